@@ -1,0 +1,94 @@
+//! [`ResponseBody`].
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use pin_project_lite::pin_project;
+
+use crate::{connect::h1::Relayed, error::BoxError};
+
+pin_project! {
+    /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, the
+    /// upstream's refusal, or the text of a failure. A 101 has none.
+    pub struct ResponseBody<B> {
+        #[pin]
+        kind: Kind<B>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind<B> {
+        Inner { #[pin] body: B },
+        Own { body: Own },
+    }
+}
+
+/// A body that the proxy made or passes on.
+#[derive(Debug)]
+pub(crate) enum Own {
+    Upstream(Box<Relayed>),
+    Text(Full<Bytes>),
+}
+
+impl<B> ResponseBody<B> {
+    pub(crate) fn inner(body: B) -> Self {
+        Self { kind: Kind::Inner { body } }
+    }
+
+    pub(crate) fn own(body: Own) -> Self {
+        Self { kind: Kind::Own { body } }
+    }
+}
+
+impl<B> Body for ResponseBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().kind.project() {
+            KindProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
+            KindProj::Own { body: Own::Upstream(body) } => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            KindProj::Own { body: Own::Text(body) } => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Own { body: Own::Upstream(body) } => body.is_end_stream(),
+            Kind::Own { body: Own::Text(body) } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Inner { body } => body.size_hint(),
+            Kind::Own { body: Own::Upstream(body) } => body.size_hint(),
+            Kind::Own { body: Own::Text(body) } => body.size_hint(),
+        }
+    }
+}
+
+impl<B> fmt::Debug for ResponseBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.kind {
+            Kind::Inner { .. } => "ResponseBody::Inner",
+            Kind::Own { body: Own::Upstream(_) } => "ResponseBody::Upstream",
+            Kind::Own { body: Own::Text(_) } => "ResponseBody::Text",
+        })
+    }
+}

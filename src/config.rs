@@ -1,0 +1,87 @@
+//! Everything a layer was told, shared by the services it makes.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{Extensions, Response, request::Parts};
+use http_body_util::Full;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    Error, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Upstream, connect::Connector, error::Kind,
+};
+
+/// The user's last word on a request: inbound read-only, outbound mutable.
+pub(crate) type RequestHook = Arc<dyn Fn(&Parts, &mut Parts) + Send + Sync>;
+
+/// What makes the response for a failure.
+pub(crate) type ErrorHook = Arc<dyn Fn(&Error) -> Response<Full<bytes::Bytes>> + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) upstream: Option<Upstream>,
+    pub(crate) protocols: Protocols,
+    pub(crate) host: Host,
+    pub(crate) path: PathRewrite,
+    pub(crate) on_request: Option<RequestHook>,
+    pub(crate) connector: Connector,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) hand_over_timeout: Duration,
+    pub(crate) tunnel: TunnelConfig,
+    /// One permit for each tunnel, counted over all services of the layer.
+    pub(crate) tunnels: Option<Arc<Semaphore>>,
+    pub(crate) on_tunnel: Option<Arc<dyn OnTunnel>>,
+    pub(crate) error_response: Option<ErrorHook>,
+}
+
+/// The right to have one tunnel, held from before the upstream is dialled until the tunnel ends.
+#[derive(Debug)]
+pub(crate) struct Admission(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
+
+impl Config {
+    pub(crate) fn new(upstream: Option<Upstream>) -> Self {
+        Self {
+            upstream,
+            protocols: Protocols::default(),
+            host: Host::default(),
+            path: PathRewrite::default(),
+            on_request: None,
+            connector: Connector::default(),
+            connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(30),
+            hand_over_timeout: Duration::from_secs(10),
+            tunnel: TunnelConfig::default(),
+            tunnels: None,
+            on_tunnel: None,
+            error_response: None,
+        }
+    }
+
+    /// Takes a place among the allowed number of tunnels.
+    pub(crate) fn admit(&self) -> Result<Admission, Error> {
+        let permit = self.tunnels.as_ref().map(|tunnels| Arc::clone(tunnels).try_acquire_owned());
+        permit.transpose().map(Admission).map_err(|_| Error::new(Kind::TunnelLimit))
+    }
+
+    /// The request's own upstream, else the layer's.
+    pub(crate) fn select(&self, extensions: &Extensions) -> Result<Upstream, Error> {
+        let upstream = extensions.get::<Upstream>().or(self.upstream.as_ref());
+        upstream.cloned().ok_or_else(|| Error::new(Kind::NoUpstream))
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("upstream", &self.upstream)
+            .field("protocols", &self.protocols)
+            .field("host", &self.host)
+            .field("path", &self.path)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("handshake_timeout", &self.handshake_timeout)
+            .field("hand_over_timeout", &self.hand_over_timeout)
+            .field("tunnel", &self.tunnel)
+            .field("free_tunnels", &self.tunnels.as_ref().map(|tunnels| tunnels.available_permits()))
+            .finish_non_exhaustive()
+    }
+}

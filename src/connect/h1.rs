@@ -1,0 +1,121 @@
+//! One HTTP/1.1 exchange on a connection of its own, driven in place: no pool, no task.
+
+use std::{
+    fmt, mem,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+
+use super::{Outgoing, transport::Transport};
+
+type HttpConnection = http1::Connection<TokioIo<Transport>, Outgoing>;
+
+/// The HTTP side of an upstream connection. It makes progress only while it is polled, and closes
+/// the connection when it is dropped.
+pub(crate) struct Connection(State);
+
+enum State {
+    Running(Box<HttpConnection>),
+    /// HTTP is over: the connection was upgraded, or closed by either side.
+    Done(Box<HttpConnection>),
+    Failed,
+}
+
+/// Sends `request` and waits for the head of the answer.
+///
+/// # Errors
+///
+/// hyper's, when the upstream closes or breaks HTTP before the head is complete.
+///
+/// # Cancel safety
+///
+/// Dropping the future closes the connection.
+pub(crate) async fn exchange(
+    transport: Transport,
+    request: Request<Outgoing>,
+) -> hyper::Result<(Response<Incoming>, Connection)> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(transport)).await?;
+    let mut connection = Connection(State::Running(Box::new(connection)));
+    let mut response = pin!(sender.send_request(request));
+    let response = std::future::poll_fn(|cx| {
+        // When the connection has ended, the response future knows how.
+        let _ = connection.poll(cx);
+        response.as_mut().poll(cx)
+    })
+    .await?;
+    Ok((response, connection))
+}
+
+impl Connection {
+    /// Drives HTTP until it is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let State::Running(connection) = &mut self.0 {
+            let result = ready!(connection.poll_without_shutdown(cx));
+            self.0 = match (mem::replace(&mut self.0, State::Failed), result) {
+                (State::Running(connection), Ok(())) => State::Done(connection),
+                _ => State::Failed,
+            };
+        }
+        Poll::Ready(())
+    }
+
+    /// After a 101: the connection itself, with the bytes that came behind the head.
+    ///
+    /// `None` when the connection failed before HTTP had let go of it.
+    pub(crate) async fn into_transport(mut self) -> Option<(Transport, Bytes)> {
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+        match self.0 {
+            State::Done(connection) => {
+                let parts = connection.into_parts();
+                Some((parts.io.into_inner(), parts.read_buf))
+            }
+            State::Running(_) | State::Failed => None,
+        }
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            State::Running(_) => "Connection::Running",
+            State::Done(_) => "Connection::Done",
+            State::Failed => "Connection::Failed",
+        })
+    }
+}
+
+/// The body of an answer that is no 101. It drives the connection it comes from, so that dropping
+/// it (the client left) closes the connection, and no task outlives it.
+#[derive(Debug)]
+pub(crate) struct Relayed {
+    pub(crate) body: Incoming,
+    pub(crate) connection: Connection,
+}
+
+impl Body for Relayed {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        // When the connection has ended, the body knows how.
+        let _ = self.connection.poll(cx);
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

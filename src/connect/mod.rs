@@ -1,0 +1,94 @@
+//! A connection to the upstream: TCP, TLS, a unix socket, or whatever the user's connector makes.
+//!
+//! An upgrade always gets a connection of its own, and it speaks HTTP/1.1: a pooled connection
+//! would be consumed by the tunnel, and one on which ALPN chose `h2` could not be upgraded at all.
+
+pub(crate) mod h1;
+#[cfg(feature = "rustls")]
+pub(crate) mod tls;
+pub(crate) mod transport;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Uri, uri::Scheme};
+use http_body_util::{Either, Empty, combinators::UnsyncBoxBody};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower_service::Service;
+
+use crate::{
+    Error, Upstream,
+    error::{BoxError, Kind},
+    upstream::Address,
+};
+use transport::Transport;
+
+/// The body of a handshake: none, or the client's when the protocol has one.
+pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
+
+/// Makes connections for the layer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Connector {
+    custom: Option<BoxCloneSyncService<Uri, Transport, BoxError>>,
+    #[cfg(feature = "rustls")]
+    pub(crate) tls: tls::Tls,
+}
+
+impl Connector {
+    /// Everything but unix sockets goes through `service`.
+    pub(crate) fn set_custom<C>(&mut self, service: C)
+    where
+        C: Service<Uri> + Clone + Send + Sync + 'static,
+        C::Response: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send + 'static,
+    {
+        let service = service.map_response(Transport::from_hyper).map_err(Into::into);
+        self.custom = Some(BoxCloneSyncService::new(service));
+    }
+
+    /// One connection to `upstream`, ready for HTTP/1.1.
+    ///
+    /// # Errors
+    ///
+    /// `Connect` with the cause, or `ConnectTimeout` after `timeout`.
+    pub(crate) async fn connect(&self, upstream: &Upstream, timeout: Duration) -> Result<Transport, Error> {
+        match tokio::time::timeout(timeout, self.dial(upstream, timeout)).await {
+            Ok(Ok(transport)) => Ok(transport),
+            Ok(Err(cause)) => Err(Error::caused(Kind::Connect, upstream, cause)),
+            Err(_) => Err(Error::at(Kind::ConnectTimeout, upstream)),
+        }
+    }
+
+    async fn dial(&self, upstream: &Upstream, timeout: Duration) -> Result<Transport, BoxError> {
+        let uri = match upstream.address() {
+            Address::Uri(uri) => uri,
+            #[cfg(unix)]
+            Address::Unix(path) => return Ok(Transport::Unix(tokio::net::UnixStream::connect(path).await?)),
+            #[cfg(not(unix))]
+            Address::Unix(_) => return Err("unix sockets are not supported on this platform".into()),
+        };
+        if let Some(custom) = &self.custom {
+            return custom.clone().oneshot(uri.clone()).await;
+        }
+        let tcp = self.tcp(uri, timeout).await?;
+        #[cfg(feature = "rustls")]
+        if uri.scheme() == Some(&Scheme::HTTPS) {
+            return self.tls.connect(uri.host().unwrap_or_default(), tcp).await;
+        }
+        if uri.scheme() == Some(&Scheme::HTTP) {
+            return Ok(Transport::Tcp(tcp));
+        }
+        Err("this scheme needs a connector of your own".into())
+    }
+
+    /// TCP with happy eyeballs; the time is shared among the addresses of a name.
+    async fn tcp(&self, uri: &Uri, timeout: Duration) -> Result<tokio::net::TcpStream, BoxError> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(timeout));
+        Ok(connector.oneshot(uri.clone()).await.map(TokioIo::into_inner)?)
+    }
+}

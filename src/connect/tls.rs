@@ -1,0 +1,90 @@
+//! TLS to the upstream.
+
+use std::{fmt, io, sync::Arc};
+
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+};
+
+use super::transport::Transport;
+use crate::error::BoxError;
+
+/// Which certificates an `https://` or `wss://` upstream may show.
+///
+/// The name that is sent (SNI) and checked is the one in the upstream's URI, whatever the
+/// [`Host`](crate::Host) policy is. ALPN offers `http/1.1` alone: a connection on which `h2` was
+/// chosen can't be upgraded.
+///
+/// ```no_run
+/// use tower_upgrade_proxy::{Tls, UpgradeProxyLayer};
+///
+/// let layer = UpgradeProxyLayer::new("wss://chat.example".parse()?).tls(Tls::native_roots()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// The root certificates of the Mozilla programme, compiled in. The default.
+    #[must_use]
+    pub fn webpki_roots() -> Self {
+        Self::roots(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
+    }
+
+    /// The root certificates of the machine, read now.
+    ///
+    /// # Errors
+    ///
+    /// When not one usable certificate is found.
+    pub fn native_roots() -> io::Result<Self> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        let (usable, _) = roots.add_parsable_certificates(found.certs);
+        match (usable, found.errors.into_iter().next()) {
+            (0, Some(error)) => Err(io::Error::other(error)),
+            (0, None) => Err(io::Error::new(io::ErrorKind::NotFound, "no root certificates on this machine")),
+            _ => Ok(Self::roots(roots)),
+        }
+    }
+
+    /// A configuration of your own: private roots, client certificates, another provider. Its
+    /// ALPN list is replaced.
+    #[must_use]
+    pub fn config(config: impl Into<Arc<ClientConfig>>) -> Self {
+        let mut config = config.into();
+        Arc::make_mut(&mut config).alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self(config)
+    }
+
+    #[allow(clippy::expect_used, reason = "ring has cipher suites for every version of TLS rustls knows")]
+    fn roots(roots: RootCertStore) -> Self {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring supports TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self::config(config)
+    }
+
+    pub(crate) async fn connect(&self, host: &str, tcp: TcpStream) -> Result<Transport, BoxError> {
+        // A URI has brackets around an IPv6 address, a certificate has none.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned())?;
+        let stream = TlsConnector::from(Arc::clone(&self.0)).connect(name, tcp).await?;
+        Ok(Transport::Other(Box::new(stream)))
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self::webpki_roots()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tls")
+    }
+}

@@ -1,0 +1,203 @@
+//! What can go wrong before a tunnel stands, and the status each failure is answered with.
+
+use std::{error::Error as StdError, fmt, sync::Arc};
+
+use http::StatusCode;
+
+use crate::Upstream;
+
+/// A boxed error, as everywhere in tower.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Why the proxy answered an upgrade request itself.
+///
+/// The service's own error type stays that of the inner service: a failure of the proxy is an
+/// ordinary response, and this value lies in its extensions. An outer layer finds it there:
+///
+/// ```
+/// # fn log<B>(response: &http::Response<B>) {
+/// if let Some(error) = response.extensions().get::<tower_upgrade_proxy::Error>() {
+///     eprintln!("{error}"); // upstream http://127.0.0.1:9000: connect: Connection refused
+/// }
+/// # }
+/// ```
+///
+/// The text names the upstream and the stage. It is meant for logs: the default response body
+/// never shows it to the client.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: Kind,
+    upstream: Option<Upstream>,
+    source: Option<BoxError>,
+}
+
+/// The stages at which a handshake can end without a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The client's request can't be a handshake; the text says why.
+    Handshake(&'static str),
+    Connect,
+    ConnectTimeout,
+    Exchange,
+    HandshakeTimeout,
+    /// The upstream answered 101, but not to what was asked; the text says why.
+    Response(&'static str),
+    NoUpstream,
+    TunnelLimit,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind) -> Self {
+        Self(Arc::new(Inner { kind, upstream: None, source: None }))
+    }
+
+    pub(crate) fn at(kind: Kind, upstream: &Upstream) -> Self {
+        Self(Arc::new(Inner { kind, upstream: Some(upstream.clone()), source: None }))
+    }
+
+    pub(crate) fn caused(kind: Kind, upstream: &Upstream, source: impl Into<BoxError>) -> Self {
+        let source = Some(source.into());
+        Self(Arc::new(Inner { kind, upstream: Some(upstream.clone()), source }))
+    }
+
+    /// The client's request was not a valid handshake
+    /// ([RFC 6455, 4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)). Status 400.
+    #[must_use]
+    pub fn is_bad_handshake(&self) -> bool {
+        matches!(self.0.kind, Kind::Handshake(_))
+    }
+
+    /// No connection to the upstream could be made: refused, name not found, TLS failure. Status 502.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        self.0.kind == Kind::Connect
+    }
+
+    /// The upstream closed, reset or broke HTTP before it had answered, or its 101 was not an
+    /// answer to this request. Status 502.
+    #[must_use]
+    pub fn is_upstream_protocol(&self) -> bool {
+        matches!(self.0.kind, Kind::Exchange | Kind::Response(_))
+    }
+
+    /// The connect timeout or the handshake timeout ran out. Status 504.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.0.kind, Kind::ConnectTimeout | Kind::HandshakeTimeout)
+    }
+
+    /// The configured number of tunnels is open. Status 503 with `Retry-After`.
+    #[must_use]
+    pub fn is_tunnel_limit(&self) -> bool {
+        self.0.kind == Kind::TunnelLimit
+    }
+
+    /// Neither the layer nor the request named an upstream. Status 503 with `Retry-After`.
+    #[must_use]
+    pub fn is_no_upstream(&self) -> bool {
+        self.0.kind == Kind::NoUpstream
+    }
+
+    /// The upstream concerned, once one was chosen.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&Upstream> {
+        self.0.upstream.as_ref()
+    }
+
+    /// The status this failure is answered with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self.0.kind {
+            Kind::Handshake(_) => StatusCode::BAD_REQUEST,
+            Kind::Connect | Kind::Exchange | Kind::Response(_) => StatusCode::BAD_GATEWAY,
+            Kind::ConnectTimeout | Kind::HandshakeTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Kind::NoUpstream | Kind::TunnelLimit => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What a client may know: no address, no cause.
+    pub(crate) fn public_reason(&self) -> &'static str {
+        match self.0.kind {
+            Kind::Handshake(reason) => reason,
+            Kind::Connect => "the upstream cannot be reached",
+            Kind::ConnectTimeout => "the upstream could not be reached in time",
+            Kind::Exchange | Kind::Response(_) => "the upstream did not answer properly",
+            Kind::HandshakeTimeout => "the upstream did not answer in time",
+            Kind::NoUpstream => "no upstream is available",
+            Kind::TunnelLimit => "too many tunnels are open",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(upstream) = &self.0.upstream {
+            write!(f, "upstream {upstream}: ")?;
+        }
+        f.write_str(match self.0.kind {
+            Kind::Handshake(reason) => return write!(f, "bad handshake: {reason}"),
+            Kind::Response(reason) => return write!(f, "bad 101 response: {reason}"),
+            Kind::Connect => "connect",
+            Kind::ConnectTimeout => "connect: timed out",
+            Kind::Exchange => "handshake",
+            Kind::HandshakeTimeout => "handshake: timed out",
+            Kind::NoUpstream => "no upstream is configured for this request",
+            Kind::TunnelLimit => "the tunnel limit is reached",
+        })?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("upstream", &self.0.upstream)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_the_status_of_the_table() {
+        let table = [
+            (Kind::Handshake("x"), 400),
+            (Kind::Connect, 502),
+            (Kind::Exchange, 502),
+            (Kind::Response("x"), 502),
+            (Kind::ConnectTimeout, 504),
+            (Kind::HandshakeTimeout, 504),
+            (Kind::NoUpstream, 503),
+            (Kind::TunnelLimit, 503),
+        ];
+        for (kind, status) in table {
+            assert_eq!(Error::new(kind).status(), status, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_text_names_upstream_stage_and_cause_but_the_public_reason_does_not() {
+        let upstream: Upstream = "http://10.1.2.3:9000".parse().unwrap();
+        let error = Error::caused(Kind::Connect, &upstream, "no route");
+        assert_eq!(error.to_string(), "upstream http://10.1.2.3:9000: connect: no route");
+        assert!(!error.public_reason().contains("10.1.2.3"));
+        assert!(error.source().is_some());
+    }
+}

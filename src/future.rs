@@ -1,0 +1,71 @@
+//! [`ResponseFuture`].
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Response;
+use pin_project_lite::pin_project;
+
+use crate::{ResponseBody, body::Own};
+
+pin_project! {
+    /// The response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, or the proxy's.
+    pub struct ResponseFuture<F> {
+        #[pin]
+        kind: Kind<F>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    enum Kind<F> {
+        Inner { #[pin] future: F },
+        // The box hides the type of an async block, and is there for upgrades only.
+        Proxy { future: Pin<Box<dyn Future<Output = Response<Own>> + Send>> },
+        Ready { response: Option<Response<Own>> },
+    }
+}
+
+impl<F> ResponseFuture<F> {
+    pub(crate) fn inner(future: F) -> Self {
+        Self { kind: Kind::Inner { future } }
+    }
+
+    pub(crate) fn proxy(future: impl Future<Output = Response<Own>> + Send + 'static) -> Self {
+        Self { kind: Kind::Proxy { future: Box::pin(future) } }
+    }
+
+    pub(crate) fn ready(response: Response<Own>) -> Self {
+        Self { kind: Kind::Ready { response: Some(response) } }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<ResponseBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match self.project().kind.project() {
+            KindProj::Inner { future } => {
+                return future.poll(cx).map_ok(|response| response.map(ResponseBody::inner));
+            }
+            KindProj::Proxy { future } => ready!(future.as_mut().poll(cx)),
+            KindProj::Ready { response } => match response.take() {
+                Some(response) => response,
+                None => panic!("`ResponseFuture` polled after completion"),
+            },
+        };
+        Poll::Ready(Ok(response.map(ResponseBody::own)))
+    }
+}
+
+impl<F> fmt::Debug for ResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

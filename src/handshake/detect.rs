@@ -1,0 +1,214 @@
+//! Which requests are ours.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, Method, Request, Version,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE},
+    uri::Authority,
+};
+use hyper::upgrade::OnUpgrade;
+
+use super::{Handshake, Protocol, Protocols, is_websocket};
+use crate::{Error, error::Kind, rewrite::tokens};
+
+/// Takes the handshake out of `request`, if it is one.
+///
+/// `None` leaves the request as it was. It is ours when
+/// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)):
+///
+/// - it is HTTP/1.1 and some `Connection` line holds the token `upgrade`,
+/// - `Upgrade` names an allowed protocol (the first that is allowed, in the client's order), whose
+///   methods include this one,
+/// - the connection can be upgraded: the server left its `OnUpgrade`.
+///
+/// # Errors
+///
+/// A request that is ours but can't be sent on: see [`check`].
+pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Result<Option<Handshake>, Error> {
+    if !request.headers().contains_key(UPGRADE) {
+        return Ok(None);
+    }
+    let upgradable = request.extensions().get::<OnUpgrade>().is_some();
+    let found = match wanted(request.method(), request.version(), request.headers(), protocols) {
+        Ok(_) if !upgradable => Err("the connection cannot be upgraded"),
+        found => found,
+    };
+    let protocol = match found {
+        Ok(protocol) => protocol,
+        Err(reason) => {
+            crate::trace::not_taken(request.method(), request.uri(), request.headers(), reason);
+            return Ok(None);
+        }
+    };
+    check(&protocol, request.headers()).map_err(|reason| Error::new(Kind::Handshake(reason)))?;
+    Ok(request.extensions_mut().remove::<OnUpgrade>().map(|on_upgrade| Handshake {
+        protocol: protocol.name().clone(),
+        body: protocol.takes_body(),
+        on_upgrade,
+    }))
+}
+
+/// The protocol this request is to be upgraded to, or why there is none.
+fn wanted(
+    method: &Method,
+    version: Version,
+    headers: &HeaderMap,
+    protocols: &Protocols,
+) -> Result<Protocol, &'static str> {
+    if version != Version::HTTP_11 {
+        return Err("the HTTP version is not 1.1");
+    }
+    if !tokens::contains(headers, CONNECTION, "upgrade") {
+        return Err("Connection does not hold the token `upgrade`");
+    }
+    let mut reason = "no protocol in Upgrade is allowed";
+    for protocol in tokens::tokens(headers, UPGRADE).filter_map(|token| protocols.find(token)) {
+        if protocol.allows(method) {
+            return Ok(protocol);
+        }
+        reason = "the method does not fit the protocol";
+    }
+    Err(reason)
+}
+
+/// What a handshake must hold before anything is dialled.
+///
+/// Exactly one valid `Host` ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)),
+/// no body unless the protocol has one, and for WebSocket exactly one `Sec-WebSocket-Key` of 16
+/// bytes ([RFC 6455, 4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)). The version is
+/// the upstream's to judge.
+fn check(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
+    let host = only(headers, HOST).ok_or("exactly one Host is needed")?;
+    match Authority::try_from(host) {
+        Ok(authority) if !authority.as_str().contains('@') => {}
+        _ => return Err("Host is not valid"),
+    }
+    if !protocol.takes_body() && has_body(headers) {
+        return Err("an upgrade request cannot have a body");
+    }
+    if is_websocket(protocol.name().as_bytes()) {
+        let key = only(headers, SEC_WEBSOCKET_KEY).ok_or("exactly one Sec-WebSocket-Key is needed")?;
+        match STANDARD.decode(key) {
+            Ok(nonce) if nonce.len() == 16 => {}
+            _ => return Err("Sec-WebSocket-Key is not valid"),
+        }
+    }
+    Ok(())
+}
+
+/// The value of a field that must not be repeated.
+fn only(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
+    let mut lines = headers.get_all(name).iter();
+    match (lines.next(), lines.next()) {
+        (Some(value), None) => Some(value.as_bytes()),
+        _ => None,
+    }
+}
+
+/// Whether the head announces a body
+/// ([RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)). The body itself is not
+/// asked: middleware may have wrapped it in a type that does not know its size.
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::request::Builder;
+
+    use super::*;
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+    fn websocket() -> Builder {
+        Request::get("/chat").header("host", "a.example").header("sec-websocket-key", KEY)
+    }
+
+    fn outcome(builder: Builder, protocols: &Protocols) -> Result<String, &'static str> {
+        let request = builder.body(()).unwrap();
+        wanted(request.method(), request.version(), request.headers(), protocols)
+            .map(|protocol| protocol.name().to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn an_upgrade_is_told_by_tokens() {
+        let websocket_only = Protocols::websocket();
+        let more = Protocols::websocket()
+            .allow(Protocol::new("tcp").unwrap().methods([Method::POST]))
+            .allow(Protocol::new("SPDY/3.1").unwrap());
+        let any = Protocols::any();
+        let (version, connection) =
+            ("the HTTP version is not 1.1", "Connection does not hold the token `upgrade`");
+        let (protocol, method) =
+            ("no protocol in Upgrade is allowed", "the method does not fit the protocol");
+        let request = |connection: &'static [&str], upgrade: &'static [&str]| {
+            let mut builder = websocket();
+            for line in connection {
+                builder = builder.header("connection", *line);
+            }
+            for line in upgrade {
+                builder = builder.header("upgrade", *line);
+            }
+            builder
+        };
+        let plain = || request(&["Upgrade"], &["websocket"]);
+        let upgrade_to =
+            |token: &'static str| websocket().header("connection", "upgrade").header("upgrade", token);
+        let table = [
+            (plain(), &websocket_only, Ok("websocket")),
+            (request(&["keep-alive, uPGRADE"], &["WebSocket"]), &websocket_only, Ok("websocket")),
+            (request(&["", "keep-alive", "upgrade"], &["websocket"]), &websocket_only, Ok("websocket")),
+            (request(&["upgrade"], &["foo, h2c", " websocket"]), &websocket_only, Ok("websocket")),
+            (request(&[], &["websocket"]), &websocket_only, Err(connection)),
+            (request(&["keep-alive, upgraded"], &["websocket"]), &websocket_only, Err(connection)),
+            (request(&["upgrade"], &["websockets"]), &websocket_only, Err(protocol)),
+            (request(&["upgrade"], &["websocket/13"]), &websocket_only, Err(protocol)),
+            (upgrade_to("h2c"), &any, Err(protocol)),
+            (upgrade_to("TLS/1.0"), &websocket_only, Err(protocol)),
+            (upgrade_to("TLS/1.0"), &any, Ok("TLS/1.0")),
+            (upgrade_to("spdy/3.1"), &more, Ok("SPDY/3.1")),
+            (upgrade_to("tcp"), &more, Err(method)),
+            (upgrade_to("tcp").method(Method::POST), &more, Ok("tcp")),
+            (plain().method(Method::POST), &any, Err(method)),
+            (plain().version(Version::HTTP_10), &any, Err(version)),
+            (plain().version(Version::HTTP_2), &any, Err(version)),
+        ];
+        for (builder, protocols, expected) in table {
+            let headers = builder.headers_ref().cloned();
+            assert_eq!(outcome(builder, protocols), expected.map(str::to_owned), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_that_cannot_be_sent_on_says_why() {
+        let protocol = Protocols::websocket().find(b"websocket").unwrap();
+        let with_body = Protocol::new("tcp").unwrap().with_request_body();
+        let bare = || Request::get("/").header("host", "a.example");
+        let no_host = || Request::get("/").header("sec-websocket-key", KEY);
+        let table = [
+            (websocket(), &protocol, None),
+            (websocket().header("content-length", "0"), &protocol, None),
+            (bare().header("content-length", "5"), &with_body, None),
+            (websocket().header("content-length", "5"), &protocol, Some("body")),
+            (websocket().header("transfer-encoding", "chunked"), &protocol, Some("body")),
+            (no_host(), &protocol, Some("one Host")),
+            (websocket().header("host", "b.example"), &protocol, Some("one Host")),
+            (no_host().header("host", "a/b"), &protocol, Some("Host is not valid")),
+            (no_host().header("host", "u@a"), &protocol, Some("Host is not valid")),
+            (no_host().header("host", ""), &protocol, Some("Host is not valid")),
+            (bare(), &protocol, Some("one Sec-WebSocket-Key")),
+            (websocket().header("sec-websocket-key", KEY), &protocol, Some("one Sec-WebSocket-Key")),
+            (bare().header("sec-websocket-key", "dGhlIHNhbXBsZQ=="), &protocol, Some("Key is not valid")),
+            (bare().header("sec-websocket-key", &b"\xff\xfe"[..]), &protocol, Some("Key is not valid")),
+        ];
+        for (builder, protocol, reason) in table {
+            let request = builder.body(()).unwrap();
+            let result = check(protocol, request.headers());
+            match reason {
+                None => assert_eq!(result, Ok(())),
+                Some(reason) => assert!(result.unwrap_err().contains(reason), "{result:?} {reason}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The allow-list of protocols.
+
+use std::{error::Error as StdError, fmt};
+
+use http::{HeaderName, HeaderValue, Method};
+
+use super::is_websocket;
+
+/// The protocols that may be upgraded to. Requests for any other go to the inner service.
+///
+/// ```
+/// use http::Method;
+/// use tower_upgrade_proxy::{Protocol, Protocols};
+///
+/// // Docker's API: POST /exec/ID/start with `Upgrade: tcp` and a JSON body; kubectl's SPDY.
+/// let protocols = Protocols::websocket()
+///     .allow(Protocol::new("tcp")?.methods([Method::POST]).with_request_body())
+///     .allow(Protocol::new("SPDY/3.1")?);
+/// # Ok::<(), tower_upgrade_proxy::InvalidProtocol>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Protocols {
+    listed: Vec<Protocol>,
+    any: bool,
+}
+
+impl Protocols {
+    /// WebSocket alone: `GET`, no body. The default.
+    #[must_use]
+    pub fn websocket() -> Self {
+        Self { listed: vec![Protocol::websocket()], any: false }
+    }
+
+    /// This protocol and no other, not even WebSocket.
+    #[must_use]
+    pub fn only(protocol: Protocol) -> Self {
+        Self { listed: vec![protocol], any: false }
+    }
+
+    /// Every protocol, with any method and with the request's body; WebSocket by its own rules.
+    ///
+    /// What would turn the connection into another kind of HTTP stays excluded (`h2c`, `h2`, `h3`,
+    /// `HTTP/...`): requests could then pass by everything in front of the upstream.
+    #[must_use]
+    pub fn any() -> Self {
+        Self { any: true, ..Self::websocket() }
+    }
+
+    /// Adds a protocol. One of the same name is replaced.
+    #[must_use]
+    pub fn allow(mut self, protocol: Protocol) -> Self {
+        self.listed.retain(|listed| !listed.is_named(protocol.name.as_bytes()));
+        self.listed.push(protocol);
+        self
+    }
+
+    /// The protocol that `token` names, if it is allowed.
+    pub(crate) fn find(&self, token: &[u8]) -> Option<Protocol> {
+        match self.listed.iter().find(|protocol| protocol.is_named(token)) {
+            Some(listed) => Some(listed.clone()),
+            // The value is copied: a slice of the client's would keep its read buffer alive.
+            None if self.any => std::str::from_utf8(token)
+                .ok()
+                .and_then(|token| Protocol::new(token).ok())
+                .map(Protocol::with_request_body),
+            None => None,
+        }
+    }
+}
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self::websocket()
+    }
+}
+
+/// A protocol that may be upgraded to, and what its handshake looks like.
+#[derive(Clone, Debug)]
+pub struct Protocol {
+    name: HeaderValue,
+    /// Empty: any method.
+    methods: Vec<Method>,
+    body: bool,
+}
+
+impl Protocol {
+    /// A protocol by the name it has in `Upgrade`, with a version or without
+    /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)), compared without
+    /// regard to case. Any method, no request body. `websocket` is `GET` only from the start.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is no protocol name, or is a version of HTTP (`h2c`, `h2`, `h3`, `HTTP/...`):
+    /// those are never passed on.
+    pub fn new(name: &str) -> Result<Self, InvalidProtocol> {
+        if is_websocket(name.as_bytes()) {
+            return Ok(Self::websocket());
+        }
+        let (base, version) = name.split_once('/').unwrap_or((name, "1"));
+        let is_http = ["h2c", "h2", "h3", "http"].iter().any(|http| base.eq_ignore_ascii_case(http));
+        if is_http {
+            return Err(InvalidProtocol {
+                name: name.to_owned(),
+                reason: "HTTP inside HTTP is never tunnelled",
+            });
+        }
+        // A field name and a protocol name are both tokens.
+        let is_token = |text: &str| HeaderName::from_bytes(text.as_bytes()).is_ok();
+        match HeaderValue::from_str(name) {
+            Ok(value) if is_token(base) && is_token(version) => {
+                Ok(Self { name: value, methods: Vec::new(), body: false })
+            }
+            _ => Err(InvalidProtocol { name: name.to_owned(), reason: "it is not a token" }),
+        }
+    }
+
+    fn websocket() -> Self {
+        Self { name: HeaderValue::from_static("websocket"), methods: vec![Method::GET], body: false }
+    }
+
+    /// Only these methods; a request with another goes to the inner service. None means any.
+    #[must_use]
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods = methods.into_iter().collect();
+        self
+    }
+
+    /// The request may have a body. It is sent before the upstream's answer is awaited, within the
+    /// handshake timeout. Without this a handshake with a body is answered with 400.
+    #[must_use]
+    pub fn with_request_body(mut self) -> Self {
+        self.body = true;
+        self
+    }
+
+    pub(crate) fn name(&self) -> &HeaderValue {
+        &self.name
+    }
+
+    pub(crate) fn allows(&self, method: &Method) -> bool {
+        *method != Method::CONNECT && (self.methods.is_empty() || self.methods.contains(method))
+    }
+
+    pub(crate) fn takes_body(&self) -> bool {
+        self.body
+    }
+
+    fn is_named(&self, token: &[u8]) -> bool {
+        self.name.as_bytes().eq_ignore_ascii_case(token)
+    }
+}
+
+/// A name that can't be put on the allow-list, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidProtocol {
+    name: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for InvalidProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "protocol {:?}: {}", self.name, self.reason)
+    }
+}
+
+impl StdError for InvalidProtocol {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_is_never_on_a_list() {
+        for name in ["h2c", "H2C", "h2", "h3", "HTTP/2.0", "http", "h2c/1"] {
+            assert!(Protocol::new(name).is_err(), "{name}");
+            assert!(Protocols::any().find(name.as_bytes()).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_token_with_or_without_a_version() {
+        assert!(Protocol::new("SPDY/3.1").is_ok());
+        assert!(Protocol::new("tcp").is_ok());
+        for name in ["", "a b", "a/", "/1", "a/b/c", "a,b", "\u{e9}"] {
+            assert!(Protocol::new(name).is_err(), "{name:?}");
+            assert!(Protocols::any().find(name.as_bytes()).is_none(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn any_keeps_the_rules_of_websocket() {
+        let websocket = Protocols::any().find(b"WebSocket").unwrap();
+        assert!(!websocket.allows(&Method::POST) && !websocket.takes_body());
+        assert_eq!(websocket.name(), "websocket");
+        let other = Protocols::any().find(b"foo/2").unwrap();
+        assert!(other.allows(&Method::POST) && other.takes_body() && !other.allows(&Method::CONNECT));
+    }
+
+    #[test]
+    fn allowing_a_name_again_replaces_it() {
+        let protocols = Protocols::websocket()
+            .allow(Protocol::new("tcp").unwrap())
+            .allow(Protocol::new("TCP").unwrap().methods([Method::POST]));
+        assert!(!protocols.find(b"tcp").unwrap().allows(&Method::GET));
+    }
+}

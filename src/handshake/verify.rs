@@ -1,0 +1,201 @@
+//! The upstream's answer, checked before the client learns of it.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{
+        CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    },
+};
+use sha1::{Digest, Sha1};
+
+use super::{Handshake, is_websocket};
+use crate::rewrite::{hygiene, tokens::tokens};
+
+/// What a 101 must say to be the answer to our request.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    protocol: HeaderValue,
+    websocket: Option<WebSocket>,
+}
+
+#[derive(Debug)]
+struct WebSocket {
+    accept: String,
+    /// The lines of `Sec-WebSocket-Protocol` as they were sent.
+    offered: HeaderMap,
+}
+
+impl Expected {
+    /// Read from the request as it leaves, after every rewrite.
+    pub(crate) fn of(handshake: &Handshake, sent: &HeaderMap) -> Self {
+        let websocket = is_websocket(handshake.protocol.as_bytes()).then(|| WebSocket {
+            accept: accept(sent.get(SEC_WEBSOCKET_KEY).map_or(b"", HeaderValue::as_bytes)),
+            offered: sent
+                .get_all(SEC_WEBSOCKET_PROTOCOL)
+                .iter()
+                .map(|line| (SEC_WEBSOCKET_PROTOCOL, line.clone()))
+                .collect(),
+        });
+        Self { protocol: handshake.protocol.clone(), websocket }
+    }
+
+    /// Checks the head of a 101 and makes it the client's: connection fields removed, `Connection`
+    /// and `Upgrade` set anew, everything else as it came.
+    ///
+    /// `Upgrade` must name exactly what was asked for
+    /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); for WebSocket the
+    /// accept value must be right and the subprotocol one of those offered
+    /// ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). `Connection` may be
+    /// missing: some servers leave it out.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(crate) fn verify(&self, headers: &mut HeaderMap) -> Result<(), &'static str> {
+        let mut upgrades = tokens(headers, UPGRADE);
+        let is_ours = |token: &[u8]| token.eq_ignore_ascii_case(self.protocol.as_bytes());
+        match (upgrades.next(), upgrades.next()) {
+            (None, _) => return Err("it has no Upgrade"),
+            (Some(_), Some(_)) => return Err("Upgrade names more than one protocol"),
+            (Some(token), None) if !is_ours(token) => return Err("Upgrade names another protocol"),
+            (Some(_), None) => {}
+        }
+        drop(upgrades);
+        if let Some(websocket) = &self.websocket {
+            websocket.verify(headers)?;
+        }
+        hygiene::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
+        headers.remove(CONTENT_LENGTH);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, self.protocol.clone());
+        Ok(())
+    }
+}
+
+impl WebSocket {
+    fn verify(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+        let mut accepts = headers.get_all(SEC_WEBSOCKET_ACCEPT).iter();
+        match (accepts.next(), accepts.next()) {
+            (None, _) => return Err("it has no Sec-WebSocket-Accept"),
+            (Some(accept), None) if accept.as_bytes().trim_ascii() == self.accept.as_bytes() => {}
+            _ => return Err("Sec-WebSocket-Accept is wrong"),
+        }
+        let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+        match (chosen.next(), chosen.next()) {
+            (None, _) => Ok(()),
+            (Some(_), Some(_)) => Err("it has more than one Sec-WebSocket-Protocol"),
+            (Some(chosen), None) => {
+                // Subprotocols are compared with regard to case.
+                match tokens(&self.offered, SEC_WEBSOCKET_PROTOCOL).any(|offer| offer == chosen.as_bytes()) {
+                    true => Ok(()),
+                    false => Err("Sec-WebSocket-Protocol was not offered"),
+                }
+            }
+        }
+    }
+}
+
+/// The accept value for a key
+/// ([RFC 6455, 4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2), item 5.4).
+fn accept(key: &[u8]) -> String {
+    STANDARD.encode(
+        Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    const RIGHT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    const UPGRADE_WS: (&str, &str) = ("upgrade", "WebSocket");
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap()))
+            .collect()
+    }
+
+    fn expected(protocol: &'static str) -> Expected {
+        let sent = map(&[
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-websocket-protocol", "chat, superchat"),
+            ("sec-websocket-protocol", "graphql-ws"),
+        ]);
+        let handshake = Handshake {
+            protocol: HeaderValue::from_static(protocol),
+            on_upgrade: hyper::upgrade::on(http::Request::new(())),
+            body: false,
+        };
+        Expected::of(&handshake, &sent)
+    }
+
+    #[test]
+    fn the_accept_value_is_that_of_the_rfc() {
+        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), RIGHT.1);
+    }
+
+    #[test]
+    fn a_true_101_is_cleaned_and_kept() {
+        let mut headers = map(&[
+            ("connection", "upgrade, x-hop"),
+            UPGRADE_WS,
+            ("x-hop", "1"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("keep-alive", "timeout=5"),
+            RIGHT,
+            ("sec-websocket-protocol", "superchat"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+        ]);
+        expected("websocket").verify(&mut headers).unwrap();
+        let kept = map(&[
+            RIGHT,
+            ("sec-websocket-protocol", "superchat"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+        ]);
+        assert_eq!(headers, kept);
+    }
+
+    #[test]
+    fn a_101_without_connection_is_tolerated() {
+        assert_eq!(expected("websocket").verify(&mut map(&[UPGRADE_WS, RIGHT])), Ok(()));
+    }
+
+    #[test]
+    fn a_101_to_another_question_is_refused() {
+        let subprotocol = |name| ("sec-websocket-protocol", name);
+        let table: [(&[(&str, &str)], &str); 10] = [
+            (&[RIGHT], "no Upgrade"),
+            (&[("upgrade", "h2c"), RIGHT], "another protocol"),
+            (&[("upgrade", "websocket, h2c"), RIGHT], "more than one protocol"),
+            (&[UPGRADE_WS, UPGRADE_WS, RIGHT], "more than one protocol"),
+            (&[UPGRADE_WS], "no Sec-WebSocket-Accept"),
+            (&[UPGRADE_WS, (RIGHT.0, "s3pPLMBiTxaQ9kYGzzhZRbK+xOa=")], "Accept is wrong"),
+            (&[UPGRADE_WS, RIGHT, RIGHT], "Accept is wrong"),
+            (&[UPGRADE_WS, RIGHT, subprotocol("mqtt")], "not offered"),
+            (&[UPGRADE_WS, RIGHT, subprotocol("CHAT")], "not offered"),
+            (&[UPGRADE_WS, RIGHT, subprotocol("chat"), subprotocol("chat")], "more than one"),
+        ];
+        for (lines, reason) in table {
+            let error = expected("websocket").verify(&mut map(lines)).unwrap_err();
+            assert!(error.contains(reason), "{error}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn other_protocols_need_only_their_name() {
+        assert_eq!(expected("tcp").verify(&mut map(&[("upgrade", "TCP")])), Ok(()));
+        assert!(expected("tcp").verify(&mut map(&[UPGRADE_WS, RIGHT])).is_err());
+    }
+}

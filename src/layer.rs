@@ -1,0 +1,196 @@
+//! [`UpgradeProxyLayer`]: the builder.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Response, Uri, request::Parts};
+use tokio::sync::Semaphore;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{
+    Error, Host, OnTunnel, PathRewrite, Protocols, UpgradeProxy, UpgradeRequired, Upstream, config::Config,
+    error::BoxError,
+};
+
+/// Sends upgrade requests to an upstream and everything else to the inner service.
+///
+/// See the [crate's documentation](crate) for what happens to a request. Cloning the layer, and
+/// wrapping several services with it, shares the count of [`max_tunnels`](Self::max_tunnels).
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use std::time::Duration;
+/// use tower_upgrade_proxy::{Host, UpgradeProxyLayer};
+///
+/// let proxy = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?)
+///     .host(Host::upstream())
+///     .idle_timeout(Duration::from_secs(86_400)) // proxy_read_timeout 86400
+///     .max_tunnels(10_000);
+/// let app: Router = Router::new().route("/ws/", get("no upgrade")).layer(proxy);
+/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct UpgradeProxyLayer(Arc<Config>);
+
+impl UpgradeProxyLayer {
+    /// Tunnels go to `upstream`, unless a request carries another [`Upstream`] in its extensions.
+    pub fn new(upstream: Upstream) -> Self {
+        Self(Arc::new(Config::new(Some(upstream))))
+    }
+
+    /// Tunnels go where the [`Upstream`] in the request's extensions says. An upgrade request
+    /// without one is answered with 503.
+    pub fn per_request() -> Self {
+        Self(Arc::new(Config::new(None)))
+    }
+
+    /// The protocols that may be upgraded to. Default [`Protocols::websocket`].
+    pub fn protocols(self, protocols: Protocols) -> Self {
+        self.with(|config| config.protocols = protocols)
+    }
+
+    /// The `Host` the upstream sees. Default [`Host::preserve`].
+    pub fn host(self, host: Host) -> Self {
+        self.with(|config| config.host = host)
+    }
+
+    /// The path the upstream sees. Default [`PathRewrite::keep`].
+    pub fn path(self, path: PathRewrite) -> Self {
+        self.with(|config| config.path = path)
+    }
+
+    /// Called for every upgrade with the client's head and the one for the upstream, when that is
+    /// complete: hop-by-hop fields removed, policies applied. What the hook sets is sent. Of the
+    /// URI, only path and query are.
+    ///
+    /// ```
+    /// # use tower_upgrade_proxy::UpgradeProxyLayer;
+    /// use http::HeaderValue;
+    ///
+    /// # let layer = UpgradeProxyLayer::per_request();
+    /// let layer = layer.on_request(|inbound, outbound| {
+    ///     let from = inbound.extensions.get::<std::net::SocketAddr>();
+    ///     if let Some(Ok(from)) = from.map(|from| HeaderValue::try_from(from.to_string())) {
+    ///         outbound.headers.insert("x-client", from);
+    ///     }
+    /// });
+    /// ```
+    pub fn on_request(self, hook: impl Fn(&Parts, &mut Parts) + Send + Sync + 'static) -> Self {
+        self.with(|config| config.on_request = Some(Arc::new(hook)))
+    }
+
+    /// Connects with `connector` instead of the built-in one. It receives scheme and authority of
+    /// the upstream. Unix sockets do not go through it.
+    ///
+    /// The connection must speak HTTP/1.1: a TLS connector must not offer `h2`.
+    pub fn connector<C>(self, connector: C) -> Self
+    where
+        C: Service<Uri> + Clone + Send + Sync + 'static,
+        C::Response: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send + 'static,
+    {
+        self.with(|config| config.connector.set_custom(connector))
+    }
+
+    /// The certificates `https://` upstreams may show. Default [`Tls::webpki_roots`](crate::Tls).
+    #[cfg(feature = "rustls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+    pub fn tls(self, tls: crate::Tls) -> Self {
+        self.with(|config| config.connector.tls = tls)
+    }
+
+    /// How long name look-up, TCP and TLS may take together; then 504. Default 10 s.
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.connect_timeout = timeout)
+    }
+
+    /// How long the upstream may take, once connected, until the head of its answer is complete;
+    /// then 504. A request body, for protocols that have one, is sent within it. Default 30 s.
+    pub fn handshake_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.handshake_timeout = timeout)
+    }
+
+    /// How long the client's connection may take to become a tunnel once the 101 was returned from
+    /// this layer; then the upstream is closed. Default 10 s.
+    pub fn hand_over_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.hand_over_timeout = timeout)
+    }
+
+    /// See [`TunnelConfig::idle_timeout`](crate::TunnelConfig::idle_timeout). Default 60 s; `None`
+    /// switches it off.
+    pub fn idle_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.with(|config| config.tunnel = config.tunnel.clone().idle_timeout(timeout))
+    }
+
+    /// See [`TunnelConfig::half_close_timeout`](crate::TunnelConfig::half_close_timeout). Default
+    /// 30 s; `None` leaves it to the idle timeout.
+    pub fn half_close_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.with(|config| config.tunnel = config.tunnel.clone().half_close_timeout(timeout))
+    }
+
+    /// See [`TunnelConfig::max_lifetime`](crate::TunnelConfig::max_lifetime). Default `None`.
+    pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
+        self.with(|config| config.tunnel = config.tunnel.clone().max_lifetime(lifetime))
+    }
+
+    /// At most this many tunnels at a time, handshakes included; more are answered with 503 and
+    /// `Retry-After`. Counted over everything this layer and its clones wrap. Default no limit.
+    pub fn max_tunnels(self, tunnels: usize) -> Self {
+        let tunnels = Arc::new(Semaphore::new(tunnels.min(Semaphore::MAX_PERMITS)));
+        self.with(|config| config.tunnels = Some(tunnels))
+    }
+
+    /// Called when a tunnel opens and when it ends.
+    pub fn on_tunnel(self, hook: impl OnTunnel) -> Self {
+        self.with(|config| config.on_tunnel = Some(Arc::new(hook)))
+    }
+
+    /// Makes the responses for the proxy's own failures. The default is the status of
+    /// [`Error::status`] with a line of text. The [`Error`] is put into the extensions either way.
+    ///
+    /// ```
+    /// # use tower_upgrade_proxy::UpgradeProxyLayer;
+    /// # let layer = UpgradeProxyLayer::per_request();
+    /// let layer = layer.error_response(|error| {
+    ///     let mut response = http::Response::new(format!(r#"{{"status":{}}}"#, error.status().as_u16()));
+    ///     *response.status_mut() = error.status();
+    ///     response
+    /// });
+    /// ```
+    pub fn error_response<B>(self, make: impl Fn(&Error) -> Response<B> + Send + Sync + 'static) -> Self
+    where
+        B: Into<Bytes>,
+    {
+        let make = move |error: &Error| make(error).map(|body| http_body_util::Full::new(body.into()));
+        self.with(|config| config.error_response = Some(Arc::new(make)))
+    }
+
+    /// A service that is only a proxy: an ordinary request is answered with 426.
+    ///
+    /// ```
+    /// # use tower_upgrade_proxy::UpgradeProxyLayer;
+    /// # let layer = UpgradeProxyLayer::per_request();
+    /// let app: axum::Router = axum::Router::new().route_service("/ws", layer.into_service());
+    /// ```
+    #[must_use]
+    pub fn into_service(self) -> UpgradeProxy<UpgradeRequired> {
+        let inner = UpgradeRequired::new();
+        self.layer(inner)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl<S> Layer<S> for UpgradeProxyLayer {
+    type Service = UpgradeProxy<S>;
+
+    fn layer(&self, inner: S) -> UpgradeProxy<S> {
+        UpgradeProxy::new(inner, Arc::clone(&self.0))
+    }
+}

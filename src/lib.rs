@@ -1,0 +1,107 @@
+//! A tower layer in which an upgrade request becomes a tunnel to an upstream, and every other
+//! request goes to the inner service, untouched:
+//!
+//! ```text
+//! async fn(Request) -> Response
+//!
+//! request ─▶ detect ─▶ select ─▶ rewrite ─▶ connect ─▶ respond (101) ─▶ tunnel
+//!              │                                          │
+//!              └─ not ours: inner service, untouched      └─ any other answer: relayed with its body
+//! ```
+//!
+//! # Example
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use tower_upgrade_proxy::UpgradeProxyLayer;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let proxy = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?);
+//! let app: Router = Router::new().route("/ws/", get(|| async { "no upgrade" })).layer(proxy);
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener, app).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With plain hyper, serve the connection *with upgrades*
+//! (`hyper_util::server::conn::auto::Builder::serve_connection_with_upgrades`); otherwise the
+//! requests lack what an upgrade needs, and all of them go to the inner service.
+//!
+//! # What happens to a request
+//!
+//! 1. **Detect.** It is ours when it is HTTP/1.1, a `Connection` line holds the token `upgrade`, and
+//!    `Upgrade` names a protocol of [`Protocols`] whose method this is
+//!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). Everything else is the
+//!    inner service's.
+//! 2. **Select.** The [`Upstream`] in its extensions, else the layer's.
+//! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
+//!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Host`],
+//!    [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.
+//! 4. **Connect.** A fresh HTTP/1.1 connection, for this upgrade alone.
+//! 5. **Respond.** A 101 is checked: protocol, `Sec-WebSocket-Accept`, subprotocol
+//!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). Any other answer is
+//!    relayed as it is.
+//! 6. **Tunnel.** Bytes are copied verbatim both ways until both sides have finished, one fails, or
+//!    a timeout of [`TunnelConfig`] runs out. [`OnTunnel`] is told.
+//!
+//! # Failures
+//!
+//! The service's error type is the inner service's. The proxy's own failures are responses, with
+//! the [`Error`] in their extensions:
+//!
+//! | status | when |
+//! | --- | --- |
+//! | 400 | the handshake is malformed: `Host` or key missing, repeated or invalid; a body on an upgrade |
+//! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
+//! | 503 with `Retry-After` | [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, or there is no upstream |
+//! | 504 | the connect or handshake timeout ran out |
+//!
+//! # Features
+//!
+//! - `axum` (default): [`PathRewrite::original_uri`].
+//! - `tracing` (default): events under the target `tower_upgrade_proxy`. Debug: upgrades not taken,
+//!   tunnels opened and closed. Info: tunnels cut by a timeout or an error. Warn: refusals with a 5xx.
+//! - `rustls`: `https://` and `wss://` upstreams, [`Tls`].
+//!
+//! tokio is needed: connections and timers are its, and every tunnel is a task of its runtime.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(not(all(feature = "axum", feature = "rustls")), allow(rustdoc::broken_intra_doc_links))]
+
+mod body;
+mod config;
+mod connect;
+mod error;
+mod future;
+mod handover;
+mod handshake;
+mod layer;
+mod observe;
+mod proxy;
+mod respond;
+mod rewrite;
+mod service;
+mod trace;
+mod tunnel;
+mod upgrade_required;
+mod upstream;
+
+pub use body::ResponseBody;
+#[cfg(feature = "rustls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
+pub use connect::tls::Tls;
+pub use error::Error;
+pub use future::ResponseFuture;
+pub use handshake::{InvalidProtocol, Protocol, Protocols};
+pub use layer::UpgradeProxyLayer;
+pub use observe::{OnTunnel, TunnelInfo};
+pub use rewrite::{host::Host, path::PathRewrite};
+pub use service::UpgradeProxy;
+pub use tunnel::{Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
+pub use upgrade_required::UpgradeRequired;
+pub use upstream::{InvalidUpstream, Upstream};
+
+/// The README's example, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

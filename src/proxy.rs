@@ -1,0 +1,66 @@
+//! The way of an upgrade request, stage after stage.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, StatusCode, Version, request::Parts};
+use http_body_util::Full;
+use hyper::upgrade::OnUpgrade;
+
+use crate::{
+    Error,
+    body::Own,
+    config::Config,
+    connect::{Outgoing, h1},
+    error::Kind,
+    handover::Opening,
+    handshake::{Handshake, encode::encode},
+    respond,
+};
+
+/// select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
+///
+/// Nothing of the client's goes upstream but the head made here (and the body of protocols that
+/// have one) until the upstream has answered 101, and the client sees no 101 that was not checked.
+///
+/// # Cancel safety
+///
+/// Dropping the future, as a server does when the client leaves, closes the upstream connection.
+pub(crate) async fn proxy(
+    config: Arc<Config>,
+    handshake: Handshake,
+    parts: Parts,
+    body: Outgoing,
+) -> Response<Own> {
+    match attempt(&config, handshake, parts, body).await {
+        Ok(response) => response,
+        Err(error) => respond::error(&config, &error),
+    }
+}
+
+async fn attempt(
+    config: &Config,
+    handshake: Handshake,
+    parts: Parts,
+    body: Outgoing,
+) -> Result<Response<Own>, Error> {
+    let admission = config.admit()?;
+    let upstream = config.select(&parts.extensions)?;
+    let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
+    let transport = config.connector.connect(&upstream, config.connect_timeout).await?;
+    let exchange = tokio::time::timeout(config.handshake_timeout, h1::exchange(transport, request));
+    let (mut response, connection) = match exchange.await {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(cause)) => return Err(Error::caused(Kind::Exchange, &upstream, cause)),
+        Err(_) => return Err(Error::at(Kind::HandshakeTimeout, &upstream)),
+    };
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(respond::relay(response, connection));
+    }
+    expected.verify(response.headers_mut()).map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
+    Opening { handshake, connection, upstream, admission }.spawn(config);
+    *response.version_mut() = Version::HTTP_11;
+    // It belongs to the upstream's connection, which the tunnel has.
+    response.extensions_mut().remove::<OnUpgrade>();
+    Ok(response.map(|_| Own::Text(Full::new(Bytes::new()))))
+}

@@ -1,0 +1,51 @@
+//! Responses that the proxy gives itself.
+
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use crate::{
+    Error,
+    body::Own,
+    config::Config,
+    connect::h1::{Connection, Relayed},
+    rewrite::hygiene,
+};
+
+/// What a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+/// The response for a failure: the user's, or status and reason as text.
+pub(crate) fn error(config: &Config, error: &Error) -> Response<Own> {
+    crate::trace::refused(error);
+    let mut response = match &config.error_response {
+        Some(make) => make(error),
+        None => plain(error),
+    };
+    response.extensions_mut().insert(error.clone());
+    response.map(Own::Text)
+}
+
+fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
+    let status = error.status();
+    let mut response = Response::new(Full::from(format!("{status}: {}\n", error.public_reason())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    response
+}
+
+/// An upstream's answer that is no 101, whole and streaming.
+pub(crate) fn relay(response: Response<Incoming>, connection: Connection) -> Response<Own> {
+    let (mut parts, body) = response.into_parts();
+    hygiene::strip_response(parts.status, &mut parts.headers);
+    // The version is that of the upstream's connection; the client's server knows its own.
+    parts.version = http::Version::HTTP_11;
+    Response::from_parts(parts, Own::Upstream(Box::new(Relayed { body, connection })))
+}

@@ -1,0 +1,100 @@
+//! Which `Host` the upstream sees.
+
+use http::{HeaderValue, header::HOST, header::InvalidHeaderValue, request::Parts, uri::Authority};
+
+use crate::Upstream;
+
+/// The `Host` field of the forwarded request.
+///
+/// The name checked in the upstream's TLS certificate is always the upstream's own, whatever is
+/// sent here.
+///
+/// ```
+/// use tower_upgrade_proxy::{Host, UpgradeProxyLayer};
+///
+/// let layer = UpgradeProxyLayer::new("http://10.0.0.7:9000".parse()?).host(Host::upstream());
+/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Host(Policy);
+
+#[derive(Clone, Debug, Default)]
+enum Policy {
+    #[default]
+    Preserve,
+    Upstream,
+    Fixed(HeaderValue),
+}
+
+impl Host {
+    /// The host the client asked for: nginx's `proxy_set_header Host $host`. The default.
+    ///
+    /// A target in absolute form wins over the field
+    /// ([RFC 9112, 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)).
+    #[must_use]
+    pub fn preserve() -> Self {
+        Self(Policy::Preserve)
+    }
+
+    /// The upstream's own authority, as in its URI: nginx's default, `$proxy_host`. For a unix
+    /// socket it is `localhost`.
+    #[must_use]
+    pub fn upstream() -> Self {
+        Self(Policy::Upstream)
+    }
+
+    /// Always this value.
+    ///
+    /// # Errors
+    ///
+    /// When `host` can't be the value of a field.
+    pub fn fixed(host: &str) -> Result<Self, InvalidHeaderValue> {
+        HeaderValue::from_str(host).map(|value| Self(Policy::Fixed(value)))
+    }
+
+    pub(crate) fn apply(&self, parts: &mut Parts, upstream: &Upstream) {
+        let value = match &self.0 {
+            Policy::Preserve => match parts.uri.authority() {
+                Some(authority) => HeaderValue::from_str(without_user(authority)).ok(),
+                None => return,
+            },
+            Policy::Upstream => HeaderValue::from_str(upstream.authority()).ok(),
+            Policy::Fixed(value) => Some(value.clone()),
+        };
+        if let Some(value) = value {
+            parts.headers.insert(HOST, value);
+        }
+    }
+}
+
+/// `host[:port]` of an authority.
+fn without_user(authority: &Authority) -> &str {
+    authority.as_str().rsplit('@').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn host(policy: &Host, uri: &str, upstream: &str) -> String {
+        let (mut parts, ()) = Request::get(uri).header(HOST, "client.example").body(()).unwrap().into_parts();
+        policy.apply(&mut parts, &upstream.parse().unwrap());
+        assert_eq!(parts.headers.get_all(HOST).iter().count(), 1);
+        parts.headers[HOST].to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn each_policy_sends_its_host_once() {
+        let tcp = "http://10.0.0.7:9000/base";
+        let unix = "unix:/run/a.sock";
+        let fixed = Host::fixed("fixed.example").unwrap();
+        assert_eq!(host(&Host::preserve(), "/x", tcp), "client.example");
+        assert_eq!(host(&Host::preserve(), "http://u:p@abs.example:81/x", tcp), "abs.example:81");
+        assert_eq!(host(&Host::upstream(), "/x", tcp), "10.0.0.7:9000");
+        assert_eq!(host(&Host::upstream(), "/x", unix), "localhost");
+        assert_eq!(host(&fixed, "/x", tcp), "fixed.example");
+        assert!(Host::fixed("a\r\nb").is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! Fields that belong to one connection and must not be passed on
+//! ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
+
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{
+        CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    },
+};
+
+use super::tokens::tokens;
+
+/// Removed from every message, named by `Connection` or not.
+const HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("keep-alive"),
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Kept even when `Connection` names them: without them the message would become another one
+/// (no host, other framing) or no handshake at all.
+const NEVER_BY_NAME: [HeaderName; 5] =
+    [HOST, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION];
+
+/// Removes the hop-by-hop fields and every field that a `Connection` line names.
+pub(crate) fn strip_request(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = tokens(headers, CONNECTION)
+        .filter(|token| !is_option(token))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| !NEVER_BY_NAME.contains(name))
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// The same for a response. A 426 keeps `Upgrade`, which is its whole point
+/// ([RFC 9110, 15.5.22](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.22)), and gets the
+/// `Connection` token that has to go with it.
+pub(crate) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
+    let mut offered = Vec::new();
+    if status == StatusCode::UPGRADE_REQUIRED {
+        offered.extend(headers.get_all(UPGRADE).iter().cloned());
+    }
+    strip_request(headers);
+    if !offered.is_empty() {
+        headers.insert(CONNECTION, http::HeaderValue::from_static("Upgrade"));
+        headers.extend(offered.into_iter().map(|value| (UPGRADE, value)));
+    }
+}
+
+/// Connection options that name no field beyond the fixed list.
+fn is_option(token: &[u8]) -> bool {
+    [&b"upgrade"[..], b"keep-alive", b"close"].iter().any(|option| token.eq_ignore_ascii_case(option))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn map(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                (HeaderName::from_bytes(name.as_bytes()).unwrap(), value)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_fixed_list_and_every_nominated_field_go_and_the_rest_stays_in_order() {
+        let mut headers = map(&[
+            ("connection", ""),
+            ("connection", "Upgrade, X-Secret"),
+            ("connection", "x-other , \u{e9}, x-absent"),
+            ("x-secret", "1"),
+            ("x-other", "2"),
+            ("x-other", "3"),
+            ("upgrade", "websocket"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("transfer-encoding", "chunked"),
+            ("proxy-authorization", "Basic x"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+            ("x-kept", "4"),
+        ]);
+        strip_request(&mut headers);
+        assert_eq!(headers, map(&[("cookie", "a=1"), ("cookie", "b=2"), ("x-kept", "4")]));
+    }
+
+    #[test]
+    fn naming_host_or_framing_or_the_key_does_not_remove_them() {
+        let kept = [("host", "a"), ("content-length", "3"), ("sec-websocket-key", "k")];
+        let mut headers = map(&kept);
+        headers.append(
+            CONNECTION,
+            HeaderValue::from_static("Host, Content-Length, Sec-WebSocket-Key, Transfer-Encoding"),
+        );
+        strip_request(&mut headers);
+        assert_eq!(headers, map(&kept));
+    }
+
+    #[test]
+    fn only_a_426_keeps_its_upgrade() {
+        let lines = [("connection", "upgrade, close"), ("upgrade", "websocket"), ("x", "1")];
+        let mut refused = map(&lines);
+        strip_response(StatusCode::UPGRADE_REQUIRED, &mut refused);
+        assert_eq!(refused, map(&[("x", "1"), ("connection", "Upgrade"), ("upgrade", "websocket")]));
+        let mut ok = map(&lines);
+        strip_response(StatusCode::OK, &mut ok);
+        assert_eq!(ok, map(&[("x", "1")]));
+    }
+}

@@ -1,0 +1,199 @@
+//! Which path the upstream sees.
+
+use http::{Uri, request::Parts, uri::PathAndQuery};
+
+use crate::{Error, Upstream, error::Kind::Handshake};
+
+/// The path of the forwarded request. The query always goes through byte for byte, and nothing is
+/// percent-decoded.
+///
+/// Whatever the policy makes is put below the upstream's base path, if it has one. As soon as a
+/// prefix or a base path is involved, a path whose dot segments (`..`, `%2e%2e`, `..%2f`) would
+/// climb out of it is answered with 400.
+///
+/// ```
+/// use tower_upgrade_proxy::{PathRewrite, UpgradeProxyLayer};
+///
+/// // nginx: location /chat/ { proxy_pass http://127.0.0.1:9000/; }
+/// let layer = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?)
+///     .path(PathRewrite::strip_prefix("/chat"));
+/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct PathRewrite(Policy);
+
+#[derive(Clone, Debug, Default)]
+enum Policy {
+    #[default]
+    Keep,
+    #[cfg(feature = "axum")]
+    Original,
+    /// Without slashes at their ends.
+    Replace { prefix: String, with: String },
+}
+
+impl PathRewrite {
+    /// The path as the layer sees it. The default. Below axum's `nest` that is the path without
+    /// the prefix.
+    #[must_use]
+    pub fn keep() -> Self {
+        Self(Policy::Keep)
+    }
+
+    /// The path as the client sent it, before axum's `nest` took off the prefix: that of the
+    /// `OriginalUri` extension. Without that extension it is the same as [`keep`](Self::keep).
+    #[cfg(feature = "axum")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+    #[must_use]
+    pub fn original_uri() -> Self {
+        Self(Policy::Original)
+    }
+
+    /// Takes `prefix` off, at the border of a segment: with `/chat`, `/chat/x` becomes `/x` and
+    /// `/chat` becomes `/`, but `/chatter` stays. Other paths stay as they are.
+    #[must_use]
+    pub fn strip_prefix(prefix: &str) -> Self {
+        Self::replace_prefix(prefix, "")
+    }
+
+    /// Puts `with` in the place of `prefix`, at the border of a segment: nginx's `proxy_pass` with
+    /// a URI. Other paths stay as they are.
+    #[must_use]
+    pub fn replace_prefix(prefix: &str, with: &str) -> Self {
+        let tidy = |path: &str| match path.trim_matches('/') {
+            "" => String::new(),
+            path => format!("/{path}"),
+        };
+        Self(Policy::Replace { prefix: tidy(prefix), with: tidy(with) })
+    }
+
+    /// The origin-form target for `upstream`.
+    pub(crate) fn apply(&self, parts: &Parts, upstream: &Upstream) -> Result<PathAndQuery, Error> {
+        let uri = self.seen(parts);
+        let path = match uri.path() {
+            "" => "/",
+            path if path.starts_with('/') => path,
+            _ => return Err(Error::new(Handshake("the target is not a path"))),
+        };
+        if !path.is_ascii() {
+            return Err(Error::new(Handshake("the target is not ASCII")));
+        }
+        let (with, rest, bounded) = match &self.0 {
+            Policy::Replace { prefix, with } => match after_prefix(path, prefix) {
+                Some(rest) => (with.as_str(), rest, true),
+                None => ("", path, false),
+            },
+            _ => ("", path, false),
+        };
+        let base = upstream.base();
+        if (bounded || !base.is_empty()) && climbs(rest) {
+            return Err(Error::new(Handshake("the path climbs out of its prefix")));
+        }
+        match uri.path_and_query() {
+            Some(same) if base.is_empty() && !bounded && same.as_str().starts_with('/') => Ok(same.clone()),
+            _ => {
+                let slash = if rest.starts_with('/') { "" } else { "/" };
+                let mut target = [base, with, slash, rest].concat();
+                if let Some(query) = uri.query() {
+                    target.push('?');
+                    target.push_str(query);
+                }
+                PathAndQuery::try_from(target).map_err(|_| Error::new(Handshake("the target is not a path")))
+            }
+        }
+    }
+
+    #[cfg_attr(not(feature = "axum"), allow(clippy::unused_self))]
+    fn seen<'a>(&self, parts: &'a Parts) -> &'a Uri {
+        #[cfg(feature = "axum")]
+        if let (Policy::Original, Some(original)) =
+            (&self.0, parts.extensions.get::<axum::extract::OriginalUri>())
+        {
+            return &original.0;
+        }
+        &parts.uri
+    }
+}
+
+/// What follows `prefix` in `path`, when it ends there or at a slash.
+fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether dot segments lead above the path's start.
+///
+/// Servers differ in what they decode before they resolve dot segments, so encoded dots, encoded
+/// slashes and backslashes count as what they could become.
+fn climbs(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    let path = path.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace('\\', "/");
+    let mut depth = 0_usize;
+    for segment in path.split('/') {
+        // Path parameters (`..;x`) are dropped by some servers before they look at the dots.
+        match segment.split(';').next().unwrap_or_default() {
+            "" | "." => {}
+            ".." if depth == 0 => return true,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn apply(policy: &PathRewrite, target: &str, upstream: &str) -> Result<String, Error> {
+        let (parts, ()) = Request::get(target).body(()).unwrap().into_parts();
+        policy.apply(&parts, &upstream.parse().unwrap()).map(|path| path.to_string())
+    }
+
+    #[test]
+    fn each_policy_makes_its_path_and_keeps_the_query() {
+        let (root, base) = ("http://up", "http://up/base/");
+        let keep = PathRewrite::keep();
+        let strip = PathRewrite::strip_prefix("/ws/");
+        let replace = PathRewrite::replace_prefix("ws", "/a/b/");
+        let table = [
+            (&keep, "/ws/x?a=%2F&b=?", root, "/ws/x?a=%2F&b=?"),
+            (&keep, "/", base, "/base/"),
+            (&keep, "/x?", base, "/base/x?"),
+            (&keep, "http://evil.example/x?y", root, "/x?y"),
+            (&keep, "http://evil.example", root, "/"),
+            (&keep, "//evil/x", root, "//evil/x"),
+            (&keep, "/@evil/x", root, "/@evil/x"),
+            (&keep, "/:80@evil/", base, "/base/:80@evil/"),
+            (&keep, "/../%2e%2e/x", root, "/../%2e%2e/x"),
+            (&keep, "/a%0d%0ab", root, "/a%0d%0ab"),
+            (&strip, "/ws/x", root, "/x"),
+            (&strip, "/ws", root, "/"),
+            (&strip, "/ws?q", base, "/base/?q"),
+            (&strip, "/ws/", root, "/"),
+            (&strip, "/wss/x", root, "/wss/x"),
+            (&strip, "/ws//x", root, "//x"),
+            (&replace, "/ws/x?q", root, "/a/b/x?q"),
+            (&replace, "/other", base, "/base/other"),
+        ];
+        for (policy, target, upstream, expected) in table {
+            assert_eq!(apply(policy, target, upstream).unwrap(), expected, "{policy:?} {target} {upstream}");
+        }
+    }
+
+    #[test]
+    fn a_path_cannot_leave_its_base_or_its_prefix() {
+        let strip = PathRewrite::strip_prefix("/ws");
+        for path in ["/..", "/a/../../x", "/%2e%2E/x", "/..%2fx", "/.%2e%5cx", "/..;a/x", "/./..//x"] {
+            assert!(apply(&PathRewrite::keep(), path, "http://up/base").is_err(), "{path}");
+            assert!(apply(&strip, &format!("/ws{path}"), "http://up").is_err(), "{path}");
+        }
+        assert!(apply(&PathRewrite::keep(), "/a/../x", "http://up/base").is_ok());
+    }
+
+    #[test]
+    fn a_target_that_is_no_path_is_an_error() {
+        assert!(apply(&PathRewrite::keep(), "*", "http://up").is_err());
+    }
+}

@@ -1,0 +1,64 @@
+//! [`UpgradeProxy`]: the service.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{BodyExt, Either, Empty};
+use tower_service::Service;
+
+use crate::{
+    ResponseBody, ResponseFuture, config::Config, connect::Outgoing, error::BoxError,
+    handshake::detect::detect, proxy::proxy, respond,
+};
+
+/// An inner service with upgrade requests taken out of its way.
+///
+/// Made by [`UpgradeProxyLayer`](crate::UpgradeProxyLayer). Readiness, errors and every response to
+/// a request that is no upgrade are the inner service's own.
+#[derive(Clone, Debug)]
+pub struct UpgradeProxy<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> UpgradeProxy<S> {
+    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for UpgradeProxy<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ReqBody: Body<Data = Bytes> + Send + 'static,
+    ReqBody::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> ResponseFuture<S::Future> {
+        match detect(&mut request, &self.config.protocols) {
+            Ok(None) => ResponseFuture::inner(self.inner.call(request)),
+            Ok(Some(handshake)) => {
+                let (parts, body) = request.into_parts();
+                let body: Outgoing = if handshake.body {
+                    Either::Right(body.map_err(Into::into).boxed_unsync())
+                } else {
+                    Either::Left(Empty::new())
+                };
+                ResponseFuture::proxy(proxy(Arc::clone(&self.config), handshake, parts, body))
+            }
+            Err(error) => ResponseFuture::ready(respond::error(&self.config, &error)),
+        }
+    }
+}

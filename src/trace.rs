@@ -1,0 +1,65 @@
+//! The events of the feature `tracing`; nothing without it.
+#![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+
+use http::{HeaderMap, Method, Uri};
+
+use crate::{Error, TunnelInfo, TunnelSummary};
+
+/// A request with `Upgrade` goes to the inner service.
+pub(crate) fn not_taken(method: &Method, uri: &Uri, headers: &HeaderMap, reason: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(
+        %method,
+        path = uri.path(),
+        upgrade = ?headers.get(http::header::UPGRADE),
+        reason,
+        "upgrade request not taken"
+    );
+}
+
+/// An upgrade ends with an answer of the proxy's own.
+pub(crate) fn refused(error: &Error) {
+    #[cfg(feature = "tracing")]
+    if error.status().is_server_error() {
+        tracing::warn!(status = error.status().as_u16(), %error, "upgrade refused");
+    } else {
+        tracing::debug!(status = error.status().as_u16(), %error, "upgrade refused");
+    }
+}
+
+/// A 101 was verified.
+pub(crate) fn opened(tunnel: &TunnelInfo) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(
+        tunnel = tunnel.id(),
+        upstream = %tunnel.upstream(),
+        protocol = tunnel.protocol(),
+        "tunnel opened"
+    );
+}
+
+/// A tunnel ended: at info when it was cut by a timeout or an error, else at debug.
+pub(crate) fn ended(tunnel: &TunnelInfo, summary: &TunnelSummary) {
+    #[cfg(feature = "tracing")]
+    {
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    tunnel = tunnel.id(),
+                    upstream = %tunnel.upstream(),
+                    protocol = tunnel.protocol(),
+                    client_to_upstream = summary.client_to_upstream(),
+                    upstream_to_client = summary.upstream_to_client(),
+                    duration = ?summary.duration(),
+                    reason = %summary.end(),
+                    "tunnel ended"
+                )
+            };
+        }
+        if summary.end().is_orderly() {
+            event!(debug);
+        } else {
+            event!(info);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! [`UpgradeRequired`]: the leaf where only upgrades are served.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, CONTENT_TYPE, UPGRADE},
+};
+use http_body_util::Full;
+use tower_service::Service;
+
+/// Answers every request with 426 and `Upgrade: websocket`
+/// ([RFC 9110, 15.5.22](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.22)).
+///
+/// As the inner service of an [`UpgradeProxy`](crate::UpgradeProxy) it tells clients that came
+/// without an upgrade what is missing;
+/// [`UpgradeProxyLayer::into_service`](crate::UpgradeProxyLayer::into_service) puts it there.
+#[derive(Clone, Debug, Default)]
+pub struct UpgradeRequired(());
+
+impl UpgradeRequired {
+    /// The service.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl<B> Service<Request<B>> for UpgradeRequired {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<B>) -> Self::Future {
+        let mut response = Response::new(Full::from("426 Upgrade Required: only WebSocket is served here\n"));
+        *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        ready(Ok(response))
+    }
+}

@@ -1,0 +1,300 @@
+//! Where a tunnel goes.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+
+/// An upstream server: the address to connect to and the path below which it serves.
+///
+/// Parsed from `http://host:port`, `https://`, `ws://` (the same as `http://`), `wss://` (the same
+/// as `https://`) or `unix:/path/to.sock`. A path is the base of every forwarded path:
+/// `http://host/app`, `unix:/run/app.sock:/app`. Cloning copies a pointer.
+///
+/// ```
+/// use tower_upgrade_proxy::Upstream;
+///
+/// let upstream: Upstream = "ws://[::1]:9000/app".parse()?;
+/// assert_eq!(upstream.to_string(), "http://[::1]:9000/app");
+///
+/// let error = "ftp://example.com".parse::<Upstream>().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#"upstream "ftp://example.com": the scheme is not http, https, ws, wss or unix"#,
+/// );
+/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+/// ```
+///
+/// As a request extension it takes the place of the layer's own upstream, for that request:
+///
+/// ```
+/// # use tower_upgrade_proxy::Upstream;
+/// # fn route<B>(request: &mut http::Request<B>, upstream: Upstream) {
+/// request.extensions_mut().insert(upstream);
+/// # }
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Upstream(Arc<Inner>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Inner {
+    address: Address,
+    /// Starts with a slash, ends without one; empty for the root.
+    base: String,
+}
+
+/// How the upstream is reached.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Address {
+    /// Scheme and authority; the path is `/`.
+    Uri(Uri),
+    Unix(PathBuf),
+}
+
+impl Upstream {
+    /// An upstream that a connector of your own reaches: any scheme, as long as there is a host.
+    ///
+    /// The connector given to
+    /// [`UpgradeProxyLayer::connector`](crate::UpgradeProxyLayer::connector) receives scheme and
+    /// authority; the path of `uri` is the base path.
+    ///
+    /// # Errors
+    ///
+    /// When `uri` has no host, or carries user information or a query.
+    pub fn for_connector(uri: Uri) -> Result<Self, InvalidUpstream> {
+        let text = uri.to_string();
+        let parts = uri.into_parts();
+        match (parts.scheme, parts.authority) {
+            (Some(scheme), Some(authority)) => {
+                let path = parts.path_and_query;
+                let query = path.as_ref().and_then(|path| path.query());
+                Self::build(scheme, authority, path.as_ref().map_or("", |path| path.path()), query)
+            }
+            _ => Err("it needs a scheme and a host"),
+        }
+        .map_err(|reason| InvalidUpstream { text, reason })
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        if let Some(rest) = text.strip_prefix("unix:") {
+            return Self::unix(rest);
+        }
+        let uri: Uri = text.parse().map_err(|_| "it is not a URI")?;
+        let parts = uri.into_parts();
+        let scheme = match parts.scheme.as_ref().map(Scheme::as_str) {
+            Some("http" | "ws") => Scheme::HTTP,
+            Some("https" | "wss") if cfg!(feature = "rustls") => Scheme::HTTPS,
+            Some("https" | "wss") => return Err("TLS needs the crate's feature `rustls`"),
+            Some(_) => return Err("the scheme is not http, https, ws, wss or unix"),
+            None => return Err("it has no scheme; write http://HOST:PORT or unix:/PATH"),
+        };
+        let authority = parts.authority.ok_or("it has no host")?;
+        let path = parts.path_and_query;
+        let query = path.as_ref().and_then(|path| path.query());
+        Self::build(scheme, authority, path.as_ref().map_or("", |path| path.path()), query)
+    }
+
+    fn build(
+        scheme: Scheme,
+        authority: Authority,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<Self, &'static str> {
+        if authority.as_str().contains('@') {
+            return Err("user information is not supported");
+        }
+        if authority.host().is_empty() {
+            return Err("it has no host");
+        }
+        let after_host = &authority.as_str()[authority.host().len()..];
+        if !after_host.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err("the port is not a number from 1 to 65535");
+        }
+        let base = base(path, query)?;
+        let uri = Uri::builder()
+            .scheme(scheme)
+            .authority(authority)
+            .path_and_query("/")
+            .build()
+            .map_err(|_| "it is not a URI")?;
+        Ok(Self(Arc::new(Inner { address: Address::Uri(uri), base })))
+    }
+
+    fn unix(rest: &str) -> Result<Self, &'static str> {
+        /// `sockaddr_un.sun_path` holds 108 bytes on Linux, one of them the final NUL.
+        const LONGEST: usize = 107;
+        let rest = rest.strip_prefix("//").unwrap_or(rest);
+        let (socket, path) = match rest.rfind(":/") {
+            Some(colon) => (&rest[..colon], &rest[colon + 1..]),
+            None => (rest, ""),
+        };
+        if !cfg!(unix) {
+            return Err("unix sockets are not supported on this platform");
+        }
+        if !socket.starts_with('/') {
+            return Err("the socket's path must be absolute: unix:/PATH");
+        }
+        if socket.len() > LONGEST || socket.contains('\0') {
+            return Err("the socket's path is longer than 107 bytes, or holds a NUL");
+        }
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        Ok(Self(Arc::new(Inner {
+            address: Address::Unix(Path::new(socket).into()),
+            base: base(path, query)?,
+        })))
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.0.address
+    }
+
+    /// The base path, without a slash at its end; empty for the root.
+    pub(crate) fn base(&self) -> &str {
+        &self.0.base
+    }
+
+    /// What `Host` says when it is to name the upstream: host and port, `localhost` for a socket.
+    pub(crate) fn authority(&self) -> &str {
+        match &self.0.address {
+            Address::Uri(uri) => uri.authority().map_or("", Authority::as_str),
+            Address::Unix(_) => "localhost",
+        }
+    }
+}
+
+/// Checks a base path and takes off the slashes at its end.
+fn base(path: &str, query: Option<&str>) -> Result<String, &'static str> {
+    if query.is_some() {
+        return Err("a query is not supported");
+    }
+    let is_dots = |segment| matches!(segment, "." | "..");
+    let is_encoded = ["%2e", "%2f", "%5c"].iter().any(|code| path.to_ascii_lowercase().contains(code));
+    if path.contains("//") || is_encoded || path.split('/').any(is_dots) {
+        return Err("the path holds empty or dot segments, or an encoded dot or slash");
+    }
+    if http::uri::PathAndQuery::try_from(path).is_err() && !path.is_empty() {
+        return Err("the path is not valid in a URI");
+    }
+    Ok(path.trim_end_matches('/').to_owned())
+}
+
+impl FromStr for Upstream {
+    type Err = InvalidUpstream;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUpstream> {
+        Self::parse(text).map_err(|reason| InvalidUpstream { text: text.to_owned(), reason })
+    }
+}
+
+impl TryFrom<&str> for Upstream {
+    type Error = InvalidUpstream;
+
+    fn try_from(text: &str) -> Result<Self, InvalidUpstream> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.address {
+            Address::Uri(uri) => {
+                write!(f, "{}://{}{}", uri.scheme_str().unwrap_or(""), self.authority(), self.0.base)
+            }
+            Address::Unix(path) if self.0.base.is_empty() => write!(f, "unix:{}", path.display()),
+            Address::Unix(path) => write!(f, "unix:{}:{}", path.display(), self.0.base),
+        }
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upstream({self})")
+    }
+}
+
+/// A text that names no usable upstream, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidUpstream {
+    text: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for InvalidUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "upstream {:?}: {}", self.text, self.reason)
+    }
+}
+
+impl StdError for InvalidUpstream {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usable_upstreams_are_normalised() {
+        let table = [
+            ("http://a", "http://a"),
+            ("ws://a:80/", "http://a:80"),
+            ("http://[::1]:9000", "http://[::1]:9000"),
+            ("ws://a/base/", "http://a/base"),
+            ("ws://a/b%20c", "http://a/b%20c"),
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+            ("unix:///run/a.sock", "unix:/run/a.sock"),
+            ("unix:/run/a.sock:/base/", "unix:/run/a.sock:/base"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(text.parse::<Upstream>().unwrap().to_string(), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn unusable_upstreams_say_why() {
+        let long = format!("unix:/{}", "x".repeat(107));
+        let table = [
+            ("", "not a URI"),
+            ("localhost:9000", "no scheme"),
+            ("/path", "no scheme"),
+            ("ftp://a", "scheme is not"),
+            ("http://user@a", "user information"),
+            ("http://a:0", "port"),
+            ("http://a:99999", "port"),
+            ("http://a:", "port"),
+            ("http://a?x=1", "query"),
+            ("http://a/b/../c", "dot segments"),
+            ("http://a/b/%2E%2e/c", "encoded dot"),
+            ("unix:relative.sock", "absolute"),
+            ("unix:/a.sock:/b?x", "query"),
+            (&long, "longer than 107"),
+        ];
+        for (text, reason) in table {
+            let error = text.parse::<Upstream>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[test]
+    fn tls_without_the_feature_is_an_error_at_construction() {
+        let error = "wss://a".parse::<Upstream>().unwrap_err().to_string();
+        assert!(error.contains("feature `rustls`"), "{error}");
+    }
+
+    #[test]
+    fn a_connector_of_ones_own_may_have_any_scheme() {
+        let upstream = Upstream::for_connector("vsock://3:5000/x".parse().unwrap()).unwrap();
+        assert_eq!((upstream.authority(), upstream.base()), ("3:5000", "/x"));
+        assert!(Upstream::for_connector("/only/a/path".parse().unwrap()).is_err());
+    }
+}
