@@ -1,0 +1,55 @@
+//! A request that is no upgrade costs the layer no allocation.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+use std::{convert::Infallible, future::ready, hint::black_box};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use http_body_util::Empty;
+use tower::{Layer, Service, service_fn};
+use tower_upgrade_proxy::UpgradeProxyLayer;
+
+/// Allocations while `service` answers `request`, the making of the request not counted.
+fn allocations<S>(service: &mut S, request: Request<Empty<Bytes>>) -> u64
+where
+    S: Service<Request<Empty<Bytes>>, Error = Infallible>,
+{
+    let mut request = Some(request);
+    let counted = allocation_counter::measure(|| {
+        let response = service.call(request.take().unwrap()).now_or_never();
+        assert!(black_box(response).is_some());
+    });
+    counted.count_total
+}
+
+fn request(fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
+    let builder = Request::get("/path?query").header("host", "a.example").header("accept", "*/*");
+    let builder = fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+    builder.body(Empty::new()).unwrap()
+}
+
+#[test]
+fn pass_through_allocates_nothing() {
+    let inner = service_fn(|_| ready(Ok(Response::new(Empty::<Bytes>::new()))));
+    let layer = UpgradeProxyLayer::new("http://127.0.0.1:9".parse().unwrap()).max_tunnels(1);
+    let mut service = layer.layer(inner);
+    let ordinary: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("connection", "keep-alive")],
+        &[("upgrade", "websocket")],
+        &[("connection", "upgrade, http2-settings"), ("upgrade", "h2c, foo")],
+    ];
+    for fields in ordinary {
+        assert_eq!(allocations(&mut service, request(fields)), 0, "{fields:?}");
+    }
+}
+
+#[test]
+fn the_counter_counts() {
+    let mut service = service_fn(|_| {
+        black_box(Box::new(1));
+        ready(Ok::<_, Infallible>(Response::new(())))
+    });
+    assert_eq!(allocations(&mut service, request(&[])), 1);
+}

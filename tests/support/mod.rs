@@ -1,0 +1,36 @@
+//! What tests on the wire share: raw connections, a scriptable upstream, servers for the layer.
+#![allow(dead_code, reason = "each test program uses a part")]
+
+mod serve;
+mod upstream;
+mod wire;
+
+pub(crate) use serve::{serve, serve_auto, serve_http1};
+pub(crate) use upstream::Scripted;
+pub(crate) use wire::{Head, Wire, bounded};
+
+/// The key of RFC 6455's example, and what it is accepted with.
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// A complete WebSocket handshake for `path`.
+pub(crate) fn handshake(path: &str) -> String {
+    handshake_with(path, &[])
+}
+
+/// The same, with further lines.
+pub(crate) fn handshake_with(path: &str, lines: &[&str]) -> String {
+    let mut head = format!(
+        "GET {path} HTTP/1.1\r\nHost: client.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
+    );
+    for line in lines {
+        head.push_str(line);
+        head.push_str("\r\n");
+    }
+    head + "\r\n"
+}
+
+/// The 101 that answers [`handshake`].
+pub(crate) const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";

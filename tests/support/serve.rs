@@ -1,0 +1,97 @@
+//! Servers for the service under test, on the loopback interface and a free port.
+
+use std::{convert::Infallible, net::SocketAddr};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tower::{Service, ServiceExt};
+
+/// `axum::serve`.
+pub(crate) async fn serve(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    address
+}
+
+/// hyper-util's auto server, as its users write it.
+pub(crate) async fn serve_auto<S, B>(service: S) -> SocketAddr
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    http::Response<B>: IntoResponse,
+    B: 'static,
+{
+    let service = adapt(service);
+    each_connection(move |io| {
+        let service = service.clone();
+        async move {
+            let builder = auto::Builder::new(TokioExecutor::new());
+            let _ = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service)).await;
+        }
+    })
+    .await
+}
+
+/// Plain hyper, HTTP/1 only.
+pub(crate) async fn serve_http1<S, B>(service: S) -> SocketAddr
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    http::Response<B>: IntoResponse,
+    B: 'static,
+{
+    let service = adapt(service);
+    each_connection(move |io| {
+        let service = service.clone();
+        async move {
+            let builder = hyper::server::conn::http1::Builder::new();
+            let _ = builder.serve_connection(io, TowerToHyperService::new(service)).with_upgrades().await;
+        }
+    })
+    .await
+}
+
+/// Makes hyper's bodies axum's.
+fn adapt<S, B>(
+    service: S,
+) -> impl Service<http::Request<hyper::body::Incoming>, Response = Response, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    http::Response<B>: IntoResponse,
+    B: 'static,
+{
+    service
+        .map_request(|request: http::Request<hyper::body::Incoming>| request.map(Body::new))
+        .map_response(IntoResponse::into_response)
+}
+
+async fn each_connection<F>(
+    serve: impl Fn(TokioIo<tokio::net::TcpStream>) -> F + Send + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(TokioIo::new(stream)));
+        }
+    });
+    address
+}

@@ -1,0 +1,171 @@
+//! A connection as raw bytes, every wait on it bounded.
+
+use std::{future::IntoFuture, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Fails the test when `future` takes longer than any machine should need.
+pub(crate) async fn bounded<F: IntoFuture>(what: &str, future: F) -> F::Output {
+    match timeout(Duration::from_secs(20), future.into_future()).await {
+        Ok(output) => output,
+        Err(_) => panic!("still waiting: {what}"),
+    }
+}
+
+/// One end of a connection. Bytes read beyond what was asked for are kept.
+pub(crate) struct Wire<S = TcpStream> {
+    pub(crate) stream: S,
+    read: Vec<u8>,
+}
+
+/// The head of a message as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) raw: Vec<u8>,
+}
+
+impl Wire {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::new(bounded("connect", TcpStream::connect(address)).await.unwrap())
+    }
+
+    /// Closes with a reset.
+    pub(crate) fn reset(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        bounded("send", self.stream.write_all(bytes.as_ref())).await.unwrap();
+        bounded("send", self.stream.flush()).await.unwrap();
+    }
+
+    /// Sends a request and reads the head of the answer.
+    pub(crate) async fn ask(&mut self, request: impl AsRef<[u8]>) -> Head {
+        self.send(request).await;
+        self.head().await
+    }
+
+    pub(crate) async fn finish(&mut self) {
+        bounded("shutdown", self.stream.shutdown()).await.unwrap();
+    }
+
+    /// The next head, up to and with its empty line.
+    pub(crate) async fn head(&mut self) -> Head {
+        loop {
+            if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
+                return Head { raw: self.read.drain(..end + 4).collect() };
+            }
+            let so_far = String::from_utf8_lossy(&self.read).into_owned();
+            assert!(self.fill().await, "end of connection instead of a head, after {so_far:?}");
+        }
+    }
+
+    pub(crate) async fn exactly(&mut self, length: usize) -> Vec<u8> {
+        while self.read.len() < length {
+            assert!(self.fill().await, "end of connection after {} of {length} bytes", self.read.len());
+        }
+        self.read.drain(..length).collect()
+    }
+
+    pub(crate) async fn expect(&mut self, expected: impl AsRef<[u8]>) {
+        let read = self.exactly(expected.as_ref().len()).await;
+        assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(expected.as_ref()));
+    }
+
+    /// Everything up to the end of the connection, however that comes.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.fill().await {}
+        std::mem::take(&mut self.read)
+    }
+
+    pub(crate) async fn expect_end(&mut self) {
+        let rest = self.rest().await;
+        assert!(rest.is_empty(), "expected the end, got {:?}", String::from_utf8_lossy(&rest));
+    }
+
+    /// A body of the length the head says, or in chunks.
+    pub(crate) async fn body(&mut self, head: &Head) -> Vec<u8> {
+        if head.has("transfer-encoding", "chunked") {
+            return self.chunks().await;
+        }
+        let length = head.values("content-length").first().map_or(0, |length| length.parse().unwrap());
+        self.exactly(length).await
+    }
+
+    async fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.line().await;
+            let size = usize::from_str_radix(line.trim(), 16).unwrap();
+            body.extend(self.exactly(size).await);
+            self.expect("\r\n").await;
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+
+    async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.read.windows(2).position(|window| window == b"\r\n") {
+                return String::from_utf8(self.read.drain(..end + 2).collect()).unwrap();
+            }
+            assert!(self.fill().await, "end of connection instead of a line");
+        }
+    }
+
+    /// False at the end of the connection; a reset is an end too.
+    async fn fill(&mut self) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        match bounded("bytes", self.stream.read(&mut buffer)).await {
+            Ok(0) | Err(_) => false,
+            Ok(read) => {
+                self.read.extend(&buffer[..read]);
+                true
+            }
+        }
+    }
+}
+
+impl Head {
+    pub(crate) fn text(&self) -> String {
+        self.raw.iter().map(|byte| char::from(*byte)).collect()
+    }
+
+    pub(crate) fn first_line(&self) -> String {
+        self.text().lines().next().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn status(&self) -> u16 {
+        self.first_line().split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap()
+    }
+
+    /// The values of a field, in order; Latin-1.
+    pub(crate) fn values(&self, name: &str) -> Vec<String> {
+        self.fields().into_iter().filter(|(field, _)| field == name).map(|(_, value)| value).collect()
+    }
+
+    /// The fields in order, names in lower case.
+    pub(crate) fn fields(&self) -> Vec<(String, String)> {
+        self.text()
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect()
+    }
+
+    pub(crate) fn has(&self, name: &str, value: &str) -> bool {
+        self.values(name).iter().any(|have| have == value)
+    }
+}

@@ -1,0 +1,388 @@
+//! `Tunnel` alone, on streams in memory and with paused time. Every scenario runs twice, the
+//! second time with the sides swapped.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod faulty;
+
+use std::{
+    io,
+    time::{Duration, Instant as WallClock},
+};
+
+use bytes::Bytes;
+use faulty::{Faulty, OneByteAtATime};
+use sha1::{Digest, Sha1};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+use tower_upgrade_proxy::{Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
+
+/// A tunnel with a hand on either end. `near` is where the scenario begins.
+struct Ends {
+    near: DuplexStream,
+    far: DuplexStream,
+    near_side: Side,
+    far_side: Side,
+    tunnel: JoinHandle<TunnelSummary>,
+}
+
+impl Ends {
+    async fn end(self) -> TunnelSummary {
+        timeout(Duration::from_secs(3600), self.tunnel).await.expect("the tunnel ends").unwrap()
+    }
+}
+
+const BUFFER: usize = 16 * 1024;
+
+/// Both orders of two streams, `near` first the client and then the upstream.
+const ORDERS: [(Side, Side); 2] = [(Side::Client, Side::Upstream), (Side::Upstream, Side::Client)];
+
+/// Starts a tunnel between `near` and `far` with `near` on the given side.
+fn join<N, F>(near_side: Side, near: N, far: F, config: TunnelConfig) -> JoinHandle<TunnelSummary>
+where
+    N: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match near_side {
+        Side::Client => tokio::spawn(Tunnel::new(near, far, config)),
+        Side::Upstream => tokio::spawn(Tunnel::new(far, near, config)),
+    }
+}
+
+/// Runs `scenario` in both orders.
+async fn each_way(config: TunnelConfig, scenario: impl AsyncFn(Ends)) {
+    for (near_side, far_side) in ORDERS {
+        let (near, near_end) = duplex(BUFFER);
+        let (far, far_end) = duplex(BUFFER);
+        let tunnel = join(near_side, near_end, far_end, config.clone());
+        scenario(Ends { near, far, near_side, far_side, tunnel }).await;
+    }
+}
+
+/// Bytes that went from `side` to the other.
+fn sent_by(side: Side, summary: &TunnelSummary) -> u64 {
+    match side {
+        Side::Client => summary.client_to_upstream(),
+        Side::Upstream => summary.upstream_to_client(),
+    }
+}
+
+async fn expect(stream: &mut (impl AsyncRead + Unpin), expected: &[u8]) {
+    let mut read = vec![0; expected.len()];
+    stream.read_exact(&mut read).await.unwrap();
+    assert_eq!(read, expected);
+}
+
+async fn expect_eof(stream: &mut (impl AsyncRead + Unpin)) {
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+fn no_timeouts() -> TunnelConfig {
+    TunnelConfig::new().idle_timeout(None).half_close_timeout(None)
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test]
+async fn bytes_go_both_ways_and_are_counted() {
+    each_way(TunnelConfig::new(), async |mut ends| {
+        for round in 0..10 {
+            ends.near.write_all(b"ping").await.unwrap();
+            expect(&mut ends.far, b"ping").await;
+            let answer = vec![round; 1000];
+            ends.far.write_all(&answer).await.unwrap();
+            expect(&mut ends.near, &answer).await;
+        }
+        let (near, far) = (ends.near_side, ends.far_side);
+        drop(std::mem::replace(&mut ends.near, duplex(1).0));
+        expect_eof(&mut ends.far).await;
+        drop(std::mem::replace(&mut ends.far, duplex(1).0));
+        let summary = ends.end().await;
+        assert_eq!((sent_by(near, &summary), sent_by(far, &summary)), (40, 10_000));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_half_close_is_passed_on_and_the_other_direction_goes_on() {
+    each_way(TunnelConfig::new(), async |mut ends| {
+        ends.near.write_all(b"last words").await.unwrap();
+        ends.near.shutdown().await.unwrap();
+        expect(&mut ends.far, b"last words").await;
+        expect_eof(&mut ends.far).await;
+        for answer in [&b"one"[..], b"two", b"three"] {
+            ends.far.write_all(answer).await.unwrap();
+            expect(&mut ends.near, answer).await;
+        }
+        assert!(!ends.tunnel.is_finished());
+        ends.far.shutdown().await.unwrap();
+        expect_eof(&mut ends.near).await;
+        let near = ends.near_side;
+        let summary = ends.end().await;
+        assert!(matches!(summary.end(), TunnelEnd::Closed { first } if *first == near), "{summary:?}");
+        assert_eq!((sent_by(near, &summary), summary.end().is_orderly()), (10, true));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reset_closes_the_other_side_at_once_after_what_came_before_it() {
+    for (near_side, _) in ORDERS {
+        let (mut far, far_end) = duplex(BUFFER);
+        let near_end = Faulty::reset_after(b"before the reset");
+        let tunnel = join(near_side, near_end, far_end, no_timeouts());
+        expect(&mut far, b"before the reset").await;
+        expect_eof(&mut far).await;
+        let summary = tunnel.await.unwrap();
+        match summary.end() {
+            TunnelEnd::Failed { side, error } => {
+                assert_eq!((*side, error.kind()), (near_side, io::ErrorKind::ConnectionReset));
+            }
+            end => panic!("{end}"),
+        }
+        assert_eq!(sent_by(near_side, &summary), 16);
+    }
+}
+
+#[tokio::test]
+async fn a_side_that_cannot_be_written_to_closes_the_other_but_its_last_bytes_arrive() {
+    for (near_side, far_side) in ORDERS {
+        let (mut far, far_end) = duplex(BUFFER);
+        let near_end = Faulty::broken_pipe_with(b"goodbye");
+        far.write_all(b"anyone there?").await.unwrap();
+        let tunnel = join(near_side, near_end, far_end, no_timeouts());
+        expect(&mut far, b"goodbye").await;
+        expect_eof(&mut far).await;
+        let summary = tunnel.await.unwrap();
+        match summary.end() {
+            TunnelEnd::Failed { side, error } => {
+                assert_eq!((*side, error.kind()), (near_side, io::ErrorKind::BrokenPipe));
+            }
+            end => panic!("{end}"),
+        }
+        assert_eq!((sent_by(near_side, &summary), sent_by(far_side, &summary)), (7, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_idle_timeout_counts_from_the_last_byte_in_either_direction() {
+    each_way(TunnelConfig::new().idle_timeout(seconds(60)), async |mut ends| {
+        let opened = Instant::now();
+        sleep(seconds(50)).await;
+        ends.near.write_all(b"x").await.unwrap();
+        expect(&mut ends.far, b"x").await;
+        sleep(seconds(59)).await;
+        ends.far.write_all(b"y").await.unwrap();
+        expect(&mut ends.near, b"y").await;
+        assert!(!ends.tunnel.is_finished());
+        expect_eof(&mut ends.near).await;
+        expect_eof(&mut ends.far).await;
+        let summary = ends.end().await;
+        assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
+        let elapsed = opened.elapsed();
+        assert!(elapsed >= seconds(169) && elapsed < seconds(170), "{elapsed:?}");
+        assert_eq!(summary.duration().as_secs(), 169);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_idle_timeout_a_silent_tunnel_stays() {
+    each_way(no_timeouts(), async |mut ends| {
+        sleep(seconds(1_000_000)).await;
+        ends.near.write_all(b"still here").await.unwrap();
+        expect(&mut ends.far, b"still here").await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lifetime_ends_a_busy_tunnel() {
+    let config = TunnelConfig::new().max_lifetime(seconds(100));
+    each_way(config, async |mut ends| {
+        let opened = Instant::now();
+        while ends.near.write_all(b"busy").await.is_ok() {
+            let mut read = [0; 4];
+            if ends.far.read_exact(&mut read).await.is_err() {
+                break;
+            }
+            sleep(seconds(7)).await;
+        }
+        let elapsed = opened.elapsed();
+        let summary = ends.end().await;
+        assert!(matches!(summary.end(), TunnelEnd::LifetimeReached), "{summary:?}");
+        assert_eq!(summary.duration().as_secs(), 100);
+        assert!(elapsed >= seconds(100) && elapsed < seconds(108), "{elapsed:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_closed_tunnel_waits_for_bytes_only_so_long() {
+    let config = TunnelConfig::new().idle_timeout(seconds(600)).half_close_timeout(seconds(30));
+    each_way(config, async |mut ends| {
+        sleep(seconds(100)).await;
+        let half_closed = Instant::now();
+        ends.near.write_all(b"x").await.unwrap();
+        ends.near.shutdown().await.unwrap();
+        expect(&mut ends.far, b"x").await;
+        expect_eof(&mut ends.far).await;
+        sleep(seconds(29)).await;
+        ends.far.write_all(b"more").await.unwrap();
+        expect(&mut ends.near, b"more").await;
+        expect_eof(&mut ends.near).await;
+        let elapsed = half_closed.elapsed();
+        assert!(elapsed >= seconds(59) && elapsed < seconds(60), "{elapsed:?}");
+        let summary = ends.end().await;
+        assert!(matches!(summary.end(), TunnelEnd::HalfCloseTimeout), "{summary:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn early_bytes_come_first_and_count() {
+    for (near_side, far_side) in ORDERS {
+        let (mut near, near_end) = duplex(4);
+        let (mut far, far_end) = duplex(4);
+        near.write_all(b"!").await.unwrap();
+        let (from_near, from_far) = (Bytes::from_static(b"early from near"), Bytes::from_static(b"from far"));
+        let tunnel = tokio::spawn(match near_side {
+            Side::Client => Tunnel::new(near_end, far_end, no_timeouts()).early_bytes(from_near, from_far),
+            Side::Upstream => Tunnel::new(far_end, near_end, no_timeouts()).early_bytes(from_far, from_near),
+        });
+        expect(&mut far, b"early from near!").await;
+        expect(&mut near, b"from far").await;
+        drop((near, far));
+        let summary = tunnel.await.unwrap();
+        assert_eq!((sent_by(near_side, &summary), sent_by(far_side, &summary)), (16, 8));
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_takes_one_byte_at_a_time_gets_them_all_in_order() {
+    let message: Vec<u8> = (0..20_000_u32).flat_map(u32::to_be_bytes).collect();
+    for (near_side, _) in ORDERS {
+        let (mut near, near_end) = duplex(BUFFER);
+        let (mut far, far_end) = duplex(64);
+        let tunnel = join(near_side, near_end, OneByteAtATime::new(far_end), no_timeouts());
+        let mut read = Vec::new();
+        let write = async {
+            near.write_all(&message).await.unwrap();
+            near.shutdown().await.unwrap();
+        };
+        let (_, result) = tokio::join!(write, far.read_to_end(&mut read));
+        result.unwrap();
+        assert!(read == message);
+        drop((near, far));
+        assert_eq!(sent_by(near_side, &tunnel.await.unwrap()), 80_000);
+    }
+}
+
+// With paused time a timeout fires only when nothing else can go on: here, when the tunnel has
+// stopped taking bytes.
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_never_reads_stops_the_sender_after_a_bounded_number_of_bytes() {
+    each_way(no_timeouts(), async |mut ends| {
+        let mut taken = 0_usize;
+        let flood = async {
+            loop {
+                taken += ends.near.write(&[7; 4096]).await.unwrap();
+            }
+        };
+        assert!(timeout(seconds(1), flood).await.is_err());
+        assert!(taken <= 2 * BUFFER + 64 * 1024, "{taken} bytes were taken");
+        // The other direction is not affected, and nothing of the flood is lost.
+        ends.far.write_all(b"still open").await.unwrap();
+        expect(&mut ends.near, b"still open").await;
+        ends.near.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        ends.far.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read.len(), taken);
+        assert!(read.iter().all(|byte| *byte == 7));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_hundred_mebibytes_each_way_arrive_as_they_were_sent() {
+    const BLOCKS: u32 = 100;
+    each_way(no_timeouts(), async |ends| {
+        let send = async |half: &mut (dyn AsyncWrite + Unpin + Send), seed: u32| {
+            let mut block: Vec<u8> = (0..1 << 18).flat_map(|i: u32| (i ^ seed).to_be_bytes()).collect();
+            let mut hash = Sha1::new();
+            for number in 0..BLOCKS {
+                block[..4].copy_from_slice(&number.to_be_bytes());
+                hash.update(&block);
+                half.write_all(&block).await.unwrap();
+            }
+            half.shutdown().await.unwrap();
+            hash.finalize()
+        };
+        let receive = async |half: &mut (dyn AsyncRead + Unpin + Send)| {
+            let (mut hash, mut buffer, mut total) = (Sha1::new(), vec![0; 1 << 16], 0);
+            loop {
+                match half.read(&mut buffer).await.unwrap() {
+                    0 => return (hash.finalize(), total),
+                    read => {
+                        hash.update(&buffer[..read]);
+                        total += read as u64;
+                    }
+                }
+            }
+        };
+        let (mut near_read, mut near_write) = tokio::io::split(ends.near);
+        let (mut far_read, mut far_write) = tokio::io::split(ends.far);
+        let (up_sent, down_sent, up, down) = tokio::join!(
+            send(&mut near_write, 1),
+            send(&mut far_write, 2),
+            receive(&mut far_read),
+            receive(&mut near_read),
+        );
+        let size = u64::from(BLOCKS) << 20;
+        assert_eq!((up, down), ((up_sent, size), (down_sent, size)));
+        let summary = ends.tunnel.await.unwrap();
+        assert_eq!((summary.client_to_upstream(), summary.upstream_to_client()), (size, size));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_buffering_writer_is_flushed_when_nothing_more_comes() {
+    for (near_side, _) in ORDERS {
+        let (mut near, near_end) = duplex(BUFFER);
+        let (mut far, far_end) = duplex(BUFFER);
+        let _tunnel = join(near_side, near_end, tokio::io::BufStream::new(far_end), no_timeouts());
+        near.write_all(b"small").await.unwrap();
+        timeout(seconds(10), expect(&mut far, b"small")).await.expect("flushed without being closed");
+    }
+}
+
+#[tokio::test]
+async fn a_source_and_a_sink_that_never_block_leave_other_tasks_their_turn() {
+    for (near_side, _) in ORDERS {
+        let endless = tokio::io::join(tokio::io::repeat(1), tokio::io::sink());
+        let (_quiet, sink) = duplex(1);
+        let sink = tokio::io::join(sink, tokio::io::sink());
+        let tunnel = join(near_side, endless, sink, no_timeouts());
+        let started = WallClock::now();
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert!(started.elapsed() < seconds(20));
+        tunnel.abort();
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_tunnel_closes_both_sides() {
+    each_way(no_timeouts(), async |mut ends| {
+        ends.tunnel.abort();
+        expect_eof(&mut ends.near).await;
+        expect_eof(&mut ends.far).await;
+    })
+    .await;
+}

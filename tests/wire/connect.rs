@@ -1,0 +1,216 @@
+//! Ways to reach the upstream.
+
+use axum::{Router, extract::Request, middleware::map_request};
+use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
+
+use crate::{
+    app, describe,
+    support::{SWITCHING, Scripted, Wire, handshake, serve},
+};
+
+/// A tunnel through `layer` to whoever accepts on `upstream`.
+async fn expect_tunnel(layer: UpgradeProxyLayer, upstream: &Scripted) {
+    let mut client = Wire::connect(app(layer).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.send("ping").await;
+    server.expect("ping").await;
+}
+
+#[tokio::test]
+async fn by_ws_and_http_and_by_name() {
+    let upstream = Scripted::start().await;
+    let port = upstream.address.port();
+    for uri in [format!("ws://127.0.0.1:{port}"), format!("http://localhost:{port}/")] {
+        expect_tunnel(UpgradeProxyLayer::new(uri.parse().unwrap()), &upstream).await;
+    }
+}
+
+#[tokio::test]
+async fn by_ipv6() {
+    let upstream = Scripted::bind("[::1]:0").await;
+    let uri = format!("http://[::1]:{}", upstream.address.port());
+    expect_tunnel(UpgradeProxyLayer::new(uri.parse().unwrap()), &upstream).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn by_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("up.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let layer = UpgradeProxyLayer::new(format!("unix:{}:/base", path.display()).parse().unwrap());
+    let mut client = Wire::connect(app(layer).await).await;
+    client.send(handshake("/chat")).await;
+    let mut server = Wire::new(listener.accept().await.unwrap().0);
+    let head = server.head().await;
+    assert_eq!(head.first_line(), "GET /base/chat HTTP/1.1");
+    assert_eq!(head.values("host"), ["client.example"]);
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.send("ping").await;
+    server.expect("ping").await;
+    server.send("pong").await;
+    client.expect("pong").await;
+}
+
+#[tokio::test]
+async fn by_a_connector_of_the_users() {
+    use hyper_util::rt::TokioIo;
+    use tokio::{io::DuplexStream, sync::mpsc};
+
+    let (sender, mut connections) = mpsc::unbounded_channel::<(http::Uri, DuplexStream)>();
+    let connector = tower::service_fn(move |uri: http::Uri| {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        sender.send((uri, theirs)).unwrap();
+        async move { Ok::<_, std::io::Error>(TokioIo::new(ours)) }
+    });
+    let upstream = Upstream::for_connector("vsock://3:5000/base".parse().unwrap()).unwrap();
+    let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream).connector(connector)).await).await;
+    client.send(handshake("/chat")).await;
+    let (uri, stream) = connections.recv().await.unwrap();
+    assert_eq!(uri, "vsock://3:5000/");
+    let mut server = Wire::new(stream);
+    assert_eq!(server.head().await.first_line(), "GET /base/chat HTTP/1.1");
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.send("ping").await;
+    server.expect("ping").await;
+}
+
+#[tokio::test]
+async fn an_extension_of_the_request_overrides_the_layers_upstream() {
+    let (configured, chosen) = (Scripted::start().await, Scripted::start().await);
+    let override_upstream = chosen.upstream();
+    let choose = map_request(move |mut request: Request| {
+        let upstream = override_upstream.clone();
+        async move {
+            if request.uri().path().starts_with("/other") {
+                request.extensions_mut().insert(upstream);
+            }
+            request
+        }
+    });
+    let layer = UpgradeProxyLayer::new(configured.upstream());
+    let address = serve(Router::new().fallback(describe).layer(layer).layer(choose)).await;
+    for (path, upstream) in [("/here", &configured), ("/other", &chosen)] {
+        let mut client = Wire::connect(address).await;
+        client.send(handshake(path)).await;
+        assert_eq!(upstream.accept().await.head().await.first_line(), format!("GET {path} HTTP/1.1"));
+    }
+}
+
+#[cfg(feature = "rustls")]
+mod tls {
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+    use tokio_rustls::{
+        TlsAcceptor,
+        rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
+    };
+    use tower_upgrade_proxy::{Host, Tls, UpgradeProxyLayer};
+
+    use crate::{
+        app,
+        support::{SWITCHING, Wire, handshake},
+    };
+
+    struct Server {
+        listener: TcpListener,
+        acceptor: TlsAcceptor,
+        roots: RootCertStore,
+    }
+
+    impl Server {
+        /// A server certified for `localhost` alone, which would rather speak h2.
+        async fn start() -> Self {
+            let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            let certificate = certified.cert.der().clone();
+            let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
+            let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.clone()], key.into())
+                .unwrap();
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            Self { listener, acceptor: TlsAcceptor::from(Arc::new(config)), roots }
+        }
+
+        fn uri(&self, scheme: &str, host: &str) -> String {
+            format!("{scheme}://{host}:{}", self.listener.local_addr().unwrap().port())
+        }
+
+        fn client_config(&self) -> ClientConfig {
+            ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(self.roots.clone())
+                .with_no_client_auth()
+        }
+    }
+
+    #[tokio::test]
+    async fn wss_offers_http_1_1_alone_and_names_the_upstream_whatever_the_host_policy() {
+        let upstream = Server::start().await;
+        for scheme in ["https", "wss"] {
+            let mut config = upstream.client_config();
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            let layer = UpgradeProxyLayer::new(upstream.uri(scheme, "localhost").parse().unwrap())
+                .host(Host::fixed("other.example").unwrap())
+                .tls(Tls::config(config));
+            let mut client = Wire::connect(app(layer).await).await;
+            client.send(handshake("/")).await;
+            let (tcp, _) = upstream.listener.accept().await.unwrap();
+            let stream = upstream.acceptor.accept(tcp).await.unwrap();
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+            assert_eq!(stream.get_ref().1.server_name(), Some("localhost"));
+            let mut server = Wire::new(stream);
+            assert_eq!(server.head().await.values("host"), ["other.example"]);
+            server.send(SWITCHING).await;
+            assert_eq!(client.head().await.status(), 101);
+            client.send("ping").await;
+            server.expect("ping").await;
+            server.send("pong").await;
+            client.expect("pong").await;
+            client.finish().await;
+            // A clean TLS end, not a cut.
+            server.expect_end().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_trusted_or_is_another_ones_is_a_502() {
+        let upstream = Server::start().await;
+        let trusting = Tls::config(upstream.client_config());
+        let cases = [
+            ("localhost", Tls::webpki_roots(), "a certificate nobody has signed"),
+            ("127.0.0.1", trusting, "a certificate for another name"),
+        ];
+        for (host, tls, case) in cases {
+            let layer = UpgradeProxyLayer::new(upstream.uri("https", host).parse().unwrap())
+                .host(Host::fixed("localhost").unwrap())
+                .tls(tls);
+            let mut client = Wire::connect(app(layer).await).await;
+            client.send(handshake("/")).await;
+            let (tcp, _) = upstream.listener.accept().await.unwrap();
+            assert!(upstream.acceptor.accept(tcp).await.is_err(), "{case}");
+            assert_eq!(client.head().await.status(), 502, "{case}");
+        }
+    }
+
+    #[test]
+    fn the_machines_roots_can_be_read_or_say_that_there_are_none() {
+        match Tls::native_roots() {
+            Ok(tls) => assert_eq!(format!("{tls:?}"), "Tls"),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}

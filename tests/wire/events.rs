@@ -1,0 +1,127 @@
+//! What is logged.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tower_upgrade_proxy::UpgradeProxyLayer;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    app,
+    support::{SWITCHING, Scripted, Wire, handshake},
+};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Catches the events of this thread; the tests below run on one.
+    fn catch(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains("tower_upgrade_proxy")).map(str::to_owned).collect()
+    }
+
+    /// The one line that holds `text`.
+    fn line(&self, text: &str) -> String {
+        let lines = self.lines();
+        let found: Vec<_> = lines.iter().filter(|line| line.contains(text)).collect();
+        assert_eq!(found.len(), 1, "{text}: {lines:#?}");
+        found[0].clone()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Writer;
+
+    fn make_writer(&'a self) -> Writer {
+        Writer(Arc::clone(&self.0))
+    }
+}
+
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_not_taken_says_why_at_debug() {
+    let log = Log::default();
+    let _guard = log.catch();
+    let upstream = Scripted::start().await;
+    let address = app(UpgradeProxyLayer::new(upstream.upstream())).await;
+    let cases = [
+        (handshake("/a").replace("Connection: Upgrade", "Connection: close"), "does not hold the token"),
+        (handshake("/b").replace("Upgrade: websocket", "Upgrade: h2c"), "no protocol in Upgrade is allowed"),
+        (handshake("/c").replace("GET", "POST"), "the method does not fit"),
+        (handshake("/d").replace("HTTP/1.1", "HTTP/1.0"), "version is not 1.1"),
+        ("GET /plain HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), ""),
+    ];
+    for (request, reason) in cases {
+        assert_eq!(Wire::connect(address).await.ask(&request).await.status(), 200);
+        if !reason.is_empty() {
+            let line = log.line(reason);
+            assert!(line.contains("DEBUG") && line.contains("upgrade request not taken"), "{line}");
+        }
+    }
+    assert_eq!(log.lines().len(), 4, "{:#?}", log.lines());
+}
+
+#[tokio::test]
+async fn the_end_of_a_tunnel_is_one_event_at_info_when_it_was_cut() {
+    for cut in [true, false] {
+        let log = Log::default();
+        let _guard = log.catch();
+        let upstream = Scripted::start().await;
+        let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+        let layer = UpgradeProxyLayer::new(upstream.upstream())
+            .idle_timeout(Duration::from_millis(if cut { 50 } else { 60_000 }))
+            .on_tunnel(move |_: &_, _: &_| ended.send(()).unwrap());
+        let mut client = Wire::connect(app(layer).await).await;
+        client.send(handshake("/")).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server.send(SWITCHING).await;
+        client.head().await;
+        if !cut {
+            drop((client, server));
+        }
+        end.recv().await.unwrap();
+        let line = log.line("tunnel ended");
+        let (level, reason) = if cut { ("INFO", "idle timeout") } else { ("DEBUG", "closed by the") };
+        assert!(line.contains(level) && line.contains(reason), "{line}");
+        assert!(line.contains("client_to_upstream=0") && line.contains(&upstream.uri()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_is_a_warning_that_names_upstream_and_cause() {
+    let log = Log::default();
+    let _guard = log.catch();
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
+    client.send(handshake("/")).await;
+    drop(upstream.accept().await);
+    assert_eq!(client.head().await.status(), 502);
+    let line = log.line("upgrade refused");
+    assert!(line.contains("WARN") && line.contains(&upstream.uri()) && line.contains("handshake"), "{line}");
+}

@@ -1,0 +1,46 @@
+//! The layer on real sockets: what exactly the upstream received, what exactly the client got.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod compose;
+mod connect;
+mod detect;
+mod events;
+mod failures;
+mod limits;
+mod respond;
+mod rewrite;
+mod tunnel;
+
+use std::net::SocketAddr;
+
+use axum::{Router, extract::Request, response::IntoResponse};
+use support::{Scripted, serve};
+use tower_upgrade_proxy::UpgradeProxyLayer;
+
+/// An application in which `layer` wraps a fallback that describes the request it got.
+async fn app(layer: UpgradeProxyLayer) -> SocketAddr {
+    serve(Router::new().fallback(describe).layer(layer)).await
+}
+
+/// The same for a scripted upstream and a layer without settings.
+async fn app_for(upstream: &Scripted) -> SocketAddr {
+    app(UpgradeProxyLayer::new(upstream.upstream())).await
+}
+
+/// Method, target, version and every field, a line each; then the body.
+async fn describe(request: Request) -> impl IntoResponse {
+    let (parts, body) = request.into_parts();
+    let mut text = format!("{} {} {:?}\n", parts.method, parts.uri, parts.version).into_bytes();
+    for (name, value) in &parts.headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'\n');
+    }
+    text.push(b'\n');
+    text.extend(axum::body::to_bytes(body, 1 << 20).await.unwrap());
+    text
+}

@@ -1,0 +1,240 @@
+//! What the client gets when the upstream has answered.
+
+use std::time::Duration;
+
+use tower_upgrade_proxy::UpgradeProxyLayer;
+
+use crate::{
+    app, app_for,
+    support::{ACCEPT, SWITCHING, Scripted, Wire, bounded, handshake, handshake_with},
+};
+
+#[tokio::test]
+async fn a_verified_101_keeps_the_upstreams_own_fields() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake_with("/", &["Sec-WebSocket-Protocol: chat, superchat"])).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server
+        .send(format!(
+            "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n\
+             HTTP/1.1 101 Switching Protocols\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Connection: X-Hop, upgrade\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\n\
+             UPGRADE: WebSocket\r\nSec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Protocol: superchat\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate\r\nSet-Cookie: a=1\r\nSet-Cookie: b=caf\u{e9}\r\n\
+             Content-Length: 5\r\nServer: up\r\n\r\nbytes of the tunnel"
+        ))
+        .await;
+    let head = client.head().await;
+    assert_eq!(head.first_line(), "HTTP/1.1 101 Switching Protocols");
+    let mut fields = head.fields();
+    fields.sort();
+    let expected = [
+        ("connection", "Upgrade"),
+        ("date", "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ("sec-websocket-accept", ACCEPT),
+        ("sec-websocket-extensions", "permessage-deflate"),
+        ("sec-websocket-protocol", "superchat"),
+        ("server", "up"),
+        ("set-cookie", "a=1"),
+        ("set-cookie", "b=caf\u{c3}\u{a9}"),
+        ("upgrade", "websocket"),
+    ];
+    assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    client.expect("bytes of the tunnel").await;
+}
+
+#[tokio::test]
+async fn a_101_without_connection_is_accepted() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING.replace("Connection: Upgrade\r\n", "")).await;
+    let head = client.head().await;
+    assert_eq!((head.status(), head.values("connection")), (101, vec!["Upgrade".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_refusal_is_relayed_whole_and_the_next_request_is_served() {
+    let upstream = Scripted::start().await;
+    let address = app_for(&upstream).await;
+    let large = "0123456789abcdef".repeat(300_000);
+    let chunked = large
+        .as_bytes()
+        .chunks(50_000)
+        .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), std::str::from_utf8(chunk).unwrap()))
+        .collect::<String>();
+    let cases = [
+        ("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 2\r\n\r\nno", "no"),
+        ("404 Not Found", "Content-Length: 0\r\n\r\n", ""),
+        (
+            "426 Upgrade Required",
+            "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 1\r\n\r\nx",
+            "x",
+        ),
+        ("302 Found", "Location: /login\r\nContent-Length: 0\r\n\r\n", ""),
+        (
+            "200 Fine By Me",
+            "Upgrade: websocket\r\nConnection: upgrade\r\nContent-Length: 3\r\n\r\nyes",
+            "yes",
+        ),
+        (
+            "500 Internal Server Error",
+            &format!("Transfer-Encoding: chunked\r\n\r\n{chunked}0\r\n\r\n"),
+            &large,
+        ),
+        ("204 No Content", "\r\n", ""),
+    ];
+    for (status, rest, body) in cases {
+        let mut client = Wire::connect(address).await;
+        client.send(handshake("/private")).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        let answer = format!("HTTP/1.1 {status}\r\nX-Up: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n{rest}");
+        let receive = async {
+            let head = client.head().await;
+            let body = client.body(&head).await;
+            (head, body)
+        };
+        let ((head, received), ()) = tokio::join!(receive, server.send(answer));
+        assert_eq!(head.first_line(), format!("HTTP/1.1 {status}"));
+        assert_eq!(head.values("set-cookie"), ["a=1", "b=2"]);
+        assert!(received == body.as_bytes(), "{status}");
+        match &status[..3] {
+            "426" => {
+                assert_eq!(
+                    (head.values("upgrade"), head.values("connection")),
+                    (vec!["websocket".into()], vec!["Upgrade".into()])
+                );
+                assert_eq!(head.values("sec-websocket-version"), ["13"]);
+            }
+            "401" => assert_eq!(head.values("www-authenticate"), ["Basic realm=\"x\""]),
+            "302" => assert_eq!(head.values("location"), ["/login"]),
+            _ => {
+                assert!(head.values("upgrade").is_empty() && head.values("connection").is_empty(), "{status}")
+            }
+        }
+        // HTTP, not a tunnel: neither side sees the other's next bytes.
+        let next = client.ask("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(next.status(), 200, "{status}");
+        assert!(client.body(&next).await.starts_with(b"GET /next "), "{status}");
+        server.expect_end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_handshake_on_the_same_connection_can_succeed() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake("/first")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 401);
+    client.send(handshake("/second")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.send("through").await;
+    server.expect("through").await;
+}
+
+#[tokio::test]
+async fn a_request_glued_behind_a_refused_handshake_is_parsed_never_sent_raw() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake("/") + "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 403);
+    let next = client.head().await;
+    assert!(client.body(&next).await.starts_with(b"GET /smuggled HTTP/1.1\n"), "the inner service had it");
+    server.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_refusals_body_streams() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nfirst").await;
+    assert_eq!(client.head().await.status(), 403);
+    client.expect("first").await;
+    server.send("later").await;
+    client.expect("later").await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_breaks_off_is_not_passed_on_as_complete() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").await;
+    assert_eq!(client.head().await.status(), 403);
+    client.expect("5\r\nfirst\r\n").await;
+    drop(server);
+    // The connection ends without the last chunk.
+    client.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_answer_releases_the_upstream() {
+    let upstream = Scripted::start().await;
+    let address = app_for(&upstream).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    drop(client);
+    server.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_during_a_refusal_releases_the_upstream() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 1000000\r\n\r\nsome").await;
+    assert_eq!(client.head().await.status(), 403);
+    drop(client);
+    bounded("the upstream to be released", async { server.expect_end().await }).await;
+}
+
+#[tokio::test]
+async fn nothing_of_the_clients_goes_up_before_the_101() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake("/") + "glued").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    client.send(" and later").await;
+    let early = tokio::time::timeout(Duration::from_millis(200), server.exactly(1)).await;
+    assert!(early.is_err(), "the upstream got {early:?} before it agreed");
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    server.expect("glued and later").await;
+}
+
+#[tokio::test]
+async fn an_unknown_version_is_the_upstreams_to_refuse() {
+    let upstream = Scripted::start().await;
+    let layer = UpgradeProxyLayer::new(upstream.upstream());
+    let mut client = Wire::connect(app(layer).await).await;
+    client.send(handshake("/").replace("Version: 13", "Version: 1337")).await;
+    let mut server = upstream.accept().await;
+    assert_eq!(server.head().await.values("sec-websocket-version"), ["1337"]);
+    server.send("HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n").await;
+    let head = client.head().await;
+    assert_eq!((head.status(), head.values("upgrade")), (426, vec!["websocket".to_owned()]));
+}

@@ -1,0 +1,253 @@
+//! Tunnels between real sockets.
+
+use std::time::Duration;
+
+use axum::{Router, middleware::map_response, response::Response};
+use http::StatusCode;
+use tokio::sync::mpsc;
+use tower_upgrade_proxy::{OnTunnel, Side, TunnelEnd, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
+
+use crate::{
+    app, describe,
+    support::{SWITCHING, Scripted, Wire, bounded, handshake, serve},
+};
+
+/// Both ends of a tunnel through `layer`.
+async fn open(layer: UpgradeProxyLayer, upstream: &Scripted) -> (Wire, Wire) {
+    let mut client = Wire::connect(app(layer).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    (client, server)
+}
+
+/// A hook that sends what it is told.
+struct Report(mpsc::UnboundedSender<(TunnelInfo, Option<TunnelSummary>)>);
+
+impl OnTunnel for Report {
+    fn on_open(&self, tunnel: &TunnelInfo) {
+        self.0.send((tunnel.clone(), None)).unwrap();
+    }
+
+    fn on_close(&self, tunnel: &TunnelInfo, summary: &TunnelSummary) {
+        self.0.send((tunnel.clone(), Some(summary.clone()))).unwrap();
+    }
+}
+
+/// A layer for `upstream` and what its hook hears.
+fn reported(
+    upstream: &Scripted,
+) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<(TunnelInfo, Option<TunnelSummary>)>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Report(sender)), receiver)
+}
+
+async fn summary_of(
+    reports: &mut mpsc::UnboundedReceiver<(TunnelInfo, Option<TunnelSummary>)>,
+) -> TunnelSummary {
+    loop {
+        if let (_, Some(summary)) = bounded("the end of the tunnel", reports.recv()).await.unwrap() {
+            return summary;
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_came_with_the_handshake_are_delivered_first_on_either_side() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
+    let early = "e".repeat(3000);
+    client.send(handshake("/") + &early).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(format!("{SWITCHING}{}", "u".repeat(5000))).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.send("then").await;
+    server.send("then").await;
+    server.expect(early + "then").await;
+    client.expect("u".repeat(5000) + "then").await;
+}
+
+#[tokio::test]
+async fn a_half_close_from_the_client_leaves_the_way_down_open() {
+    let upstream = Scripted::start().await;
+    let (layer, mut reports) = reported(&upstream);
+    let (mut client, mut server) = open(layer, &upstream).await;
+    client.send("bye").await;
+    client.finish().await;
+    server.expect("bye").await;
+    server.expect_end().await;
+    server.send("not yet").await;
+    client.expect("not yet").await;
+    server.finish().await;
+    client.expect_end().await;
+    let summary = summary_of(&mut reports).await;
+    assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
+}
+
+#[tokio::test]
+async fn a_half_close_from_the_upstream_leaves_the_way_up_open() {
+    let upstream = Scripted::start().await;
+    let (layer, mut reports) = reported(&upstream);
+    let (mut client, mut server) = open(layer, &upstream).await;
+    server.send("bye").await;
+    server.finish().await;
+    client.expect("bye").await;
+    client.expect_end().await;
+    client.send("not yet").await;
+    server.expect("not yet").await;
+    client.finish().await;
+    server.expect_end().await;
+    let summary = summary_of(&mut reports).await;
+    assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
+}
+
+#[tokio::test]
+async fn a_reset_from_either_side_closes_the_other_at_once() {
+    for side in [Side::Client, Side::Upstream] {
+        let upstream = Scripted::start().await;
+        let (layer, mut reports) = reported(&upstream);
+        let (client, server) = open(layer, &upstream).await;
+        let (resetting, mut other) = match side {
+            Side::Client => (client, server),
+            Side::Upstream => (server, client),
+        };
+        resetting.reset();
+        tokio::time::timeout(Duration::from_secs(1), other.expect_end()).await.expect("within a second");
+        let summary = summary_of(&mut reports).await;
+        assert!(
+            matches!(summary.end(), TunnelEnd::Failed { side: failed, .. } if *failed == side),
+            "{summary:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay() {
+    let upstream = Scripted::start().await;
+    let (layer, mut reports) = reported(&upstream);
+    let (mut client, mut server) = open(layer.idle_timeout(Duration::from_millis(400)), &upstream).await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.send("tick").await;
+        client.expect("tick").await;
+    }
+    client.expect_end().await;
+    server.expect_end().await;
+    let summary = summary_of(&mut reports).await;
+    assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
+    assert!(summary.duration() >= Duration::from_millis(1200), "{summary:?}");
+}
+
+#[tokio::test]
+async fn the_hook_hears_of_opening_and_end_with_the_figures() {
+    let upstream = Scripted::start().await;
+    let (layer, mut reports) = reported(&upstream);
+    let (mut client, mut server) = open(layer, &upstream).await;
+    client.send(vec![1; 1000]).await;
+    server.exactly(1000).await;
+    server.send(vec![2; 70_000]).await;
+    client.exactly(70_000).await;
+    drop(client);
+    drop(server);
+    let (opened, none) = bounded("open", reports.recv()).await.unwrap();
+    assert!(none.is_none());
+    let (closed, summary) = bounded("close", reports.recv()).await.unwrap();
+    let summary = summary.unwrap();
+    assert_eq!(opened.id(), closed.id());
+    assert_eq!((opened.protocol(), opened.upstream()), ("websocket", &upstream.upstream()));
+    assert_eq!(summary.upstream(), Some(&upstream.upstream()));
+    assert_eq!((summary.client_to_upstream(), summary.upstream_to_client()), (1000, 70_000));
+    assert!(summary.duration() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_101_that_an_outer_service_replaces_is_not_a_tunnel() {
+    let upstream = Scripted::start().await;
+    let (layer, mut reports) = reported(&upstream);
+    let layer = layer.hand_over_timeout(Duration::from_millis(100));
+    let replace = map_response(|response: Response| async move {
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Response::new("replaced".into()),
+            _ => response,
+        }
+    });
+    let address = serve(Router::new().fallback(describe).layer(layer).layer(replace)).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    let head = client.head().await;
+    assert_eq!((head.status(), client.body(&head).await), (200, b"replaced".to_vec()));
+    server.expect_end().await;
+    let summary = summary_of(&mut reports).await;
+    assert!(matches!(summary.end(), TunnelEnd::HandOverTimeout), "{summary:?}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_with_the_101_on_its_way_releases_the_upstream() {
+    let upstream = Scripted::start().await;
+    let (layer, mut reports) = reported(&upstream);
+    let address = app(layer).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    client.reset();
+    let _ = tokio::io::AsyncWriteExt::write_all(&mut server.stream, SWITCHING.as_bytes()).await;
+    server.rest().await;
+    // Whether the proxy saw the reset or the 101 first, no tunnel is left.
+    let report = tokio::time::timeout(Duration::from_millis(500), reports.recv()).await;
+    if let Ok(Some((_, None))) = report {
+        assert!(!summary_of(&mut reports).await.end().is_orderly());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_holds_the_upstream_back() {
+    let upstream = Scripted::start().await;
+    let (layer, _reports) = reported(&upstream);
+    let (mut client, mut server) = open(layer, &upstream).await;
+    let block = vec![7; 1 << 20];
+    let mut taken = 0;
+    // Each write finds room at once or the way is full.
+    while let Ok(written) = tokio::time::timeout(
+        Duration::from_millis(500),
+        tokio::io::AsyncWriteExt::write(&mut server.stream, &block),
+    )
+    .await
+    {
+        taken += written.unwrap();
+        assert!(taken < 64 << 20, "the proxy takes what nobody reads");
+    }
+    server.finish().await;
+    assert_eq!(client.exactly(taken).await.len(), taken);
+    client.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_hundred_tunnels_at_once_do_not_mix() {
+    let upstream = Scripted::start().await;
+    let address = app(UpgradeProxyLayer::new(upstream.upstream())).await;
+    let mut tunnels = Vec::new();
+    for number in 0..100 {
+        let mut client = Wire::connect(address).await;
+        client.send(handshake(&format!("/{number}"))).await;
+        let mut server = upstream.accept().await;
+        assert_eq!(server.head().await.first_line(), format!("GET /{number} HTTP/1.1"));
+        server.send(SWITCHING).await;
+        assert_eq!(client.head().await.status(), 101);
+        tunnels.push((client, server));
+    }
+    for (number, (client, server)) in tunnels.iter_mut().enumerate() {
+        client.send(format!("up {number}")).await;
+        server.send(format!("down {number}")).await;
+    }
+    for (number, (client, server)) in tunnels.iter_mut().enumerate() {
+        server.expect(format!("up {number}")).await;
+        client.expect(format!("down {number}")).await;
+    }
+}
