@@ -114,7 +114,10 @@ async fn a_refusal_is_relayed_whole_and_the_next_request_is_served() {
             "401" => assert_eq!(head.values("www-authenticate"), ["Basic realm=\"x\""]),
             "302" => assert_eq!(head.values("location"), ["/login"]),
             _ => {
-                assert!(head.values("upgrade").is_empty() && head.values("connection").is_empty(), "{status}")
+                assert!(
+                    head.values("upgrade").is_empty() && head.values("connection").is_empty(),
+                    "{status}"
+                );
             }
         }
         // HTTP, not a tunnel: neither side sees the other's next bytes.
