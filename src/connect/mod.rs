@@ -92,3 +92,17 @@ impl Connector {
         Ok(connector.oneshot(uri.clone()).await.map(TokioIo::into_inner)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tcp_connections_do_not_wait_for_more_to_send() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let second = Duration::from_secs(1);
+        let transport = Connector::default().connect(&upstream, second).await.unwrap();
+        assert!(matches!(transport, Transport::Tcp(tcp) if tcp.nodelay().unwrap()));
+    }
+}

@@ -135,3 +135,30 @@ impl AsyncWrite for Transport {
         self.io().poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn tcp() -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_connectors_socket_is_opened_and_anything_else_is_boxed() {
+        let socket = Transport::from_hyper(TokioIo::new(tcp().await));
+        assert!(matches!(socket, Transport::Tcp(_)), "{socket:?}");
+        let other = Transport::from_hyper(TokioIo::new(tokio::io::duplex(1).0));
+        assert!(matches!(other, Transport::Other(_)), "{other:?}");
+    }
+
+    #[tokio::test]
+    async fn nagle_is_switched_off() {
+        let socket = Transport::Tcp(tcp().await);
+        socket.set_nodelay();
+        assert!(matches!(socket, Transport::Tcp(tcp) if tcp.nodelay().unwrap()));
+    }
+}

@@ -28,8 +28,6 @@ pub(crate) fn encode(
     let target = parts.uri.path_and_query().cloned();
     parts.uri = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
     parts.version = Version::HTTP_11;
-    // What middleware left there is for this process; hyper reads some of it as instructions.
-    parts.extensions.clear();
     let expected = Expected::of(handshake, &parts.headers);
     debug_assert_ne!(parts.method, Method::CONNECT);
     Ok((Request::from_parts(parts, body), expected))

@@ -8,6 +8,7 @@ use axum::{
     extract::Request,
     response::{IntoResponse, Response},
 };
+use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -51,11 +52,21 @@ where
     http::Response<B>: IntoResponse,
     B: 'static,
 {
+    serve_http1_with(http1::Builder::new(), service).await
+}
+
+/// The same, with settings.
+pub(crate) async fn serve_http1_with<S, B>(builder: http1::Builder, service: S) -> SocketAddr
+where
+    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    http::Response<B>: IntoResponse,
+    B: 'static,
+{
     let service = adapt(service);
     each_connection(move |io| {
-        let service = service.clone();
+        let (builder, service) = (builder.clone(), service.clone());
         async move {
-            let builder = hyper::server::conn::http1::Builder::new();
             let _ = builder.serve_connection(io, TowerToHyperService::new(service)).with_upgrades().await;
         }
     })

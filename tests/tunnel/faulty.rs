@@ -3,6 +3,10 @@
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -98,3 +102,66 @@ impl AsyncWrite for OneByteAtATime {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
+
+/// Always has bytes and always takes them, without a thought for other tasks.
+pub(crate) struct Endless;
+
+impl AsyncRead for Endless {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        buf.put_slice(b"and so on");
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Hears a message, then says nothing, and claims to have taken a number of bytes that is never
+/// right. Remembers whether it was shut down.
+pub(crate) struct Liar {
+    pub(crate) message: &'static [u8],
+    pub(crate) claims: usize,
+    pub(crate) shut_down: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Liar {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match std::mem::take(&mut self.message) {
+            [] => Poll::Pending,
+            message => {
+                buf.put_slice(message);
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}
+
+/// The write half of a stream whose writes all come to the same end.
+macro_rules! writes {
+    ($stream:ty, |$this:ident, $bytes:ident| $taken:expr, |$that:ident| $shutdown:expr) => {
+        impl AsyncWrite for $stream {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+                $bytes: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                let $this = self;
+                Poll::Ready(Ok($taken))
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                let $that = self;
+                $shutdown;
+                Poll::Ready(Ok(()))
+            }
+        }
+    };
+}
+
+writes!(Endless, |_this, bytes| bytes.len(), |_this| ());
+writes!(Liar, |this, _bytes| this.claims, |this| this.shut_down.store(true, Ordering::SeqCst));

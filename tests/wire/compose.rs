@@ -18,6 +18,7 @@ use axum::{
     routing::{any, get},
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, request_id,
@@ -238,6 +239,29 @@ async fn a_refusal_goes_through_compression_too() {
     let head = client.head().await;
     assert_eq!((head.status(), head.values("content-encoding")), (403, vec!["gzip".to_owned()]));
     assert!(client.body(&head).await.starts_with(&[0x1f, 0x8b]));
+}
+
+#[tokio::test]
+async fn the_upstreams_half_is_not_left_in_the_response_for_others_to_take() {
+    let upstream = Scripted::start().await;
+    let look = axum::middleware::map_response(|response: Response<Body>| async {
+        assert!(response.extensions().get::<OnUpgrade>().is_none());
+        response
+    });
+    tunnel(composed!(upstream, look), &upstream, "/").await;
+}
+
+#[tokio::test]
+async fn a_request_whose_connection_cannot_be_upgraded_is_the_inner_services() {
+    let inner = service_fn(|request: Request| async move {
+        assert_eq!(request.headers()["upgrade"], "websocket");
+        Ok::<_, Infallible>(Response::new(Body::from("inner")))
+    });
+    let service = UpgradeProxyLayer::per_request().layer(inner);
+    // Not even a malformed one is answered by the proxy.
+    let request = Request::builder().header("connection", "upgrade").header("upgrade", "websocket");
+    let response = service.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 200);
 }
 
 /// Counts calls of `poll_ready`, and is ready only when it was told to be.

@@ -126,9 +126,10 @@ mod tls {
     }
 
     impl Server {
-        /// A server certified for `localhost` alone, which would rather speak h2.
-        async fn start() -> Self {
-            let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        /// A server certified for `localhost` and `::1`, which would rather speak h2.
+        async fn start(address: &str) -> Self {
+            let certified =
+                rcgen::generate_simple_self_signed(["localhost".to_owned(), "::1".to_owned()]).unwrap();
             let certificate = certified.cert.der().clone();
             let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
             let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -140,7 +141,7 @@ mod tls {
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
             let mut roots = RootCertStore::empty();
             roots.add(certificate).unwrap();
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind(address).await.unwrap();
             Self { listener, acceptor: TlsAcceptor::from(Arc::new(config)), roots }
         }
 
@@ -159,7 +160,7 @@ mod tls {
 
     #[tokio::test]
     async fn wss_offers_http_1_1_alone_and_names_the_upstream_whatever_the_host_policy() {
-        let upstream = Server::start().await;
+        let upstream = Server::start("127.0.0.1:0").await;
         for scheme in ["https", "wss"] {
             let mut config = upstream.client_config();
             config.alpn_protocols = vec![b"h2".to_vec()];
@@ -187,8 +188,22 @@ mod tls {
     }
 
     #[tokio::test]
+    async fn an_address_is_checked_against_the_certificate_too() {
+        let upstream = Server::start("[::1]:0").await;
+        let layer = UpgradeProxyLayer::new(upstream.uri("https", "[::1]").parse().unwrap())
+            .tls(Tls::config(upstream.client_config()));
+        let mut client = Wire::connect(app(layer).await).await;
+        client.send(handshake("/")).await;
+        let (tcp, _) = upstream.listener.accept().await.unwrap();
+        let mut server = Wire::new(upstream.acceptor.accept(tcp).await.unwrap());
+        server.head().await;
+        server.send(SWITCHING).await;
+        assert_eq!(client.head().await.status(), 101);
+    }
+
+    #[tokio::test]
     async fn a_certificate_that_is_not_trusted_or_is_another_ones_is_a_502() {
-        let upstream = Server::start().await;
+        let upstream = Server::start("127.0.0.1:0").await;
         let trusting = Tls::config(upstream.client_config());
         let cases = [
             ("localhost", Tls::webpki_roots(), "a certificate nobody has signed"),

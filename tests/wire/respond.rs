@@ -129,6 +129,20 @@ async fn a_refusal_is_relayed_whole_and_the_next_request_is_served() {
 }
 
 #[tokio::test]
+async fn a_refusal_in_http_1_0_is_relayed_in_the_clients_version() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app_for(&upstream).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.0 403 Forbidden\r\n\r\nuntil the end").await;
+    drop(server);
+    let head = client.head().await;
+    assert_eq!(head.first_line(), "HTTP/1.1 403 Forbidden");
+    assert_eq!(client.body(&head).await, b"until the end");
+}
+
+#[tokio::test]
 async fn a_second_handshake_on_the_same_connection_can_succeed() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;

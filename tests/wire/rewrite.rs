@@ -6,7 +6,7 @@ use tower_upgrade_proxy::{Host, PathRewrite, UpgradeProxyLayer, Upstream};
 
 use crate::{
     app, app_for,
-    support::{Head, KEY, Scripted, Wire, handshake, handshake_with, serve},
+    support::{Head, KEY, Scripted, Wire, handshake, handshake_with, serve, serve_http1_with},
 };
 
 /// The head that reaches the upstream when `request` is sent to an application with `layer`.
@@ -80,6 +80,7 @@ async fn fields_of_the_clients_connection_stay_behind() {
             "Connection: Host, Sec-WebSocket-Key, X-Real-IP",
             "X-Real-IP: 6.6.6.6",
             "X-Kept: 1",
+            "Content-Length: 0",
         ],
     );
     let head = forwarded(&upstream, UpgradeProxyLayer::new(upstream.upstream()), request).await;
@@ -103,6 +104,20 @@ async fn duplicates_and_bytes_beyond_ascii_go_through() {
     assert_eq!(head.values("x-odd"), ["caf\u{e9} \u{ff}\u{80}", "second"]);
     assert_eq!(head.values("cookie"), ["a=1", "b=\u{c3}\u{a9}"]);
     assert_eq!(head.values("x-long"), [long]);
+}
+
+#[tokio::test]
+async fn names_keep_their_case_when_the_server_kept_it() {
+    let upstream = Scripted::start().await;
+    let app = Router::new().layer(UpgradeProxyLayer::new(upstream.upstream()));
+    let mut server = hyper::server::conn::http1::Builder::new();
+    server.preserve_header_case(true);
+    let mut client = Wire::connect(serve_http1_with(server, app).await).await;
+    client.send(handshake_with("/", &["X-ODD-Case: 1"])).await;
+    let head = upstream.accept().await.head().await.text();
+    for line in ["Host: client.example\r\n", "Sec-WebSocket-Version: 13\r\n", "X-ODD-Case: 1\r\n"] {
+        assert!(head.contains(line), "{head}");
+    }
 }
 
 #[tokio::test]
@@ -142,8 +157,10 @@ async fn targets_that_look_like_other_hosts_stay_paths() {
         let head = upstream.accept().await.head().await;
         assert_eq!(head.first_line(), format!("GET {target} HTTP/1.1"));
     }
-    let head = Wire::connect(address).await.ask(handshake("*")).await;
-    assert_eq!(head.status(), 400);
+    for target in ["*", "/caf\u{e9}"] {
+        let head = Wire::connect(address).await.ask(handshake(target)).await;
+        assert_eq!(head.status(), 400, "{target}");
+    }
     upstream.expect_untouched().await;
 }
 

@@ -207,6 +207,33 @@ async fn a_client_that_leaves_with_the_101_on_its_way_releases_the_upstream() {
 }
 
 #[tokio::test]
+async fn small_messages_are_not_held_back_on_the_clients_socket() {
+    let upstream = Scripted::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = Router::new().layer(UpgradeProxyLayer::new(upstream.upstream()));
+    let (sender, socket) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        let stream = listener.accept().await.unwrap().0.into_std().unwrap();
+        sender.send(stream.try_clone().unwrap()).unwrap();
+        let stream = tokio::net::TcpStream::from_std(stream).unwrap();
+        let service = hyper_util::service::TowerToHyperService::new(app);
+        let io = hyper_util::rt::TokioIo::new(stream);
+        hyper::server::conn::http1::Builder::new().serve_connection(io, service).with_upgrades().await
+    });
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    let socket = socket.await.unwrap();
+    assert!(!socket.nodelay().unwrap());
+    server.head().await;
+    server.send(format!("{SWITCHING}first")).await;
+    client.head().await;
+    client.expect("first").await;
+    assert!(socket.nodelay().unwrap());
+}
+
+#[tokio::test]
 async fn a_client_that_never_reads_holds_the_upstream_back() {
     let upstream = Scripted::start().await;
     let (layer, _reports) = reported(&upstream);
