@@ -119,17 +119,21 @@ impl Protocol {
     }
 
     /// Only these methods; a request with another goes to the inner service. None means any.
+    /// WebSocket stays with `GET`.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
-        self.methods = methods.into_iter().collect();
+        if !is_websocket(self.name.as_bytes()) {
+            self.methods = methods.into_iter().collect();
+        }
         self
     }
 
     /// The request may have a body. It is sent before the upstream's answer is awaited, within the
-    /// handshake timeout. Without this a handshake with a body is answered with 400.
+    /// handshake timeout. Without this a handshake with a body is answered with 400. WebSocket
+    /// stays without.
     #[must_use]
     pub fn with_request_body(mut self) -> Self {
-        self.body = true;
+        self.body = !is_websocket(self.name.as_bytes());
         self
     }
 
@@ -194,6 +198,13 @@ mod tests {
         assert_eq!(websocket.name(), "websocket");
         let other = Protocols::any().find(b"foo/2").unwrap();
         assert!(other.allows(&Method::POST) && other.takes_body() && !other.allows(&Method::CONNECT));
+    }
+
+    #[test]
+    fn the_rules_of_websocket_cannot_be_loosened() {
+        let loose = Protocol::new("WebSocket").unwrap().methods([]).with_request_body();
+        let websocket = Protocols::only(loose).find(b"websocket").unwrap();
+        assert!(!websocket.allows(&Method::POST) && !websocket.takes_body());
     }
 
     #[test]

@@ -156,7 +156,7 @@ macro_rules! writes {
 
             fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
                 let $that = self;
-                $shutdown;
+                let () = $shutdown;
                 Poll::Ready(Ok(()))
             }
         }
