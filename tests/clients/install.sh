@@ -1,0 +1,33 @@
+#!/bin/sh
+# Installs the clients that tests/clients drives: Python `websockets`, Node `ws`, headless Chromium.
+# Packages go into this folder. What is missing of Python, Node and Chromium comes from apt when we
+# are root; otherwise it is left out, and the tests that need it say so.
+set -eu
+cd "$(dirname "$0")"
+
+# need COMMAND PACKAGE...: COMMAND is there, or could be installed.
+need() {
+    command -v "$1" >/dev/null && return
+    missing=$1
+    shift
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        apt-get update -q
+        DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
+    else
+        echo "$missing is missing: its client is left out" >&2
+        return 1
+    fi
+}
+
+if need python3 python3 python3-venv; then
+    python3 -m venv venv
+    venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+fi
+
+if need npm nodejs npm; then
+    npm install --silent --no-save --no-package-lock --no-audit --no-fund
+fi
+
+if ! command -v google-chrome >/dev/null; then
+    need chromium chromium || true
+fi

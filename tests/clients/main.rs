@@ -1,0 +1,121 @@
+//! Real clients through the proxy: Python `websockets`, Node `ws`, tokio-tungstenite, Chromium.
+//!
+//! `install.sh` beside this file installs what is not Rust. A client that is not installed has its
+//! tests *ignored*, and a line says what is missing.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod browser;
+mod devtools;
+mod rust;
+mod script;
+mod stage;
+#[allow(unused_imports, reason = "it is for several test programs")]
+#[path = "../support/mod.rs"]
+mod support;
+mod upstream;
+
+use std::{future::Future, process::ExitCode};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use script::{Language, Script};
+use stage::{Server, Stage};
+use upstream::Upstream;
+
+/// What every client does. The upstream plays the part that the path names.
+const SCENARIOS: [Scenario; 7] = [
+    Scenario { name: "echo", close: Some((1000, "")) },
+    Scenario { name: "subprotocol", close: Some((1000, "")) },
+    Scenario { name: "big_message", close: Some((1000, "")) },
+    Scenario { name: "client_closes", close: Some((4001, "the client says bye")) },
+    Scenario { name: "server_closes", close: Some((4002, "the server says bye")) },
+    Scenario { name: "cookies", close: Some((1000, "")) },
+    Scenario { name: "refusal", close: None },
+];
+
+#[derive(Clone, Copy)]
+struct Scenario {
+    name: &'static str,
+    /// The close frame that the upstream must see; `None` when there is no tunnel.
+    close: Option<(u16, &'static str)>,
+}
+
+fn main() -> ExitCode {
+    let mut trials = Vec::new();
+    for server in Server::ALL {
+        for scenario in SCENARIOS {
+            let name = format!("tungstenite::{server}::{}", scenario.name);
+            trials.push(trial(name, None, move || against_upstream(server, scenario, rust::run)));
+        }
+    }
+    for language in Language::ALL {
+        let missing = announced(language.missing());
+        for server in Server::ALL {
+            for scenario in SCENARIOS {
+                let name = format!("{language}::{server}::{}", scenario.name);
+                let client = move |scenario, url| language.run_client(scenario, url);
+                let run = move || against_upstream(server, scenario, client);
+                trials.push(trial(name, missing.clone(), run));
+            }
+        }
+        let both = missing.or_else(|| language.other().missing());
+        trials.push(trial(format!("{language}::deflate"), both, move || deflate(language)));
+    }
+    let missing = announced(browser::missing());
+    trials.push(trial("chromium::quickstart".to_owned(), missing, browser::quickstart));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// Says what is missing, once for all the tests that need it.
+fn announced(missing: Option<String>) -> Option<String> {
+    missing.inspect(|missing| eprintln!("tests ignored: {missing}"))
+}
+
+/// A test in a runtime of its own; ignored when something is `missing`.
+fn trial<F>(name: String, missing: Option<String>, test: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    let ignored = missing.is_some();
+    Trial::test(name, move || match missing {
+        // Asked for all the same, with `--include-ignored`.
+        Some(missing) => Err(Failed::from(missing)),
+        None => {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?
+                .block_on(test());
+            Ok(())
+        }
+    })
+    .with_ignored_flag(ignored)
+}
+
+/// Client, proxy, upstream: the client checks what it sees, then the other two are asked.
+async fn against_upstream<F>(
+    server: Server,
+    scenario: Scenario,
+    client: impl FnOnce(&'static str, String) -> F,
+) where
+    F: Future<Output = ()>,
+{
+    let mut upstream = Upstream::start().await;
+    let mut stage = Stage::start(server, upstream.address).await;
+    client(scenario.name, stage.url(scenario.name)).await;
+    if let Some((code, reason)) = scenario.close {
+        assert_eq!(upstream.close().await, (code, reason.to_owned()), "what the upstream saw");
+        stage.orderly_end().await;
+    }
+}
+
+/// A client of one language and a server of the other: tungstenite has no compression.
+async fn deflate(language: Language) {
+    /// Bytes that must be enough for a compressed message of 1.2 MB.
+    const ENOUGH: u64 = 100_000;
+    let server = Script::server(language.other()).await;
+    let mut stage = Stage::start(Server::Axum, server.address()).await;
+    language.run_client("deflate", stage.url("deflate")).await;
+    let summary = stage.orderly_end().await;
+    let bytes = (summary.client_to_upstream(), summary.upstream_to_client());
+    assert!(bytes.0 < ENOUGH && bytes.1 < ENOUGH, "not compressed: {bytes:?}");
+}
