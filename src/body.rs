@@ -33,7 +33,7 @@ pin_project! {
 /// A body that the proxy made or passes on.
 #[derive(Debug)]
 pub(crate) enum Own {
-    Upstream(Box<Relayed>),
+    Upstream(Pin<Box<Relayed>>),
     Text(Full<Bytes>),
 }
 
@@ -61,7 +61,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
-            KindProj::Own { body: Own::Upstream(body) } => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            KindProj::Own { body: Own::Upstream(body) } => body.as_mut().poll_frame(cx),
             KindProj::Own { body: Own::Text(body) } => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }

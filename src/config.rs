@@ -7,7 +7,8 @@ use http_body_util::Full;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    Error, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Upstream, connect::Connector, error::Kind,
+    Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Upstream, connect::Connector,
+    error::Kind,
 };
 
 /// The user's last word on a request: inbound read-only, outbound mutable.
@@ -21,12 +22,16 @@ pub(crate) struct Config {
     pub(crate) upstream: Option<Upstream>,
     pub(crate) protocols: Protocols,
     pub(crate) host: Host,
+    pub(crate) forwarded: Forwarded,
     pub(crate) path: PathRewrite,
     pub(crate) on_request: Option<RequestHook>,
     pub(crate) connector: Connector,
     pub(crate) connect_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) hand_over_timeout: Duration,
+    pub(crate) header_timeout: Duration,
+    pub(crate) body_timeout: Option<Duration>,
+    pub(crate) pool_idle_timeout: Duration,
     pub(crate) tunnel: TunnelConfig,
     /// One permit for each tunnel, counted over all services of the layer.
     pub(crate) tunnels: Option<Arc<Semaphore>>,
@@ -44,12 +49,16 @@ impl Config {
             upstream,
             protocols: Protocols::default(),
             host: Host::default(),
+            forwarded: Forwarded::default(),
             path: PathRewrite::default(),
             on_request: None,
             connector: Connector::default(),
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(30),
             hand_over_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Some(Duration::from_secs(60)),
+            pool_idle_timeout: Duration::from_secs(30),
             tunnel: TunnelConfig::default(),
             tunnels: None,
             on_tunnel: None,
@@ -77,6 +86,7 @@ impl fmt::Debug for Config {
             .field("protocols", &self.protocols)
             .field("host", &self.host)
             .field("path", &self.path)
+            .field("forwarded", &self.forwarded)
             .field("connect_timeout", &self.connect_timeout)
             .field("handshake_timeout", &self.handshake_timeout)
             .field("hand_over_timeout", &self.hand_over_timeout)

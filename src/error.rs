@@ -33,15 +33,49 @@ struct Inner {
     source: Option<BoxError>,
 }
 
+/// The client's body broke off or was malformed; the upstream has nothing to do with it.
+#[derive(Debug)]
+pub(crate) struct ClientBody(BoxError);
+
+impl ClientBody {
+    pub(crate) fn boxed(error: impl Into<BoxError>) -> BoxError {
+        Self(error.into()).into()
+    }
+
+    /// Whether it is among the causes of `error`.
+    pub(crate) fn caused(error: &(dyn StdError + 'static)) -> bool {
+        error.is::<Self>() || error.source().is_some_and(Self::caused)
+    }
+}
+
+impl fmt::Display for ClientBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request's body")
+    }
+}
+
+impl StdError for ClientBody {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}
+
 /// The stages at which a handshake can end without a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The client's body broke off or was malformed.
+    Body,
     /// The client's request can't be a handshake; the text says why.
     Handshake(&'static str),
+    /// A request that can't be sent on; the text says why.
+    Request(&'static str),
+    /// `CONNECT`, which a reverse proxy has no use for.
+    Method,
     Connect,
     ConnectTimeout,
     Exchange,
     HandshakeTimeout,
+    HeaderTimeout,
     /// The upstream answered 101, but not to what was asked; the text says why.
     Response(&'static str),
     NoUpstream,
@@ -69,6 +103,14 @@ impl Error {
         matches!(self.0.kind, Kind::Handshake(_))
     }
 
+    /// The request could not be sent on: a target that is no path or leaves its prefix, in an
+    /// ordinary request `Host` missing or invalid, a body that broke off or is malformed (status
+    /// 400), or `CONNECT` (status 405).
+    #[must_use]
+    pub fn is_bad_request(&self) -> bool {
+        matches!(self.0.kind, Kind::Request(_) | Kind::Body | Kind::Method)
+    }
+
     /// No connection to the upstream could be made: refused, name not found, TLS failure. Status 502.
     #[must_use]
     pub fn is_connect(&self) -> bool {
@@ -82,10 +124,10 @@ impl Error {
         matches!(self.0.kind, Kind::Exchange | Kind::Response(_))
     }
 
-    /// The connect timeout or the handshake timeout ran out. Status 504.
+    /// The connect, handshake or header timeout ran out. Status 504.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self.0.kind, Kind::ConnectTimeout | Kind::HandshakeTimeout)
+        matches!(self.0.kind, Kind::ConnectTimeout | Kind::HandshakeTimeout | Kind::HeaderTimeout)
     }
 
     /// The configured number of tunnels is open. Status 503 with `Retry-After`.
@@ -110,9 +152,12 @@ impl Error {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self.0.kind {
-            Kind::Handshake(_) => StatusCode::BAD_REQUEST,
+            Kind::Handshake(_) | Kind::Request(_) | Kind::Body => StatusCode::BAD_REQUEST,
+            Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
             Kind::Connect | Kind::Exchange | Kind::Response(_) => StatusCode::BAD_GATEWAY,
-            Kind::ConnectTimeout | Kind::HandshakeTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Kind::ConnectTimeout | Kind::HandshakeTimeout | Kind::HeaderTimeout => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Kind::NoUpstream | Kind::TunnelLimit => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -120,11 +165,13 @@ impl Error {
     /// What a client may know: no address, no cause.
     pub(crate) fn public_reason(&self) -> &'static str {
         match self.0.kind {
-            Kind::Handshake(reason) => reason,
+            Kind::Handshake(reason) | Kind::Request(reason) => reason,
+            Kind::Body => "the body is broken",
+            Kind::Method => "CONNECT is not served",
             Kind::Connect => "the upstream cannot be reached",
             Kind::ConnectTimeout => "the upstream could not be reached in time",
             Kind::Exchange | Kind::Response(_) => "the upstream did not answer properly",
-            Kind::HandshakeTimeout => "the upstream did not answer in time",
+            Kind::HandshakeTimeout | Kind::HeaderTimeout => "the upstream did not answer in time",
             Kind::NoUpstream => "no upstream is available",
             Kind::TunnelLimit => "too many tunnels are open",
         }
@@ -138,10 +185,14 @@ impl fmt::Display for Error {
         }
         f.write_str(match self.0.kind {
             Kind::Handshake(reason) => return write!(f, "bad handshake: {reason}"),
+            Kind::Request(reason) => return write!(f, "bad request: {reason}"),
+            Kind::Body => "bad request",
+            Kind::Method => "CONNECT is not served",
             Kind::Response(reason) => return write!(f, "bad 101 response: {reason}"),
             Kind::Connect => "connect",
             Kind::ConnectTimeout => "connect: timed out",
-            Kind::Exchange => "handshake",
+            Kind::Exchange => "exchange",
+            Kind::HeaderTimeout => "exchange: timed out",
             Kind::HandshakeTimeout => "handshake: timed out",
             Kind::NoUpstream => "no upstream is configured for this request",
             Kind::TunnelLimit => "the tunnel limit is reached",
@@ -179,6 +230,10 @@ mod tests {
     fn every_kind_has_the_status_of_the_table() {
         let table = [
             (Kind::Handshake("x"), 400),
+            (Kind::Request("x"), 400),
+            (Kind::Method, 405),
+            (Kind::Body, 400),
+            (Kind::HeaderTimeout, 504),
             (Kind::Connect, 502),
             (Kind::Exchange, 502),
             (Kind::Response("x"), 502),

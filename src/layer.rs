@@ -9,8 +9,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Error, Host, OnTunnel, PathRewrite, Protocols, UpgradeProxy, UpgradeRequired, Upstream, config::Config,
-    error::BoxError,
+    Error, Forward, Forwarded, Host, OnTunnel, PathRewrite, Protocols, UpgradeProxy, UpgradeRequired,
+    Upstream, config::Config, error::BoxError,
 };
 
 /// Sends upgrade requests to an upstream and everything else to the inner service.
@@ -46,6 +46,11 @@ impl UpgradeProxyLayer {
         Self(Arc::new(Config::new(None)))
     }
 
+    /// Tunnels go to `upstream` from here on: to give several locations the same settings.
+    pub fn upstream(self, upstream: Upstream) -> Self {
+        self.with(|config| config.upstream = Some(upstream))
+    }
+
     /// The protocols that may be upgraded to. Default [`Protocols::websocket`].
     pub fn protocols(self, protocols: Protocols) -> Self {
         self.with(|config| config.protocols = protocols)
@@ -54,6 +59,11 @@ impl UpgradeProxyLayer {
     /// The `Host` the upstream sees. Default [`Host::preserve`].
     pub fn host(self, host: Host) -> Self {
         self.with(|config| config.host = host)
+    }
+
+    /// What the upstream is told of the client. Default [`Forwarded::none`].
+    pub fn forwarded(self, forwarded: Forwarded) -> Self {
+        self.with(|config| config.forwarded = forwarded)
     }
 
     /// The path the upstream sees. Default [`PathRewrite::keep`].
@@ -119,6 +129,32 @@ impl UpgradeProxyLayer {
         self.with(|config| config.hand_over_timeout = timeout)
     }
 
+    /// For ordinary requests: how long the upstream may take until the head of its answer is
+    /// complete; then 504. The time starts anew with each piece of the request's body. Default 60 s.
+    pub fn header_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.header_timeout = timeout)
+    }
+
+    /// How long the upstream may take for the next piece of a body, in the answer to an ordinary
+    /// request or when it refuses an upgrade; then the client's connection is aborted. Default 60 s,
+    /// like nginx's `proxy_read_timeout`; `None` switches it off, for event streams that may be silent
+    /// for longer.
+    pub fn body_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.with(|config| config.body_timeout = timeout.into())
+    }
+
+    /// nginx's `proxy_read_timeout`: sets [`handshake_timeout`](Self::handshake_timeout),
+    /// [`header_timeout`](Self::header_timeout), [`body_timeout`](Self::body_timeout) and
+    /// [`idle_timeout`](Self::idle_timeout), all the waits for the upstream to say something.
+    pub fn read_timeout(self, timeout: Duration) -> Self {
+        self.handshake_timeout(timeout).header_timeout(timeout).body_timeout(timeout).idle_timeout(timeout)
+    }
+
+    /// For ordinary requests: how long an unused connection to the upstream is kept. Default 30 s.
+    pub fn pool_idle_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.pool_idle_timeout = timeout)
+    }
+
     /// See [`TunnelConfig::idle_timeout`](crate::TunnelConfig::idle_timeout). Default 60 s; `None`
     /// switches it off.
     pub fn idle_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -178,6 +214,24 @@ impl UpgradeProxyLayer {
     #[must_use]
     pub fn into_service(self) -> UpgradeProxy<UpgradeRequired> {
         let inner = UpgradeRequired::new();
+        self.layer(inner)
+    }
+
+    /// A whole location: upgrades become tunnels, ordinary requests go to the same upstream by the
+    /// same rules. See [`Forward`].
+    ///
+    /// ```
+    /// use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer};
+    ///
+    /// let location = UpgradeProxyLayer::new("http://127.0.0.1:3000".parse()?)
+    ///     .forwarded(Forwarded::nginx())
+    ///     .forward();
+    /// let app: axum::Router = axum::Router::new().fallback_service(location);
+    /// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+    /// ```
+    #[must_use]
+    pub fn forward(self) -> UpgradeProxy<Forward> {
+        let inner = Forward::with(Arc::clone(&self.0));
         self.layer(inner)
     }
 

@@ -1,5 +1,5 @@
 //! A tower layer in which an upgrade request becomes a tunnel to an upstream, and every other
-//! request goes to the inner service, untouched:
+//! request goes to the inner service, untouched, or with [`Forward`] to the same upstream:
 //!
 //! ```text
 //! async fn(Request) -> Response
@@ -36,14 +36,20 @@
 //!    inner service's.
 //! 2. **Select.** The [`Upstream`] in its extensions, else the layer's.
 //! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
-//!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Host`],
-//!    [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.
+//!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Forwarded`],
+//!    [`Host`], [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.
 //! 4. **Connect.** A fresh HTTP/1.1 connection, for this upgrade alone.
 //! 5. **Respond.** A 101 is checked: protocol, `Sec-WebSocket-Accept`, subprotocol
 //!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). Any other answer is
 //!    relayed as it is.
 //! 6. **Tunnel.** Bytes are copied verbatim both ways until both sides have finished, one fails, or
 //!    a timeout of [`TunnelConfig`] runs out. [`OnTunnel`] is told.
+//!
+//! # Ordinary requests
+//!
+//! They are the inner service's. When that is [`Forward`], as [`UpgradeProxyLayer::forward`] and
+//! [`proxy_pass`] make it, they go to the same upstream through the same stages 2 and 3, over pooled
+//! connections, and their answers stream back.
 //!
 //! # Failures
 //!
@@ -52,14 +58,15 @@
 //!
 //! | status | when |
 //! | --- | --- |
-//! | 400 | the handshake is malformed: `Host` or key missing, repeated or invalid; a body on an upgrade |
+//! | 400 | the handshake is malformed: `Host` or key missing, repeated or invalid; a body on an upgrade; a path that leaves its prefix |
+//! | 405 | `CONNECT` at [`Forward`] |
 //! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
 //! | 503 with `Retry-After` | [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, or there is no upstream |
-//! | 504 | the connect or handshake timeout ran out |
+//! | 504 | the connect, handshake or header timeout ran out |
 //!
 //! # Features
 //!
-//! - `axum` (default): [`PathRewrite::original_uri`].
+//! - `axum` (default): [`PathRewrite::original_uri`]; [`Forwarded`] reads `ConnectInfo`.
 //! - `tracing` (default): events under the target `tower_upgrade_proxy`. Debug: upgrades not taken,
 //!   tunnels opened and closed. Info: tunnels cut by a timeout or an error. Warn: refusals with a 5xx.
 //! - `rustls`: `https://` and `wss://` upstreams, [`Tls`].
@@ -72,6 +79,7 @@ mod body;
 mod config;
 mod connect;
 mod error;
+mod forward;
 mod future;
 mod handover;
 mod handshake;
@@ -91,11 +99,16 @@ pub use body::ResponseBody;
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use connect::tls::Tls;
 pub use error::Error;
+pub use forward::{Forward, ForwardFuture, body::UpstreamBody, proxy_pass};
 pub use future::ResponseFuture;
 pub use handshake::{InvalidProtocol, Protocol, Protocols};
 pub use layer::UpgradeProxyLayer;
 pub use observe::{OnTunnel, TunnelInfo};
-pub use rewrite::{host::Host, path::PathRewrite};
+pub use rewrite::{
+    forwarded::{Forwarded, ForwardedField, InvalidIdentifier, Peer},
+    host::Host,
+    path::PathRewrite,
+};
 pub use service::UpgradeProxy;
 pub use tunnel::{Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
 pub use upgrade_required::UpgradeRequired;

@@ -11,8 +11,8 @@ use crate::{
     Error,
     body::Own,
     config::Config,
-    connect::{Outgoing, h1},
-    error::Kind,
+    connect::{ConnectTimeout, Outgoing, Use, h1},
+    error::{ClientBody, Kind},
     handover::Opening,
     handshake::{Handshake, encode::encode},
     respond,
@@ -47,15 +47,22 @@ async fn attempt(
     let admission = config.admit()?;
     let upstream = config.select(&parts.extensions)?;
     let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
-    let transport = config.connector.connect(&upstream, config.connect_timeout).await?;
+    let connect = config.connector.connect(upstream.address(), config.connect_timeout, Use::Upgrade);
+    let transport = connect.await.map_err(|cause| match cause.is::<ConnectTimeout>() {
+        true => Error::at(Kind::ConnectTimeout, &upstream),
+        false => Error::caused(Kind::Connect, &upstream, cause),
+    })?;
     let exchange = tokio::time::timeout(config.handshake_timeout, h1::exchange(transport, request));
     let (mut response, connection) = match exchange.await {
         Ok(Ok(answered)) => answered,
+        Ok(Err(cause)) if ClientBody::caused(&cause) => {
+            return Err(Error::caused(Kind::Body, &upstream, cause));
+        }
         Ok(Err(cause)) => return Err(Error::caused(Kind::Exchange, &upstream, cause)),
         Err(_) => return Err(Error::at(Kind::HandshakeTimeout, &upstream)),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(respond::relay(response, connection));
+        return Ok(respond::relay(config, response, connection));
     }
     expected.verify(response.headers_mut()).map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     Opening { handshake, connection, upstream, admission }.spawn(config);

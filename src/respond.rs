@@ -12,6 +12,7 @@ use crate::{
     body::Own,
     config::Config,
     connect::h1::{Connection, Relayed},
+    forward::body::UpstreamBody,
     rewrite::hygiene,
 };
 
@@ -42,10 +43,11 @@ fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
 }
 
 /// An upstream's answer that is no 101, whole and streaming.
-pub(crate) fn relay(response: Response<Incoming>, connection: Connection) -> Response<Own> {
+pub(crate) fn relay(config: &Config, response: Response<Incoming>, connection: Connection) -> Response<Own> {
     let (mut parts, body) = response.into_parts();
     hygiene::strip_response(parts.status, &mut parts.headers);
     // The version is that of the upstream's connection; the client's server knows its own.
     parts.version = http::Version::HTTP_11;
-    Response::from_parts(parts, Own::Upstream(Box::new(Relayed { body, connection })))
+    let body = UpstreamBody::new(body, config.body_timeout);
+    Response::from_parts(parts, Own::Upstream(Box::pin(Relayed::new(body, connection))))
 }

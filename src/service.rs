@@ -12,8 +12,13 @@ use http_body_util::{BodyExt, Either, Empty};
 use tower_service::Service;
 
 use crate::{
-    ResponseBody, ResponseFuture, config::Config, connect::Outgoing, error::BoxError,
-    handshake::detect::detect, proxy::proxy, respond,
+    ResponseBody, ResponseFuture,
+    config::Config,
+    connect::Outgoing,
+    error::{BoxError, ClientBody},
+    handshake::detect::detect,
+    proxy::proxy,
+    respond,
 };
 
 /// An inner service with upgrade requests taken out of its way.
@@ -52,7 +57,7 @@ where
             Ok(Some(handshake)) => {
                 let (parts, body) = request.into_parts();
                 let body: Outgoing = if handshake.body {
-                    Either::Right(body.map_err(Into::into).boxed_unsync())
+                    Either::Right(body.map_err(ClientBody::boxed).boxed_unsync())
                 } else {
                     Either::Left(Empty::new())
                 };

@@ -17,13 +17,13 @@ pub(crate) fn not_taken(method: &Method, uri: &Uri, headers: &HeaderMap, reason:
     );
 }
 
-/// An upgrade ends with an answer of the proxy's own.
+/// A request ends with an answer of the proxy's own.
 pub(crate) fn refused(error: &Error) {
     #[cfg(feature = "tracing")]
     if error.status().is_server_error() {
-        tracing::warn!(status = error.status().as_u16(), %error, "upgrade refused");
+        tracing::warn!(status = error.status().as_u16(), %error, "request refused");
     } else {
-        tracing::debug!(status = error.status().as_u16(), %error, "upgrade refused");
+        tracing::debug!(status = error.status().as_u16(), %error, "request refused");
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use http::{
     Uri,
-    uri::{Authority, Scheme},
+    uri::{Authority, PathAndQuery, Scheme},
 };
 
 /// An upstream server: the address to connect to and the path below which it serves.
@@ -47,6 +47,8 @@ pub struct Upstream(Arc<Inner>);
 #[derive(PartialEq, Eq, Hash)]
 struct Inner {
     address: Address,
+    /// Scheme and authority under which the pool keeps its connections.
+    pool: (Scheme, Authority),
     /// Starts with a slash, ends without one; empty for the root.
     base: String,
 }
@@ -119,13 +121,14 @@ impl Upstream {
             return Err("the port is not a number from 1 to 65535");
         }
         let base = base(path, query)?;
+        let pool = (scheme.clone(), authority.clone());
         let uri = Uri::builder()
             .scheme(scheme)
             .authority(authority)
             .path_and_query("/")
             .build()
             .map_err(|_| "it is not a URI")?;
-        Ok(Self(Arc::new(Inner { address: Address::Uri(uri), base })))
+        Ok(Self(Arc::new(Inner { address: Address::Uri(uri), pool, base })))
     }
 
     fn unix(rest: &str) -> Result<Self, &'static str> {
@@ -149,10 +152,19 @@ impl Upstream {
             Some((path, query)) => (path, Some(query)),
             None => (path, None),
         };
-        Ok(Self(Arc::new(Inner {
-            address: Address::Unix(Path::new(socket).into()),
-            base: base(path, query)?,
-        })))
+        let (address, pool) = (Address::Unix(Path::new(socket).into()), Address::unix_pool(socket)?);
+        Ok(Self(Arc::new(Inner { address, pool, base: base(path, query)? })))
+    }
+
+    /// The URI by which the pool finds a connection, with the path to ask for.
+    pub(crate) fn pooled(&self, path: Option<&PathAndQuery>) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        let (scheme, authority) = &self.0.pool;
+        parts.scheme = Some(scheme.clone());
+        parts.authority = Some(authority.clone());
+        parts.path_and_query = Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+        // All three parts are there, so they make a URI.
+        Uri::from_parts(parts).unwrap_or_default()
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -173,6 +185,32 @@ impl Upstream {
     }
 }
 
+/// The scheme under which the pool keeps connections to unix sockets, their paths in hexadecimal in
+/// the place of the host: a URI has no better place for them.
+const POOL_UNIX: &str = "unix";
+
+impl Address {
+    /// The address that a URI of [`Upstream::pooled`] stands for.
+    pub(crate) fn of_pool(uri: Uri) -> Self {
+        let hex = match uri.scheme_str() {
+            Some(POOL_UNIX) => uri.host().unwrap_or_default(),
+            _ => return Self::Uri(uri),
+        };
+        let byte =
+            |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let path: Vec<u8> = hex.as_bytes().chunks(2).filter_map(byte).collect();
+        Self::Unix(String::from_utf8_lossy(&path).into_owned().into())
+    }
+
+    fn unix_pool(socket: &str) -> Result<(Scheme, Authority), &'static str> {
+        let hex: String = socket.bytes().map(|byte| format!("{byte:02x}")).collect();
+        match (Scheme::try_from(POOL_UNIX), Authority::try_from(hex)) {
+            (Ok(scheme), Ok(authority)) => Ok((scheme, authority)),
+            _ => Err("the socket's path is not usable"),
+        }
+    }
+}
+
 /// Checks a base path and takes off the slashes at its end.
 fn base(path: &str, query: Option<&str>) -> Result<String, &'static str> {
     if query.is_some() {
@@ -183,7 +221,7 @@ fn base(path: &str, query: Option<&str>) -> Result<String, &'static str> {
     if path.contains("//") || is_encoded || path.split('/').any(is_dots) {
         return Err("the path holds empty or dot segments, or an encoded dot or slash");
     }
-    if http::uri::PathAndQuery::try_from(path).is_err() && !path.is_empty() {
+    if PathAndQuery::try_from(path).is_err() && !path.is_empty() {
         return Err("the path is not valid in a URI");
     }
     Ok(path.trim_end_matches('/').to_owned())
@@ -281,6 +319,19 @@ mod tests {
         for (text, reason) in table {
             let error = text.parse::<Upstream>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_pools_uri_leads_back_to_the_address() {
+        for text in ["http://a:8080/base", "unix:/run/caf\u{e9} 1.sock"] {
+            let upstream: Upstream = text.parse().unwrap();
+            let uri = upstream.pooled(Some(&PathAndQuery::from_static("/x?y")));
+            assert_eq!(uri.path_and_query().unwrap(), "/x?y");
+            let parts = (uri.scheme().cloned(), uri.authority().cloned());
+            let bare =
+                Uri::builder().scheme(parts.0.unwrap()).authority(parts.1.unwrap()).path_and_query("/");
+            assert_eq!(Address::of_pool(bare.build().unwrap()), *upstream.address());
         }
     }
 

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::Empty;
 use tower::{Layer, Service, service_fn};
-use tower_upgrade_proxy::UpgradeProxyLayer;
+use tower_upgrade_proxy::{Protocols, UpgradeProxyLayer};
 
 /// Allocations while `service` answers `request`, the making of the request not counted.
 fn allocations<S>(service: &mut S, request: Request<Empty<Bytes>>) -> u64
@@ -23,8 +23,12 @@ where
     counted.count_total
 }
 
-fn request(fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
-    let builder = Request::get("/path?query").header("host", "a.example").header("accept", "*/*");
+fn request(method: &str, fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
+    let builder = Request::builder()
+        .method(method)
+        .uri("/path?query")
+        .header("host", "a.example")
+        .header("accept", "*/*");
     let builder = fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
     builder.body(Empty::new()).unwrap()
 }
@@ -33,15 +37,22 @@ fn request(fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
 fn pass_through_allocates_nothing() {
     let inner = service_fn(|_| ready(Ok(Response::new(Empty::<Bytes>::new()))));
     let layer = UpgradeProxyLayer::new("http://127.0.0.1:9".parse().unwrap()).max_tunnels(1);
-    let mut service = layer.layer(inner);
-    let ordinary: [&[(&str, &str)]; 4] = [
-        &[],
-        &[("connection", "keep-alive")],
-        &[("upgrade", "websocket")],
-        &[("connection", "upgrade, http2-settings"), ("upgrade", "h2c, foo")],
+    let websocket = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let h2c = [("connection", "upgrade, http2-settings"), ("upgrade", "h2c")];
+    let ordinary: [(&str, &[(&str, &str)]); 6] = [
+        ("GET", &[]),
+        ("GET", &[("connection", "keep-alive")]),
+        ("GET", &[("upgrade", "websocket")]),
+        // No `OnUpgrade`: the connection is not one that can be upgraded.
+        ("GET", &websocket),
+        ("POST", &websocket),
+        ("GET", &h2c),
     ];
-    for fields in ordinary {
-        assert_eq!(allocations(&mut service, request(fields)), 0, "{fields:?}");
+    for protocols in [Protocols::websocket(), Protocols::any()] {
+        let mut service = layer.clone().protocols(protocols).layer(inner);
+        for (method, fields) in ordinary {
+            assert_eq!(allocations(&mut service, request(method, fields)), 0, "{method} {fields:?}");
+        }
     }
 }
 
@@ -51,5 +62,5 @@ fn the_counter_counts() {
         black_box(Box::new(1));
         ready(Ok::<_, Infallible>(Response::new(())))
     });
-    assert_eq!(allocations(&mut service, request(&[])), 1);
+    assert_eq!(allocations(&mut service, request("GET", &[])), 1);
 }

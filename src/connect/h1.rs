@@ -11,8 +11,10 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 
 use super::{Outgoing, transport::Transport};
+use crate::{error::BoxError, forward::body::UpstreamBody};
 
 type HttpConnection = http1::Connection<TokioIo<Transport>, Outgoing>;
 
@@ -90,25 +92,35 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// The body of an answer that is no 101. It drives the connection it comes from, so that dropping
-/// it (the client left) closes the connection, and no task outlives it.
-#[derive(Debug)]
-pub(crate) struct Relayed {
-    pub(crate) body: Incoming,
-    pub(crate) connection: Connection,
+pin_project! {
+    /// The body of an answer that is no 101. It drives the connection it comes from, so that
+    /// dropping it (the client left) closes the connection, and no task outlives it.
+    #[derive(Debug)]
+    pub(crate) struct Relayed {
+        #[pin]
+        body: UpstreamBody,
+        connection: Connection,
+    }
+}
+
+impl Relayed {
+    pub(crate) fn new(body: UpstreamBody, connection: Connection) -> Self {
+        Self { body, connection }
+    }
 }
 
 impl Body for Relayed {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
         // When the connection has ended, the body knows how.
-        let _ = self.connection.poll(cx);
-        Pin::new(&mut self.body).poll_frame(cx)
+        let _ = this.connection.poll(cx);
+        this.body.poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,7 +8,7 @@ pub(crate) mod h1;
 pub(crate) mod tls;
 pub(crate) mod transport;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use http::{Uri, uri::Scheme};
@@ -17,15 +17,32 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_service::Service;
 
-use crate::{
-    Error, Upstream,
-    error::{BoxError, Kind},
-    upstream::Address,
-};
+use crate::{error::BoxError, upstream::Address};
 use transport::Transport;
 
 /// The body of a handshake: none, or the client's when the protocol has one.
 pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
+
+/// What a connection is for. It decides what ALPN offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// An upgrade: HTTP/1.1 alone.
+    Upgrade,
+    /// Ordinary requests: HTTP/2 is welcome.
+    Requests,
+}
+
+/// A connection did not come about in time.
+#[derive(Debug)]
+pub(crate) struct ConnectTimeout;
+
+impl fmt::Display for ConnectTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("timed out")
+    }
+}
+
+impl std::error::Error for ConnectTimeout {}
 
 /// Makes connections for the layer.
 #[derive(Clone, Debug, Default)]
@@ -48,21 +65,26 @@ impl Connector {
         self.custom = Some(BoxCloneSyncService::new(service));
     }
 
-    /// One connection to `upstream`, ready for HTTP/1.1.
+    /// One connection to `address`.
     ///
     /// # Errors
     ///
-    /// `Connect` with the cause, or `ConnectTimeout` after `timeout`.
-    pub(crate) async fn connect(&self, upstream: &Upstream, timeout: Duration) -> Result<Transport, Error> {
-        match tokio::time::timeout(timeout, self.dial(upstream, timeout)).await {
-            Ok(Ok(transport)) => Ok(transport),
-            Ok(Err(cause)) => Err(Error::caused(Kind::Connect, upstream, cause)),
-            Err(_) => Err(Error::at(Kind::ConnectTimeout, upstream)),
+    /// The cause, or [`ConnectTimeout`] after `timeout`.
+    pub(crate) async fn connect(
+        &self,
+        address: &Address,
+        timeout: Duration,
+        purpose: Use,
+    ) -> Result<Transport, BoxError> {
+        match tokio::time::timeout(timeout, self.dial(address, timeout, purpose)).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectTimeout.into()),
         }
     }
 
-    async fn dial(&self, upstream: &Upstream, timeout: Duration) -> Result<Transport, BoxError> {
-        let uri = match upstream.address() {
+    #[cfg_attr(not(feature = "rustls"), allow(unused_variables))]
+    async fn dial(&self, address: &Address, timeout: Duration, purpose: Use) -> Result<Transport, BoxError> {
+        let uri = match address {
             Address::Uri(uri) => uri,
             #[cfg(unix)]
             Address::Unix(path) => return Ok(Transport::Unix(tokio::net::UnixStream::connect(path).await?)),
@@ -75,7 +97,7 @@ impl Connector {
         let tcp = self.tcp(uri, timeout).await?;
         #[cfg(feature = "rustls")]
         if uri.scheme() == Some(&Scheme::HTTPS) {
-            return self.tls.connect(uri.host().unwrap_or_default(), tcp).await;
+            return self.tls.connect(uri.host().unwrap_or_default(), tcp, purpose).await;
         }
         if uri.scheme() == Some(&Scheme::HTTP) {
             return Ok(Transport::Tcp(tcp));
@@ -100,9 +122,9 @@ mod tests {
     #[tokio::test]
     async fn tcp_connections_do_not_wait_for_more_to_send() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let upstream: crate::Upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let second = Duration::from_secs(1);
-        let transport = Connector::default().connect(&upstream, second).await.unwrap();
+        let transport = Connector::default().connect(upstream.address(), second, Use::Upgrade).await.unwrap();
         assert!(matches!(transport, Transport::Tcp(tcp) if tcp.nodelay().unwrap()));
     }
 }

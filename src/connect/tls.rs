@@ -8,14 +8,14 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-use super::transport::Transport;
+use super::{Use, transport::Transport};
 use crate::error::BoxError;
 
 /// Which certificates an `https://` or `wss://` upstream may show.
 ///
 /// The name that is sent (SNI) and checked is the one in the upstream's URI, whatever the
-/// [`Host`](crate::Host) policy is. ALPN offers `http/1.1` alone: a connection on which `h2` was
-/// chosen can't be upgraded.
+/// [`Host`](crate::Host) policy is. For an upgrade ALPN offers `http/1.1` alone, since a connection
+/// on which `h2` was chosen can't be upgraded; for ordinary requests it offers `h2` too.
 ///
 /// ```no_run
 /// use tower_upgrade_proxy::{Tls, UpgradeProxyLayer};
@@ -24,7 +24,10 @@ use crate::error::BoxError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Tls(Arc<ClientConfig>);
+pub struct Tls {
+    upgrade: Arc<ClientConfig>,
+    requests: Arc<ClientConfig>,
+}
 
 impl Tls {
     /// The root certificates of the Mozilla programme, compiled in. The default.
@@ -53,9 +56,11 @@ impl Tls {
     /// ALPN list is replaced.
     #[must_use]
     pub fn config(config: impl Into<Arc<ClientConfig>>) -> Self {
-        let mut config = config.into();
-        Arc::make_mut(&mut config).alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self(config)
+        let mut upgrade = config.into();
+        let mut requests = Arc::clone(&upgrade);
+        Arc::make_mut(&mut upgrade).alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::make_mut(&mut requests).alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self { upgrade, requests }
     }
 
     #[allow(clippy::expect_used, reason = "ring has cipher suites for every version of TLS rustls knows")]
@@ -68,12 +73,21 @@ impl Tls {
         Self::config(config)
     }
 
-    pub(crate) async fn connect(&self, host: &str, tcp: TcpStream) -> Result<Transport, BoxError> {
+    pub(crate) async fn connect(
+        &self,
+        host: &str,
+        tcp: TcpStream,
+        purpose: Use,
+    ) -> Result<Transport, BoxError> {
         // A URI has brackets around an IPv6 address, a certificate has none.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())?;
-        let stream = TlsConnector::from(Arc::clone(&self.0)).connect(name, tcp).await?;
-        Ok(Transport::Other(Box::new(stream)))
+        let config = match purpose {
+            Use::Upgrade => &self.upgrade,
+            Use::Requests => &self.requests,
+        };
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
+        Ok(Transport::Tls(Box::new(stream)))
     }
 }
 

@@ -9,7 +9,11 @@ use std::{
 
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
-use hyper_util::{rt::TokioIo, server::conn::auto};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+    server::conn::auto,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -20,7 +24,9 @@ pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(tokio::net::UnixStream),
-    /// TLS, a user's connector, an IO that could not be opened.
+    #[cfg(feature = "rustls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// A user's connector, an IO that could not be opened.
     Other(Box<dyn AnyIo>),
 }
 
@@ -73,6 +79,8 @@ impl Transport {
             Self::Tcp(tcp) => Pin::new(tcp),
             #[cfg(unix)]
             Self::Unix(unix) => Pin::new(unix),
+            #[cfg(feature = "rustls")]
+            Self::Tls(tls) => Pin::new(tls),
             Self::Other(other) => Pin::new(other),
         }
     }
@@ -94,8 +102,23 @@ impl fmt::Debug for Transport {
             Self::Tcp(_) => "Transport::Tcp",
             #[cfg(unix)]
             Self::Unix(_) => "Transport::Unix",
+            #[cfg(feature = "rustls")]
+            Self::Tls(_) => "Transport::Tls",
             Self::Other(_) => "Transport::Other",
         })
+    }
+}
+
+/// Tells the pool what ALPN chose.
+impl Connection for Transport {
+    fn connected(&self) -> Connected {
+        match self {
+            #[cfg(feature = "rustls")]
+            Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Connected::new().negotiated_h2()
+            }
+            _ => Connected::new(),
+        }
     }
 }
 
@@ -123,6 +146,8 @@ impl AsyncWrite for Transport {
             Self::Tcp(tcp) => tcp.is_write_vectored(),
             #[cfg(unix)]
             Self::Unix(unix) => unix.is_write_vectored(),
+            #[cfg(feature = "rustls")]
+            Self::Tls(tls) => tls.is_write_vectored(),
             Self::Other(other) => other.is_write_vectored(),
         }
     }

@@ -1,5 +1,7 @@
 //! Which requests are ours.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, Method, Request, Version,
@@ -49,12 +51,12 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
 }
 
 /// The protocol this request is to be upgraded to, or why there is none.
-fn wanted(
+fn wanted<'a>(
     method: &Method,
     version: Version,
     headers: &HeaderMap,
-    protocols: &Protocols,
-) -> Result<Protocol, &'static str> {
+    protocols: &'a Protocols,
+) -> Result<Cow<'a, Protocol>, &'static str> {
     if version != Version::HTTP_11 {
         return Err("the HTTP version is not 1.1");
     }
@@ -78,11 +80,8 @@ fn wanted(
 /// bytes ([RFC 6455, 4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)). The version is
 /// the upstream's to judge.
 fn check(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
-    let host = only(headers, HOST).ok_or("exactly one Host is needed")?;
-    match Authority::try_from(host) {
-        Ok(authority) if !authority.as_str().contains('@') => {}
-        _ => return Err("Host is not valid"),
-    }
+    check_host(headers)?;
+    check_coding(headers)?;
     if !protocol.takes_body() && has_body(headers) {
         return Err("an upgrade request cannot have a body");
     }
@@ -94,6 +93,27 @@ fn check(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
         }
     }
     Ok(())
+}
+
+/// Exactly one `Host`, and a host it must be.
+pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), &'static str> {
+    let host = only(headers, HOST).ok_or("exactly one Host is needed")?;
+    match Authority::try_from(host) {
+        Ok(authority) if !authority.as_str().contains('@') => Ok(()),
+        _ => Err("Host is not valid"),
+    }
+}
+
+/// No transfer coding, or `chunked` alone. A coding below it is the connection's
+/// ([RFC 9112, 6.1](https://www.rfc-editor.org/rfc/rfc9112#section-6.1)): sent on without its name,
+/// the coded body would be taken for the plain one.
+pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), &'static str> {
+    let mut codings = tokens::tokens(headers, TRANSFER_ENCODING);
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err("the transfer coding is not supported"),
+    }
 }
 
 /// The value of a field that must not be repeated.
@@ -108,7 +128,7 @@ fn only(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
 /// Whether the head announces a body
 /// ([RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)). The body itself is not
 /// asked: middleware may have wrapped it in a type that does not know its size.
-fn has_body(headers: &HeaderMap) -> bool {
+pub(crate) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING)
         || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
 }
@@ -182,25 +202,29 @@ mod tests {
 
     #[test]
     fn a_handshake_that_cannot_be_sent_on_says_why() {
-        let protocol = Protocols::websocket().find(b"websocket").unwrap();
+        let protocols = Protocols::websocket();
+        let protocol = &*protocols.find(b"websocket").unwrap();
         let with_body = Protocol::new("tcp").unwrap().with_request_body();
         let bare = || Request::get("/").header("host", "a.example");
         let no_host = || Request::get("/").header("sec-websocket-key", KEY);
         let table = [
-            (websocket(), &protocol, None),
-            (websocket().header("content-length", "0"), &protocol, None),
+            (websocket(), protocol, None),
+            (websocket().header("content-length", "0"), protocol, None),
             (bare().header("content-length", "5"), &with_body, None),
-            (websocket().header("content-length", "5"), &protocol, Some("body")),
-            (websocket().header("transfer-encoding", "chunked"), &protocol, Some("body")),
-            (no_host(), &protocol, Some("one Host")),
-            (websocket().header("host", "b.example"), &protocol, Some("one Host")),
-            (no_host().header("host", "a/b"), &protocol, Some("Host is not valid")),
-            (no_host().header("host", "u@a"), &protocol, Some("Host is not valid")),
-            (no_host().header("host", ""), &protocol, Some("Host is not valid")),
-            (bare(), &protocol, Some("one Sec-WebSocket-Key")),
-            (websocket().header("sec-websocket-key", KEY), &protocol, Some("one Sec-WebSocket-Key")),
-            (bare().header("sec-websocket-key", "dGhlIHNhbXBsZQ=="), &protocol, Some("Key is not valid")),
-            (bare().header("sec-websocket-key", &b"\xff\xfe"[..]), &protocol, Some("Key is not valid")),
+            (websocket().header("content-length", "5"), protocol, Some("body")),
+            (websocket().header("transfer-encoding", "chunked"), protocol, Some("body")),
+            (bare().header("transfer-encoding", "Chunked"), &with_body, None),
+            (bare().header("transfer-encoding", "gzip, chunked"), &with_body, Some("coding")),
+            (bare().header("transfer-encoding", "chunked, chunked"), &with_body, Some("coding")),
+            (no_host(), protocol, Some("one Host")),
+            (websocket().header("host", "b.example"), protocol, Some("one Host")),
+            (no_host().header("host", "a/b"), protocol, Some("Host is not valid")),
+            (no_host().header("host", "u@a"), protocol, Some("Host is not valid")),
+            (no_host().header("host", ""), protocol, Some("Host is not valid")),
+            (bare(), protocol, Some("one Sec-WebSocket-Key")),
+            (websocket().header("sec-websocket-key", KEY), protocol, Some("one Sec-WebSocket-Key")),
+            (bare().header("sec-websocket-key", "dGhlIHNhbXBsZQ=="), protocol, Some("Key is not valid")),
+            (bare().header("sec-websocket-key", &b"\xff\xfe"[..]), protocol, Some("Key is not valid")),
         ];
         for (builder, protocol, reason) in table {
             let request = builder.body(()).unwrap();

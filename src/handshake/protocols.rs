@@ -1,6 +1,6 @@
 //! The allow-list of protocols.
 
-use std::{error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use http::{HeaderName, HeaderValue, Method};
 
@@ -55,14 +55,14 @@ impl Protocols {
     }
 
     /// The protocol that `token` names, if it is allowed.
-    pub(crate) fn find(&self, token: &[u8]) -> Option<Protocol> {
+    pub(crate) fn find(&self, token: &[u8]) -> Option<Cow<'_, Protocol>> {
         match self.listed.iter().find(|protocol| protocol.is_named(token)) {
-            Some(listed) => Some(listed.clone()),
+            Some(listed) => Some(Cow::Borrowed(listed)),
             // The value is copied: a slice of the client's would keep its read buffer alive.
-            None if self.any => std::str::from_utf8(token)
-                .ok()
-                .and_then(|token| Protocol::new(token).ok())
-                .map(Protocol::with_request_body),
+            None if self.any => {
+                let protocol = Protocol::named(std::str::from_utf8(token).ok()?).ok()?;
+                Some(Cow::Owned(protocol.with_request_body()))
+            }
             None => None,
         }
     }
@@ -93,16 +93,17 @@ impl Protocol {
     /// When `name` is no protocol name, or is a version of HTTP (`h2c`, `h2`, `h3`, `HTTP/...`):
     /// those are never passed on.
     pub fn new(name: &str) -> Result<Self, InvalidProtocol> {
+        Self::named(name).map_err(|reason| InvalidProtocol { name: name.to_owned(), reason })
+    }
+
+    fn named(name: &str) -> Result<Self, &'static str> {
         if is_websocket(name.as_bytes()) {
             return Ok(Self::websocket());
         }
         let (base, version) = name.split_once('/').unwrap_or((name, "1"));
         let is_http = ["h2c", "h2", "h3", "http"].iter().any(|http| base.eq_ignore_ascii_case(http));
         if is_http {
-            return Err(InvalidProtocol {
-                name: name.to_owned(),
-                reason: "HTTP inside HTTP is never tunnelled",
-            });
+            return Err("HTTP inside HTTP is never tunnelled");
         }
         // A field name and a protocol name are both tokens.
         let is_token = |text: &str| HeaderName::from_bytes(text.as_bytes()).is_ok();
@@ -110,7 +111,7 @@ impl Protocol {
             Ok(value) if is_token(base) && is_token(version) => {
                 Ok(Self { name: value, methods: Vec::new(), body: false })
             }
-            _ => Err(InvalidProtocol { name: name.to_owned(), reason: "it is not a token" }),
+            _ => Err("it is not a token"),
         }
     }
 
@@ -193,17 +194,19 @@ mod tests {
 
     #[test]
     fn any_keeps_the_rules_of_websocket() {
-        let websocket = Protocols::any().find(b"WebSocket").unwrap();
+        let any = Protocols::any();
+        let websocket = any.find(b"WebSocket").unwrap();
         assert!(!websocket.allows(&Method::POST) && !websocket.takes_body());
         assert_eq!(websocket.name(), "websocket");
-        let other = Protocols::any().find(b"foo/2").unwrap();
+        let other = any.find(b"foo/2").unwrap();
         assert!(other.allows(&Method::POST) && other.takes_body() && !other.allows(&Method::CONNECT));
     }
 
     #[test]
     fn the_rules_of_websocket_cannot_be_loosened() {
         let loose = Protocol::new("WebSocket").unwrap().methods([]).with_request_body();
-        let websocket = Protocols::only(loose).find(b"websocket").unwrap();
+        let protocols = Protocols::only(loose);
+        let websocket = protocols.find(b"websocket").unwrap();
         assert!(!websocket.allows(&Method::POST) && !websocket.takes_body());
     }
 

@@ -57,6 +57,14 @@ pub(crate) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     }
 }
 
+/// The same for an answer to an ordinary request, whose trailers go through: the field that
+/// announces them stays, or HTTP/1.1 could not send them.
+pub(crate) fn strip_forwarded_response(status: StatusCode, headers: &mut HeaderMap) {
+    let announced: Vec<_> = headers.get_all(TRAILER).iter().cloned().collect();
+    strip_response(status, headers);
+    headers.extend(announced.into_iter().map(|value| (TRAILER, value)));
+}
+
 /// Connection options that name no field beyond the fixed list.
 fn is_option(token: &[u8]) -> bool {
     [&b"upgrade"[..], b"keep-alive", b"close"].iter().any(|option| token.eq_ignore_ascii_case(option))

@@ -5,34 +5,72 @@
 //! 1. [`hygiene`]: what belongs to the client's connection goes, so that no `Connection: X-Real-IP`
 //!    can take away what a later step adds.
 //! 2. The handshake's own fields (`Connection`, `Upgrade`) are set anew, by the encoder.
-//! 3. [`host`] and [`path`]: the policies of the layer.
+//! 3. [`forwarded`], [`host`] and [`path`]: the policies of the layer.
 //! 4. The user's hook, last, with everything in place.
 
+pub(crate) mod forwarded;
 pub(crate) mod host;
 pub(crate) mod hygiene;
 pub(crate) mod path;
 pub(crate) mod tokens;
 
-use http::request::Parts;
+use http::{HeaderValue, Version, header::COOKIE, request::Parts};
 
 use crate::{Error, Upstream, config::Config};
 
 /// Turns the client's `parts` into the head for `upstream`.
 ///
-/// `handshake` sets the fields of the upgrade, between hygiene and the policies.
+/// `own` sets what the kind of request needs, between hygiene and the policies: the fields of the
+/// upgrade, or those of trailers.
 pub(crate) fn rewrite(
     config: &Config,
     mut parts: Parts,
     upstream: &Upstream,
-    handshake: impl FnOnce(&mut Parts),
+    own: impl FnOnce(&mut Parts),
 ) -> Result<Parts, Error> {
     let inbound = config.on_request.as_ref().map(|hook| (hook, parts.clone()));
     hygiene::strip_request(&mut parts.headers);
-    handshake(&mut parts);
+    join_cookies(&mut parts);
+    own(&mut parts);
+    config.forwarded.apply(&mut parts, |parts| config.path.lost(parts));
     config.host.apply(&mut parts, upstream);
     parts.uri = config.path.apply(&parts, upstream)?.into();
     if let Some((hook, inbound)) = inbound {
         hook(&inbound, &mut parts);
     }
     Ok(parts)
+}
+
+/// HTTP/2 may send a cookie in crumbs; HTTP/1.1 has one line
+/// ([RFC 9113, 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)).
+fn join_cookies(parts: &mut Parts) {
+    if parts.version < Version::HTTP_2 {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        parts.headers.insert(COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn cookie_crumbs_are_joined_for_http_2_alone() {
+        for (version, expected) in
+            [(Version::HTTP_2, &["a=1; b=\u{e9}"][..]), (Version::HTTP_11, &["a=1", "b=\u{e9}"])]
+        {
+            let request = Request::get("/").version(version).header(COOKIE, "a=1").header(COOKIE, "b=\u{e9}");
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            join_cookies(&mut parts);
+            let cookies: Vec<_> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+            assert_eq!(cookies, expected.iter().map(|text| text.as_bytes()).collect::<Vec<_>>());
+        }
+    }
 }

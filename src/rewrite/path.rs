@@ -2,13 +2,13 @@
 
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
-use crate::{Error, Upstream, error::Kind::Handshake};
+use crate::{Error, Upstream, error::Kind};
 
 /// The path of the forwarded request. The query always goes through byte for byte, and nothing is
 /// percent-decoded.
 ///
 /// Whatever the policy makes is put below the upstream's base path, if it has one. As soon as a
-/// prefix or a base path is involved, a path whose dot segments (`..`, `%2e%2e`, `..%2f`) would
+/// prefix, axum's `nest` or a base path is involved, a path whose dot segments (`..`, `%2e%2e`, `..%2f`) would
 /// climb out of it is answered with 400.
 ///
 /// ```
@@ -71,12 +71,11 @@ impl PathRewrite {
     pub(crate) fn apply(&self, parts: &Parts, upstream: &Upstream) -> Result<PathAndQuery, Error> {
         let uri = self.seen(parts);
         let path = match uri.path() {
-            "" => "/",
             path if path.starts_with('/') => path,
-            _ => return Err(Error::new(Handshake("the target is not a path"))),
+            _ => return Err(Error::new(Kind::Request("the target is not a path"))),
         };
         if !path.is_ascii() {
-            return Err(Error::new(Handshake("the target is not ASCII")));
+            return Err(Error::new(Kind::Request("the target is not ASCII")));
         }
         let (with, rest, bounded) = match &self.0 {
             Policy::Replace { prefix, with } => match after_prefix(path, prefix) {
@@ -86,8 +85,9 @@ impl PathRewrite {
             _ => ("", path, false),
         };
         let base = upstream.base();
-        if (bounded || !base.is_empty()) && climbs(rest) {
-            return Err(Error::new(Handshake("the path climbs out of its prefix")));
+        let leaves = (bounded || !base.is_empty()) && climbs(rest);
+        if leaves || self.is_nested(parts) && climbs(parts.uri.path()) {
+            return Err(Error::new(Kind::Request("the path climbs out of its prefix")));
         }
         match uri.path_and_query() {
             Some(same) if base.is_empty() && !bounded && same.as_str().starts_with('/') => Ok(same.clone()),
@@ -98,9 +98,39 @@ impl PathRewrite {
                     target.push('?');
                     target.push_str(query);
                 }
-                PathAndQuery::try_from(target).map_err(|_| Error::new(Handshake("the target is not a path")))
+                PathAndQuery::try_from(target)
+                    .map_err(|_| Error::new(Kind::Request("the target is not a path")))
             }
         }
+    }
+
+    /// The prefix that the client's path has lost on the way up: to axum's `nest`, or to
+    /// [`strip_prefix`](Self::strip_prefix).
+    pub(crate) fn lost(&self, parts: &Parts) -> Option<String> {
+        let mut lost = String::new();
+        #[cfg(feature = "axum")]
+        if let (Some(original), false) =
+            (parts.extensions.get::<axum::extract::OriginalUri>(), matches!(self.0, Policy::Original))
+        {
+            // `nest` leaves a slash where it took everything.
+            let seen = parts.uri.path();
+            let original = original.0.path();
+            lost.push_str(
+                original.strip_suffix(seen).or_else(|| original.strip_suffix(seen.trim_end_matches('/')))?,
+            );
+        }
+        if let Policy::Replace { prefix, with } = &self.0
+            && with.is_empty()
+            && after_prefix(parts.uri.path(), prefix).is_some()
+        {
+            lost.push_str(prefix);
+        }
+        Some(lost).filter(|lost| !lost.is_empty())
+    }
+
+    /// Whether a prefix that `nest` has taken off is put back.
+    fn is_nested(&self, parts: &Parts) -> bool {
+        self.seen(parts).path() != parts.uri.path()
     }
 
     #[cfg_attr(not(feature = "axum"), allow(clippy::unused_self))]

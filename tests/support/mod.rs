@@ -5,7 +5,7 @@ mod serve;
 mod upstream;
 mod wire;
 
-pub(crate) use serve::{serve, serve_auto, serve_http1, serve_http1_with};
+pub(crate) use serve::{serve, serve_auto, serve_http1, serve_http1_with, serve_knowing_peers};
 pub(crate) use upstream::Scripted;
 pub(crate) use wire::{Head, Wire, bounded};
 

@@ -25,6 +25,15 @@ pub(crate) async fn serve(app: Router) -> SocketAddr {
     address
 }
 
+/// `axum::serve` with `ConnectInfo`.
+pub(crate) async fn serve_knowing_peers(app: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    address
+}
+
 /// hyper-util's auto server, as its users write it.
 pub(crate) async fn serve_auto<S, B>(service: S) -> SocketAddr
 where

@@ -55,6 +55,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.head().await
     }
 
+    /// What was read beyond what was asked for.
+    pub(crate) fn buffered(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.read)
+    }
+
     pub(crate) async fn finish(&mut self) {
         bounded("shutdown", self.stream.shutdown()).await.unwrap();
     }

@@ -144,7 +144,7 @@ async fn with_trace() {
 #[tokio::test]
 async fn with_timeout_which_does_not_cut_a_running_tunnel() {
     let upstream = Scripted::start().await;
-    let limit = Duration::from_millis(100);
+    let limit = Duration::from_secs(1);
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
     let address = composed!(upstream, timeout);
     let (mut client, mut server, _) = tunnel(address, &upstream, "/").await;

@@ -4,18 +4,13 @@ use axum::{Router, extract::Request, middleware::map_request};
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
 use crate::{
-    app, describe,
+    app, describe, open,
     support::{SWITCHING, Scripted, Wire, handshake, serve},
 };
 
 /// A tunnel through `layer` to whoever accepts on `upstream`.
 async fn expect_tunnel(layer: UpgradeProxyLayer, upstream: &Scripted) {
-    let mut client = Wire::connect(app(layer).await).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(client.head().await.status(), 101);
+    let (mut client, mut server) = open(app(layer).await, upstream).await;
     client.send("ping").await;
     server.expect("ping").await;
 }
@@ -104,7 +99,7 @@ async fn an_extension_of_the_request_overrides_the_layers_upstream() {
 }
 
 #[cfg(feature = "rustls")]
-mod tls {
+pub(crate) mod tls {
     use std::sync::Arc;
 
     use tokio::net::TcpListener;
@@ -119,15 +114,15 @@ mod tls {
         support::{SWITCHING, Wire, handshake},
     };
 
-    struct Server {
-        listener: TcpListener,
-        acceptor: TlsAcceptor,
+    pub(crate) struct Server {
+        pub(crate) listener: TcpListener,
+        pub(crate) acceptor: TlsAcceptor,
         roots: RootCertStore,
     }
 
     impl Server {
         /// A server certified for `localhost` and `::1`, which would rather speak h2.
-        async fn start(address: &str) -> Self {
+        pub(crate) async fn start(address: &str) -> Self {
             let certified =
                 rcgen::generate_simple_self_signed(["localhost".to_owned(), "::1".to_owned()]).unwrap();
             let certificate = certified.cert.der().clone();
@@ -145,11 +140,11 @@ mod tls {
             Self { listener, acceptor: TlsAcceptor::from(Arc::new(config)), roots }
         }
 
-        fn uri(&self, scheme: &str, host: &str) -> String {
+        pub(crate) fn uri(&self, scheme: &str, host: &str) -> String {
             format!("{scheme}://{host}:{}", self.listener.local_addr().unwrap().port())
         }
 
-        fn client_config(&self) -> ClientConfig {
+        pub(crate) fn client_config(&self) -> ClientConfig {
             ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
                 .with_safe_default_protocol_versions()
                 .unwrap()

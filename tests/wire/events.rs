@@ -10,8 +10,8 @@ use tower_upgrade_proxy::UpgradeProxyLayer;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    app,
-    support::{SWITCHING, Scripted, Wire, handshake},
+    app, open,
+    support::{Scripted, Wire, handshake},
 };
 
 #[derive(Clone, Default)]
@@ -96,12 +96,7 @@ async fn the_end_of_a_tunnel_is_one_event_at_info_when_it_was_cut() {
         let layer = UpgradeProxyLayer::new(upstream.upstream())
             .idle_timeout(Duration::from_millis(if cut { 50 } else { 60_000 }))
             .on_tunnel(move |_: &_, _: &_| ended.send(()).unwrap());
-        let mut client = Wire::connect(app(layer).await).await;
-        client.send(handshake("/")).await;
-        let mut server = upstream.accept().await;
-        server.head().await;
-        server.send(SWITCHING).await;
-        client.head().await;
+        let (client, server) = open(app(layer).await, &upstream).await;
         if !cut {
             drop((client, server));
         }
@@ -122,6 +117,6 @@ async fn a_refused_upgrade_is_a_warning_that_names_upstream_and_cause() {
     client.send(handshake("/")).await;
     drop(upstream.accept().await);
     assert_eq!(client.head().await.status(), 502);
-    let line = log.line("upgrade refused");
-    assert!(line.contains("WARN") && line.contains(&upstream.uri()) && line.contains("handshake"), "{line}");
+    let line = log.line("request refused");
+    assert!(line.contains("WARN") && line.contains(&upstream.uri()) && line.contains("exchange"), "{line}");
 }

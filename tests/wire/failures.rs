@@ -8,8 +8,8 @@ use http::StatusCode;
 use tower_upgrade_proxy::{Error, UpgradeProxyLayer};
 
 use crate::{
-    app, app_for, describe,
-    support::{ACCEPT, SWITCHING, Scripted, Wire, handshake, handshake_with, serve},
+    app, app_for, describe, open,
+    support::{ACCEPT, Scripted, Wire, handshake, handshake_with, serve},
 };
 
 async fn expect_failure(client: &mut Wire, status: u16, case: &str) {
@@ -182,12 +182,7 @@ async fn error_response_replaces_the_proxys_own_answers_and_no_others() {
 async fn a_failed_handshake_leaves_running_tunnels_alone() {
     let upstream = Scripted::start().await;
     let address = app_for(&upstream).await;
-    let mut running = Wire::connect(address).await;
-    running.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(running.head().await.status(), 101);
+    let (mut running, mut server) = open(address, &upstream).await;
     for _ in 0..20 {
         let mut client = Wire::connect(address).await;
         client.send(handshake("/")).await;

@@ -9,6 +9,8 @@ mod connect;
 mod detect;
 mod events;
 mod failures;
+mod forward;
+mod forwarded;
 mod limits;
 mod respond;
 mod rewrite;
@@ -17,7 +19,7 @@ mod tunnel;
 use std::net::SocketAddr;
 
 use axum::{Router, extract::Request, response::IntoResponse};
-use support::{Scripted, serve};
+use support::{SWITCHING, Scripted, Wire, handshake, serve};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
 /// An application in which `layer` wraps a fallback that describes the request it got.
@@ -28,6 +30,17 @@ async fn app(layer: UpgradeProxyLayer) -> SocketAddr {
 /// The same for a scripted upstream and a layer without settings.
 async fn app_for(upstream: &Scripted) -> SocketAddr {
     app(UpgradeProxyLayer::new(upstream.upstream())).await
+}
+
+/// Both ends of a tunnel through the application at `address`.
+async fn open(address: SocketAddr, upstream: &Scripted) -> (Wire, Wire) {
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    (client, server)
 }
 
 /// Method, target, version and every field, a line each; then the body.

@@ -204,6 +204,21 @@ async fn a_refusal_that_breaks_off_is_not_passed_on_as_complete() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_stops_is_cut_at_the_body_timeout() {
+    let upstream = Scripted::start().await;
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).body_timeout(Duration::from_millis(100));
+    let mut client = Wire::connect(app(layer).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\nsome").await;
+    assert_eq!(client.head().await.status(), 403);
+    client.expect("some").await;
+    client.expect_end().await;
+    server.expect_end().await;
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_before_the_answer_releases_the_upstream() {
     let upstream = Scripted::start().await;
     let address = app_for(&upstream).await;

@@ -200,6 +200,9 @@ async fn under_nest_the_stripped_or_the_original_path_is_forwarded() {
         let head = upstream.accept().await.head().await;
         assert_eq!(head.first_line(), format!("GET {forwarded} HTTP/1.1"));
     }
+    let head = Wire::connect(address).await.ask(handshake("/original/a/../../other")).await;
+    assert_eq!(head.status(), 400, "the prefix cannot be left");
+    upstream.expect_untouched().await;
 }
 
 #[tokio::test]

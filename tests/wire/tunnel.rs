@@ -8,20 +8,9 @@ use tokio::sync::mpsc;
 use tower_upgrade_proxy::{OnTunnel, Side, TunnelEnd, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 
 use crate::{
-    app, describe,
+    app, describe, open,
     support::{SWITCHING, Scripted, Wire, bounded, handshake, serve},
 };
-
-/// Both ends of a tunnel through `layer`.
-async fn open(layer: UpgradeProxyLayer, upstream: &Scripted) -> (Wire, Wire) {
-    let mut client = Wire::connect(app(layer).await).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(client.head().await.status(), 101);
-    (client, server)
-}
 
 /// A hook that sends what it is told.
 struct Report(mpsc::UnboundedSender<(TunnelInfo, Option<TunnelSummary>)>);
@@ -74,7 +63,7 @@ async fn bytes_that_came_with_the_handshake_are_delivered_first_on_either_side()
 async fn a_half_close_from_the_client_leaves_the_way_down_open() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
-    let (mut client, mut server) = open(layer, &upstream).await;
+    let (mut client, mut server) = open(app(layer).await, &upstream).await;
     client.send("bye").await;
     client.finish().await;
     server.expect("bye").await;
@@ -91,7 +80,7 @@ async fn a_half_close_from_the_client_leaves_the_way_down_open() {
 async fn a_half_close_from_the_upstream_leaves_the_way_up_open() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
-    let (mut client, mut server) = open(layer, &upstream).await;
+    let (mut client, mut server) = open(app(layer).await, &upstream).await;
     server.send("bye").await;
     server.finish().await;
     client.expect("bye").await;
@@ -109,7 +98,7 @@ async fn a_reset_from_either_side_closes_the_other_at_once() {
     for side in [Side::Client, Side::Upstream] {
         let upstream = Scripted::start().await;
         let (layer, mut reports) = reported(&upstream);
-        let (client, server) = open(layer, &upstream).await;
+        let (client, server) = open(app(layer).await, &upstream).await;
         let (resetting, mut other) = match side {
             Side::Client => (client, server),
             Side::Upstream => (server, client),
@@ -128,9 +117,10 @@ async fn a_reset_from_either_side_closes_the_other_at_once() {
 async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
-    let (mut client, mut server) = open(layer.idle_timeout(Duration::from_millis(400)), &upstream).await;
+    let (mut client, mut server) =
+        open(app(layer.idle_timeout(Duration::from_millis(1500))).await, &upstream).await;
     for _ in 0..8 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
         server.send("tick").await;
         client.expect("tick").await;
     }
@@ -138,14 +128,14 @@ async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay() {
     server.expect_end().await;
     let summary = summary_of(&mut reports).await;
     assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
-    assert!(summary.duration() >= Duration::from_millis(1200), "{summary:?}");
+    assert!(summary.duration() >= Duration::from_millis(3500), "{summary:?}");
 }
 
 #[tokio::test]
 async fn the_hook_hears_of_opening_and_end_with_the_figures() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
-    let (mut client, mut server) = open(layer, &upstream).await;
+    let (mut client, mut server) = open(app(layer).await, &upstream).await;
     client.send(vec![1; 1000]).await;
     server.exactly(1000).await;
     server.send(vec![2; 70_000]).await;
@@ -237,7 +227,7 @@ async fn small_messages_are_not_held_back_on_the_clients_socket() {
 async fn a_client_that_never_reads_holds_the_upstream_back() {
     let upstream = Scripted::start().await;
     let (layer, _reports) = reported(&upstream);
-    let (mut client, mut server) = open(layer, &upstream).await;
+    let (mut client, mut server) = open(app(layer).await, &upstream).await;
     let block = vec![7; 1 << 20];
     let mut taken = 0;
     // Each write finds room at once or the way is full.

@@ -1,0 +1,91 @@
+//! [`UpstreamBody`].
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::error::BoxError;
+
+pin_project! {
+    /// A body as it comes from the upstream, with a limit to the wait for its next piece.
+    ///
+    /// The wait counts only while the reader wants more: a client that reads slowly is not the
+    /// upstream's fault.
+    #[derive(Debug)]
+    pub struct UpstreamBody {
+        #[pin]
+        body: Incoming,
+        limit: Option<Duration>,
+        waiting_since: Option<Instant>,
+        #[pin]
+        timer: Option<Sleep>,
+    }
+}
+
+impl UpstreamBody {
+    pub(crate) fn new(body: Incoming, limit: Option<Duration>) -> Self {
+        Self { body, limit, waiting_since: None, timer: None }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let mut this = self.project();
+        if let Poll::Ready(frame) = this.body.poll_frame(cx) {
+            *this.waiting_since = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let Some(limit) = *this.limit else { return Poll::Pending };
+        let since = *this.waiting_since.get_or_insert_with(Instant::now);
+        let Some(deadline) = since.checked_add(limit) else { return Poll::Pending };
+        loop {
+            match this.timer.as_mut().as_pin_mut() {
+                None => this.timer.set(Some(sleep_until(deadline))),
+                Some(mut timer) => {
+                    ready!(timer.as_mut().poll(cx));
+                    if Instant::now() >= deadline {
+                        return Poll::Ready(Some(Err(Box::new(BodyTimeout))));
+                    }
+                    // It was set for an earlier wait.
+                    timer.reset(deadline);
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The upstream sent no piece of its body in time.
+#[derive(Debug)]
+struct BodyTimeout;
+
+impl fmt::Display for BodyTimeout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upstream's body made no progress in time")
+    }
+}
+
+impl StdError for BodyTimeout {}

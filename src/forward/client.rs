@@ -1,0 +1,76 @@
+//! The pool of connections for ordinary requests.
+
+use std::{
+    error::Error as StdError,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper_util::{
+    client::legacy,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use tower_service::Service;
+
+use crate::{
+    Error, Upstream,
+    config::Config,
+    connect::{ConnectTimeout, Connector, Outgoing, Use, transport::Transport},
+    error::{BoxError, ClientBody, Kind},
+    upstream::Address,
+};
+
+pub(super) type Client = legacy::Client<Dial, Outgoing>;
+
+pub(super) fn build(config: &Config) -> Client {
+    let dial = Dial { connector: config.connector.clone(), timeout: config.connect_timeout };
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(config.pool_idle_timeout)
+        .set_host(false)
+        .build(dial)
+}
+
+/// What the pool calls for a new connection.
+#[derive(Clone, Debug)]
+pub(super) struct Dial {
+    connector: Connector,
+    timeout: Duration,
+}
+
+impl Service<Uri> for Dial {
+    type Response = TokioIo<Transport>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Transport>, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let Self { connector, timeout } = self.clone();
+        Box::pin(async move {
+            let address = Address::of_pool(uri);
+            connector.connect(&address, timeout, Use::Requests).await.map(TokioIo::new)
+        })
+    }
+}
+
+/// The pool's errors as the crate's.
+pub(super) fn error(upstream: &Upstream, error: legacy::Error) -> Error {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    let mut timed_out = false;
+    while let Some(error) = cause {
+        timed_out |= error.is::<ConnectTimeout>();
+        cause = error.source();
+    }
+    match error.is_connect() {
+        false if ClientBody::caused(&error) => Error::caused(Kind::Body, upstream, error),
+        true if timed_out => Error::at(Kind::ConnectTimeout, upstream),
+        true => Error::caused(Kind::Connect, upstream, error),
+        false => Error::caused(Kind::Exchange, upstream, error),
+    }
+}

@@ -1,0 +1,235 @@
+//! [`Forward`]: ordinary requests, sent to the same upstream.
+//!
+//! The layer takes the upgrades out of a path, `Forward` answers what is left of it: the same
+//! select, rewrite and connect stages, a pool of connections instead of a tunnel.
+
+pub(crate) mod body;
+mod client;
+mod progress;
+
+use std::{
+    convert::Infallible,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING},
+    request::Parts,
+};
+use http_body::Body;
+use http_body_util::{BodyExt, Either, Empty};
+use tower_service::Service;
+
+use crate::{
+    Error, ResponseBody, UpgradeProxy, UpgradeProxyLayer, Upstream,
+    config::Config,
+    connect::Outgoing,
+    error::{BoxError, ClientBody, Kind},
+    handshake::detect,
+    respond,
+    rewrite::{hygiene, rewrite, tokens},
+};
+use body::UpstreamBody;
+use client::Client;
+use progress::Progress;
+
+/// A whole nginx location: upgrades become tunnels to `upstream`, ordinary requests are forwarded
+/// to it.
+///
+/// The same as `UpgradeProxyLayer::new(upstream).forward()`; use that for other settings.
+///
+/// ```
+/// use axum::Router;
+/// use tower_upgrade_proxy::proxy_pass;
+///
+/// // location / { proxy_pass http://127.0.0.1:3000; ... }
+/// let app: Router = Router::new().fallback_service(proxy_pass("http://127.0.0.1:3000".parse()?));
+/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+/// ```
+#[must_use]
+pub fn proxy_pass(upstream: Upstream) -> UpgradeProxy<Forward> {
+    UpgradeProxyLayer::new(upstream).forward()
+}
+
+/// A leaf service that sends ordinary requests to an upstream and streams the answer back.
+///
+/// Connections are pooled and reused. Bodies stream both ways and are never collected, trailers
+/// included. Hop-by-hop fields are removed both ways. `Expect: 100-continue` is answered by the
+/// server in front of this service, when the upstream's connection is ready for the body. A request
+/// that met a stale pooled connection is sent again if nothing of it had been written.
+///
+/// Failures are responses, with the [`Error`] in their extensions: 400 for a request that can't be
+/// sent on, 405 for `CONNECT`, 502 and 504 for the upstream's. An upstream that breaks off, or makes no
+/// progress for the [body timeout](UpgradeProxyLayer::body_timeout), ends the response with an
+/// error, which aborts the client's connection: a body that is cut short never looks complete.
+///
+/// It is made by [`UpgradeProxyLayer::forward`], [`proxy_pass`], or alone:
+///
+/// ```
+/// use tower_upgrade_proxy::Forward;
+///
+/// let app: axum::Router = axum::Router::new()
+///     .fallback_service(Forward::new("http://127.0.0.1:3000".parse()?));
+/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+/// ```
+#[derive(Clone)]
+pub struct Forward {
+    config: Arc<Config>,
+    client: Client,
+}
+
+impl Forward {
+    /// Sends to `upstream`, unless a request carries another [`Upstream`] in its extensions.
+    #[must_use]
+    pub fn new(upstream: Upstream) -> Self {
+        Self::with(Arc::new(Config::new(Some(upstream))))
+    }
+
+    /// Sends as `config` says, over connections of its own.
+    pub(crate) fn with(config: Arc<Config>) -> Self {
+        let client = client::build(&config);
+        Self { config, client }
+    }
+
+    async fn answer(self, parts: Parts, body: Outgoing) -> Response<ResponseBody<UpstreamBody>> {
+        match self.attempt(parts, body).await {
+            Ok(response) => response.map(ResponseBody::inner),
+            Err(error) => respond::error(&self.config, &error).map(ResponseBody::own),
+        }
+    }
+
+    async fn attempt(&self, parts: Parts, body: Outgoing) -> Result<Response<UpstreamBody>, Error> {
+        check(&parts)?;
+        let upstream = self.config.select(&parts.extensions)?;
+        let progress = Progress::new(self.config.header_timeout);
+        let request = self.encode(parts, progress.track(body), &upstream)?;
+        let response = match progress.limit(self.client.request(request)).await {
+            Some(Ok(response)) => response,
+            Some(Err(cause)) => return Err(client::error(&upstream, cause)),
+            None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Error::at(Kind::Response("nothing was to be upgraded"), &upstream));
+        }
+        let (mut parts, body) = response.into_parts();
+        hygiene::strip_forwarded_response(parts.status, &mut parts.headers);
+        parts.version = Version::HTTP_11;
+        Ok(Response::from_parts(parts, UpstreamBody::new(body, self.config.body_timeout)))
+    }
+
+    fn encode(&self, parts: Parts, body: Outgoing, upstream: &Upstream) -> Result<Request<Outgoing>, Error> {
+        let trailers = Trailers::of(&parts.headers);
+        let mut parts = rewrite(&self.config, parts, upstream, |parts| {
+            trailers.restore(&mut parts.headers);
+            // Whoever reads the body has answered it.
+            parts.headers.remove(EXPECT);
+        })?;
+        // HTTP/1.0 clients need not send one.
+        if !parts.headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(upstream.authority())
+        {
+            parts.headers.insert(HOST, host);
+        }
+        // hyper drops a body of unknown length from a method that seldom has one.
+        if !matches!(body, Either::Left(_)) && !parts.headers.contains_key(CONTENT_LENGTH) {
+            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        parts.uri = upstream.pooled(parts.uri.path_and_query());
+        parts.version = Version::HTTP_11;
+        Ok(Request::from_parts(parts, body))
+    }
+}
+
+/// What a request must hold to be sent on.
+///
+/// One valid `Host`, unless it is HTTP/1.0 or the target names one
+/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), and no transfer coding
+/// that would be lost on the way.
+fn check(parts: &Parts) -> Result<(), Error> {
+    if parts.method == Method::CONNECT {
+        return Err(Error::new(Kind::Method));
+    }
+    let optional = parts.version < Version::HTTP_11 || parts.uri.authority().is_some();
+    let host = match optional && !parts.headers.contains_key(HOST) {
+        true => Ok(()),
+        false => detect::check_host(&parts.headers),
+    };
+    host.and_then(|()| detect::check_coding(&parts.headers))
+        .map_err(|reason| Error::new(Kind::Request(reason)))
+}
+
+/// The fields by which both sides agree on trailers. They are named by `Connection`, and mean the
+/// whole way ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)).
+struct Trailers {
+    accepted: bool,
+    announced: Vec<HeaderValue>,
+}
+
+impl Trailers {
+    fn of(headers: &HeaderMap) -> Self {
+        let announced = headers.get_all(TRAILER).iter().cloned().collect();
+        Self { accepted: tokens::contains(headers, TE, "trailers"), announced }
+    }
+
+    fn restore(self, headers: &mut HeaderMap) {
+        if self.accepted {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        headers.extend(self.announced.into_iter().map(|value| (TRAILER, value)));
+    }
+}
+
+impl<B> Service<Request<B>> for Forward
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody<UpstreamBody>>;
+    type Error = Infallible;
+    type Future = ForwardFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> ForwardFuture {
+        let (parts, body) = request.into_parts();
+        // HTTP/1 says in the head whether there is a body; the type may not know.
+        let announced = parts.version > Version::HTTP_11 || detect::has_body(&parts.headers);
+        let body: Outgoing = if announced && !body.is_end_stream() {
+            Either::Right(body.map_err(ClientBody::boxed).boxed_unsync())
+        } else {
+            Either::Left(Empty::new())
+        };
+        ForwardFuture(Box::pin(self.clone().answer(parts, body)))
+    }
+}
+
+impl fmt::Debug for Forward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forward").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The response of [`Forward`]. The box hides the type of an async block.
+#[must_use = "futures do nothing unless polled"]
+pub struct ForwardFuture(Pin<Box<dyn Future<Output = Response<ResponseBody<UpstreamBody>>> + Send>>);
+
+impl Future for ForwardFuture {
+    type Output = Result<Response<ResponseBody<UpstreamBody>>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl fmt::Debug for ForwardFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ForwardFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! A limit to the wait for a response head that does not count while the request's body moves.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, Either};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{connect::Outgoing, error::BoxError};
+
+/// When the request last made progress, shared by its body and by who waits for the answer.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    started: Instant,
+    /// Milliseconds from `started` to the last piece of the body.
+    last: Arc<AtomicU64>,
+    limit: Duration,
+}
+
+impl Progress {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { started: Instant::now(), last: Arc::default(), limit }
+    }
+
+    /// The body, its pieces noted.
+    pub(super) fn track(&self, body: Outgoing) -> Outgoing {
+        match body {
+            Either::Left(empty) => Either::Left(empty),
+            Either::Right(body) => {
+                let tracked = Tracked { body, progress: self.clone() };
+                Either::Right(tracked.boxed_unsync())
+            }
+        }
+    }
+
+    /// The output of `future`, or `None` when nothing has moved for the limit.
+    pub(super) async fn limit<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        let mut timer = std::pin::pin!(sleep_until(self.deadline()));
+        std::future::poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                    return Poll::Ready(Some(output));
+                }
+                if timer.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                if Instant::now() >= self.deadline() {
+                    return Poll::Ready(None);
+                }
+                timer.as_mut().reset(self.deadline());
+            }
+        })
+        .await
+    }
+
+    fn moved(&self) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(elapsed, Ordering::Relaxed);
+    }
+
+    fn deadline(&self) -> Instant {
+        self.started + Duration::from_millis(self.last.load(Ordering::Relaxed)) + self.limit
+    }
+}
+
+/// A body that notes each piece taken from it.
+struct Tracked<B> {
+    body: B,
+    progress: Progress,
+}
+
+impl<B> Body for Tracked<B>
+where
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            self.progress.moved();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,131 @@
+//! Who the client is, and how RFC 7239 writes it.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
+
+use http::{Extensions, HeaderName};
+
+/// The client's end of the connection a request came on, as an extension of the request.
+///
+/// A server that is not axum's, or that takes TLS off, inserts it:
+///
+/// ```
+/// # use tower_upgrade_proxy::Peer;
+/// # fn accepted<B>(request: &mut http::Request<B>, address: std::net::SocketAddr) {
+/// request.extensions_mut().insert(Peer::new(address).https());
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    address: Option<SocketAddr>,
+    https: bool,
+}
+
+impl Peer {
+    /// A client at `address`, over plain HTTP.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        Self { address: Some(address), https: false }
+    }
+
+    /// A client without an IP address, as on a unix socket.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { address: None, https: false }
+    }
+
+    /// The connection is encrypted.
+    #[must_use]
+    pub fn https(self) -> Self {
+        Self { https: true, ..self }
+    }
+
+    pub(super) fn of(extensions: &Extensions) -> Option<Self> {
+        let own = extensions.get::<Self>().copied();
+        #[cfg(feature = "axum")]
+        let own = own.or_else(|| {
+            let info = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
+            info.map(|info| Self::new(info.0))
+        });
+        own
+    }
+
+    pub(super) fn address(self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    pub(super) fn is_https(self) -> bool {
+        self.https
+    }
+}
+
+/// A node in a parameter's value: IPv6 in brackets and quotes
+/// ([RFC 7239, 6](https://www.rfc-editor.org/rfc/rfc7239#section-6)).
+pub(super) fn quoted(ip: IpAddr) -> String {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+    }
+}
+
+/// A parameter's value: a token as it is, anything else as a quoted string
+/// ([RFC 9110, 5.6.4](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.4)).
+pub(super) fn value(text: &str) -> String {
+    if token(text).is_ok() {
+        return text.to_owned();
+    }
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+pub(super) fn token(text: &str) -> Result<(), InvalidIdentifier> {
+    // A field name is a token.
+    HeaderName::from_bytes(text.as_bytes()).map(|_| ()).map_err(|_| InvalidIdentifier(text.to_owned()))
+}
+
+pub(super) fn obfuscated(text: &str) -> Result<(), InvalidIdentifier> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match text.strip_prefix('_') {
+        Some(rest) if !rest.is_empty() && rest.bytes().all(allowed) => Ok(()),
+        _ => Err(InvalidIdentifier(text.to_owned())),
+    }
+}
+
+/// A name that can't stand in `Forwarded` or `Via`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidIdentifier(String);
+
+impl fmt::Display for InvalidIdentifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "identifier {:?}: not valid here", self.0)
+    }
+}
+
+impl StdError for InvalidIdentifier {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_and_values_are_quoted_as_the_rfc_says() {
+        assert_eq!(quoted("192.0.2.60".parse().unwrap()), "192.0.2.60");
+        assert_eq!(quoted("::ffff:192.0.2.60".parse().unwrap()), "192.0.2.60");
+        assert_eq!(quoted("2001:db8:cafe::17".parse().unwrap()), "\"[2001:db8:cafe::17]\"");
+        assert_eq!(value("example.com"), "example.com");
+        assert_eq!(value("example.com:80"), "\"example.com:80\"");
+        assert_eq!(value("a\"b\\c"), r#""a\"b\\c""#);
+    }
+
+    #[test]
+    fn an_obfuscated_identifier_starts_with_an_underscore() {
+        for good in ["_gateway", "_SEVKISEK", "_a.b-c_1"] {
+            assert!(obfuscated(good).is_ok(), "{good}");
+        }
+        for bad in ["", "_", "gateway", "_a b", "_\u{e9}", "_a;proto=x"] {
+            assert!(obfuscated(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What upgrades and ordinary requests alike tell the upstream of the client.
+
+use axum::{Router, extract::Request, middleware::map_request};
+use tower_upgrade_proxy::{Forwarded, ForwardedField, Host, PathRewrite, Peer, UpgradeProxyLayer};
+
+use crate::support::{Head, Scripted, Wire, handshake, serve, serve_knowing_peers};
+
+const FORGED: &str = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-Proto: gopher\r\n\
+    X-Forwarded-Host: forged.example\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n\
+    Connection: X-Forwarded-For, X-Real-IP, X-Forwarded-Proto, Forwarded\r\n";
+
+/// The heads of an upgrade and of an ordinary request for `path`, as the upstream gets them.
+async fn both(app: Router, upstream: &Scripted, path: &str) -> [Head; 2] {
+    let address = serve_knowing_peers(app).await;
+    let ordinary = format!("GET {path} HTTP/1.1\r\nHost: client.example\r\n\r\n");
+    let mut heads = Vec::new();
+    for request in [handshake(path), ordinary] {
+        let mut client = Wire::connect(address).await;
+        client.send(request.replacen("\r\n", &format!("\r\n{FORGED}"), 1)).await;
+        heads.push(upstream.accept().await.head().await);
+    }
+    heads.try_into().unwrap()
+}
+
+fn one(value: &str) -> Vec<String> {
+    vec![value.to_owned()]
+}
+
+#[tokio::test]
+async fn nginx_preset_replaces_what_a_stranger_forged() {
+    let upstream = Scripted::start().await;
+    let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(Forwarded::nginx()).forward();
+    for head in both(Router::new().fallback_service(location), &upstream, "/").await {
+        assert_eq!(head.values("x-forwarded-for"), one("127.0.0.1"));
+        assert_eq!(head.values("x-real-ip"), one("127.0.0.1"));
+        assert_eq!(head.values("x-forwarded-proto"), one("http"));
+        assert!(head.values("x_forwarded_for").is_empty());
+        assert_eq!(head.values("x-forwarded-host"), one("forged.example"), "not a field of this preset");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_peer_is_believed_unless_its_own_connection_line_says_otherwise() {
+    let upstream = Scripted::start().await;
+    let forwarded = Forwarded::all().trust(["127.0.0.0/8".parse().unwrap()]);
+    let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(forwarded).forward();
+    for head in both(Router::new().fallback_service(location), &upstream, "/").await {
+        // Named by Connection: gone before ours was added.
+        assert_eq!(head.values("x-forwarded-for"), one("127.0.0.1"));
+        assert_eq!(head.values("forwarded"), one("for=127.0.0.1;host=client.example;proto=http"));
+        assert_eq!(head.values("x-forwarded-host"), one("forged.example"));
+        assert_eq!(head.values("via"), one("1.1 tower-upgrade-proxy"));
+        assert!(head.values("x-forwarded-prefix").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_host_told_is_the_clients_whatever_the_upstream_sees_as_host() {
+    let upstream = Scripted::start().await;
+    let layer = UpgradeProxyLayer::new(upstream.upstream())
+        .host(Host::upstream())
+        .forwarded(Forwarded::none().x_forwarded_host(ForwardedField::Replace));
+    for head in both(Router::new().fallback_service(layer.forward()), &upstream, "/").await {
+        assert_eq!(head.values("host"), one(&upstream.address.to_string()));
+        assert_eq!(head.values("x-forwarded-host"), one("client.example"));
+        assert_eq!(head.values("x_forwarded_for"), one("6.6.6.6"), "the others pass");
+    }
+}
+
+#[tokio::test]
+async fn the_prefix_told_is_what_nest_or_strip_prefix_took() {
+    let upstream = Scripted::start().await;
+    let layer = || {
+        let forwarded = Forwarded::none().x_forwarded_prefix(ForwardedField::Append);
+        UpgradeProxyLayer::new(upstream.upstream()).forwarded(forwarded)
+    };
+    let strip = |prefix| layer().path(PathRewrite::strip_prefix(prefix)).forward();
+    let app = Router::new()
+        .nest_service("/nested", layer().forward())
+        .nest_service("/outer", strip("/inner"))
+        .nest_service("/kept", layer().path(PathRewrite::original_uri()).forward())
+        .fallback_service(strip("/stripped"));
+    let cases = [
+        ("/nested/x", "/x", vec!["/nested".to_owned()]),
+        ("/nested", "/", vec!["/nested".to_owned()]),
+        ("/outer/inner/x?q", "/x?q", vec!["/outer/inner".to_owned()]),
+        ("/kept/x", "/kept/x", vec![]),
+        ("/stripped/x", "/x", vec!["/stripped".to_owned()]),
+        ("/untouched", "/untouched", vec![]),
+    ];
+    for (asked, path, prefix) in cases {
+        for head in both(app.clone(), &upstream, asked).await {
+            assert_eq!(head.first_line(), format!("GET {path} HTTP/1.1"), "{asked}");
+            assert_eq!(head.values("x-forwarded-prefix"), prefix, "{asked}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_ones_own_tells_address_and_scheme_by_an_extension() {
+    let upstream = Scripted::start().await;
+    let peer = Peer::new("[2001:db8::7]:443".parse().unwrap()).https();
+    let insert = map_request(move |mut request: Request| async move {
+        request.extensions_mut().insert(peer);
+        request
+    });
+    let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(Forwarded::all()).forward();
+    for head in both(Router::new().fallback_service(location).layer(insert), &upstream, "/").await {
+        assert_eq!(head.values("x-real-ip"), one("2001:db8::7"));
+        assert_eq!(head.values("x-forwarded-proto"), one("https"));
+        let element = r#"for="[2001:db8::7]";host=client.example;proto=https"#;
+        assert_eq!(head.values("forwarded"), one(element));
+    }
+}
+
+#[tokio::test]
+async fn without_an_address_none_is_told() {
+    let upstream = Scripted::start().await;
+    let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(Forwarded::nginx()).forward();
+    let address = serve(Router::new().fallback_service(location)).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/").replacen("\r\n", &format!("\r\n{FORGED}"), 1)).await;
+    let head = upstream.accept().await.head().await;
+    assert!(head.values("x-forwarded-for").is_empty() && head.values("x-real-ip").is_empty());
+    assert_eq!(head.values("x-forwarded-proto"), one("http"));
+}
