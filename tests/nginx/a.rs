@@ -1,0 +1,10 @@
+use axum::Router;
+use tower_upgrade_proxy::{Host, PathRewrite, UpgradeProxyLayer, Upstream};
+
+pub fn app(upstream: Upstream) -> Router {
+    let location = UpgradeProxyLayer::new(upstream)
+        .host(Host::upstream()) // nginx's own, when no Host is set
+        .path(PathRewrite::original_uri()) // with the /ws that `nest_service` takes off
+        .forward();
+    Router::new().nest_service("/ws/", location)
+}

@@ -1,0 +1,40 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::{Bytes, to_bytes},
+    extract::{Request, State},
+    http::{StatusCode, Uri},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer, Upstream};
+
+/// Pages by address. A real cache would obey `Cache-Control`.
+pub type Cache = Arc<Mutex<HashMap<Uri, Bytes>>>;
+
+pub fn site(upstream: Upstream, cache: Cache) -> Router {
+    let proxy = UpgradeProxyLayer::new(upstream).forwarded(Forwarded::nginx());
+    Router::new()
+        .fallback_service(proxy.clone().forward())
+        .layer(from_fn_with_state(cache, cached))
+        .layer(proxy) // the last layer is the outermost: no upgrade comes as far as the cache
+}
+
+async fn cached(State(cache): State<Cache>, request: Request, next: Next) -> Response {
+    let pages = || cache.lock().unwrap_or_else(PoisonError::into_inner);
+    let address = request.uri().clone();
+    if let Some(page) = pages().get(&address).cloned() {
+        return page.into_response();
+    }
+    match to_bytes(next.run(request).await.into_body(), 1 << 20).await {
+        Ok(page) => {
+            pages().insert(address, page.clone());
+            page.into_response()
+        }
+        Err(_) => StatusCode::BAD_GATEWAY.into_response(),
+    }
+}

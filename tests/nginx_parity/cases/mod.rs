@@ -1,0 +1,59 @@
+//! The exchanges, by topic.
+
+mod answered_fields;
+mod answers;
+mod bodies;
+mod broken;
+mod chat;
+mod connections;
+mod fields;
+mod handshakes;
+mod hosts;
+mod pages;
+mod refusals;
+mod site;
+mod targets;
+
+use crate::case::Case;
+
+/// Rows of the table in docs/nginx.md that several topics give as a reason.
+const HOP_BY_HOP: &str = "Fields for one connection only";
+const MALFORMED_ANSWER: &str = "Malformed answers";
+const NO_BODY: &str = "`Content-Length` where there is no body";
+const OLD_VERSION: &str = "The version of answers to HTTP/1.0";
+
+pub(crate) fn all() -> Vec<Case> {
+    [
+        handshakes::cases(),
+        refusals::cases(),
+        targets::cases(),
+        hosts::cases(),
+        fields::cases(),
+        bodies::cases(),
+        connections::cases(),
+        answers::cases(),
+        answered_fields::cases(),
+        broken::cases(),
+        site::cases(),
+        chat::cases(),
+        pages::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// An ordinary request.
+fn get(path: &str) -> String {
+    get_with(path, "")
+}
+
+/// The same, with further lines.
+fn get_with(path: &str, lines: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: client.example\r\n{lines}\r\n")
+}
+
+/// One with a method, lines and a body.
+fn send(method: &str, lines: &str, body: &str) -> String {
+    format!("{method} /x HTTP/1.1\r\nHost: client.example\r\n{lines}\r\n{body}")
+}

@@ -1,0 +1,115 @@
+//! The client: it does the steps of a case and notes everything it gets.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+
+use crate::{
+    front::{Address, Io},
+    message::Message,
+    support::bounded,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Send(Vec<u8>),
+    /// The next response, with the interim ones before it.
+    Response {
+        to_head: bool,
+    },
+    /// The next response, be it an interim one.
+    Interim,
+    /// So many bytes of a tunnel.
+    Bytes(usize),
+    /// Bytes now and then, each to be echoed.
+    Drip {
+        pause: Duration,
+        times: usize,
+    },
+    /// The end of the connection, not earlier than this after the last step.
+    End {
+        after: Duration,
+    },
+}
+
+/// What the client got.
+#[derive(Clone, Debug)]
+pub(crate) enum Got {
+    Response(Message),
+    Bytes(Vec<u8>),
+    /// The end of the connection where a response should have been.
+    Nothing,
+    End,
+}
+
+pub(crate) async fn run(address: &Address, steps: &[Step]) -> Vec<Got> {
+    let stream = bounded("the front to take the connection", address.connect()).await.unwrap();
+    let mut client = Client { io: BufReader::new(stream), got: Vec::new() };
+    for step in steps {
+        bounded(&format!("{step:?}"), client.step(step)).await;
+    }
+    client.got
+}
+
+struct Client {
+    io: BufReader<Box<dyn Io>>,
+    got: Vec<Got>,
+}
+
+impl Client {
+    async fn step(&mut self, step: &Step) {
+        match step {
+            Step::Send(bytes) => self.send(bytes).await,
+            Step::Interim => drop(self.message(false).await),
+            Step::Response { to_head } => while self.message(*to_head).await.is_some_and(is_interim) {},
+            Step::Bytes(count) => self.bytes(*count).await,
+            Step::Drip { pause, times } => {
+                for _ in 0..*times {
+                    tokio::time::sleep(*pause).await;
+                    self.send(b"drip").await;
+                    self.bytes(4).await;
+                }
+            }
+            Step::End { after } => self.end(*after).await,
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        // Whoever has refused a request need not read the rest of it.
+        let _ = self.io.write_all(bytes).await;
+        let _ = self.io.flush().await;
+    }
+
+    /// Its status.
+    async fn message(&mut self, to_head: bool) -> Option<u16> {
+        let Some(mut message) = Message::read_head(&mut self.io).await else {
+            self.got.push(Got::Nothing);
+            return None;
+        };
+        message.read_response_body(&mut self.io, to_head).await;
+        let status = message.status();
+        self.got.push(Got::Response(message));
+        Some(status)
+    }
+
+    async fn bytes(&mut self, count: usize) {
+        let mut bytes = Vec::new();
+        let _ = (&mut self.io).take(count as u64).read_to_end(&mut bytes).await;
+        self.got.push(Got::Bytes(bytes));
+    }
+
+    async fn end(&mut self, after: Duration) {
+        let started = Instant::now();
+        let mut rest = Vec::new();
+        let _ = self.io.read_to_end(&mut rest).await;
+        assert!(started.elapsed() >= after, "the end came after {:?}", started.elapsed());
+        if !rest.is_empty() {
+            self.got.push(Got::Bytes(rest));
+        }
+        self.got.push(Got::End);
+    }
+}
+
+fn is_interim(status: u16) -> bool {
+    (100..200).contains(&status) && status != 101
+}
