@@ -1,0 +1,134 @@
+//! A gateway like nginx: the longest matching prefix of the path says which upstream, for upgrades
+//! and ordinary requests alike.
+//!
+//! ```text
+//! cargo run --example gateway -- --listen 127.0.0.1:8080 \
+//!     --route /ws/=http://127.0.0.1:9000 --route /=unix:/run/app.sock
+//! ```
+//!
+//! `RUST_LOG=debug` shows every tunnel.
+
+mod https;
+mod listen;
+mod options;
+
+use std::{convert::Infallible, error::Error, future::pending, io, process::ExitCode, sync::Arc};
+
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use tokio::{net::TcpListener, signal};
+use tower::{ServiceExt, service_fn};
+use tower_upgrade_proxy::{Forward, PathRewrite, ResponseBody, UpgradeProxy, UpstreamBody};
+use tracing_subscriber::EnvFilter;
+
+use listen::{Answers, accept, bind};
+use options::{Options, Route};
+
+type Body = Either<ResponseBody<ResponseBody<UpstreamBody>>, String>;
+
+/// A prefix, and the layer over `Forward` that answers below it.
+type Location = (String, UpgradeProxy<Forward>);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::of_program();
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    match run(options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> Result<(), Box<dyn Error>> {
+    // Before the first connection: from here on both signals are ours.
+    let stop = stop_signal()?;
+    let tls = match (&options.tls_cert, &options.tls_key) {
+        (Some(cert), Some(key)) => Some(https::acceptor(cert, key)?),
+        _ => None,
+    };
+    let listener = bind(options.listen).await?;
+    let address = listener.local_addr()?;
+    println!("listening on {address}");
+    let redirect = match options.redirect_http {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    if let Some(redirect) = &redirect {
+        println!("redirecting to https on {}", redirect.local_addr()?);
+    }
+    let locations: Arc<[Location]> = locations(&options).into();
+    let gateway = service_fn(move |request| answer(Arc::clone(&locations), request));
+    let to_https = service_fn(move |request| async move { Ok(https::redirect(&request, address.port())) });
+    tokio::select! {
+        () = accept(listener, tls, gateway) => {}
+        () = accept_plain(redirect, to_https) => {}
+        () = stop => tracing::info!("stopping"),
+    }
+    Ok(())
+}
+
+/// The redirecting listener, if there is one.
+async fn accept_plain(listener: Option<TcpListener>, service: impl Answers) {
+    match listener {
+        Some(listener) => accept(listener, None, service).await,
+        None => pending().await,
+    }
+}
+
+/// One location per route, all with the same settings; they share the number of tunnels.
+fn locations(options: &Options) -> Vec<Location> {
+    let layer = options.layer();
+    let location = |route: &Route| {
+        let layer = layer.clone().upstream(route.upstream.clone());
+        let layer = match options.strip_prefix {
+            true => layer.path(PathRewrite::strip_prefix(&route.prefix)),
+            false => layer,
+        };
+        (route.prefix.clone(), layer.forward())
+    };
+    options.routes.iter().map(location).collect()
+}
+
+/// The longest prefix wins; without any it is a 404.
+async fn answer(
+    locations: Arc<[Location]>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let path = request.uri().path();
+    let matching = locations.iter().filter(|(prefix, _)| path.starts_with(prefix));
+    match matching.max_by_key(|(prefix, _)| prefix.len()) {
+        Some((_, location)) => Ok(location.clone().oneshot(request).await?.map(Either::Left)),
+        None => Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n")),
+    }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Either::Right(text.to_owned()));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { signal::ctrl_c().await.unwrap_or_default() })
+}

@@ -1,0 +1,185 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use ipnet::IpNet;
+use tower_upgrade_proxy::{
+    Forwarded, Host, InvalidProtocol, Protocol, Protocols, UpgradeProxyLayer, Upstream,
+};
+
+/// Sends requests to upstreams by path: upgrades (WebSocket and what --allow names) become tunnels.
+#[derive(Parser)]
+#[command(name = "gateway")]
+pub(crate) struct Options {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+
+    /// Where paths that start with PREFIX go; repeatable, the longest prefix wins. UPSTREAM
+    /// is `http://HOST:PORT`, `https://HOST` (with the feature `rustls`) or `unix:/PATH`
+    #[arg(long = "route", value_name = "PREFIX=UPSTREAM", required = true)]
+    pub(crate) routes: Vec<Route>,
+
+    /// Take a route's prefix off the path before it is forwarded
+    #[arg(long)]
+    pub(crate) strip_prefix: bool,
+
+    /// Serve https and wss with this certificate chain, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Answer plain http here with a redirect to https
+    #[arg(long, value_name = "ADDR", requires = "tls_cert")]
+    pub(crate) redirect_http: Option<SocketAddr>,
+
+    /// The Host that upstreams see: the client's, or their own
+    #[arg(long, value_enum, default_value = "preserve")]
+    host: HostPolicy,
+
+    /// What upstreams are told of the client: nothing of ours; X-Real-IP, X-Forwarded-For and -Proto; or
+    /// those, X-Forwarded-Host and -Prefix, Forwarded and Via
+    #[arg(long, value_enum, default_value = "none")]
+    forwarded: ForwardedPolicy,
+
+    /// Peers whose X-Forwarded-* and the like are believed; repeatable
+    #[arg(long = "trust", value_name = "CIDR", requires = "forwarded")]
+    trusted: Vec<IpNet>,
+
+    /// A protocol to allow besides websocket, with any method and a request body; repeatable
+    #[arg(long = "allow", value_name = "PROTOCOL", value_parser = protocol)]
+    allowed: Vec<Protocol>,
+
+    /// Answer 503 when this many tunnels are open [default: no limit]
+    #[arg(long, value_name = "N")]
+    max_tunnels: Option<usize>,
+
+    /// How long connecting to an upstream may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    connect_timeout: Duration,
+
+    /// How long an upstream may take to answer an upgrade
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    handshake_timeout: Duration,
+
+    /// How long an upstream may take for the head of its answer to an ordinary request
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    header_timeout: Duration,
+
+    /// How long an upstream may take for the next piece of its body, or `off`
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    body_timeout: Limit,
+
+    /// End a tunnel in which no byte moved for this long, or `off`
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    idle_timeout: Limit,
+
+    /// End a tunnel of which one side has finished and the other sends nothing for this long, or `off`
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    half_close_timeout: Limit,
+
+    /// End every tunnel at this age, or `off`
+    #[arg(long, value_name = "DURATION", default_value = "off")]
+    max_lifetime: Limit,
+}
+
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) prefix: String,
+    pub(crate) upstream: Upstream,
+}
+
+/// A duration, or `off`.
+#[derive(Clone)]
+struct Limit(Option<Duration>);
+
+#[derive(Clone, ValueEnum)]
+enum HostPolicy {
+    Preserve,
+    Upstream,
+}
+
+#[derive(Clone, ValueEnum)]
+enum ForwardedPolicy {
+    None,
+    Nginx,
+    All,
+}
+
+impl Options {
+    /// The program's arguments; when they are wrong, this ends it.
+    pub(crate) fn of_program() -> Self {
+        let options = Self::parse();
+        options.reject_repeated();
+        options
+    }
+
+    /// What all routes have in common.
+    pub(crate) fn layer(&self) -> UpgradeProxyLayer {
+        let protocols = self.allowed.iter().cloned().fold(Protocols::websocket(), Protocols::allow);
+        let host = match self.host {
+            HostPolicy::Preserve => Host::preserve(),
+            HostPolicy::Upstream => Host::upstream(),
+        };
+        let forwarded = match self.forwarded {
+            ForwardedPolicy::None => Forwarded::none(),
+            ForwardedPolicy::Nginx => Forwarded::nginx(),
+            ForwardedPolicy::All => Forwarded::all(),
+        };
+        let layer = UpgradeProxyLayer::per_request()
+            .protocols(protocols)
+            .host(host)
+            .forwarded(forwarded.trust(self.trusted.iter().copied()))
+            .connect_timeout(self.connect_timeout)
+            .handshake_timeout(self.handshake_timeout)
+            .header_timeout(self.header_timeout)
+            .body_timeout(self.body_timeout.0)
+            .idle_timeout(self.idle_timeout.0)
+            .half_close_timeout(self.half_close_timeout.0)
+            .max_lifetime(self.max_lifetime.0);
+        match self.max_tunnels {
+            Some(tunnels) => layer.max_tunnels(tunnels),
+            None => layer,
+        }
+    }
+
+    /// Two routes with one prefix: one of them would never be used.
+    fn reject_repeated(&self) {
+        for (index, route) in self.routes.iter().enumerate() {
+            if self.routes[..index].iter().any(|earlier| earlier.prefix == route.prefix) {
+                let message = format!("two routes have the prefix {:?}", route.prefix);
+                Self::command().error(ErrorKind::ValueValidation, message).exit();
+            }
+        }
+    }
+}
+
+impl FromStr for Route {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (prefix, upstream) =
+            text.split_once('=').ok_or("it has no `=`; write PREFIX=UPSTREAM, /ws/=http://127.0.0.1:9000")?;
+        if !prefix.starts_with('/') || prefix.contains(['?', '#']) {
+            return Err(format!("the prefix {prefix:?} is not the start of a path, like /ws/"));
+        }
+        let upstream = upstream.parse::<Upstream>().map_err(|error| error.to_string())?;
+        Ok(Self { prefix: prefix.to_owned(), upstream })
+    }
+}
+
+impl FromStr for Limit {
+    type Err = humantime::DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self(None)) } else { humantime::parse_duration(text).map(Some).map(Self) }
+    }
+}
+
+fn protocol(name: &str) -> Result<Protocol, InvalidProtocol> {
+    Protocol::new(name).map(Protocol::with_request_body)
+}

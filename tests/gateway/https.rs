@@ -1,0 +1,82 @@
+//! `--tls-cert` and `--tls-key`: https and wss for clients, plain HTTP for upstreams.
+
+use crate::{
+    Gateway, answer, get,
+    identity::Identity,
+    support::{Scripted, Wire, handshake},
+    upstream, websocket,
+};
+
+/// A gateway with TLS, and these arguments.
+async fn start(files: &Identity, arguments: &[&str]) -> Gateway {
+    let tls = ["--tls-cert", &files.chain(), "--tls-key", &files.key()];
+    Gateway::start(&[&tls, arguments].concat()).await
+}
+
+#[tokio::test]
+async fn https_and_wss_reach_an_upstream_that_speaks_neither() {
+    let files = Identity::new();
+    let route = format!("/={}", upstream::start("app").await);
+    let gateway = start(&files, &["--route", &route]).await;
+
+    let stream = files.connect(gateway.connect().await, &["h2", "http/1.1"]).await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let (head, body) = get(&mut Wire::new(stream), "/x?y").await;
+    assert_eq!((head.status(), body.as_str()), (200, "app /x?y client.example"));
+
+    let stream = files.connect(gateway.connect().await, &[]).await;
+    let mut socket = websocket(stream, "/ws").await.unwrap();
+    assert_eq!(answer(&mut socket).await, "app /ws client.example");
+}
+
+#[tokio::test]
+async fn upstreams_are_told_of_https() {
+    let files = Identity::new();
+    let upstream = Scripted::start().await;
+    let route = format!("/={}", upstream.uri());
+    for (policy, real_ip) in [("nginx", true), ("all", true), ("none", false)] {
+        let gateway = start(&files, &["--route", &route, "--forwarded", policy]).await;
+        for request in ["GET / HTTP/1.1\r\nHost: client.example\r\n\r\n", &handshake("/")] {
+            let stream = files.connect(gateway.connect().await, &["http/1.1"]).await;
+            let mut client = Wire::new(stream);
+            client.send(request).await;
+            let head = upstream.accept().await.head().await;
+            assert_eq!(head.has("x-forwarded-proto", "https"), real_ip, "{policy}: {}", head.text());
+            assert_eq!(head.has("x-real-ip", "127.0.0.1"), real_ip, "{policy}: {}", head.text());
+            let element = "for=127.0.0.1;host=client.example;proto=https";
+            assert_eq!(head.has("forwarded", element), policy == "all", "{policy}: {}", head.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_finish_its_tls_handshake_or_its_head_is_disconnected() {
+    let files = Identity::new();
+    let route = format!("/={}", upstream::start("app").await);
+    let (gateway, files) = (&start(&files, &["--route", &route]).await, &files);
+    let unfinished = [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01"].map(|begun| async move {
+        let mut wire = gateway.wire().await;
+        wire.send(begun).await;
+        wire.expect_end().await;
+    });
+    let silent = ["", "GET / HTTP/1.1\r\nHost:"].map(|begun| async move {
+        let mut wire = Wire::new(files.connect(gateway.connect().await, &[]).await);
+        wire.send(begun).await;
+        wire.rest().await;
+    });
+    tokio::join!(futures_util::future::join_all(unfinished), futures_util::future::join_all(silent));
+}
+
+#[tokio::test]
+async fn plain_http_on_the_tls_port_is_not_answered_and_does_no_harm() {
+    let files = Identity::new();
+    let route = format!("/={}", upstream::start("app").await);
+    let mut gateway = start(&files, &["--route", &route]).await;
+    let mut wire = gateway.wire().await;
+    wire.send("GET / HTTP/1.1\r\nHost: client.example\r\n\r\n").await;
+    let rest = wire.rest().await;
+    assert!(!rest.starts_with(b"HTTP/"), "{rest:?}");
+    gateway.program.wait_for_log("TLS handshake failed").await;
+    let stream = files.connect(gateway.connect().await, &[]).await;
+    assert_eq!(get(&mut Wire::new(stream), "/").await.1, "app / client.example");
+}

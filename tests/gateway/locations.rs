@@ -1,0 +1,141 @@
+//! Which upstream a request goes to, and with which path and host.
+
+use tokio::net::TcpListener;
+use tokio_tungstenite::client_async;
+
+use crate::{
+    Gateway, answer, get,
+    support::{Wire, bounded},
+    upstream,
+};
+
+/// What the upstream of `path` says of itself: the same to an upgrade and to an ordinary request.
+async fn introduction(gateway: &Gateway, wire: &mut Wire, path: &str) -> String {
+    let (head, body) = get(wire, path).await;
+    assert_eq!(head.status(), 200, "{path}: {}", head.text());
+    assert_eq!(gateway.ask(path).await, body, "{path}");
+    body
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_longest_prefix_wins_and_the_path_is_forwarded_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = [
+        format!("/={}", upstream::start("root").await),
+        format!("/ws/={}", upstream::start_unix(&folder, "unix")),
+        format!("/ws/admin={}", upstream::start("admin").await),
+    ];
+    let gateway =
+        Gateway::start(&["--route", &routes[0], "--route", &routes[1], "--route", &routes[2]]).await;
+    let table = [
+        ("/", "root"),
+        ("/ws", "root"),
+        ("/wsx/y", "root"),
+        ("/WS/", "root"),
+        ("//ws/", "root"),
+        ("/ws/", "unix"),
+        ("/ws/x?q=%20a&b=/ws/admin", "unix"),
+        ("/ws//a%2fb/./../c;d=1", "unix"),
+        ("/ws/admin", "admin"),
+        ("/ws/admins/1", "admin"),
+    ];
+    let mut wire = gateway.wire().await;
+    for (path, name) in table {
+        let expected = format!("{name} {path} client.example");
+        assert_eq!(introduction(&gateway, &mut wire, path).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn strip_prefix_takes_off_whole_segments_of_the_matching_route() {
+    let routes = [
+        format!("/={}", upstream::start("root").await),
+        format!("/app/={}", upstream::start("app").await),
+        format!("/st={}", upstream::start("st").await),
+    ];
+    let mut arguments = vec!["--strip-prefix"];
+    arguments.extend(routes.iter().flat_map(|route| ["--route", route.as_str()]));
+    let gateway = Gateway::start(&arguments).await;
+    let table = [
+        ("/", "root /"),
+        ("/app", "root /app"),
+        ("/app/", "app /"),
+        ("/app/app/x?q=/app/", "app /app/x?q=/app/"),
+        ("/app//x%20y", "app //x%20y"),
+        ("/st", "st /"),
+        ("/st/x", "st /x"),
+        ("/static/x", "st /static/x"),
+    ];
+    let mut wire = gateway.wire().await;
+    for (path, expected) in table {
+        let expected = format!("{expected} client.example");
+        assert_eq!(introduction(&gateway, &mut wire, path).await, expected, "{path}");
+    }
+    for path in ["/app/../x", "/app/%2e%2e/x"] {
+        assert_eq!(get(&mut wire, path).await.0.status(), 400, "{path} would leave its prefix");
+        assert_eq!(gateway.refusal(path).await, 400, "{path} would leave its prefix");
+    }
+}
+
+#[tokio::test]
+async fn ordinary_requests_of_every_kind_then_an_upgrade_use_one_connection() {
+    let route = format!("/ws/={}", upstream::start("ws").await);
+    let gateway = Gateway::start(&["--route", &route]).await;
+    let mut wire = gateway.wire().await;
+    let table = [
+        ("GET /ws/ HTTP/1.1", "", 200, "ws /ws/ client.example"),
+        ("POST /ws/x HTTP/1.1", "Content-Length: 5\r\n\r\n body", 200, "ws /ws/x client.example body"),
+        (
+            "PUT /ws/y HTTP/1.1",
+            "Transfer-Encoding: chunked\r\n\r\n3\r\n bo\r\n2\r\ndy\r\n0\r\n\r\n",
+            200,
+            "ws /ws/y client.example body",
+        ),
+        ("GET / HTTP/1.1", "", 404, "404 Not Found: no route for this path\n"),
+        ("OPTIONS * HTTP/1.1", "", 404, "404 Not Found: no route for this path\n"),
+        ("DELETE /ws/z?a=b HTTP/1.1", "", 200, "ws /ws/z?a=b client.example"),
+    ];
+    for (line, rest, status, body) in table {
+        let rest = if rest.is_empty() { "\r\n" } else { rest };
+        let head = wire.ask(format!("{line}\r\nHost: client.example\r\n{rest}")).await;
+        let got = String::from_utf8(wire.body(&head).await).unwrap();
+        assert_eq!((head.status(), got.as_str()), (status, body), "{line}");
+    }
+    let handshake = client_async("ws://client.example/ws/", wire.stream);
+    let (mut socket, _) = bounded("handshake", handshake).await.unwrap();
+    assert_eq!(answer(&mut socket).await, "ws /ws/ client.example");
+}
+
+#[tokio::test]
+async fn what_no_route_matches_gets_404() {
+    let route = format!("/ws/={}", upstream::start("ws").await);
+    let gateway = Gateway::start(&["--route", &route]).await;
+    let mut wire = gateway.wire().await;
+    for path in ["/", "/ws", "/other/ws/"] {
+        assert_eq!(get(&mut wire, path).await.0.status(), 404, "{path}");
+        assert_eq!(gateway.refusal(path).await, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_not_there_gives_502_and_a_line_in_the_log() {
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut gateway = Gateway::start(&["--route", &format!("/=http://{unused}")]).await;
+    let line = format!("upstream http://{unused}: connect");
+    assert_eq!(gateway.refusal("/").await, 502);
+    gateway.program.wait_for_log(&line).await;
+    let (head, body) = get(&mut gateway.wire().await, "/").await;
+    assert_eq!((head.status(), body.as_str()), (502, "502 Bad Gateway: the upstream cannot be reached\n"));
+    gateway.program.wait_for_log(&line).await;
+}
+
+#[tokio::test]
+async fn host_upstream_replaces_the_hosts_name() {
+    let upstream = upstream::start("app").await;
+    let route = format!("/={upstream}");
+    let gateway = Gateway::start(&["--route", &route, "--host", "upstream"]).await;
+    let authority = upstream.strip_prefix("http://").unwrap();
+    let expected = format!("app /x {authority}");
+    assert_eq!(introduction(&gateway, &mut gateway.wire().await, "/x").await, expected);
+}

@@ -1,0 +1,80 @@
+//! What may become a tunnel, how many, and for how long.
+
+use futures_util::StreamExt;
+use tokio_tungstenite::tungstenite;
+
+use crate::{
+    Gateway, answer, get,
+    support::{Scripted, bounded},
+    upstream,
+};
+
+#[tokio::test]
+async fn an_allowed_protocol_is_tunnelled_with_its_request_body() {
+    const REQUEST: &str = "POST /exec HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\
+        Content-Length: 4\r\n\r\nbody";
+    let upstream = Scripted::start().await;
+    let route = format!("/={}", upstream.uri());
+
+    let gateway = Gateway::start(&["--route", &route, "--allow", "tcp"]).await;
+    let mut client = gateway.wire().await;
+    client.send(REQUEST).await;
+    let mut server = upstream.accept().await;
+    assert!(server.head().await.has("upgrade", "tcp"));
+    server.expect("body").await;
+    server.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await;
+    let head = client.head().await;
+    assert!(head.status() == 101 && head.has("upgrade", "tcp"), "{}", head.text());
+    client.send("raw bytes").await;
+    server.expect("raw bytes").await;
+    server.send("and back").await;
+    client.expect("and back").await;
+}
+
+#[tokio::test]
+async fn a_protocol_that_is_not_allowed_is_an_ordinary_request() {
+    let upstream = Scripted::start().await;
+    let gateway = Gateway::start(&["--route", &format!("/={}", upstream.uri())]).await;
+    let mut client = gateway.wire().await;
+    client.send("GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    let head = server.head().await;
+    assert!(head.values("upgrade").is_empty() && head.values("connection").is_empty(), "{}", head.text());
+    server.send("HTTP/1.1 426 Upgrade Required\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 426);
+}
+
+#[tokio::test]
+async fn the_second_of_one_allowed_tunnel_gets_503_on_every_route_until_the_first_ends() {
+    let routes =
+        [format!("/a/={}", upstream::start("a").await), format!("/b/={}", upstream::start("b").await)];
+    let arguments = ["--route", &routes[0], "--route", &routes[1], "--max-tunnels", "1"];
+    let gateway = Gateway::start(&arguments).await;
+    let mut first = gateway.websocket("/a/").await.unwrap();
+    assert_eq!(answer(&mut first).await, "a /a/ client.example");
+    for path in ["/a/", "/b/"] {
+        match gateway.websocket(path).await {
+            Err(tungstenite::Error::Http(response)) => {
+                assert_eq!(response.status(), 503, "{path}");
+                assert!(response.headers().contains_key("retry-after"));
+            }
+            other => panic!("{path}: {other:?}"),
+        }
+        let (_, body) = get(&mut gateway.wire().await, path).await;
+        assert!(body.ends_with("/ client.example"), "ordinary requests are not counted: {body}");
+    }
+    assert_eq!(answer(&mut first).await, "a /a/ client.example");
+    drop(first);
+    // The gateway learns of the end in its own time; each attempt waits for an answer.
+    bounded("a free place", async { while gateway.websocket("/b/").await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn an_idle_tunnel_is_ended() {
+    let route = format!("/={}", upstream::start("app").await);
+    let mut gateway = Gateway::start(&["--route", &route, "--idle-timeout", "200ms"]).await;
+    let mut socket = gateway.websocket("/").await.unwrap();
+    let end = bounded("the end", socket.next()).await;
+    assert!(matches!(end, Some(Err(_)) | None), "{end:?}");
+    gateway.program.wait_for_log("idle timeout").await;
+}
