@@ -18,7 +18,7 @@ use crate::{devtools::Browser, script::is_program, support::bounded};
 /// For the whole visit, the start of the browser included.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-fn program() -> Option<&'static str> {
+pub(crate) fn program() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| is_program(name))
 }
 
@@ -62,11 +62,12 @@ impl Quickstart {
     }
 }
 
-pub(crate) async fn quickstart() {
-    timeout(PATIENCE, visit()).await.expect("the visit took too long");
+/// Fails when a visit takes longer than it may.
+pub(crate) async fn patiently(visit: impl Future<Output = ()>) {
+    timeout(PATIENCE, visit).await.expect("the visit took too long");
 }
 
-async fn visit() {
+pub(crate) async fn quickstart() {
     let mut example = Quickstart::start().await;
     let mut page = Browser::open(program().unwrap(), &example.url).await;
 
@@ -81,20 +82,20 @@ async fn visit() {
 
     another_person_says(&example.url, "And a word from somebody else: hello to you too!").await;
     page.until("document.querySelector('#log .other')").await;
-    picture(&mut page, "light", 900, "light").await;
+    picture(&mut page, "quickstart-light", 900, "light").await;
 
     page.click("#close").await;
     end(&mut page, "1000", "closed by the page").await;
     assert!(page.evaluate("document.querySelector('#send').disabled").await.as_bool().unwrap());
     let line = example.end_of(1).await;
     assert!(line.contains(" bytes up, ") && line.contains(", closed by the "), "{line}");
-    picture(&mut page, "dark", 900, "dark").await;
+    picture(&mut page, "quickstart-dark", 900, "dark").await;
 
     page.click("#reconnect").await;
     page.until("document.querySelector('#status').textContent === 'connected'").await;
     say(&mut page, "/quit").await;
     end(&mut page, "4000", "you said /quit").await;
-    picture(&mut page, "narrow", 400, "light").await;
+    picture(&mut page, "quickstart-narrow", 400, "light").await;
     page.close().await;
 }
 
@@ -122,8 +123,8 @@ async fn another_person_says(url: &str, text: &str) {
 }
 
 /// Keeps a picture of the page for people to look at.
-async fn picture(page: &mut Browser, name: &str, width: u32, colours: &str) {
-    let file: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("quickstart-{name}.png"));
+pub(crate) async fn picture(page: &mut Browser, name: &str, width: u32, colours: &str) {
+    let file: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.png"));
     page.look(width, 640, colours).await;
     page.screenshot(&file).await;
     println!("picture: {}", file.display());

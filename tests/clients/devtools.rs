@@ -28,12 +28,14 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Starts `program` and opens `url`. Returns when the page has loaded.
+    /// Starts `program` and opens `url`, whatever certificate its server shows. Returns when the page
+    /// has loaded.
     pub(crate) async fn open(program: &str, url: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let process = Command::new(program)
             .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
             .args(["--no-first-run", "--disable-background-networking", "--remote-debugging-port=0"])
+            .arg("--ignore-certificate-errors")
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .env("TMPDIR", profile.path())
             .stdout(Stdio::null())

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the clients that tests/clients drives: Python `websockets`, Node `ws`, headless Chromium.
+# Installs what tests/clients drives: Python `websockets`, Node `ws` and Socket.IO, headless Chromium.
 # Packages go into this folder. What is missing of Python, Node and Chromium comes from apt when we
 # are root; otherwise it is left out, and the tests that need it say so.
 set -eu

@@ -1,4 +1,5 @@
-//! Real clients through the proxy: Python `websockets`, Node `ws`, tokio-tungstenite, Chromium.
+//! Real clients through the proxy: Python `websockets`, Node `ws` and Socket.IO, tokio-tungstenite,
+//! Chromium.
 //!
 //! `install.sh` beside this file installs what is not Rust. A client that is not installed has its
 //! tests *ignored*, and a line says what is missing.
@@ -6,12 +7,18 @@
 
 mod browser;
 mod devtools;
+mod events;
+#[allow(dead_code, reason = "it is for several test programs")]
+#[path = "../gateway/program.rs"]
+mod program;
 mod rust;
 mod script;
+mod socketio;
 mod stage;
 #[allow(unused_imports, reason = "it is for several test programs")]
 #[path = "../support/mod.rs"]
 mod support;
+mod tls_page;
 mod upstream;
 
 use std::{future::Future, process::ExitCode};
@@ -60,8 +67,19 @@ fn main() -> ExitCode {
         let both = missing.or_else(|| language.other().missing());
         trials.push(trial(format!("{language}::deflate"), both, move || deflate(language)));
     }
+    let missing = announced(script::missing_socketio());
+    for scenario in socketio::SCENARIOS {
+        let name = format!("socketio::axum::{}", scenario.name);
+        trials.push(trial(name, missing.clone(), move || socketio::in_process(scenario)));
+        let name = format!("socketio::gateway::{}", scenario.name);
+        trials.push(trial(name, missing.clone(), move || socketio::gateway(scenario)));
+    }
     let missing = announced(browser::missing());
-    trials.push(trial("chromium::quickstart".to_owned(), missing, browser::quickstart));
+    let visit = |page| format!("chromium::{page}");
+    let quickstart = || browser::patiently(browser::quickstart());
+    trials.push(trial(visit("quickstart"), missing.clone(), quickstart));
+    trials.push(trial(visit("tls_page"), missing.clone(), || browser::patiently(tls_page::visit())));
+    trials.push(trial(visit("event_stream"), missing, || browser::patiently(events::read())));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
@@ -112,8 +130,8 @@ async fn against_upstream<F>(
 async fn deflate(language: Language) {
     /// Bytes that must be enough for a compressed message of 1.2 MB.
     const ENOUGH: u64 = 100_000;
-    let server = Script::server(language.other()).await;
-    let mut stage = Stage::start(Server::Axum, server.address()).await;
+    let (_server, address) = Script::server(language.other(), "server", &[]).await;
+    let mut stage = Stage::start(Server::Axum, address).await;
     language.run_client("deflate", stage.url("deflate")).await;
     let summary = stage.orderly_end().await;
     let bytes = (summary.client_to_upstream(), summary.upstream_to_client());

@@ -8,8 +8,8 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
 };
 
 use crate::support::bounded;
@@ -22,8 +22,8 @@ pub(crate) enum Language {
 
 /// A running script; killed when dropped.
 pub(crate) struct Script {
-    port: u16,
-    _process: Child,
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 /// The folder of this test, with the scripts and what `install.sh` put beside them.
@@ -35,6 +35,20 @@ fn folder() -> PathBuf {
 pub(crate) fn is_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+fn is_module(name: &str) -> bool {
+    is_program("node") && folder().join("node_modules").join(name).join("package.json").is_file()
+}
+
+fn not_installed(what: &str) -> String {
+    format!("{what} is missing; tests/clients/install.sh installs it")
+}
+
+/// What must be installed before Socket.IO can run.
+pub(crate) fn missing_socketio() -> Option<String> {
+    let present = is_module("socket.io") && is_module("socket.io-client");
+    (!present).then(|| not_installed("Node's socket.io"))
 }
 
 impl Language {
@@ -51,11 +65,9 @@ impl Language {
     pub(crate) fn missing(self) -> Option<String> {
         let (present, what) = match self {
             Self::Python => (folder().join("venv/bin/websockets").is_file(), "Python's websockets"),
-            Self::Node => {
-                (is_program("node") && folder().join("node_modules/ws/package.json").is_file(), "Node's ws")
-            }
+            Self::Node => (is_module("ws"), "Node's ws"),
         };
-        (!present).then(|| format!("{what} is missing; tests/clients/install.sh installs it"))
+        (!present).then(|| not_installed(what))
     }
 
     fn command(self, script: &str) -> Command {
@@ -87,14 +99,34 @@ impl fmt::Display for Language {
 }
 
 impl Script {
-    pub(crate) async fn server(language: Language) -> Self {
-        let mut process = language.command("server").stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = bounded("the server's port", lines.next_line()).await.unwrap().unwrap();
-        Self { port: line.parse().unwrap(), _process: process }
+    /// Starts it. What it says of its errors is the test's own output.
+    pub(crate) fn start(language: Language, script: &str, arguments: &[&str]) -> Self {
+        let mut command = language.command(script);
+        let mut process = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.port).into()
+    /// Starts a server; its first line is its port on the loopback interface.
+    pub(crate) async fn server(language: Language, script: &str, arguments: &[&str]) -> (Self, SocketAddr) {
+        let mut server = Self::start(language, script, arguments);
+        let port = server.line().await.parse().unwrap();
+        (server, SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// The next line that it prints.
+    pub(crate) async fn line(&mut self) -> String {
+        bounded("a line", self.lines.next_line()).await.unwrap().expect("it ended")
+    }
+
+    /// Kills it, and waits until it is dead.
+    pub(crate) async fn kill(mut self) {
+        bounded("its end", self.process.kill()).await.unwrap();
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub(crate) async fn succeeds(mut self) {
+        let status = bounded("its end", self.process.wait()).await.unwrap();
+        assert!(status.success(), "{status}");
     }
 }

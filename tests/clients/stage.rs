@@ -37,18 +37,25 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// The layer, over an application without anything.
     pub(crate) async fn start(server: Server, upstream: SocketAddr) -> Self {
-        let (sender, ended) = mpsc::unbounded_channel();
-        let layer = UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap()).on_tunnel(
-            move |_: &TunnelInfo, summary: &TunnelSummary| {
-                let _ = sender.send(summary.clone());
-            },
-        );
+        let (layer, ended) = layer(upstream);
         let address = match server {
             Server::Axum => serve(Router::new().fallback(StatusCode::NOT_FOUND).layer(layer)).await,
             Server::Hyper => serve_http1(layer.layer(service_fn(not_found))).await,
         };
         Self { address, ended }
+    }
+
+    /// The layer over `Forward`: everything goes to the upstream.
+    pub(crate) async fn location(upstream: SocketAddr) -> Self {
+        let (layer, ended) = layer(upstream);
+        let address = serve(Router::new().fallback_service(layer.forward())).await;
+        Self { address, ended }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -61,6 +68,24 @@ impl Stage {
         assert!(summary.end().is_orderly(), "{}", summary.end());
         summary
     }
+
+    /// Waits until that many tunnels have ended, and requires that there were no more.
+    pub(crate) async fn ends(&mut self, tunnels: usize) {
+        for _ in 0..tunnels {
+            bounded("the tunnels' end", self.ended.recv()).await.unwrap();
+        }
+        let more = self.ended.try_recv();
+        assert!(more.is_err(), "more than {tunnels}: {more:?}");
+    }
+}
+
+/// The layer, and the summaries of its tunnels.
+fn layer(upstream: SocketAddr) -> (UpgradeProxyLayer, UnboundedReceiver<TunnelSummary>) {
+    let (sender, ended) = mpsc::unbounded_channel();
+    let told = move |_: &TunnelInfo, summary: &TunnelSummary| {
+        let _ = sender.send(summary.clone());
+    };
+    (UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap()).on_tunnel(told), ended)
 }
 
 async fn not_found(_: Request<Body>) -> Result<axum::response::Response, Infallible> {
