@@ -17,6 +17,23 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::{Service, ServiceExt};
 
+/// What can be served: a service from axum's bodies to bodies of `B`.
+pub(crate) trait Serves<B>:
+    Service<Request<Body>, Response = http::Response<B>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S, B> Serves<B> for S where
+    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
 /// `axum::serve`.
 pub(crate) async fn serve(app: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -37,8 +54,7 @@ pub(crate) async fn serve_knowing_peers(app: Router) -> SocketAddr {
 /// hyper-util's auto server, as its users write it.
 pub(crate) async fn serve_auto<S, B>(service: S) -> SocketAddr
 where
-    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Serves<B>,
     http::Response<B>: IntoResponse,
     B: 'static,
 {
@@ -56,8 +72,7 @@ where
 /// Plain hyper, HTTP/1 only.
 pub(crate) async fn serve_http1<S, B>(service: S) -> SocketAddr
 where
-    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Serves<B>,
     http::Response<B>: IntoResponse,
     B: 'static,
 {
@@ -67,8 +82,7 @@ where
 /// The same, with settings.
 pub(crate) async fn serve_http1_with<S, B>(builder: http1::Builder, service: S) -> SocketAddr
 where
-    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Serves<B>,
     http::Response<B>: IntoResponse,
     B: 'static,
 {
@@ -90,8 +104,7 @@ fn adapt<S, B>(
 + Send
 + 'static
 where
-    S: Service<Request<Body>, Response = http::Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Serves<B>,
     http::Response<B>: IntoResponse,
     B: 'static,
 {
