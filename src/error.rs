@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use http::StatusCode;
 
-use crate::Upstream;
+use crate::{Upstream, connect::ConnectTimeout};
 
 /// A boxed error, as everywhere in tower.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -41,11 +41,11 @@ impl ClientBody {
     pub(crate) fn boxed(error: impl Into<BoxError>) -> BoxError {
         Self(error.into()).into()
     }
+}
 
-    /// Whether it is among the causes of `error`.
-    pub(crate) fn caused(error: &(dyn StdError + 'static)) -> bool {
-        error.is::<Self>() || error.source().is_some_and(Self::caused)
-    }
+/// Whether `error` is a `T`, or has one among its causes.
+fn caused_by<T: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
+    error.is::<T>() || error.source().is_some_and(caused_by::<T>)
 }
 
 impl fmt::Display for ClientBody {
@@ -94,6 +94,20 @@ impl Error {
     pub(crate) fn caused(kind: Kind, upstream: &Upstream, source: impl Into<BoxError>) -> Self {
         let source = Some(source.into());
         Self(Arc::new(Inner { kind, upstream: Some(upstream.clone()), source }))
+    }
+
+    /// The connection did not come about: in time, or at all.
+    pub(crate) fn connecting(upstream: &Upstream, cause: BoxError) -> Self {
+        match caused_by::<ConnectTimeout>(&*cause) {
+            true => Self::at(Kind::ConnectTimeout, upstream),
+            false => Self::caused(Kind::Connect, upstream, cause),
+        }
+    }
+
+    /// The exchange broke off, by the client's body or by the upstream.
+    pub(crate) fn exchanging(upstream: &Upstream, cause: BoxError) -> Self {
+        let kind = if caused_by::<ClientBody>(&*cause) { Kind::Body } else { Kind::Exchange };
+        Self::caused(kind, upstream, cause)
     }
 
     /// The client's request was not a valid handshake

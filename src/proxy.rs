@@ -11,8 +11,8 @@ use crate::{
     Error,
     body::Own,
     config::Config,
-    connect::{ConnectTimeout, Outgoing, Use, h1},
-    error::{ClientBody, Kind},
+    connect::{Outgoing, Use, h1},
+    error::Kind,
     handover::Opening,
     handshake::{Handshake, encode::encode},
     respond,
@@ -48,17 +48,11 @@ async fn attempt(
     let upstream = config.select(&parts.extensions)?;
     let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
     let connect = config.connector.connect(upstream.address(), config.connect_timeout, Use::Upgrade);
-    let transport = connect.await.map_err(|cause| match cause.is::<ConnectTimeout>() {
-        true => Error::at(Kind::ConnectTimeout, &upstream),
-        false => Error::caused(Kind::Connect, &upstream, cause),
-    })?;
+    let transport = connect.await.map_err(|cause| Error::connecting(&upstream, cause))?;
     let exchange = tokio::time::timeout(config.handshake_timeout, h1::exchange(transport, request));
     let (mut response, connection) = match exchange.await {
         Ok(Ok(answered)) => answered,
-        Ok(Err(cause)) if ClientBody::caused(&cause) => {
-            return Err(Error::caused(Kind::Body, &upstream, cause));
-        }
-        Ok(Err(cause)) => return Err(Error::caused(Kind::Exchange, &upstream, cause)),
+        Ok(Err(cause)) => return Err(Error::exchanging(&upstream, cause.into())),
         Err(_) => return Err(Error::at(Kind::HandshakeTimeout, &upstream)),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {

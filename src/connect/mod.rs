@@ -20,7 +20,7 @@ use tower_service::Service;
 use crate::{error::BoxError, upstream::Address};
 use transport::Transport;
 
-/// The body of a handshake: none, or the client's when the protocol has one.
+/// The body of a request to the upstream: none, or the client's.
 pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 
 /// What a connection is for. It decides what ALPN offers.

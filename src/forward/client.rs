@@ -1,7 +1,6 @@
 //! The pool of connections for ordinary requests.
 
 use std::{
-    error::Error as StdError,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -17,8 +16,8 @@ use tower_service::Service;
 use crate::{
     Error, Upstream,
     config::Config,
-    connect::{ConnectTimeout, Connector, Outgoing, Use, transport::Transport},
-    error::{BoxError, ClientBody, Kind},
+    connect::{Connector, Outgoing, Use, transport::Transport},
+    error::BoxError,
     upstream::Address,
 };
 
@@ -61,16 +60,8 @@ impl Service<Uri> for Dial {
 
 /// The pool's errors as the crate's.
 pub(super) fn error(upstream: &Upstream, error: legacy::Error) -> Error {
-    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
-    let mut timed_out = false;
-    while let Some(error) = cause {
-        timed_out |= error.is::<ConnectTimeout>();
-        cause = error.source();
-    }
     match error.is_connect() {
-        false if ClientBody::caused(&error) => Error::caused(Kind::Body, upstream, error),
-        true if timed_out => Error::at(Kind::ConnectTimeout, upstream),
-        true => Error::caused(Kind::Connect, upstream, error),
-        false => Error::caused(Kind::Exchange, upstream, error),
+        true => Error::connecting(upstream, error.into()),
+        false => Error::exchanging(upstream, error.into()),
     }
 }
