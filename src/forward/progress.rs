@@ -44,8 +44,9 @@ impl Progress {
 
     /// The output of `future`, or `None` when nothing has moved for the limit.
     pub(super) async fn limit<F: Future>(&self, future: F) -> Option<F::Output> {
+        let Some(deadline) = self.deadline() else { return Some(future.await) };
         let mut future = std::pin::pin!(future);
-        let mut timer = std::pin::pin!(sleep_until(self.deadline()));
+        let mut timer = std::pin::pin!(sleep_until(deadline));
         std::future::poll_fn(|cx| {
             loop {
                 if let Poll::Ready(output) = future.as_mut().poll(cx) {
@@ -54,10 +55,11 @@ impl Progress {
                 if timer.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                if Instant::now() >= self.deadline() {
-                    return Poll::Ready(None);
+                match self.deadline() {
+                    Some(deadline) if Instant::now() >= deadline => return Poll::Ready(None),
+                    Some(deadline) => timer.as_mut().reset(deadline),
+                    None => return Poll::Pending,
                 }
-                timer.as_mut().reset(self.deadline());
             }
         })
         .await
@@ -68,8 +70,10 @@ impl Progress {
         self.last.store(elapsed, Ordering::Relaxed);
     }
 
-    fn deadline(&self) -> Instant {
-        self.started + Duration::from_millis(self.last.load(Ordering::Relaxed)) + self.limit
+    /// `None` when the limit leads beyond what the clock can say: then there is none.
+    fn deadline(&self) -> Option<Instant> {
+        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
+        self.started.checked_add(last)?.checked_add(self.limit)
     }
 }
 
@@ -103,5 +107,33 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_counts_from_the_last_piece() {
+        let progress = Progress::new(Duration::from_secs(10));
+        let started = Instant::now();
+        let upload = async {
+            for _ in 0..5 {
+                sleep(Duration::from_secs(9)).await;
+                progress.moved();
+            }
+            std::future::pending::<()>().await;
+        };
+        assert!(progress.limit(upload).await.is_none());
+        assert_eq!(started.elapsed().as_secs(), 55);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_beyond_the_clock_is_none() {
+        let progress = Progress::new(Duration::MAX);
+        assert_eq!(progress.limit(async { 1 }).await, Some(1));
     }
 }
