@@ -1,0 +1,69 @@
+//! This crate's gateway example: built here, or given.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::{Launch, Proxy, Side, Site, WORKERS};
+use crate::{Result, machine, options::Options};
+
+/// The gateways of the command line; without any, the one of this repository.
+pub(super) fn all(options: &Options, wanted: impl Fn(&str) -> bool) -> Result<Vec<Proxy>> {
+    if options.gateway.is_empty() {
+        if !wanted("gateway") {
+            return Ok(Vec::new());
+        }
+        let (program, version) = build()?;
+        let version = format!("{version} ({})", machine::commit());
+        return Ok(vec![proxy("gateway", version, program, &options.gateway_args)]);
+    }
+    let given = options.gateway.iter().map(|given| {
+        let (name, command) = given.split_once('=').unwrap_or(("gateway", given));
+        let (program, arguments) = command.split_once(' ').unwrap_or((command, ""));
+        let version = format!("{command} {}", options.gateway_args).trim().to_owned();
+        proxy(name, version, PathBuf::from(program), &format!("{arguments} {}", options.gateway_args))
+    });
+    Ok(given.filter(|proxy| wanted(&proxy.name)).collect())
+}
+
+fn proxy(name: &str, version: String, program: PathBuf, arguments: &str) -> Proxy {
+    let arguments = arguments.split_whitespace().map(str::to_owned).collect();
+    Proxy { name: name.to_owned(), version, side: Side::Ours, launch: Launch::Gateway { program, arguments } }
+}
+
+pub(super) fn command(program: &Path, arguments: &[String], site: &Site<'_>) -> Command {
+    let mut command = Command::new(program);
+    command.args(["--listen", &site.listen.to_string()]);
+    command.args(["--route", &format!("/=http://{}", site.upstream)]);
+    // As long as the peers' are, so that the timers are there and do not fire.
+    command.args(["--idle-timeout", "1d"]).args(arguments).env("RUST_LOG", "error");
+    if !arguments.iter().any(|argument| argument == "--workers") {
+        command.args(["--workers", &WORKERS.to_string()]);
+    }
+    command
+}
+
+/// Builds the example for release: the executable, and the crate's version.
+fn build() -> Result<(PathBuf, String)> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["build", "--release", "--package", "tower-upgrade-proxy", "--example", "gateway"])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(machine::repository())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("the gateway example does not build".into());
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let built = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let built = built.filter(|message| message["target"]["name"] == "gateway").find_map(|message| {
+        let program = message["executable"].as_str()?.into();
+        let version = message["package_id"].as_str()?.rsplit(['@', '#']).next()?.to_owned();
+        Some((program, version))
+    });
+    built.ok_or_else(|| "cargo names no executable of the gateway example".into())
+}

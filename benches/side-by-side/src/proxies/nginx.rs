@@ -1,0 +1,67 @@
+//! nginx, with the usual recipe for upgrades and a pool of upstream connections.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{Launch, Proxy, Side, Site, WORKERS, on_path, version_after};
+use crate::Result;
+
+/// None or one.
+pub(super) fn find() -> Vec<Proxy> {
+    let proxy = |program: PathBuf| {
+        let version = version_after(&program, "-v", "nginx/");
+        Proxy { name: "nginx".to_owned(), version, side: Side::Peer, launch: Launch::Nginx(program) }
+    };
+    on_path("nginx").map(proxy).into_iter().collect()
+}
+
+pub(super) fn command(program: &Path, site: &Site<'_>) -> Result<Command> {
+    let file = site.directory.join("nginx.conf");
+    fs::write(&file, configuration(site))?;
+    let mut command = Command::new(program);
+    command.arg("-c").arg(file).arg("-p").arg(site.directory).arg("-e").arg("stderr");
+    Ok(command)
+}
+
+/// `keepalive_requests`: its default of 1,000 would make `requests` a measurement of connecting. The empty
+/// `Connection` for ordinary requests is what the upstream's `keepalive` needs.
+fn configuration(site: &Site<'_>) -> String {
+    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+    let Site { listen, upstream, files, .. } = site;
+    let connections = files.min(&65_535);
+    format!(
+        "daemon off;
+{user}
+worker_processes {WORKERS};
+pid nginx.pid;
+error_log stderr crit;
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    keepalive_requests 1000000000;
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+    upstream backend {{ server {upstream}; keepalive 64; keepalive_requests 1000000000; }}
+    server {{
+        listen {listen} backlog=4096;
+        location / {{
+            proxy_pass http://backend;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+            proxy_set_header Host $host;
+            proxy_read_timeout 1d;
+            proxy_send_timeout 1d;
+        }}
+    }}
+}}
+"
+    )
+}

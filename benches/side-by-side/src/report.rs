@@ -1,0 +1,131 @@
+//! The record as Markdown.
+
+use std::fmt::Write;
+
+use crate::{
+    proxies::Side,
+    record::{Contestant, Record},
+    scenario::Sheet,
+};
+
+/// A head, and a table for each sheet.
+pub(crate) fn markdown(record: &Record) -> String {
+    let machine = &record.machine;
+    let mut text = format!(
+        "# Side by side\n\n\
+         {}, {} cores, {:.0} GiB, Linux {}, {}, {}, commit {}. \
+         Each proxy with two workers; medians of {} rounds, and the range of the first column.\n\n",
+        machine.processor,
+        machine.cores,
+        machine.memory_gib,
+        machine.kernel,
+        machine.network,
+        machine.date,
+        machine.commit,
+        record.rounds()
+    );
+    record.missing.iter().for_each(|line| text += &format!("**{line}**\n\n"));
+    record.sheets.iter().for_each(|sheet| text += &table(record, sheet));
+    text
+}
+
+fn table(record: &Record, sheet: &Sheet) -> String {
+    let mut text = format!("## {}: {}\n\n| proxy | version |", sheet.name, sheet.heading);
+    let mut rule = "\n| --- | --- |".to_owned();
+    for (at, column) in sheet.columns.iter().enumerate() {
+        let _ = write!(text, " {} |", column.title);
+        rule += " ---: |";
+        if at == 0 {
+            text += " least – most | of the best peer |";
+            rule += " ---: | ---: |";
+        }
+    }
+    text = text + &rule + "\n";
+    let best = best_peer(record, sheet);
+    for contestant in &record.contestants {
+        if let Some(cells) = cells(record, sheet, contestant, best) {
+            let name = if contestant.side == Side::Ours {
+                format!("**{}**", contestant.name)
+            } else {
+                contestant.name.clone()
+            };
+            let _ = writeln!(text, "| {name} | {} | {} |", contestant.version, cells.join(" | "));
+        }
+    }
+    text + "\n"
+}
+
+/// None for who did not take part.
+fn cells(record: &Record, sheet: &Sheet, contestant: &Contestant, best: Option<f64>) -> Option<Vec<String>> {
+    if let Some(why) = record.failure(&sheet.name, &contestant.name) {
+        return Some(vec![format!("failed: {}", why.replace('|', "\\|").replace('\n', " "))]);
+    }
+    let summary = |key: &str| record.summary(&sheet.name, &contestant.name, key);
+    sheet.columns.iter().find_map(|column| summary(&column.key))?;
+    let mut cells = Vec::new();
+    for (at, column) in sheet.columns.iter().enumerate() {
+        let found = summary(&column.key);
+        cells.push(found.map_or_else(|| "–".to_owned(), |found| number(found.median)));
+        if at == 0 {
+            let range = found.map(|found| format!("{} – {}", number(found.least), number(found.most)));
+            let ratio = found.zip(best).map(|(found, best)| format!("{:.2}", found.median / best));
+            cells.extend([range, ratio].map(|cell| cell.unwrap_or_else(|| "–".to_owned())));
+        }
+    }
+    Some(cells)
+}
+
+/// The smallest median of the first column among the peers.
+fn best_peer(record: &Record, sheet: &Sheet) -> Option<f64> {
+    let key = &sheet.columns.first()?.key;
+    let peers = record.contestants.iter().filter(|contestant| contestant.side == Side::Peer);
+    let medians = peers.filter_map(|peer| Some(record.summary(&sheet.name, &peer.name, key)?.median));
+    medians.min_by(f64::total_cmp)
+}
+
+/// Three significant digits, thousands set apart.
+pub(crate) fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        0.0 => 0,
+        100.0.. => 0,
+        10.0.. => 1,
+        1.0.. => 2,
+        0.1.. => 3,
+        _ => 4,
+    };
+    let plain = format!("{value:.digits$}");
+    let (sign, unsigned) = plain.strip_prefix('-').map_or(("", plain.as_str()), |rest| ("-", rest));
+    let (whole, fraction) =
+        unsigned.split_once('.').map_or((unsigned, ""), |(whole, _)| (whole, &unsigned[whole.len()..]));
+    let mut apart = String::new();
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at) % 3 == 0 {
+            apart.push(',');
+        }
+        apart.push(digit);
+    }
+    format!("{sign}{apart}{fraction}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_have_three_digits_that_count() {
+        let cases = [
+            (0.0, "0"),
+            (0.012_34, "0.0123"),
+            (0.1234, "0.123"),
+            (7.0, "7.00"),
+            (12.34, "12.3"),
+            (999.4, "999"),
+            (12_345.6, "12,346"),
+            (1_234_567.0, "1,234,567"),
+            (-4.5, "-4.50"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+    }
+}

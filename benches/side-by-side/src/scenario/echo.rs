@@ -1,0 +1,86 @@
+//! Messages there and back, one in flight on each tunnel.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Outline, Sizes, open_echoes};
+use crate::{
+    Result,
+    figures::{Figures, Work, with_latency},
+    trial::{Trial, at_once},
+    websocket::{Check, Message, WebSocket},
+};
+
+/// The messages, and on how many tunnels.
+#[derive(Debug)]
+pub(super) struct Kind {
+    pub(super) tunnels: usize,
+    pub(super) bytes: usize,
+}
+
+pub(super) const SMALL: Kind = Kind { tunnels: 64, bytes: 125 };
+pub(super) const LARGE: Kind = Kind { tunnels: 16, bytes: 64 * 1024 };
+
+pub(super) fn sheet(sizes: &Sizes, kind: &Kind) -> Outline {
+    let size =
+        if kind.bytes < 1024 { format!("{} B", kind.bytes) } else { format!("{} KiB", kind.bytes / 1024) };
+    let heading = format!(
+        "messages of {size} there and back on {} tunnels, {:?} each round",
+        kind.tunnels, sizes.counted
+    );
+    let columns = &[
+        ("cpu", "CPU µs per message"),
+        ("user", "user"),
+        ("system", "system"),
+        ("rate", "messages/s"),
+        ("p50", "p50 µs"),
+        ("p99", "p99 µs"),
+    ];
+    (heading, columns)
+}
+
+pub(super) async fn measure(trial: &Trial, sizes: &Sizes, kind: &Kind) -> Result<Figures> {
+    let message = Arc::new(Message::new(kind.bytes));
+    trial.enter("opening tunnels");
+    let tunnels = open_echoes(trial.address, kind.tunnels, &message).await?;
+    let groups = tunnels.into_iter().map(|tunnel| vec![tunnel]).collect();
+    trial.enter("warming up");
+    let (groups, _) = exchange(groups, &message, sizes.warm_up, Check::Whole).await?;
+    trial.enter("exchanging messages");
+    let (start, before) = (Instant::now(), trial.cpu()?);
+    let (_groups, latencies) = exchange(groups, &message, sizes.counted, Check::Ends).await?;
+    let elapsed = start.elapsed();
+    let cpu = trial.cpu()?.zip(before).map(|(after, before)| after - before);
+    let work = Work { units: latencies.len() as f64, elapsed, cpu };
+    Ok(with_latency(work.figures(1e6), latencies))
+}
+
+/// For so long, in each group one message at a time, on its tunnels by turns. Returns when all that were sent
+/// are back.
+pub(super) async fn exchange(
+    groups: Vec<Vec<WebSocket>>,
+    message: &Arc<Message>,
+    duration: Duration,
+    check: Check,
+) -> Result<(Vec<Vec<WebSocket>>, Vec<Duration>)> {
+    let end = Instant::now() + duration;
+    let task = |mut group: Vec<WebSocket>| {
+        let message = Arc::clone(message);
+        async move {
+            let mut latencies = Vec::with_capacity(10_000);
+            let mut now = Instant::now();
+            let mut turn = 0;
+            while now < end {
+                group[turn].echo(&message, check).await?;
+                turn = (turn + 1) % group.len();
+                let sent = std::mem::replace(&mut now, Instant::now());
+                latencies.push(now - sent);
+            }
+            Ok((group, latencies))
+        }
+    };
+    let (groups, latencies): (_, Vec<_>) = at_once(groups.into_iter().map(task)).await?.into_iter().unzip();
+    Ok((groups, latencies.concat()))
+}

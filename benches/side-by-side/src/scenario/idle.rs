@@ -1,0 +1,49 @@
+//! Tunnels that have been used once and are silent since.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::time;
+
+use super::{Outline, Sizes, open_echoes};
+use crate::{Result, figures::Figures, trial::Trial, websocket::Message};
+
+/// The message that each tunnel has carried: large enough for any buffer to have been used.
+pub(super) const USED_BY: usize = 60 * 1024;
+
+pub(super) fn sheet(sizes: &Sizes) -> Outline {
+    let heading = format!("{} idle tunnels, after 60 KiB there and back on each", sizes.tunnels);
+    let columns = &[
+        ("kib", "KiB per tunnel"),
+        ("before", "process before, MiB"),
+        ("after", "process after, MiB"),
+        ("silent", "CPU ms/s for 1,000 tunnels"),
+    ];
+    (heading, columns)
+}
+
+/// Growth, not size: what a proxy has allocated before its first tunnel is not counted, but shown.
+pub(super) async fn measure(trial: &Trial, sizes: &Sizes) -> Result<Figures> {
+    let message = Arc::new(Message::new(USED_BY));
+    trial.enter("warming up");
+    for tunnel in open_echoes(trial.address, 8, &message).await? {
+        tunnel.close().await?;
+    }
+    let before = trial.settled_pss(sizes.settle).await?;
+    trial.enter("opening tunnels");
+    let tunnels = open_echoes(trial.address, sizes.tunnels, &message).await?;
+    trial.enter("waiting for the memory to settle");
+    let after = trial.settled_pss(sizes.settle).await?;
+
+    let (start, cpu) = (Instant::now(), trial.cpu()?.unwrap_or_default());
+    time::sleep(sizes.silence).await;
+    let silent = trial.cpu()?.unwrap_or_default() - cpu;
+    let per_second = silent.total / start.elapsed().as_secs_f64();
+
+    let count = tunnels.len() as f64;
+    Ok(Figures::from([
+        ("kib".to_owned(), (after - before) / count),
+        ("before".to_owned(), before / 1024.0),
+        ("after".to_owned(), after / 1024.0),
+        ("silent".to_owned(), per_second * 1e3 / (count / 1e3)),
+    ]))
+}

@@ -1,0 +1,52 @@
+//! What each thing costs with few and with many tunnels open.
+
+use std::sync::Arc;
+
+use super::{Outline, Sizes, WAVE, connect, echo, idle, open_echoes};
+use crate::{
+    Result,
+    figures::{Figures, Work},
+    trial::Trial,
+    websocket::{Check, Message, WebSocket},
+};
+
+/// Open tunnels.
+pub(crate) const STEPS: [usize; 4] = [100, 1_000, 5_000, 9_000];
+
+pub(super) fn sheet(_sizes: &Sizes, tunnels: usize) -> Outline {
+    let heading =
+        format!("with {tunnels} tunnels open; {WAVE} messages in flight, over all tunnels by turns");
+    let columns = &[
+        ("kib", "KiB per tunnel"),
+        ("echo", "CPU µs per message of 125 B"),
+        ("connect", "CPU µs per open, echo, close"),
+    ];
+    (heading, columns)
+}
+
+pub(super) async fn measure(trial: &Trial, sizes: &Sizes, tunnels: usize) -> Result<Figures> {
+    let (used_by, small) = (Arc::new(Message::new(idle::USED_BY)), Arc::new(Message::new(echo::SMALL.bytes)));
+    trial.enter("warming up");
+    drop(open_echoes(trial.address, 8, &used_by).await?);
+    let before = trial.settled_pss(sizes.settle).await?;
+    trial.enter("opening tunnels");
+    let opened = open_echoes(trial.address, tunnels, &used_by).await?;
+    let kib = (trial.settled_pss(sizes.settle).await? - before) / tunnels as f64;
+
+    trial.enter("exchanging messages");
+    let mut groups: Vec<Vec<WebSocket>> = (0..WAVE).map(|_| Vec::new()).collect();
+    opened.into_iter().enumerate().for_each(|(at, tunnel)| groups[at % WAVE].push(tunnel));
+    let (groups, _) = echo::exchange(groups, &small, sizes.warm_up, Check::Ends).await?;
+    let (start, cpu) = (std::time::Instant::now(), trial.cpu()?);
+    let (_groups, latencies) = echo::exchange(groups, &small, sizes.counted, Check::Ends).await?;
+    let elapsed = start.elapsed();
+    let cpu = trial.cpu()?.zip(cpu).map(|(after, before)| after - before);
+    let exchanged = Work { units: latencies.len() as f64, elapsed, cpu }.figures(1e6);
+
+    trial.enter("opening and closing more");
+    let connected = connect::counted(trial, sizes.cycles / 4).await?;
+    let mut figures = Figures::from([("kib".to_owned(), kib)]);
+    let costs = [("echo", exchanged.get("cpu")), ("connect", connected.get("cpu"))];
+    figures.extend(costs.into_iter().filter_map(|(key, cost)| Some((key.to_owned(), *cost?))));
+    Ok(figures)
+}

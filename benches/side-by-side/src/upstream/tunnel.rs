@@ -1,0 +1,95 @@
+//! What the upstream does once it is a WebSocket.
+
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    Result,
+    websocket::{
+        Inbox, Message, Skim,
+        frame::{self, Head},
+    },
+};
+
+/// The payload of a pushed frame.
+pub(crate) const FRAME: usize = 64 * 1024;
+
+/// Named by the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Behaviour {
+    Echo,
+    Push(u64),
+    Sink(u64),
+}
+
+impl Behaviour {
+    /// Without `bytes`, there is no end.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let bytes = match query.strip_prefix("bytes=") {
+            Some(bytes) => bytes.parse().ok()?,
+            None => u64::MAX,
+        };
+        match path {
+            "/echo" => Some(Self::Echo),
+            "/push" => Some(Self::Push(bytes)),
+            "/sink" => Some(Self::Sink(bytes)),
+            _ => None,
+        }
+    }
+}
+
+/// Until the other side closes.
+pub(super) async fn run(mut stream: TcpStream, mut inbox: Inbox, behaviour: Behaviour) -> Result<()> {
+    match behaviour {
+        Behaviour::Echo => {}
+        Behaviour::Push(bytes) => push(&mut stream, bytes).await?,
+        Behaviour::Sink(bytes) => sink(&mut stream, &mut inbox, bytes).await?,
+    }
+    echo(&mut stream, &mut inbox).await
+}
+
+/// Sends every message back, from where it lies: a server's head is shorter than a client's. A Close is
+/// answered, and the connection ended, as a server shall.
+async fn echo(stream: &mut TcpStream, inbox: &mut Inbox) -> Result<()> {
+    loop {
+        let bytes = inbox.bytes();
+        let head = Head::parse(bytes)?.filter(|head| head.total() <= bytes.len());
+        let Some(head) = head else {
+            inbox.fill(stream).await?;
+            continue;
+        };
+        let message = &mut bytes[..head.total()];
+        frame::mask(&mut message[head.size..], head.key.unwrap_or_default());
+        let (answer, start) = frame::server_head(head.opcode, head.payload);
+        let answer = &answer[start..];
+        let from = head.size - answer.len();
+        message[from..head.size].copy_from_slice(answer);
+        stream.write_all(&message[from..]).await?;
+        inbox.consume(head.total());
+        if head.opcode == frame::CLOSE {
+            stream.shutdown().await?;
+            return Ok(());
+        }
+    }
+}
+
+async fn push(stream: &mut TcpStream, bytes: u64) -> Result<()> {
+    let frame = frame::server(frame::BINARY, &Message::new(FRAME).payload);
+    for _ in 0..bytes / FRAME as u64 {
+        stream.write_all(&frame).await?;
+    }
+    Ok(())
+}
+
+async fn sink(stream: &mut TcpStream, inbox: &mut Inbox, bytes: u64) -> Result<()> {
+    let mut skim = Skim::default();
+    loop {
+        skim.pass(inbox)?;
+        if skim.payload >= bytes {
+            break;
+        }
+        inbox.fill(stream).await?;
+    }
+    let counted = frame::server(frame::TEXT, skim.payload.to_string().as_bytes());
+    Ok(stream.write_all(&counted).await?)
+}

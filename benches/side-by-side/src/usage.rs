@@ -1,0 +1,139 @@
+//! What a group of processes has used, from /proc.
+
+use std::{
+    fs,
+    ops::Sub,
+    path::{Path, PathBuf},
+};
+
+use rustix::{param::clock_ticks_per_second, process::Pid};
+
+use crate::Result;
+
+/// CPU time in seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cpu {
+    /// Altogether, as the scheduler counts it: exact to the nanosecond.
+    pub(crate) total: f64,
+    /// In the program, in steps of a clock tick (10 ms).
+    pub(crate) user: f64,
+    /// In the kernel on its behalf, in the same steps.
+    pub(crate) system: f64,
+}
+
+impl Cpu {
+    /// The part of the total that was the kernel's.
+    pub(crate) fn in_kernel(&self) -> f64 {
+        let ticks = self.user + self.system;
+        if ticks > 0.0 { self.total * self.system / ticks } else { 0.0 }
+    }
+}
+
+impl Sub for Cpu {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            total: self.total - earlier.total,
+            user: self.user - earlier.user,
+            system: self.system - earlier.system,
+        }
+    }
+}
+
+/// The CPU time of all processes of the group and their threads. No proxy here ends threads while it works.
+pub(crate) fn cpu(group: Pid) -> Result<Cpu> {
+    let ticks = clock_ticks_per_second() as f64;
+    let mut sum = Cpu::default();
+    for (directory, stat) in members(group)? {
+        sum.user += stat.user as f64 / ticks;
+        sum.system += stat.system as f64 / ticks;
+        for thread in fs::read_dir(directory.join("task"))?.flatten() {
+            let line = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+            let nanoseconds = line.split(' ').next().and_then(|field| field.parse::<f64>().ok());
+            sum.total += nanoseconds.unwrap_or_default() / 1e9;
+        }
+    }
+    Ok(sum)
+}
+
+/// The memory of all processes of the group in KiB, each shared page divided among those that share it.
+pub(crate) fn pss(group: Pid) -> Result<f64> {
+    let mut sum = 0.0;
+    for (directory, _) in members(group)? {
+        let rollup = fs::read_to_string(directory.join("smaps_rollup"))?;
+        sum += pss_of(&rollup).ok_or("smaps_rollup without Pss")?;
+    }
+    Ok(sum)
+}
+
+fn pss_of(rollup: &str) -> Option<f64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The processes of the group, with what the kernel says of them.
+fn members(group: Pid) -> Result<Vec<(PathBuf, Stat)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
+            continue;
+        }
+        match read_stat(&entry.path()) {
+            Some(stat) if stat.group == group.as_raw_nonzero().get() => found.push((entry.path(), stat)),
+            _ => {}
+        }
+    }
+    if found.is_empty() { Err("the process is gone".into()) } else { Ok(found) }
+}
+
+/// Of /proc/PID/stat, what is needed here.
+#[derive(Debug, PartialEq)]
+struct Stat {
+    group: i32,
+    user: u64,
+    system: u64,
+}
+
+fn read_stat(directory: &Path) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(directory.join("stat")).ok()?)
+}
+
+/// Fields by their numbers in proc(5): 5 is the group, 14 to 17 the times, those of children last. The second is
+/// the program's name, in which anything may stand.
+fn parse_stat(line: &str) -> Option<Stat> {
+    let (_, rest) = line.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    Some(Stat {
+        group: fields.get(2)?.parse().ok()?,
+        user: number(14)? + number(16)?,
+        system: number(15)? + number(17)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_is_read_behind_any_name() {
+        let line = "42 (a) b (c) S 1 40 40 0 -1 4194560 99 98 97 96 1000 200 30 4 20 0 3 0 5 6 7";
+        assert_eq!(parse_stat(line), Some(Stat { group: 40, user: 1030, system: 204 }));
+        assert_eq!(parse_stat("42 (a"), None);
+    }
+
+    #[test]
+    fn pss_is_the_whole_of_the_rollup() {
+        let rollup = "55-7f ---p 0 00:00 0 [rollup]\nRss:  1768 kB\nPss:   660 kB\nPss_Anon:  12 kB\n";
+        assert_eq!(pss_of(rollup), Some(660.0));
+    }
+
+    #[test]
+    fn our_own_group_uses_something() {
+        let group = rustix::process::getpgrp();
+        assert!(pss(group).expect("readable") > 0.0);
+        assert!(cpu(group).expect("readable").total > 0.0);
+    }
+}

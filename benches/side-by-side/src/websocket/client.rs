@@ -1,0 +1,134 @@
+//! A client's end of a WebSocket.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+};
+
+use super::{
+    frame::{self, Head},
+    handshake,
+    inbox::Inbox,
+    message::{FIRST, Message, last},
+    skim::Skim,
+};
+use crate::Result;
+
+/// How closely an echo is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Every byte.
+    Whole,
+    /// The length, the first and the last byte.
+    Ends,
+}
+
+/// An open WebSocket.
+#[derive(Debug)]
+pub(crate) struct WebSocket {
+    stream: TcpStream,
+    inbox: Inbox,
+}
+
+impl WebSocket {
+    /// Connects and shakes hands.
+    pub(crate) async fn open(address: SocketAddr, path: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
+        Self::on(stream, address, path).await
+    }
+
+    /// The same for a client that will not read, with a receive buffer of 64 KiB: a thousand of those that
+    /// the kernel chooses would be the machine's memory, not the proxy's.
+    pub(crate) async fn open_narrow(address: SocketAddr, path: &str) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(64 * 1024)?;
+        let stream = socket.connect(address).await.map_err(|error| format!("connect: {error}"))?;
+        Self::on(stream, address, path).await
+    }
+
+    async fn on(mut stream: TcpStream, address: SocketAddr, path: &str) -> Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.write_all(&handshake::request(&address.to_string(), path)).await?;
+        let mut inbox = Inbox::default();
+        loop {
+            inbox.fill(&mut stream).await.map_err(|error| format!("handshake: {error}"))?;
+            if let Some(size) = handshake::verify(inbox.bytes())? {
+                inbox.consume(size);
+                return Ok(Self { stream, inbox });
+            }
+        }
+    }
+
+    /// Sends a message and waits for it to come back.
+    pub(crate) async fn echo(&mut self, message: &Message, check: Check) -> Result<()> {
+        self.stream.write_all(&message.frame).await?;
+        let head = self.next().await?;
+        let payload = &self.inbox.bytes()[head.size..head.total()];
+        let equal = match check {
+            Check::Whole => payload == message.payload,
+            Check::Ends => {
+                payload.len() == message.payload.len()
+                    && payload.first() == Some(&FIRST)
+                    && payload.last() == Some(&last(payload.len()))
+            }
+        };
+        if head.opcode != frame::BINARY || !equal {
+            return Err(format!("{} bytes came back changed", message.payload.len()).into());
+        }
+        self.inbox.consume(head.total());
+        Ok(())
+    }
+
+    /// Reads this many bytes of payload.
+    pub(crate) async fn receive(&mut self, bytes: u64) -> Result<()> {
+        let mut skim = Skim::default();
+        loop {
+            skim.pass(&mut self.inbox)?;
+            if skim.payload >= bytes {
+                return Ok(());
+            }
+            let seen = skim.payload;
+            let read = self.inbox.fill(&mut self.stream).await;
+            read.map_err(|error| format!("after {seen} of {bytes} bytes: {error}"))?;
+        }
+    }
+
+    /// Sends the message so often, and waits for the number of bytes that the upstream counted.
+    pub(crate) async fn send(&mut self, message: &Message, times: u64) -> Result<()> {
+        for _ in 0..times {
+            self.stream.write_all(&message.frame).await?;
+        }
+        let head = self.next().await?;
+        let counted = String::from_utf8_lossy(&self.inbox.bytes()[head.size..head.total()]).into_owned();
+        self.inbox.consume(head.total());
+        let sent = message.payload.len() as u64 * times;
+        if counted != sent.to_string() {
+            return Err(format!("the upstream counted {counted} bytes of {sent}").into());
+        }
+        Ok(())
+    }
+
+    /// Closes as RFC 6455, section 7 has it: Close, Close back, and the server ends the connection first.
+    pub(crate) async fn close(mut self) -> Result<()> {
+        self.stream.write_all(&frame::client(frame::CLOSE, &1000_u16.to_be_bytes())).await?;
+        let head = self.next().await.map_err(|error| format!("close: {error}"))?;
+        if head.opcode != frame::CLOSE {
+            return Err(format!("a frame with opcode {} instead of Close", head.opcode).into());
+        }
+        self.inbox.drain(&mut self.stream).await.map_err(|error| format!("close: {error}").into())
+    }
+
+    /// Waits until the next frame is whole in the inbox.
+    async fn next(&mut self) -> Result<Head> {
+        loop {
+            if let Some(head) = Head::parse(self.inbox.bytes())?
+                && head.total() <= self.inbox.bytes().len()
+            {
+                return Ok(head);
+            }
+            self.inbox.fill(&mut self.stream).await?;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The opening handshake, from both ends.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sha1::{Digest, Sha1};
+
+/// The key of every handshake: that of RFC 6455, section 1.3.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// What a client sends.
+pub(crate) fn request(host: &str, path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\nUser-Agent: side-by-side\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// What a server answers.
+pub(crate) fn response(key: &[u8]) -> Vec<u8> {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        accept(key)
+    )
+    .into_bytes()
+}
+
+/// The length of the answer's head, if it is all there and a 101 for our key.
+pub(crate) fn verify(bytes: &[u8]) -> Result<Option<usize>, String> {
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut head = httparse::Response::new(&mut fields);
+    let size = match head.parse(bytes).map_err(|error| format!("no HTTP in the answer: {error}"))? {
+        httparse::Status::Partial => return Ok(None),
+        httparse::Status::Complete(size) => size,
+    };
+    if head.code != Some(101) {
+        return Err(format!("{} instead of 101", head.code.unwrap_or_default()));
+    }
+    let mut accepts =
+        head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("sec-websocket-accept"));
+    match (accepts.next(), accepts.next()) {
+        (Some(field), None) if field.value == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" => Ok(Some(size)),
+        _ => Err("a 101 without the right Sec-WebSocket-Accept".to_owned()),
+    }
+}
+
+fn accept(key: &[u8]) -> String {
+    let digest =
+        Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
+    STANDARD.encode(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_to_our_own_key_is_verified() {
+        let answer = response(KEY.as_bytes());
+        assert_eq!(verify(&answer), Ok(Some(answer.len())));
+        assert_eq!(verify(&answer[..answer.len() - 1]), Ok(None));
+        assert!(verify(&response(b"another key")).is_err());
+        assert_eq!(verify(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), Err("502 instead of 101".to_owned()));
+    }
+}

@@ -1,0 +1,93 @@
+//! What was read from a connection and not yet looked at.
+
+use std::{
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::TcpStream,
+};
+
+/// Twice the largest frame of this program, so that one always fits behind the rest of another.
+const CAPACITY: usize = 128 * 1024 + 64;
+
+thread_local! {
+    /// Buffers that nobody uses. Thousands of idle connections then have none.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer that is there while there is something in it.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    /// What is there.
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Forgets the first of them.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start = self.end.min(self.start + count);
+        if self.start == self.end && !self.bytes.is_empty() {
+            self.give_back();
+        }
+    }
+
+    /// One read. The end of the stream is an error: whoever reads here expects more.
+    pub(crate) async fn fill(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        match poll_fn(|cx| self.poll_fill(stream, cx)).await? {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads until there is nothing any more.
+    pub(crate) async fn drain(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        loop {
+            self.consume(self.end - self.start);
+            if poll_fn(|cx| self.poll_fill(stream, cx)).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn poll_fill(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(stream.poll_read_ready(cx))?;
+        if self.bytes.is_empty() {
+            let spare = SPARE.with_borrow_mut(Vec::pop);
+            self.bytes = spare.unwrap_or_else(|| vec![0; CAPACITY]);
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 && self.end > CAPACITY / 2 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == CAPACITY {
+            return Poll::Ready(Err(io::Error::other("a message larger than the buffer")));
+        }
+        let mut free = ReadBuf::new(&mut self.bytes[self.end..]);
+        let read = Pin::new(stream).poll_read(cx, &mut free).map_ok(|()| free.filled().len());
+        if let Poll::Ready(Ok(count)) = read {
+            self.end += count;
+        }
+        if self.start == self.end {
+            self.give_back();
+        }
+        read
+    }
+
+    fn give_back(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        (self.start, self.end) = (0, 0);
+        SPARE.with_borrow_mut(|spare| spare.push(bytes));
+    }
+}
