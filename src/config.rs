@@ -32,7 +32,7 @@ pub(crate) struct Config {
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Option<Duration>,
     pub(crate) pool_idle_timeout: Duration,
-    pub(crate) tunnel: TunnelConfig,
+    pub(crate) tunnel: Arc<TunnelConfig>,
     /// One permit for each tunnel, counted over all services of the layer.
     pub(crate) tunnels: Option<Arc<Semaphore>>,
     pub(crate) on_tunnel: Option<Arc<dyn OnTunnel>>,
@@ -59,7 +59,7 @@ impl Config {
             header_timeout: Duration::from_secs(60),
             body_timeout: Some(Duration::from_secs(60)),
             pool_idle_timeout: Duration::from_secs(30),
-            tunnel: TunnelConfig::default(),
+            tunnel: Arc::default(),
             tunnels: None,
             on_tunnel: None,
             error_response: None,

@@ -1,6 +1,8 @@
 //! From a verified 101 to a running tunnel.
 
 use std::{
+    future::ready,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -8,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, timeout};
 
@@ -32,11 +33,11 @@ pub(crate) struct Opening {
 struct Observed {
     info: TunnelInfo,
     hook: Option<Arc<dyn OnTunnel>>,
-    opened: Instant,
     _admission: Admission,
 }
 
-type Halves = ((Transport, Bytes), (Transport, Bytes));
+/// A tunnel between two sockets, which can splice, or between anything.
+type AnyTunnel = Pin<Box<dyn Future<Output = TunnelSummary> + Send>>;
 
 impl Opening {
     /// Runs the tunnel as a task of its own. Only call this with a 101 that goes to the client: the
@@ -46,36 +47,48 @@ impl Opening {
         let Handshake { protocol, on_upgrade, .. } = self.handshake;
         let info = TunnelInfo::new(IDS.fetch_add(1, Ordering::Relaxed), self.upstream, protocol);
         let hook = config.on_tunnel.clone();
-        let observed = Observed { info, hook, opened: Instant::now(), _admission: self.admission };
+        let observed = Observed { info, hook, _admission: self.admission };
         observed.open();
-        let connection = self.connection;
-        tokio::spawn(run(on_upgrade, connection, config.hand_over_timeout, config.tunnel.clone(), observed));
+        // Each stage in a box of its own, so that the task keeps no room for one that is over.
+        let (limit, tunnel) = (config.hand_over_timeout, Arc::clone(&config.tunnel));
+        let hand_over = Box::pin(hand_over(on_upgrade, self.connection, limit, tunnel));
+        tokio::spawn(async move {
+            let summary = hand_over.await.await;
+            observed.close(summary);
+        });
     }
 }
 
-async fn run(
+/// Waits for both connections, and joins them. What comes out without both is a tunnel that has
+/// ended before it carried a byte.
+async fn hand_over(
     on_upgrade: OnUpgrade,
     connection: Connection,
     limit: Duration,
-    config: TunnelConfig,
-    observed: Observed,
-) {
-    let summary = match timeout(limit, hand_over(on_upgrade, connection)).await {
-        Ok(Some(((client, from_client), (upstream, from_upstream)))) => {
-            Tunnel::new(client, upstream, config).early_bytes(from_client, from_upstream).await
-        }
-        Ok(None) => observed.stillborn(TunnelEnd::HandOverFailed),
-        Err(_) => observed.stillborn(TunnelEnd::HandOverTimeout),
+    config: Arc<TunnelConfig>,
+) -> AnyTunnel {
+    let opened = Instant::now();
+    let end = match timeout(limit, join(on_upgrade, connection, config)).await {
+        Ok(Some(tunnel)) => return tunnel,
+        Ok(None) => TunnelEnd::HandOverFailed,
+        Err(_) => TunnelEnd::HandOverTimeout,
     };
-    observed.close(summary);
+    Box::pin(ready(TunnelSummary::new(0, 0, opened.elapsed(), end)))
 }
 
 /// Takes both connections out of hyper.
-async fn hand_over(on_upgrade: OnUpgrade, connection: Connection) -> Option<Halves> {
-    let upstream = connection.into_transport().await?;
-    let client = Transport::from_upgraded(on_upgrade.await.ok()?);
-    client.0.set_nodelay();
-    Some((client, upstream))
+async fn join(on_upgrade: OnUpgrade, connection: Connection, config: Arc<TunnelConfig>) -> Option<AnyTunnel> {
+    let (upstream, from_upstream) = connection.into_transport().await?;
+    let (client, from_client) = Transport::from_upgraded(on_upgrade.await.ok()?);
+    client.set_nodelay();
+    Some(match (client, upstream) {
+        (Transport::Tcp(client), Transport::Tcp(upstream)) => {
+            Box::pin(Tunnel::with_shared(client, upstream, config).early_bytes(from_client, from_upstream))
+        }
+        (client, upstream) => {
+            Box::pin(Tunnel::with_shared(client, upstream, config).early_bytes(from_client, from_upstream))
+        }
+    })
 }
 
 impl Observed {
@@ -92,10 +105,5 @@ impl Observed {
         if let Some(hook) = &self.hook {
             hook.on_close(&self.info, &summary);
         }
-    }
-
-    /// The summary of a tunnel that never carried a byte.
-    fn stillborn(&self, end: TunnelEnd) -> TunnelSummary {
-        TunnelSummary::new(0, 0, Instant::now() - self.opened, end)
     }
 }

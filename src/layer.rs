@@ -9,8 +9,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Error, Forward, Forwarded, Host, OnTunnel, PathRewrite, Protocols, UpgradeProxy, UpgradeRequired,
-    Upstream, config::Config, error::BoxError,
+    Error, Forward, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, UpgradeProxy,
+    UpgradeRequired, Upstream, config::Config, error::BoxError,
 };
 
 /// Sends upgrade requests to an upstream and everything else to the inner service.
@@ -158,18 +158,18 @@ impl UpgradeProxyLayer {
     /// See [`TunnelConfig::idle_timeout`](crate::TunnelConfig::idle_timeout). Default 60 s; `None`
     /// switches it off.
     pub fn idle_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.with(|config| config.tunnel = config.tunnel.clone().idle_timeout(timeout))
+        self.with_tunnel(|tunnel| tunnel.idle_timeout(timeout))
     }
 
     /// See [`TunnelConfig::half_close_timeout`](crate::TunnelConfig::half_close_timeout). Default
     /// 30 s; `None` leaves it to the idle timeout.
     pub fn half_close_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.with(|config| config.tunnel = config.tunnel.clone().half_close_timeout(timeout))
+        self.with_tunnel(|tunnel| tunnel.half_close_timeout(timeout))
     }
 
     /// See [`TunnelConfig::max_lifetime`](crate::TunnelConfig::max_lifetime). Default `None`.
     pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
-        self.with(|config| config.tunnel = config.tunnel.clone().max_lifetime(lifetime))
+        self.with_tunnel(|tunnel| tunnel.max_lifetime(lifetime))
     }
 
     /// At most this many tunnels at a time, handshakes included; more are answered with 503 and
@@ -238,6 +238,10 @@ impl UpgradeProxyLayer {
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
+    }
+
+    fn with_tunnel(self, change: impl FnOnce(TunnelConfig) -> TunnelConfig) -> Self {
+        self.with(|config| config.tunnel = Arc::new(change((*config.tunnel).clone())))
     }
 }
 

@@ -50,6 +50,7 @@ pub(crate) fn ended(tunnel: &TunnelInfo, summary: &TunnelSummary) {
                     protocol = tunnel.protocol(),
                     client_to_upstream = summary.client_to_upstream(),
                     upstream_to_client = summary.upstream_to_client(),
+                    spliced = summary.spliced(),
                     duration = ?summary.duration(),
                     reason = %summary.end(),
                     "tunnel ended"

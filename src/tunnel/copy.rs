@@ -1,6 +1,7 @@
 //! One direction of a tunnel.
 
 use std::{
+    any::TypeId,
     io,
     pin::Pin,
     sync::Arc,
@@ -8,9 +9,15 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
-use super::scratch::with_scratch;
+use super::{
+    scratch::with_scratch,
+    splice::{Bulk, Emptied, sockets},
+};
 
 /// Reads in a row before other tasks get their turn.
 const ROUNDS: usize = 16;
@@ -22,10 +29,14 @@ const ROUNDS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Direction {
     state: State,
-    /// Read, and not yet taken by the writer. While it holds anything, nothing is read.
-    rest: Bytes,
+    /// Read, and not yet taken by the writer. While there is any, nothing is read. In a box, as
+    /// most tunnels have none for most of their life.
+    rest: Option<Box<Bytes>>,
     /// Bytes the writer has taken.
     total: u64,
+    /// Those of them that went through a pipe.
+    spliced: u64,
+    bulk: Bulk,
     /// The writer took bytes since it was last flushed.
     unflushed: bool,
 }
@@ -48,6 +59,8 @@ pub(super) enum Broken {
 /// What one read and the writes after it came to.
 enum Step {
     Moved,
+    /// It stands in a pipe.
+    Piped,
     /// The writer did not take everything.
     Blocked(Bytes),
     Finished,
@@ -55,13 +68,20 @@ enum Step {
 
 impl Direction {
     pub(super) fn new() -> Self {
-        Self { state: State::Running, rest: Bytes::new(), total: 0, unflushed: false }
+        Self {
+            state: State::Running,
+            rest: None,
+            total: 0,
+            spliced: 0,
+            bulk: Bulk::default(),
+            unflushed: false,
+        }
     }
 
     /// Bytes to deliver first.
     pub(super) fn preload(&mut self, early: Bytes) {
         // An empty `Bytes` can still keep a large buffer alive.
-        self.rest = if early.is_empty() { Bytes::new() } else { early };
+        self.rest = (!early.is_empty()).then(|| Box::new(early));
     }
 
     /// Bytes written so far.
@@ -69,35 +89,52 @@ impl Direction {
         self.total
     }
 
+    /// Bytes that were spliced, of those written.
+    pub(super) fn spliced(&self) -> u64 {
+        self.spliced
+    }
+
     /// Whether the reader has said that it sends no more.
     pub(super) fn finished(&self) -> bool {
         self.state != State::Running
     }
 
-    /// Moves what can be moved now. Ready once the writer has been told of the end.
+    /// Whether the writer has been told so.
+    pub(super) fn done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Moves what can be moved now. Ready once the writer has been told of the end. In the `last`
+    /// direction of a tunnel a socket is not: closing it says the same.
     pub(super) fn poll_copy<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
+        last: bool,
     ) -> Poll<Result<(), Broken>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: AsyncRead + Unpin + 'static,
+        W: AsyncWrite + Unpin + 'static,
     {
         for _ in 0..ROUNDS {
             match self.state {
                 State::Done => return Poll::Ready(Ok(())),
-                _ if !self.rest.is_empty() => ready!(self.poll_rest(cx, writer))?,
+                _ if self.rest.is_some() => ready!(self.poll_rest(cx, writer))?,
+                _ if self.bulk.holds() => ready!(self.poll_piped(cx, reader, writer))?,
+                State::ShuttingDown if last && TypeId::of::<W>() == TypeId::of::<TcpStream>() => {
+                    self.state = State::Done;
+                }
                 State::ShuttingDown => {
                     ready!(Pin::new(&mut *writer).poll_shutdown(cx)).map_err(Broken::write)?;
                     self.state = State::Done;
                 }
                 State::Running => match self.poll_step(cx, reader, writer)? {
-                    Poll::Ready(Step::Moved) => {}
-                    Poll::Ready(Step::Blocked(rest)) => self.rest = rest,
+                    Poll::Ready(Step::Moved | Step::Piped) => {}
+                    Poll::Ready(Step::Blocked(rest)) => self.rest = Some(Box::new(rest)),
                     Poll::Ready(Step::Finished) => self.state = State::ShuttingDown,
                     Poll::Pending => {
+                        self.bulk.paused();
                         if self.unflushed {
                             ready!(Pin::new(&mut *writer).poll_flush(cx)).map_err(Broken::write)?;
                             self.unflushed = false;
@@ -116,17 +153,38 @@ impl Direction {
     where
         W: AsyncWrite + Unpin,
     {
-        while !self.rest.is_empty() {
-            let written = ready!(poll_write(cx, writer, &self.rest))?;
-            self.rest.advance(written);
+        while let Some(rest) = &mut self.rest {
+            let written = ready!(poll_write(cx, writer, rest))?;
+            rest.advance(written);
+            if rest.is_empty() {
+                self.rest = None;
+            }
             self.wrote(written);
         }
-        // Gives the memory back.
-        self.rest = Bytes::new();
         Poll::Ready(Ok(()))
     }
 
-    /// One read, written as far as the writer takes it.
+    /// Writes what stands in the pipe.
+    fn poll_piped<R, W>(&mut self, cx: &mut Context<'_>, reader: &R, writer: &W) -> Poll<Result<(), Broken>>
+    where
+        R: 'static,
+        W: 'static,
+    {
+        let Some((_, to)) = sockets(reader, writer) else { return Poll::Ready(Ok(())) };
+        while self.bulk.holds() {
+            match ready!(self.bulk.poll_empty(cx, to)).map_err(Broken::write)? {
+                Emptied::Wrote(bytes) => {
+                    self.total += bytes as u64;
+                    self.spliced += bytes as u64;
+                }
+                Emptied::Evacuated(bytes) => self.rest = Some(Box::new(bytes.into())),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One piece, taken into a pipe if that is worth it, or read and written as far as the writer
+    /// takes it.
     fn poll_step<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -134,9 +192,22 @@ impl Direction {
         writer: &mut W,
     ) -> Poll<Result<Step, Broken>>
     where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        R: AsyncRead + Unpin + 'static,
+        W: AsyncWrite + Unpin + 'static,
     {
+        if self.bulk.wanted()
+            && let Some((from, _)) = sockets(reader, writer)
+        {
+            match ready!(self.bulk.poll_fill(cx, from)).map_err(Broken::read)? {
+                Some(0) => return Poll::Ready(Ok(Step::Finished)),
+                Some(bytes) => {
+                    self.bulk.read(bytes);
+                    return Poll::Ready(Ok(Step::Piped));
+                }
+                // Not now: by way of the buffer.
+                None => {}
+            }
+        }
         with_scratch(|scratch| {
             let mut buf = ReadBuf::new(scratch);
             ready!(Pin::new(reader).poll_read(cx, &mut buf)).map_err(Broken::read)?;
@@ -144,6 +215,7 @@ impl Direction {
             if bytes.is_empty() {
                 return Poll::Ready(Ok(Step::Finished));
             }
+            self.bulk.read(bytes.len());
             while !bytes.is_empty() {
                 match poll_write(cx, writer, bytes)? {
                     Poll::Ready(written) => {

@@ -2,16 +2,22 @@
 //!
 //! [`Tunnel`] needs no HTTP: it joins any two `AsyncRead + AsyncWrite`. The layer makes one of
 //! every verified upgrade. Each direction is one small state machine ([`copy`]) that holds no
-//! buffer while nothing moves; one lazy timer ([`clock`]) serves all timeouts.
+//! buffer while nothing moves, and splices between sockets while much does ([`splice`], [`pipe`]);
+//! one lazy timer ([`clock`]) serves all timeouts.
 
 mod clock;
 mod copy;
+#[cfg(target_os = "linux")]
+mod pipe;
 mod scratch;
+#[cfg_attr(not(target_os = "linux"), path = "splice_absent.rs")]
+mod splice;
 mod summary;
 
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -93,8 +99,14 @@ pin_project! {
     /// verbatim. When one side finishes sending, the other is told so by a shutdown of its write
     /// half, and may go on sending. An error on either side ends both directions at once.
     ///
-    /// Memory: nothing while idle; at most 64 KiB per direction for bytes that were read and that
+    /// Memory: no buffer while idle; at most 64 KiB per direction for bytes that were read and that
     /// the other side does not take yet. As long as there are any, nothing more is read.
+    ///
+    /// On Linux, when both ends are tokio's `TcpStream`, a direction in which bytes come in large
+    /// pieces goes through a pipe in the kernel,
+    /// [`splice(2)`](https://man7.org/linux/man-pages/man2/splice.2.html), and comes back from there
+    /// when the pieces get small or the system refuses. A pipe holds 256 KiB at most, is lent only
+    /// while bytes stand in it, and no more than 64 are out at a time in one process.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -140,19 +152,23 @@ pin_project! {
 
 impl<C, U> Tunnel<C, U>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Unpin + 'static,
+    U: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     /// Joins `client` and `upstream`. The clock starts now.
-    #[allow(clippy::needless_pass_by_value, reason = "a configuration is handed over")]
     pub fn new(client: C, upstream: U, config: TunnelConfig) -> Self {
+        Self::with_shared(client, upstream, Arc::new(config))
+    }
+
+    /// [`new`](Self::new), with the configuration of many tunnels.
+    pub(crate) fn with_shared(client: C, upstream: U, config: Arc<TunnelConfig>) -> Self {
         Self {
             client,
             upstream,
             up: Direction::new(),
             down: Direction::new(),
             first_to_finish: None,
-            clock: Clock::new(&config),
+            clock: Clock::new(config),
         }
     }
 
@@ -167,8 +183,8 @@ where
 
 impl<C, U> Future for Tunnel<C, U>
 where
-    C: AsyncRead + AsyncWrite + Unpin,
-    U: AsyncRead + AsyncWrite + Unpin,
+    C: AsyncRead + AsyncWrite + Unpin + 'static,
+    U: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     type Output = TunnelSummary;
 
@@ -177,8 +193,8 @@ where
         let before = this.up.total() + this.down.total();
         // Both are polled before either result is looked at: when one side is gone, what it sent
         // before it went still arrives.
-        let up = this.up.poll_copy(cx, this.client, this.upstream);
-        let down = this.down.poll_copy(cx, this.upstream, this.client);
+        let up = this.up.poll_copy(cx, this.client, this.upstream, this.down.done());
+        let down = this.down.poll_copy(cx, this.upstream, this.client, this.up.done());
         if this.first_to_finish.is_none() {
             *this.first_to_finish = match (this.up.finished(), this.down.finished()) {
                 (true, _) => Some(Side::Client),
@@ -202,7 +218,8 @@ where
             },
         };
         let duration = Instant::now() - this.clock.opened();
-        Poll::Ready(TunnelSummary::new(this.up.total(), this.down.total(), duration, end))
+        let summary = TunnelSummary::new(this.up.total(), this.down.total(), duration, end);
+        Poll::Ready(summary.with_spliced(this.up.spliced() + this.down.spliced()))
     }
 }
 

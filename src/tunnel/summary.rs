@@ -78,6 +78,7 @@ impl fmt::Display for TunnelEnd {
 pub struct TunnelSummary {
     client_to_upstream: u64,
     upstream_to_client: u64,
+    spliced: u64,
     duration: Duration,
     end: TunnelEnd,
     upstream: Option<Upstream>,
@@ -90,11 +91,16 @@ impl TunnelSummary {
         duration: Duration,
         end: TunnelEnd,
     ) -> Self {
-        Self { client_to_upstream, upstream_to_client, duration, end, upstream: None }
+        Self { client_to_upstream, upstream_to_client, spliced: 0, duration, end, upstream: None }
     }
 
     pub(crate) fn with_upstream(mut self, upstream: Upstream) -> Self {
         self.upstream = Some(upstream);
+        self
+    }
+
+    pub(crate) fn with_spliced(mut self, bytes: u64) -> Self {
+        self.spliced = bytes;
         self
     }
 
@@ -108,6 +114,13 @@ impl TunnelSummary {
     #[must_use]
     pub fn upstream_to_client(&self) -> u64 {
         self.upstream_to_client
+    }
+
+    /// Bytes of both directions that went through the kernel alone, by `splice(2)`. 0 where that is
+    /// not possible: for TLS, HTTP/2, messages that are small, and on systems other than Linux.
+    #[must_use]
+    pub fn spliced(&self) -> u64 {
+        self.spliced
     }
 
     /// From the verified 101, or from [`Tunnel::new`](crate::Tunnel::new), to the end.

@@ -1,0 +1,50 @@
+//! Where there is no `splice(2)`: no direction is ever bulk.
+
+use std::{
+    io,
+    task::{Context, Poll},
+};
+
+use tokio::net::TcpStream;
+
+/// Nothing.
+#[derive(Debug, Default)]
+pub(super) struct Bulk;
+
+/// See the Linux module.
+#[allow(dead_code, reason = "never made here")]
+pub(super) enum Emptied {
+    Wrote(usize),
+    Evacuated(Vec<u8>),
+}
+
+#[allow(clippy::unused_self, reason = "the same surface as on Linux")]
+impl Bulk {
+    pub(super) fn read(&mut self, _: usize) {}
+
+    pub(super) fn paused(&mut self) {}
+
+    pub(super) fn wanted(&self) -> bool {
+        false
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        false
+    }
+
+    pub(super) fn poll_fill(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &TcpStream,
+    ) -> Poll<io::Result<Option<usize>>> {
+        Poll::Ready(Ok(None))
+    }
+
+    pub(super) fn poll_empty(&mut self, _: &mut Context<'_>, _: &TcpStream) -> Poll<io::Result<Emptied>> {
+        Poll::Ready(Ok(Emptied::Wrote(0)))
+    }
+}
+
+pub(super) fn sockets<'a, R, W>(_: &'a R, _: &'a W) -> Option<(&'a TcpStream, &'a TcpStream)> {
+    None
+}

@@ -1,0 +1,115 @@
+//! What can happen in the middle of a bulk transfer, when bytes stand in a pipe.
+
+use std::io;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout},
+};
+use tower_upgrade_proxy::{TunnelConfig, TunnelEnd};
+
+use crate::{
+    ends::{Bulk, ORDERS, no_time_passes, sent_by},
+    no_timeouts, seconds,
+};
+
+/// Writes until the writer has been made to wait.
+async fn flood(stream: &mut tokio::net::TcpStream) -> usize {
+    let mut taken = 0;
+    let flood = async {
+        loop {
+            taken += stream.write(&[7; 65536]).await.unwrap();
+        }
+    };
+    assert!(timeout(seconds(1), flood).await.is_err());
+    taken
+}
+
+#[tokio::test]
+async fn a_reset_in_the_middle_ends_both_sides() {
+    for (near_side, _) in ORDERS {
+        let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
+        let (message, mut block) = (vec![1; 100_000], vec![0; 100_000]);
+        let (sent, read) = tokio::join!(near.write_all(&message), far.read_exact(&mut block));
+        sent.and(read.map(drop)).unwrap();
+        near.set_zero_linger().unwrap();
+        drop(near);
+        let ended = far.read(&mut block).await;
+        assert!(matches!(&ended, Ok(0)) || ended.is_err(), "{ended:?}");
+        let summary = tunnel.await.unwrap();
+        match summary.end() {
+            TunnelEnd::Failed { side, error } => {
+                assert_eq!((*side, error.kind()), (near_side, io::ErrorKind::ConnectionReset));
+            }
+            end => panic!("{end}"),
+        }
+        assert!(summary.spliced() > 100_000, "{summary:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_goes_away_in_the_middle_ends_both_sides_and_raises_no_signal() {
+    for (near_side, far_side) in ORDERS {
+        let Bulk { mut near, far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
+        flood(&mut near).await;
+        // Unread bytes make this a reset.
+        drop(far);
+        let summary = no_time_passes(tunnel).await.unwrap();
+        match summary.end() {
+            TunnelEnd::Failed { side, error } => {
+                assert_eq!(*side, far_side);
+                let kinds = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+                assert!(kinds.contains(&error.kind()), "{error:?}");
+            }
+            end => panic!("{end}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_stand_in_a_pipe_do_not_keep_an_idle_tunnel_open() {
+    for (near_side, _) in ORDERS {
+        let config = TunnelConfig::new().idle_timeout(seconds(60));
+        let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, config).await;
+        let flooded = flood(&mut near).await;
+        let waiting = Instant::now();
+        let summary = tunnel.await.unwrap();
+        assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
+        assert!(
+            waiting.elapsed() >= seconds(58) && waiting.elapsed() < seconds(60),
+            "{:?}",
+            waiting.elapsed()
+        );
+        // What the other side's socket had taken still arrives; what it had not is counted as lost.
+        let mut arrived = 0;
+        let mut block = vec![0; 65536];
+        while let Ok(read @ 1..) = no_time_passes(far.read(&mut block)).await {
+            arrived += read;
+        }
+        assert!(arrived < flooded);
+        assert_eq!(sent_by(near_side, &summary), 192 * 1024 + arrived as u64);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_other_direction_goes_on_while_one_stands_in_a_pipe() {
+    for (near_side, _) in ORDERS {
+        let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
+        let flooded = flood(&mut near).await;
+        for size in [1, 100_000, 1] {
+            let (message, mut read) = (vec![3; size], vec![0; size]);
+            no_time_passes(async {
+                let (sent, received) = tokio::join!(far.write_all(&message), near.read_exact(&mut read));
+                sent.and(received.map(drop)).unwrap();
+            })
+            .await;
+            assert!(read == message);
+        }
+        near.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        no_time_passes(far.read_to_end(&mut read)).await.unwrap();
+        assert!(read.len() == flooded && read.iter().all(|byte| *byte == 7));
+        drop((near, far));
+        tunnel.await.unwrap();
+    }
+}
