@@ -8,12 +8,13 @@ pub(crate) mod h1;
 pub(crate) mod tls;
 pub(crate) mod transport;
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{Uri, uri::Scheme};
 use http_body_util::{Either, Empty, combinators::UnsyncBoxBody};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::net::TcpStream;
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_service::Service;
 
@@ -105,14 +106,28 @@ impl Connector {
         Err("this scheme needs a connector of your own".into())
     }
 
-    /// TCP with happy eyeballs; the time is shared among the addresses of a name.
-    async fn tcp(&self, uri: &Uri, timeout: Duration) -> Result<tokio::net::TcpStream, BoxError> {
+    /// An address is connected to directly. A name goes through hyper-util's connector, with happy
+    /// eyeballs; the time is shared among its addresses.
+    async fn tcp(&self, uri: &Uri, timeout: Duration) -> Result<TcpStream, BoxError> {
+        if let Some(address) = socket_address(uri) {
+            let tcp = TcpStream::connect(address).await?;
+            tcp.set_nodelay(true)?;
+            return Ok(tcp);
+        }
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(timeout));
         Ok(connector.oneshot(uri.clone()).await.map(TokioIo::into_inner)?)
     }
+}
+
+/// Where a URI with an IP address leads.
+fn socket_address(uri: &Uri) -> Option<SocketAddr> {
+    let host = uri.host()?;
+    let ip = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()?;
+    let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    Some(SocketAddr::new(ip, uri.port_u16().unwrap_or(default)))
 }
 
 #[cfg(test)]
@@ -126,5 +141,21 @@ mod tests {
         let second = Duration::from_secs(1);
         let transport = Connector::default().connect(upstream.address(), second, Use::Upgrade).await.unwrap();
         assert!(matches!(transport, Transport::Tcp(tcp) if tcp.nodelay().unwrap()));
+    }
+
+    #[test]
+    fn an_address_needs_no_resolver() {
+        for (uri, address) in [
+            ("http://127.0.0.1:9000/base", Some("127.0.0.1:9000")),
+            ("http://192.0.2.1/", Some("192.0.2.1:80")),
+            ("https://192.0.2.1/", Some("192.0.2.1:443")),
+            ("https://[2001:db8::1]:8443/", Some("[2001:db8::1]:8443")),
+            ("http://[::1]/", Some("[::1]:80")),
+            ("http://localhost:9000/", None),
+            ("http://127.1/", None),
+        ] {
+            let expected = address.map(|address| address.parse().unwrap());
+            assert_eq!(socket_address(&uri.parse().unwrap()), expected, "{uri}");
+        }
     }
 }
