@@ -61,9 +61,6 @@ pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, serv
 
 /// Takes TLS off one connection, if there is any, and serves it.
 async fn connection(socket: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, service: impl Answers) {
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "TCP_NODELAY");
-    }
     let Some(tls) = tls else { return serve(socket, Peer::new(peer), service).await };
     match time::timeout(HEADER_READ_TIMEOUT, tls.accept(socket)).await {
         Ok(Ok(stream)) => serve(stream, Peer::new(peer).https(), service).await,

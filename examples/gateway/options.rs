@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, thread, time::Duration};
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use ipnet::IpNet;
@@ -20,6 +20,10 @@ pub(crate) struct Options {
     /// is `http://HOST:PORT`, `https://HOST` (with the feature `rustls`) or `unix:/PATH`
     #[arg(long = "route", value_name = "PREFIX=UPSTREAM", required = true)]
     pub(crate) routes: Vec<Route>,
+
+    /// Threads that accept and serve, each for itself [default: one per core]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
 
     /// Take a route's prefix off the path before it is forwarded
     #[arg(long)]
@@ -116,6 +120,10 @@ impl Options {
         let options = Self::parse();
         options.reject_repeated();
         options
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
     }
 
     /// What all routes have in common.
