@@ -9,7 +9,7 @@ use tower_upgrade_proxy::{OnTunnel, Side, TunnelEnd, TunnelInfo, TunnelSummary, 
 
 use crate::{
     app, describe, open,
-    support::{SWITCHING, Scripted, Wire, bounded, handshake, serve},
+    support::{SWITCHING, Scripted, Wire, bounded, handshake, serve, serve_auto, serve_http1},
 };
 
 /// A hook that sends what it is told.
@@ -40,6 +40,28 @@ async fn summary_of(
         if let (_, Some(summary)) = bounded("the end of the tunnel", reports.recv()).await.unwrap() {
             return summary;
         }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn bulk_is_spliced_whatever_server_the_client_came_to() {
+    let upstream = Scripted::start().await;
+    let (layer, mut reports) = reported(&upstream);
+    let service = layer.into_service();
+    let servers = [
+        serve(Router::new().fallback_service(service.clone())).await,
+        serve_auto(service.clone()).await,
+        serve_http1(service).await,
+    ];
+    for address in servers {
+        let (mut client, mut server) = open(address, &upstream).await;
+        let block = vec![b'x'; 1 << 20];
+        let (_, received) = tokio::join!(server.send(&block), client.exactly(block.len()));
+        assert!(received == block);
+        drop((client, server));
+        let summary = summary_of(&mut reports).await;
+        assert!(summary.spliced() > 1 << 19, "{summary:?}");
     }
 }
 
