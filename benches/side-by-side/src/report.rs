@@ -85,6 +85,8 @@ fn best_peer(record: &Record, sheet: &Sheet) -> Option<f64> {
 
 /// Three significant digits, thousands set apart.
 pub(crate) fn number(value: f64) -> String {
+    // A difference of two that are equal may come out a little below zero.
+    let value = if value.abs() < 0.000_05 { 0.0 } else { value };
     let digits = match value.abs() {
         0.0 => 0,
         100.0.. => 0,
@@ -115,6 +117,7 @@ mod tests {
     fn numbers_have_three_digits_that_count() {
         let cases = [
             (0.0, "0"),
+            (-1e-9, "0"),
             (0.012_34, "0.0123"),
             (0.1234, "0.123"),
             (7.0, "7.00"),
