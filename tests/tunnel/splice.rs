@@ -26,6 +26,32 @@ async fn flood(stream: &mut tokio::net::TcpStream) -> usize {
 }
 
 #[tokio::test]
+async fn small_messages_end_the_bulk_and_large_ones_begin_it_again() {
+    const WARM_UP: u64 = 2 * 192 * 1024;
+    for (near_side, _) in ORDERS {
+        let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
+        let mut say = async |size: usize| {
+            let (message, mut read) = (vec![5; size], vec![0; size]);
+            let (sent, received) = tokio::join!(near.write_all(&message), far.read_exact(&mut read));
+            sent.and(received.map(drop)).unwrap();
+            assert!(read == message);
+        };
+        // The first finds the direction bulk, the others do not.
+        for _ in 0..50 {
+            say(10_000).await;
+        }
+        // The first two make it bulk again.
+        for _ in 0..20 {
+            say(60_000).await;
+        }
+        drop((near, far));
+        let summary = tunnel.await.unwrap();
+        assert!(summary.spliced() >= 18 * 60_000, "{summary:?}");
+        assert!(summary.spliced() <= WARM_UP + 10_000 + 20 * 60_000, "{summary:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_reset_in_the_middle_ends_both_sides() {
     for (near_side, _) in ORDERS {
         let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
