@@ -17,7 +17,7 @@ use crate::{
     OnTunnel, Tunnel, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary, Upstream,
     config::{Admission, Config},
     connect::{h1::Connection, transport::Transport},
-    handshake::Handshake,
+    handshake::{Asked, Handshake},
     trace,
 };
 
@@ -44,14 +44,14 @@ impl Opening {
     /// client's half appears once hyper has written it.
     pub(crate) fn spawn(self, config: &Config) {
         static IDS: AtomicU64 = AtomicU64::new(1);
-        let Handshake { protocol, on_upgrade, .. } = self.handshake;
+        let Handshake { asked, protocol, on_upgrade, .. } = self.handshake;
         let info = TunnelInfo::new(IDS.fetch_add(1, Ordering::Relaxed), self.upstream, protocol);
         let hook = config.on_tunnel.clone();
         let observed = Observed { info, hook, _admission: self.admission };
         observed.open();
         // Each stage in a box of its own, so that the task keeps no room for one that is over.
         let (limit, tunnel) = (config.hand_over_timeout, Arc::clone(&config.tunnel));
-        let hand_over = Box::pin(hand_over(on_upgrade, self.connection, limit, tunnel));
+        let hand_over = Box::pin(hand_over((asked, on_upgrade), self.connection, limit, tunnel));
         tokio::spawn(async move {
             let summary = hand_over.await.await;
             observed.close(summary);
@@ -62,13 +62,13 @@ impl Opening {
 /// Waits for both connections, and joins them. What comes out without both is a tunnel that has
 /// ended before it carried a byte.
 async fn hand_over(
-    on_upgrade: OnUpgrade,
+    client: (Asked, OnUpgrade),
     connection: Connection,
     limit: Duration,
     config: Arc<TunnelConfig>,
 ) -> AnyTunnel {
     let opened = Instant::now();
-    let end = match timeout(limit, join(on_upgrade, connection, config)).await {
+    let end = match timeout(limit, join(client, connection, config)).await {
         Ok(Some(tunnel)) => return tunnel,
         Ok(None) => TunnelEnd::HandOverFailed,
         Err(_) => TunnelEnd::HandOverTimeout,
@@ -77,9 +77,17 @@ async fn hand_over(
 }
 
 /// Takes both connections out of hyper.
-async fn join(on_upgrade: OnUpgrade, connection: Connection, config: Arc<TunnelConfig>) -> Option<AnyTunnel> {
+async fn join(
+    (asked, on_upgrade): (Asked, OnUpgrade),
+    connection: Connection,
+    config: Arc<TunnelConfig>,
+) -> Option<AnyTunnel> {
     let (upstream, from_upstream) = connection.into_transport().await?;
-    let (client, from_client) = Transport::from_upgraded(on_upgrade.await.ok()?);
+    let upgraded = on_upgrade.await.ok()?;
+    let (client, from_client) = match asked {
+        Asked::Upgrade => Transport::from_upgraded(upgraded),
+        Asked::ExtendedConnect => Transport::from_stream(upgraded),
+    };
     client.set_nodelay();
     Some(match (client, upstream) {
         (Transport::Tcp(client), Transport::Tcp(upstream)) => {

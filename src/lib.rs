@@ -32,16 +32,17 @@
 //!
 //! 1. **Detect.** It is ours when it is HTTP/1.1, a `Connection` line holds the token `upgrade`, and
 //!    `Upgrade` names a protocol of [`Protocols`] whose method this is
-//!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). Everything else is the
-//!    inner service's.
+//!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); or when it is HTTP/2 and
+//!    CONNECT with such a `:protocol` ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
+//!    Everything else is the inner service's.
 //! 2. **Select.** The [`Upstream`] in its extensions, else the layer's.
 //! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
 //!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Forwarded`],
 //!    [`Host`], [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.
 //! 4. **Connect.** A fresh HTTP/1.1 connection, for this upgrade alone.
 //! 5. **Respond.** A 101 is checked: protocol, `Sec-WebSocket-Accept`, subprotocol
-//!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). Any other answer is
-//!    relayed as it is.
+//!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). In HTTP/2 it becomes a 200.
+//!    Any other answer is relayed as it is.
 //! 6. **Tunnel.** Bytes are copied verbatim both ways until both sides have finished, one fails, or
 //!    a timeout of [`TunnelConfig`] runs out. [`OnTunnel`] is told.
 //!

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, Version, request::Parts};
+use http::{Response, StatusCode, request::Parts};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
@@ -14,7 +14,7 @@ use crate::{
     connect::{Outgoing, Use, h1},
     error::Kind,
     handover::Opening,
-    handshake::{Handshake, encode::encode},
+    handshake::{Asked, Handshake, accept::accept, encode::encode},
     respond,
 };
 
@@ -56,11 +56,15 @@ async fn attempt(
         Err(_) => return Err(Error::at(Kind::HandshakeTimeout, &upstream)),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(respond::relay(config, response, connection));
+        if handshake.asked == Asked::ExtendedConnect && response.status().is_success() {
+            // Its client would take any 2xx for a tunnel.
+            return Err(Error::at(Kind::Response("it is a 2xx, and no upgrade"), &upstream));
+        }
+        return Ok(respond::relay(config, handshake.asked, response, connection));
     }
     expected.verify(response.headers_mut()).map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
+    accept(handshake.asked, &handshake.protocol, &mut response);
     Opening { handshake, connection, upstream, admission }.spawn(config);
-    *response.version_mut() = Version::HTTP_11;
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
     Ok(response.map(|_| Own::Text(Full::new(Bytes::new()))))

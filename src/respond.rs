@@ -1,8 +1,8 @@
 //! Responses that the proxy gives itself.
 
 use http::{
-    HeaderValue, Response, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
+    HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE},
 };
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -13,6 +13,7 @@ use crate::{
     config::Config,
     connect::h1::{Connection, Relayed},
     forward::body::UpstreamBody,
+    handshake::Asked,
     rewrite::hygiene,
 };
 
@@ -43,11 +44,21 @@ fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
 }
 
 /// An upstream's answer that is no 101, whole and streaming.
-pub(crate) fn relay(config: &Config, response: Response<Incoming>, connection: Connection) -> Response<Own> {
+pub(crate) fn relay(
+    config: &Config,
+    asked: Asked,
+    response: Response<Incoming>,
+    connection: Connection,
+) -> Response<Own> {
     let (mut parts, body) = response.into_parts();
     hygiene::strip_response(parts.status, &mut parts.headers);
-    // The version is that of the upstream's connection; the client's server knows its own.
-    parts.version = http::Version::HTTP_11;
+    // The version is that of the upstream's connection; the client has its own.
+    parts.version = Version::HTTP_11;
+    if asked == Asked::ExtendedConnect {
+        parts.version = Version::HTTP_2;
+        parts.headers.remove(CONNECTION);
+        parts.headers.remove(UPGRADE);
+    }
     let body = UpstreamBody::new(body, config.body_timeout);
     Response::from_parts(parts, Own::Upstream(Box::pin(Relayed::new(body, connection))))
 }

@@ -4,6 +4,7 @@
 //! would be consumed by the tunnel, and one on which ALPN chose `h2` could not be upgraded at all.
 
 pub(crate) mod h1;
+mod pieces;
 #[cfg(feature = "rustls")]
 pub(crate) mod tls;
 pub(crate) mod transport;

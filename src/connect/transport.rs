@@ -19,6 +19,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::pieces::Pieces;
+
 /// The sockets the proxy knows by type, and everything else behind a pointer.
 pub(crate) enum Transport {
     Tcp(TcpStream),
@@ -64,6 +66,11 @@ impl Transport {
             Err(upgraded) => upgraded,
         };
         (Self::Other(Box::new(TokioIo::new(upgraded))), Bytes::new())
+    }
+
+    /// The same of an HTTP/2 stream, which cannot be opened.
+    pub(crate) fn from_stream(upgraded: Upgraded) -> (Self, Bytes) {
+        (Self::Other(Box::new(Pieces(TokioIo::new(upgraded)))), Bytes::new())
     }
 
     /// Switches Nagle's algorithm off: a relay must not hold a small message back.

@@ -4,34 +4,39 @@ use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, Method, Request, Version,
+    HeaderMap, Method, Request, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE},
     uri::Authority,
 };
-use hyper::upgrade::OnUpgrade;
+use hyper::{ext, upgrade::OnUpgrade};
 
-use super::{Handshake, Protocol, Protocols, is_websocket};
+use super::{Asked, Handshake, Protocol, Protocols, is_websocket};
 use crate::{Error, error::Kind, rewrite::tokens};
 
 /// Takes the handshake out of `request`, if it is one.
 ///
-/// `None` leaves the request as it was. It is ours when
+/// `None` leaves the request as it was. It is ours when the connection can be upgraded (the server
+/// left its `OnUpgrade`), and either, in HTTP/1.1
 /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)):
 ///
-/// - it is HTTP/1.1 and some `Connection` line holds the token `upgrade`,
+/// - some `Connection` line holds the token `upgrade`,
 /// - `Upgrade` names an allowed protocol (the first that is allowed, in the client's order), whose
 ///   methods include this one,
-/// - the connection can be upgraded: the server left its `OnUpgrade`.
+///
+/// or, in HTTP/2 ([RFC 8441, 4](https://www.rfc-editor.org/rfc/rfc8441#section-4)), it is CONNECT
+/// with a `:protocol` that is allowed and whose methods include GET, which it becomes.
 ///
 /// # Errors
 ///
 /// A request that is ours but can't be sent on: see [`check`].
 pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Result<Option<Handshake>, Error> {
-    if !request.headers().contains_key(UPGRADE) {
-        return Ok(None);
-    }
+    let Some(asked) = asked(request) else { return Ok(None) };
     let upgradable = request.extensions().get::<OnUpgrade>().is_some();
-    let found = match wanted(request.method(), request.version(), request.headers(), protocols) {
+    let wanted = match request.extensions().get::<ext::Protocol>() {
+        Some(protocol) if asked == Asked::ExtendedConnect => connectable(protocol, protocols),
+        _ => wanted(request.method(), request.version(), request.headers(), protocols),
+    };
+    let found = match wanted {
         Ok(_) if !upgradable => Err("the connection cannot be upgraded"),
         found => found,
     };
@@ -42,12 +47,50 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
             return Ok(None);
         }
     };
-    check(&protocol, request.headers()).map_err(|reason| Error::new(Kind::Handshake(reason)))?;
+    match asked {
+        Asked::Upgrade => check(&protocol, request.headers()),
+        Asked::ExtendedConnect => check_authority(request.uri(), request.headers()),
+    }
+    .map_err(|reason| Error::new(Kind::Handshake(reason)))?;
     Ok(request.extensions_mut().remove::<OnUpgrade>().map(|on_upgrade| Handshake {
+        asked,
         protocol: protocol.name().clone(),
-        body: protocol.takes_body(),
+        // What follows an extended CONNECT is the tunnel.
+        body: asked == Asked::Upgrade && protocol.takes_body(),
         on_upgrade,
     }))
+}
+
+/// How the request asks for a tunnel, if it does.
+fn asked<B>(request: &Request<B>) -> Option<Asked> {
+    let connect = *request.method() == Method::CONNECT && request.version() == Version::HTTP_2;
+    if connect && request.extensions().get::<ext::Protocol>().is_some() {
+        return Some(Asked::ExtendedConnect);
+    }
+    request.headers().contains_key(UPGRADE).then_some(Asked::Upgrade)
+}
+
+/// The protocol of an extended CONNECT, or why it is not taken.
+fn connectable<'a>(
+    protocol: &ext::Protocol,
+    protocols: &'a Protocols,
+) -> Result<Cow<'a, Protocol>, &'static str> {
+    let found = protocols.find(protocol.as_ref()).ok_or("its :protocol is not allowed")?;
+    if found.allows(&Method::GET) { Ok(found) } else { Err("the protocol is not asked for with GET") }
+}
+
+/// An authority without user, and no `Host` that says something else
+/// ([RFC 9113, 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
+fn check_authority(uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
+    let authority = uri.authority().map(Authority::as_str).ok_or(":authority is needed")?;
+    if authority.contains('@') {
+        return Err(":authority is not valid");
+    }
+    match headers.get_all(HOST).iter().all(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
+    {
+        true => Ok(()),
+        false => Err("Host differs from :authority"),
+    }
 }
 
 /// The protocol this request is to be upgraded to, or why there is none.

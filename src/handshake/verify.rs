@@ -3,9 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, HeaderValue, StatusCode,
-    header::{
-        CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
-    },
+    header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
 use sha1::{Digest, Sha1};
 
@@ -40,8 +38,8 @@ impl Expected {
         Self { protocol: handshake.protocol.clone(), websocket }
     }
 
-    /// Checks the head of a 101 and makes it the client's: connection fields removed, `Connection`
-    /// and `Upgrade` set anew, everything else as it came.
+    /// Checks the head of a 101 and takes the fields of the upstream's connection out of it;
+    /// everything else stays as it came.
     ///
     /// `Upgrade` must name exactly what was asked for
     /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); for WebSocket the
@@ -67,8 +65,6 @@ impl Expected {
         }
         hygiene::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
         headers.remove(CONTENT_LENGTH);
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, self.protocol.clone());
         Ok(())
     }
 }
@@ -109,6 +105,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
+    use crate::handshake::Asked;
 
     const RIGHT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     const UPGRADE_WS: (&str, &str) = ("upgrade", "WebSocket");
@@ -127,6 +124,7 @@ mod tests {
             ("sec-websocket-protocol", "graphql-ws"),
         ]);
         let handshake = Handshake {
+            asked: Asked::Upgrade,
             protocol: HeaderValue::from_static(protocol),
             on_upgrade: hyper::upgrade::on(http::Request::new(())),
             body: false,
@@ -161,8 +159,6 @@ mod tests {
             ("sec-websocket-extensions", "permessage-deflate"),
             ("set-cookie", "a=1"),
             ("set-cookie", "b=2"),
-            ("connection", "Upgrade"),
-            ("upgrade", "websocket"),
         ]);
         assert_eq!(headers, kept);
     }

@@ -11,6 +11,7 @@ mod events;
 mod failures;
 mod forward;
 mod forwarded;
+mod http2;
 mod limits;
 mod respond;
 mod rewrite;

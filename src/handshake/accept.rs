@@ -1,0 +1,28 @@
+//! The upstream's agreement, as the client gets it.
+
+use http::{
+    HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE},
+};
+
+use super::Asked;
+
+/// Makes a verified 101 the answer to what the client asked, its connection fields removed already.
+///
+/// HTTP/2 has no 101, no `Connection` and no `Upgrade`, and the accept value answers a key that its
+/// client did not send ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
+pub(crate) fn accept<B>(asked: Asked, protocol: &HeaderValue, response: &mut Response<B>) {
+    let headers = response.headers_mut();
+    match asked {
+        Asked::Upgrade => {
+            headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            headers.insert(UPGRADE, protocol.clone());
+            *response.version_mut() = Version::HTTP_11;
+        }
+        Asked::ExtendedConnect => {
+            headers.remove(SEC_WEBSOCKET_ACCEPT);
+            *response.status_mut() = StatusCode::OK;
+            *response.version_mut() = Version::HTTP_2;
+        }
+    }
+}
