@@ -126,7 +126,11 @@ impl Direction {
                     self.state = State::Done;
                 }
                 State::ShuttingDown => {
-                    ready!(Pin::new(&mut *writer).poll_shutdown(cx)).map_err(Broken::write)?;
+                    match ready!(Pin::new(&mut *writer).poll_shutdown(cx)) {
+                        // It has finished before and is gone: nobody is left to be told.
+                        Err(_) if last => {}
+                        told => told.map_err(Broken::write)?,
+                    }
                     self.state = State::Done;
                 }
                 State::Running => match self.poll_step(cx, reader, writer)? {

@@ -165,3 +165,28 @@ macro_rules! writes {
 
 writes!(Endless, |_this, bytes| bytes.len(), |_this| ());
 writes!(Liar, |this, _bytes| this.claims, |this| this.shut_down.store(true, Ordering::SeqCst));
+
+/// Says nothing, or that it has finished. Takes every byte, and fails when it is told of the end.
+pub(crate) struct Deaf {
+    pub(crate) finished: bool,
+}
+
+impl AsyncRead for Deaf {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.finished { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+impl AsyncWrite for Deaf {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+}

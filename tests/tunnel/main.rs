@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use ends::{BUFFER, Ended, ORDERS, each_way, expect, expect_eof, join, no_time_passes, sent_by};
-use faulty::{Endless, Faulty, Liar, OneByteAtATime};
+use faulty::{Deaf, Endless, Faulty, Liar, OneByteAtATime};
 use sha1::{Digest, Sha1};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex},
@@ -373,6 +373,26 @@ async fn a_timeout_says_farewell_and_an_error_does_not() {
         let quiet = Liar { message: b"", claims: 1, shut_down: Arc::clone(&shut_down) };
         join(near_side, quiet, Faulty::reset_after(b""), TunnelConfig::new()).await.unwrap();
         assert!(!shut_down.load(Ordering::SeqCst), "a cut must not look like an end");
+    }
+}
+
+#[tokio::test]
+async fn that_a_side_which_has_finished_cannot_be_told_of_the_end_is_no_failure() {
+    for (near_side, _) in ORDERS {
+        for finished in [true, false] {
+            let (mut far, far_end) = duplex(BUFFER);
+            let tunnel = join(near_side, Deaf { finished }, far_end, no_timeouts());
+            if finished {
+                expect_eof(&mut far).await;
+            }
+            far.shutdown().await.unwrap();
+            let summary = tunnel.await.unwrap();
+            match summary.end() {
+                TunnelEnd::Closed { first } => assert!(finished && *first == near_side, "{summary:?}"),
+                TunnelEnd::Failed { side, .. } => assert!(!finished && *side == near_side, "{summary:?}"),
+                end => panic!("{end}"),
+            }
+        }
     }
 }
 
