@@ -39,6 +39,9 @@ const SCENARIOS: [Scenario; 7] = [
     Scenario { name: "refusal", close: None },
 ];
 
+/// Those of them that a client plays over HTTP/2 too.
+const HTTP_2: [&str; 5] = ["echo", "subprotocol", "big_message", "client_closes", "server_closes"];
+
 #[derive(Clone, Copy)]
 struct Scenario {
     name: &'static str,
@@ -61,6 +64,15 @@ fn main() -> ExitCode {
                 let name = format!("{language}::{server}::{}", scenario.name);
                 let client = move |scenario, url| language.run_client(scenario, url);
                 let run = move || against_upstream(server, scenario, client);
+                trials.push(trial(name, missing.clone(), run));
+            }
+        }
+        if let Language::Node = language {
+            for scenario in SCENARIOS.into_iter().filter(|scenario| HTTP_2.contains(&scenario.name)) {
+                let name = format!("{language}::http2::{}", scenario.name);
+                let client =
+                    move |scenario, url: String| language.run_client(scenario, url.replace("ws:", "h2:"));
+                let run = move || against_upstream(Server::Axum, scenario, client);
                 trials.push(trial(name, missing.clone(), run));
             }
         }
