@@ -23,8 +23,11 @@ pub(crate) fn enter(options: &Options) -> Result<()> {
     if options.host_network || env::var_os(INSIDE).is_some() {
         return Ok(());
     }
-    if !geteuid().is_root() || !succeeds(Command::new("unshare").args(["--net", "true"])) {
-        eprintln!("No network of our own (that takes root and `unshare`): the host's settings will show.");
+    let mut trial = Command::new("unshare");
+    if !geteuid().is_root() || !succeeds(trial.args(["--net", "ip", "link", "set", "lo", "up"])) {
+        eprintln!(
+            "No network of our own (that takes root, `unshare` and `ip`): the host's settings will show."
+        );
         return Ok(());
     }
     proxies::all(options)?;
