@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 /// Nothing.
 #[derive(Debug, Default)]
-pub(super) struct Bulk;
+pub(super) struct Bulk {}
 
 /// See the Linux module.
 #[allow(dead_code, reason = "never made here")]
