@@ -1,7 +1,7 @@
 //! Responses that the proxy gives itself.
 
 use http::{
-    HeaderValue, Response, StatusCode, Version,
+    HeaderValue, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE},
 };
 use http_body_util::Full;
@@ -53,9 +53,8 @@ pub(crate) fn relay(
     let (mut parts, body) = response.into_parts();
     hygiene::strip_response(parts.status, &mut parts.headers);
     // The version is that of the upstream's connection; the client has its own.
-    parts.version = Version::HTTP_11;
+    parts.version = asked.version();
     if asked == Asked::ExtendedConnect {
-        parts.version = Version::HTTP_2;
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }

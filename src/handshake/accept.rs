@@ -1,7 +1,7 @@
 //! The upstream's agreement, as the client gets it.
 
 use http::{
-    HeaderValue, Response, StatusCode, Version,
+    HeaderValue, Response, StatusCode,
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE},
 };
 
@@ -17,12 +17,11 @@ pub(crate) fn accept<B>(asked: Asked, protocol: &HeaderValue, response: &mut Res
         Asked::Upgrade => {
             headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(UPGRADE, protocol.clone());
-            *response.version_mut() = Version::HTTP_11;
         }
         Asked::ExtendedConnect => {
             headers.remove(SEC_WEBSOCKET_ACCEPT);
             *response.status_mut() = StatusCode::OK;
-            *response.version_mut() = Version::HTTP_2;
         }
     }
+    *response.version_mut() = asked.version();
 }

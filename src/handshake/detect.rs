@@ -30,12 +30,13 @@ use crate::{Error, error::Kind, rewrite::tokens};
 ///
 /// A request that is ours but can't be sent on: see [`check`].
 pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Result<Option<Handshake>, Error> {
-    let Some(asked) = asked(request) else { return Ok(None) };
-    let upgradable = request.extensions().get::<OnUpgrade>().is_some();
-    let wanted = match request.extensions().get::<ext::Protocol>() {
-        Some(protocol) if asked == Asked::ExtendedConnect => connectable(protocol, protocols),
-        _ => wanted(request.method(), request.version(), request.headers(), protocols),
+    let (method, version, headers) = (request.method(), request.version(), request.headers());
+    let (asked, wanted) = match extended_connect(request) {
+        Some(protocol) => (Asked::ExtendedConnect, connectable(protocol, protocols)),
+        None if !headers.contains_key(UPGRADE) => return Ok(None),
+        None => (Asked::Upgrade, wanted(method, version, headers, protocols)),
     };
+    let upgradable = request.extensions().get::<OnUpgrade>().is_some();
     let found = match wanted {
         Ok(_) if !upgradable => Err("the connection cannot be upgraded"),
         found => found,
@@ -43,13 +44,13 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
     let protocol = match found {
         Ok(protocol) => protocol,
         Err(reason) => {
-            crate::trace::not_taken(request.method(), request.uri(), request.headers(), reason);
+            crate::trace::not_taken(method, request.uri(), headers, reason);
             return Ok(None);
         }
     };
     match asked {
-        Asked::Upgrade => check(&protocol, request.headers()),
-        Asked::ExtendedConnect => check_authority(request.uri(), request.headers()),
+        Asked::Upgrade => check(&protocol, headers),
+        Asked::ExtendedConnect => check_authority(request.uri(), headers),
     }
     .map_err(|reason| Error::new(Kind::Handshake(reason)))?;
     Ok(request.extensions_mut().remove::<OnUpgrade>().map(|on_upgrade| Handshake {
@@ -61,13 +62,10 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
     }))
 }
 
-/// How the request asks for a tunnel, if it does.
-fn asked<B>(request: &Request<B>) -> Option<Asked> {
+/// The `:protocol` of an extended CONNECT.
+fn extended_connect<B>(request: &Request<B>) -> Option<&ext::Protocol> {
     let connect = *request.method() == Method::CONNECT && request.version() == Version::HTTP_2;
-    if connect && request.extensions().get::<ext::Protocol>().is_some() {
-        return Some(Asked::ExtendedConnect);
-    }
-    request.headers().contains_key(UPGRADE).then_some(Asked::Upgrade)
+    connect.then(|| request.extensions().get())?
 }
 
 /// The protocol of an extended CONNECT, or why it is not taken.

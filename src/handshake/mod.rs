@@ -11,7 +11,7 @@ pub(crate) mod encode;
 mod protocols;
 pub(crate) mod verify;
 
-use http::HeaderValue;
+use http::{HeaderValue, Version};
 use hyper::upgrade::OnUpgrade;
 
 pub use protocols::{InvalidProtocol, Protocol, Protocols};
@@ -25,6 +25,16 @@ pub(crate) enum Asked {
     /// HTTP/2: CONNECT with `:protocol`, answered with a 200
     /// ([RFC 8441, 4](https://www.rfc-editor.org/rfc/rfc8441#section-4)).
     ExtendedConnect,
+}
+
+impl Asked {
+    /// The version of HTTP that this was asked in.
+    pub(crate) fn version(self) -> Version {
+        match self {
+            Self::Upgrade => Version::HTTP_11,
+            Self::ExtendedConnect => Version::HTTP_2,
+        }
+    }
 }
 
 /// A request that is to become a tunnel.
