@@ -3,6 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+#[path = "support/tcp.rs"]
+mod tcp;
+
 use std::{
     fs,
     sync::{Mutex, PoisonError},
@@ -10,9 +13,10 @@ use std::{
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tcp::tcp_pair;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     runtime::Builder,
     task::JoinHandle,
     time::timeout,
@@ -40,7 +44,7 @@ struct Transfer {
 
 impl Transfer {
     async fn start(seed: u8) -> Self {
-        let ((mut sender, from), (to, reader)) = (pair().await, pair().await);
+        let ((mut sender, from), (to, reader)) = (tcp_pair().await, tcp_pair().await);
         let config = TunnelConfig::new().idle_timeout(None).half_close_timeout(None);
         let tunnel = tokio::spawn(Tunnel::new(from, to, config));
         let sender = tokio::spawn(async move {
@@ -67,21 +71,6 @@ fn bytes(seed: u8) -> Vec<u8> {
         block[..4].copy_from_slice(&number.to_be_bytes());
     }
     bytes
-}
-
-/// A connection whose buffers are small, so that little is on its way.
-async fn pair() -> (TcpStream, TcpStream) {
-    let [listening, connecting] = [(); 2].map(|()| {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_send_buffer_size(128 * 1024).unwrap();
-        socket.set_recv_buffer_size(128 * 1024).unwrap();
-        socket
-    });
-    listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = listening.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
-    let (ours, theirs) = tokio::join!(connecting.connect(address), listener.accept());
-    (ours.unwrap(), theirs.unwrap().0)
 }
 
 /// Pipes of this process; each has two ends.

@@ -4,11 +4,13 @@ use std::{sync::mpsc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     task::{JoinHandle, spawn_blocking},
     time::timeout,
 };
 use tower_upgrade_proxy::{Side, Tunnel, TunnelConfig, TunnelSummary};
+
+use crate::tcp::{SOCKET_BUFFER, tcp_pair};
 
 /// Whatever a scenario holds in its hand.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -62,8 +64,6 @@ impl Ends {
 
 /// Whether this system has a way between two sockets that bypasses the buffer.
 const SPLICES: bool = cfg!(target_os = "linux");
-
-const SOCKET_BUFFER: usize = 128 * 1024;
 
 pub(crate) const BUFFER: usize = 16 * 1024;
 
@@ -139,21 +139,6 @@ async fn pour(from: &mut TcpStream, to: &mut TcpStream, bytes: usize) {
     sent.unwrap();
     received.unwrap();
     assert!(read == block);
-}
-
-/// Two ends of a connection over the loopback interface, with buffers of a fixed size.
-pub(crate) async fn tcp_pair() -> (TcpStream, TcpStream) {
-    let [listening, connecting] = [(); 2].map(|()| {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_send_buffer_size(SOCKET_BUFFER as u32).unwrap();
-        socket.set_recv_buffer_size(SOCKET_BUFFER as u32).unwrap();
-        socket
-    });
-    listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = listening.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
-    let (ours, theirs) = tokio::join!(connecting.connect(address), listener.accept());
-    (ours.unwrap(), theirs.unwrap().0)
 }
 
 /// Bytes that went from `side` to the other.

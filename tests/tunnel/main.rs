@@ -6,6 +6,8 @@ mod ends;
 mod faulty;
 #[cfg(target_os = "linux")]
 mod splice;
+#[path = "../support/tcp.rs"]
+mod tcp;
 
 use std::{
     io,
