@@ -8,10 +8,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{Full, combinators::UnsyncBoxBody};
 use pin_project_lite::pin_project;
 
-use crate::{connect::h1::Relayed, error::BoxError};
+use crate::error::BoxError;
 
 pin_project! {
     /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, the
@@ -30,10 +30,13 @@ pin_project! {
     }
 }
 
+/// An upstream's refusal, with the connection it comes from.
+pub(crate) type Relay = UnsyncBoxBody<Bytes, BoxError>;
+
 /// A body that the proxy made or passes on.
 #[derive(Debug)]
 pub(crate) enum Own {
-    Upstream(Pin<Box<Relayed>>),
+    Upstream(Relay),
     Text(Full<Bytes>),
 }
 
@@ -61,7 +64,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
-            KindProj::Own { body: Own::Upstream(body) } => body.as_mut().poll_frame(cx),
+            KindProj::Own { body: Own::Upstream(body) } => Pin::new(body).poll_frame(cx),
             KindProj::Own { body: Own::Text(body) } => Pin::new(body).poll_frame(cx).map_err(Into::into),
         }
     }

@@ -7,7 +7,8 @@ use http_body_util::Full;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Upstream, connect::Connector,
+    Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Upstream,
+    connect::{Connector, Timeouts},
     error::Kind,
 };
 
@@ -64,6 +65,11 @@ impl Config {
             on_tunnel: None,
             error_response: None,
         }
+    }
+
+    /// What connecting is limited by.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        Timeouts { connect: self.connect_timeout, idle: self.pool_idle_timeout }
     }
 
     /// Takes a place among the allowed number of tunnels.

@@ -4,7 +4,10 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 
 use http::StatusCode;
 
-use crate::{Upstream, connect::ConnectTimeout};
+use crate::{
+    Upstream,
+    connect::{ConnectTimeout, h2::pool::NoStreamFree},
+};
 
 /// A boxed error, as everywhere in tower.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -76,9 +79,12 @@ pub(crate) enum Kind {
     Exchange,
     HandshakeTimeout,
     HeaderTimeout,
-    /// The upstream answered 101, but not to what was asked; the text says why.
+    /// The upstream agreed, but not to what was asked; the text says why.
     Response(&'static str),
+    /// An upgrade in HTTP/2 is impossible, the text says why; nor was it possible in HTTP/1.1.
+    NoHttp2(&'static str),
     NoUpstream,
+    NoStreamFree,
     TunnelLimit,
 }
 
@@ -98,9 +104,20 @@ impl Error {
 
     /// The connection did not come about: in time, or at all.
     pub(crate) fn connecting(upstream: &Upstream, cause: BoxError) -> Self {
-        match caused_by::<ConnectTimeout>(&*cause) {
-            true => Self::at(Kind::ConnectTimeout, upstream),
-            false => Self::caused(Kind::Connect, upstream, cause),
+        if caused_by::<ConnectTimeout>(&*cause) {
+            Self::at(Kind::ConnectTimeout, upstream)
+        } else if caused_by::<NoStreamFree>(&*cause) {
+            Self::at(Kind::NoStreamFree, upstream)
+        } else {
+            Self::caused(Kind::Connect, upstream, cause)
+        }
+    }
+
+    /// The same causes, seen as another failure.
+    pub(crate) fn instead(self, kind: Kind) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { kind, ..inner })),
+            Err(shared) => Self(shared),
         }
     }
 
@@ -129,6 +146,20 @@ impl Error {
     #[must_use]
     pub fn is_connect(&self) -> bool {
         self.0.kind == Kind::Connect
+    }
+
+    /// An upstream marked [`http2`](Upstream::http2) or [`auto`](Upstream::auto) does not take
+    /// upgrades in HTTP/2, and the attempt in HTTP/1.1 failed too. Status 502.
+    #[must_use]
+    pub fn is_no_http2(&self) -> bool {
+        matches!(self.0.kind, Kind::NoHttp2(_))
+    }
+
+    /// As many HTTP/2 connections to the upstream as there may be are full. Status 503 with
+    /// `Retry-After`.
+    #[must_use]
+    pub fn is_no_stream_free(&self) -> bool {
+        self.0.kind == Kind::NoStreamFree
     }
 
     /// The upstream closed, reset or broke HTTP before it had answered, or its 101 was not an
@@ -168,11 +199,11 @@ impl Error {
         match self.0.kind {
             Kind::Handshake(_) | Kind::Request(_) | Kind::Body => StatusCode::BAD_REQUEST,
             Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Kind::Connect | Kind::Exchange | Kind::Response(_) => StatusCode::BAD_GATEWAY,
+            Kind::Connect | Kind::Exchange | Kind::Response(_) | Kind::NoHttp2(_) => StatusCode::BAD_GATEWAY,
             Kind::ConnectTimeout | Kind::HandshakeTimeout | Kind::HeaderTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Kind::NoUpstream | Kind::TunnelLimit => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::NoUpstream | Kind::NoStreamFree | Kind::TunnelLimit => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -184,9 +215,10 @@ impl Error {
             Kind::Method => "CONNECT is not served",
             Kind::Connect => "the upstream cannot be reached",
             Kind::ConnectTimeout => "the upstream could not be reached in time",
-            Kind::Exchange | Kind::Response(_) => "the upstream did not answer properly",
+            Kind::Exchange | Kind::Response(_) | Kind::NoHttp2(_) => "the upstream did not answer properly",
             Kind::HandshakeTimeout | Kind::HeaderTimeout => "the upstream did not answer in time",
             Kind::NoUpstream => "no upstream is available",
+            Kind::NoStreamFree => "the upstream is full",
             Kind::TunnelLimit => "too many tunnels are open",
         }
     }
@@ -202,15 +234,20 @@ impl fmt::Display for Error {
             Kind::Request(reason) => return write!(f, "bad request: {reason}"),
             Kind::Body => "bad request",
             Kind::Method => "CONNECT is not served",
-            Kind::Response(reason) => return write!(f, "bad 101 response: {reason}"),
+            Kind::Response(reason) => return write!(f, "bad response: {reason}"),
             Kind::Connect => "connect",
             Kind::ConnectTimeout => "connect: timed out",
             Kind::Exchange => "exchange",
             Kind::HeaderTimeout => "exchange: timed out",
             Kind::HandshakeTimeout => "handshake: timed out",
+            Kind::NoHttp2(_) => "",
             Kind::NoUpstream => "no upstream is configured for this request",
+            Kind::NoStreamFree => "all its HTTP/2 connections are full",
             Kind::TunnelLimit => "the tunnel limit is reached",
         })?;
+        if let Kind::NoHttp2(reason) = self.0.kind {
+            write!(f, "no upgrade in HTTP/2, as {reason}, nor in HTTP/1.1")?;
+        }
         let mut cause = self.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;

@@ -1,4 +1,4 @@
-//! From a verified 101 to a running tunnel.
+//! From a verified agreement to a running tunnel.
 
 use std::{
     future::ready,
@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     OnTunnel, Tunnel, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary, Upstream,
     config::{Admission, Config},
-    connect::{h1::Connection, transport::Transport},
+    connect::{Connection, transport::Transport},
     handshake::{Asked, Handshake},
     trace,
 };

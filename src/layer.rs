@@ -9,7 +9,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Error, Forward, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, UpgradeProxy,
+    Error, Forward, Forwarded, Host, Http2, OnTunnel, PathRewrite, Protocols, TunnelConfig, UpgradeProxy,
     UpgradeRequired, Upstream, config::Config, error::BoxError,
 };
 
@@ -94,7 +94,9 @@ impl UpgradeProxyLayer {
     /// Connects with `connector` instead of the built-in one. It receives scheme and authority of
     /// the upstream. Unix sockets do not go through it.
     ///
-    /// The connection must speak HTTP/1.1: a TLS connector must not offer `h2`.
+    /// The connection must speak HTTP/1.1: a TLS connector must not offer `h2`. For an upstream
+    /// marked [`http2`](Upstream::http2) it must speak HTTP/2, and [`auto`](Upstream::auto) means
+    /// HTTP/1.1.
     pub fn connector<C>(self, connector: C) -> Self
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,
@@ -109,7 +111,12 @@ impl UpgradeProxyLayer {
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn tls(self, tls: crate::Tls) -> Self {
-        self.with(|config| config.connector.tls = tls)
+        self.with(|config| config.connector.set_tls(tls))
+    }
+
+    /// How upstreams that speak HTTP/2 are spoken to. Default [`Http2::new`].
+    pub fn http2(self, http2: Http2) -> Self {
+        self.with(|config| config.connector.set_http2(http2))
     }
 
     /// How long name look-up, TCP and TLS may take together; then 504. Default 10 s.
@@ -150,7 +157,8 @@ impl UpgradeProxyLayer {
         self.handshake_timeout(timeout).header_timeout(timeout).body_timeout(timeout).idle_timeout(timeout)
     }
 
-    /// For ordinary requests: how long an unused connection to the upstream is kept. Default 30 s.
+    /// How long an unused connection to the upstream is kept: those of ordinary requests, and those
+    /// in HTTP/2. Default 30 s.
     pub fn pool_idle_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.pool_idle_timeout = timeout)
     }

@@ -39,10 +39,11 @@
 //! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
 //!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Forwarded`],
 //!    [`Host`], [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.
-//! 4. **Connect.** A fresh HTTP/1.1 connection, for this upgrade alone.
+//! 4. **Connect.** A fresh HTTP/1.1 connection, for this upgrade alone; or, to an upstream marked
+//!    [`http2`](Upstream::http2) or [`auto`](Upstream::auto), a stream of a shared one in HTTP/2.
 //! 5. **Respond.** A 101 is checked: protocol, `Sec-WebSocket-Accept`, subprotocol
-//!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). In HTTP/2 it becomes a 200.
-//!    Any other answer is relayed as it is.
+//!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). In HTTP/2 it is a 200, and
+//!    either becomes what the client's version has. Any other answer is relayed as it is.
 //! 6. **Tunnel.** Bytes are copied verbatim both ways until both sides have finished, one fails, or
 //!    a timeout of [`TunnelConfig`] runs out. [`OnTunnel`] is told.
 //!
@@ -62,7 +63,7 @@
 //! | 400 | the handshake is malformed: `Host` or key missing, repeated or invalid; a body on an upgrade; a path that leaves its prefix |
 //! | 405 | `CONNECT` at [`Forward`] |
 //! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
-//! | 503 with `Retry-After` | [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, or there is no upstream |
+//! | 503 with `Retry-After` | [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, there is no upstream, or all its HTTP/2 connections are full |
 //! | 504 | the connect, handshake or header timeout ran out |
 //!
 //! # Features
@@ -76,6 +77,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(all(feature = "axum", feature = "rustls")), allow(rustdoc::broken_intra_doc_links))]
 
+mod ask;
 mod body;
 mod config;
 mod connect;
@@ -96,6 +98,7 @@ mod upgrade_required;
 mod upstream;
 
 pub use body::ResponseBody;
+pub use connect::h2::Http2;
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use connect::tls::Tls;

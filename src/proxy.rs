@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, request::Parts};
+use http::{Response, request::Parts};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
     Error,
+    ask::ask,
     body::Own,
     config::Config,
-    connect::{Outgoing, Use, h1},
+    connect::Outgoing,
     error::Kind,
     handover::Opening,
     handshake::{Asked, Handshake, accept::accept, encode::encode},
@@ -21,11 +22,12 @@ use crate::{
 /// select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
 ///
 /// Nothing of the client's goes upstream but the head made here (and the body of protocols that
-/// have one) until the upstream has answered 101, and the client sees no 101 that was not checked.
+/// have one) until the upstream has agreed, and the client sees no agreement that was not checked.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future, as a server does when the client leaves, closes the upstream connection.
+/// Dropping the future, as a server does when the client leaves, closes the upstream connection, or
+/// resets its stream.
 pub(crate) async fn proxy(
     config: Arc<Config>,
     handshake: Handshake,
@@ -47,25 +49,20 @@ async fn attempt(
     let admission = config.admit()?;
     let upstream = config.select(&parts.extensions)?;
     let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
-    let connect = config.connector.connect(upstream.address(), config.connect_timeout, Use::Upgrade);
-    let transport = connect.await.map_err(|cause| Error::connecting(&upstream, cause))?;
-    let exchange = tokio::time::timeout(config.handshake_timeout, h1::exchange(transport, request));
-    let (mut response, connection) = match exchange.await {
-        Ok(Ok(answered)) => answered,
-        Ok(Err(cause)) => return Err(Error::exchanging(&upstream, cause.into())),
-        Err(_) => return Err(Error::at(Kind::HandshakeTimeout, &upstream)),
-    };
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    let (mut response, connection) = ask(config, &handshake, &upstream, request).await?;
+    if !connection.agrees(response.status()) {
         if handshake.asked == Asked::ExtendedConnect && response.status().is_success() {
             // Its client would take any 2xx for a tunnel.
             return Err(Error::at(Kind::Response("it is a 2xx, and no upgrade"), &upstream));
         }
         return Ok(respond::relay(config, handshake.asked, response, connection));
     }
-    expected.verify(response.headers_mut()).map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
+    expected
+        .verify(response.version(), response.headers_mut())
+        .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.asked, &handshake.protocol, &mut response);
     Opening { handshake, connection, upstream, admission }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
-    Ok(response.map(|_| Own::Text(Full::new(Bytes::new()))))
+    Ok(response.map(|()| Own::Text(Full::new(Bytes::new()))))
 }

@@ -5,17 +5,8 @@ use http::{
     header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE},
 };
 use http_body_util::Full;
-use hyper::body::Incoming;
 
-use crate::{
-    Error,
-    body::Own,
-    config::Config,
-    connect::h1::{Connection, Relayed},
-    forward::body::UpstreamBody,
-    handshake::Asked,
-    rewrite::hygiene,
-};
+use crate::{Error, body::Own, config::Config, connect::Connection, handshake::Asked, rewrite::hygiene};
 
 /// What a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -43,14 +34,14 @@ fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
     response
 }
 
-/// An upstream's answer that is no 101, whole and streaming.
+/// An upstream's answer that is no yes, whole and streaming.
 pub(crate) fn relay(
     config: &Config,
     asked: Asked,
-    response: Response<Incoming>,
+    response: Response<()>,
     connection: Connection,
 ) -> Response<Own> {
-    let (mut parts, body) = response.into_parts();
+    let (mut parts, ()) = response.into_parts();
     hygiene::strip_response(parts.status, &mut parts.headers);
     // The version is that of the upstream's connection; the client has its own.
     parts.version = asked.version();
@@ -58,6 +49,5 @@ pub(crate) fn relay(
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }
-    let body = UpstreamBody::new(body, config.body_timeout);
-    Response::from_parts(parts, Own::Upstream(Box::pin(Relayed::new(body, connection))))
+    Response::from_parts(parts, Own::Upstream(connection.into_body(config.body_timeout)))
 }

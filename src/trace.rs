@@ -1,20 +1,22 @@
 //! The events of the feature `tracing`; nothing without it.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
-use http::{HeaderMap, Method, Uri};
+use std::fmt::Debug;
+
+use http::{Method, Uri};
 
 use crate::{Error, TunnelInfo, TunnelSummary};
 
-/// A request with `Upgrade` goes to the inner service.
-pub(crate) fn not_taken(method: &Method, uri: &Uri, headers: &HeaderMap, reason: &'static str) {
+/// A request with `Upgrade`, or `:protocol`, goes to the inner service.
+pub(crate) fn not_taken(method: &Method, uri: &Uri, asked: Option<&dyn Debug>, reason: &'static str) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(
-        %method,
-        path = uri.path(),
-        upgrade = ?headers.get(http::header::UPGRADE),
-        reason,
-        "upgrade request not taken"
-    );
+    tracing::debug!(%method, path = uri.path(), upgrade = ?asked, reason, "upgrade request not taken");
+}
+
+/// An HTTP/2 connection with tunnels has not answered a PING.
+pub(crate) fn connection_dead() {
+    #[cfg(feature = "tracing")]
+    tracing::warn!("HTTP/2 connection to the upstream is dead: a PING was not answered in time");
 }
 
 /// A request ends with an answer of the proxy's own.

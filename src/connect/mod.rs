@@ -1,15 +1,18 @@
 //! A connection to the upstream: TCP, TLS, a unix socket, or whatever the user's connector makes.
 //!
-//! An upgrade always gets a connection of its own, and it speaks HTTP/1.1: a pooled connection
-//! would be consumed by the tunnel, and one on which ALPN chose `h2` could not be upgraded at all.
+//! In HTTP/1.1 an upgrade gets a connection of its own: a pooled one would be consumed by the tunnel,
+//! and one on which ALPN chose `h2` could not be upgraded at all. In HTTP/2 it gets a stream of a
+//! connection that all share.
 
+mod connection;
 pub(crate) mod h1;
+pub(crate) mod h2;
 mod pieces;
 #[cfg(feature = "rustls")]
 pub(crate) mod tls;
 pub(crate) mod transport;
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Uri, uri::Scheme};
@@ -19,19 +22,39 @@ use tokio::net::TcpStream;
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_service::Service;
 
-use crate::{error::BoxError, upstream::Address};
+use crate::{
+    Http2, Upstream,
+    error::BoxError,
+    upstream::{Address, Speaks},
+};
+pub(crate) use connection::Connection;
+use h2::pool::{Pool, Route, Terms};
 use transport::Transport;
 
 /// The body of a request to the upstream: none, or the client's.
 pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 
-/// What a connection is for. It decides what ALPN offers.
+/// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// An upgrade: HTTP/1.1 alone.
     Upgrade,
-    /// Ordinary requests: HTTP/2 is welcome.
     Requests,
+}
+
+/// What ALPN offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2, or else HTTP/1.1.
+    Http2,
+}
+
+/// How long connecting may take, and how long a shared connection is kept unused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) idle: Duration,
 }
 
 /// A connection did not come about in time.
@@ -51,7 +74,10 @@ impl std::error::Error for ConnectTimeout {}
 pub(crate) struct Connector {
     custom: Option<BoxCloneSyncService<Uri, Transport, BoxError>>,
     #[cfg(feature = "rustls")]
-    pub(crate) tls: tls::Tls,
+    tls: tls::Tls,
+    http2: Http2,
+    /// What was connected by the rules above, and by no others.
+    pool: Arc<Pool>,
 }
 
 impl Connector {
@@ -65,6 +91,40 @@ impl Connector {
     {
         let service = service.map_response(Transport::from_hyper).map_err(Into::into);
         self.custom = Some(BoxCloneSyncService::new(service));
+        self.pool = Arc::default();
+    }
+
+    #[cfg(feature = "rustls")]
+    pub(crate) fn set_tls(&mut self, tls: tls::Tls) {
+        self.tls = tls;
+        self.pool = Arc::default();
+    }
+
+    pub(crate) fn set_http2(&mut self, http2: Http2) {
+        self.http2 = http2;
+        self.pool = Arc::default();
+    }
+
+    /// In which version of HTTP a request gets to `upstream`, and where a stream for it is free.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Pool::route`].
+    pub(crate) async fn route(
+        &self,
+        upstream: &Upstream,
+        purpose: Use,
+        timeouts: Timeouts,
+    ) -> Result<Route, BoxError> {
+        let asks = match upstream.speaks() {
+            Speaks::Http1 => false,
+            Speaks::Http2 => true,
+            Speaks::Auto => self.custom.is_none() && upstream.is_https(),
+        };
+        match asks {
+            true => self.pool.route(upstream, purpose, Terms { connector: self, timeouts }).await,
+            false => Ok(Route::Http1 { transport: None, reason: None }),
+        }
     }
 
     /// One connection to `address`.
@@ -76,16 +136,16 @@ impl Connector {
         &self,
         address: &Address,
         timeout: Duration,
-        purpose: Use,
+        offer: Offer,
     ) -> Result<Transport, BoxError> {
-        match tokio::time::timeout(timeout, self.dial(address, timeout, purpose)).await {
+        match tokio::time::timeout(timeout, self.dial(address, timeout, offer)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectTimeout.into()),
         }
     }
 
     #[cfg_attr(not(feature = "rustls"), allow(unused_variables))]
-    async fn dial(&self, address: &Address, timeout: Duration, purpose: Use) -> Result<Transport, BoxError> {
+    async fn dial(&self, address: &Address, timeout: Duration, offer: Offer) -> Result<Transport, BoxError> {
         let uri = match address {
             Address::Uri(uri) => uri,
             #[cfg(unix)]
@@ -99,7 +159,7 @@ impl Connector {
         let tcp = self.tcp(uri, timeout).await?;
         #[cfg(feature = "rustls")]
         if uri.scheme() == Some(&Scheme::HTTPS) {
-            return self.tls.connect(uri.host().unwrap_or_default(), tcp, purpose).await;
+            return self.tls.connect(uri.host().unwrap_or_default(), tcp, offer).await;
         }
         if uri.scheme() == Some(&Scheme::HTTP) {
             return Ok(Transport::Tcp(tcp));
@@ -138,9 +198,9 @@ mod tests {
     #[tokio::test]
     async fn tcp_connections_do_not_wait_for_more_to_send() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream: crate::Upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let upstream: Upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let second = Duration::from_secs(1);
-        let transport = Connector::default().connect(upstream.address(), second, Use::Upgrade).await.unwrap();
+        let transport = Connector::default().connect(upstream.address(), second, Offer::Http1).await.unwrap();
         assert!(matches!(transport, Transport::Tcp(tcp) if tcp.nodelay().unwrap()));
     }
 

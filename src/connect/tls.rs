@@ -8,14 +8,14 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-use super::{Use, transport::Transport};
+use super::{Offer, transport::Transport};
 use crate::error::BoxError;
 
 /// Which certificates an `https://` or `wss://` upstream may show.
 ///
 /// The name that is sent (SNI) and checked is the one in the upstream's URI, whatever the
-/// [`Host`](crate::Host) policy is. For an upgrade ALPN offers `http/1.1` alone, since a connection
-/// on which `h2` was chosen can't be upgraded; for ordinary requests it offers `h2` too.
+/// [`Host`](crate::Host) policy is. ALPN offers `http/1.1` alone, or `h2` before it where the
+/// [`Upstream`](crate::Upstream) may be spoken to in HTTP/2.
 ///
 /// ```no_run
 /// use tower_upgrade_proxy::{Tls, UpgradeProxyLayer};
@@ -25,8 +25,8 @@ use crate::error::BoxError;
 /// ```
 #[derive(Clone)]
 pub struct Tls {
-    upgrade: Arc<ClientConfig>,
-    requests: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
 }
 
 impl Tls {
@@ -56,11 +56,11 @@ impl Tls {
     /// ALPN list is replaced.
     #[must_use]
     pub fn config(config: impl Into<Arc<ClientConfig>>) -> Self {
-        let mut upgrade = config.into();
-        let mut requests = Arc::clone(&upgrade);
-        Arc::make_mut(&mut upgrade).alpn_protocols = vec![b"http/1.1".to_vec()];
-        Arc::make_mut(&mut requests).alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { upgrade, requests }
+        let mut http1 = config.into();
+        let mut http2 = Arc::clone(&http1);
+        Arc::make_mut(&mut http1).alpn_protocols = vec![b"http/1.1".to_vec()];
+        Arc::make_mut(&mut http2).alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self { http1, http2 }
     }
 
     #[allow(clippy::expect_used, reason = "ring has cipher suites for every version of TLS rustls knows")]
@@ -77,14 +77,14 @@ impl Tls {
         &self,
         host: &str,
         tcp: TcpStream,
-        purpose: Use,
+        offer: Offer,
     ) -> Result<Transport, BoxError> {
         // A URI has brackets around an IPv6 address, a certificate has none.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())?;
-        let config = match purpose {
-            Use::Upgrade => &self.upgrade,
-            Use::Requests => &self.requests,
+        let config = match offer {
+            Offer::Http1 => &self.http1,
+            Offer::Http2 => &self.http2,
         };
         let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
         Ok(Transport::Tls(Box::new(stream)))

@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::pieces::Pieces;
+use super::{h2, pieces::Pieces};
 
 /// The sockets the proxy knows by type, and everything else behind a pointer.
 pub(crate) enum Transport {
@@ -28,6 +28,8 @@ pub(crate) enum Transport {
     Unix(tokio::net::UnixStream),
     #[cfg(feature = "rustls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    /// A stream to an upstream that speaks HTTP/2.
+    Http2(Box<h2::Stream>),
     /// A user's connector, an IO that could not be opened.
     Other(Box<dyn AnyIo>),
 }
@@ -73,6 +75,15 @@ impl Transport {
         (Self::Other(Box::new(Pieces(TokioIo::new(upgraded)))), Bytes::new())
     }
 
+    /// Whether HTTP/2 may be spoken: ALPN chose it, or there was no ALPN to ask.
+    pub(crate) fn speaks_http2(&self) -> bool {
+        match self {
+            #[cfg(feature = "rustls")]
+            Self::Tls(tls) => tls.get_ref().1.alpn_protocol() == Some(b"h2"),
+            _ => true,
+        }
+    }
+
     /// Switches Nagle's algorithm off: a relay must not hold a small message back.
     pub(crate) fn set_nodelay(&self) {
         if let Self::Tcp(tcp) = self {
@@ -88,6 +99,7 @@ impl Transport {
             Self::Unix(unix) => Pin::new(unix),
             #[cfg(feature = "rustls")]
             Self::Tls(tls) => Pin::new(tls),
+            Self::Http2(stream) => Pin::new(stream),
             Self::Other(other) => Pin::new(other),
         }
     }
@@ -111,21 +123,15 @@ impl fmt::Debug for Transport {
             Self::Unix(_) => "Transport::Unix",
             #[cfg(feature = "rustls")]
             Self::Tls(_) => "Transport::Tls",
+            Self::Http2(_) => "Transport::Http2",
             Self::Other(_) => "Transport::Other",
         })
     }
 }
 
-/// Tells the pool what ALPN chose.
 impl Connection for Transport {
     fn connected(&self) -> Connected {
-        match self {
-            #[cfg(feature = "rustls")]
-            Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
-            _ => Connected::new(),
-        }
+        Connected::new()
     }
 }
 
@@ -155,6 +161,7 @@ impl AsyncWrite for Transport {
             Self::Unix(unix) => unix.is_write_vectored(),
             #[cfg(feature = "rustls")]
             Self::Tls(tls) => tls.is_write_vectored(),
+            Self::Http2(stream) => stream.is_write_vectored(),
             Self::Other(other) => other.is_write_vectored(),
         }
     }

@@ -14,7 +14,35 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::error::BoxError;
+use crate::{connect::h2, error::BoxError};
+
+/// Where it comes from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Http1(Incoming),
+    Http2(h2::body::Body),
+}
+
+impl Source {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self {
+            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+}
+
+impl From<Incoming> for Source {
+    fn from(body: Incoming) -> Self {
+        Self::Http1(body)
+    }
+}
+
+impl From<h2::body::Body> for Source {
+    fn from(body: h2::body::Body) -> Self {
+        Self::Http2(body)
+    }
+}
 
 pin_project! {
     /// A body as it comes from the upstream, with a limit to the wait for its next piece.
@@ -23,8 +51,7 @@ pin_project! {
     /// upstream's fault.
     #[derive(Debug)]
     pub struct UpstreamBody {
-        #[pin]
-        body: Incoming,
+        source: Source,
         limit: Option<Duration>,
         waiting_since: Option<Instant>,
         #[pin]
@@ -33,8 +60,8 @@ pin_project! {
 }
 
 impl UpstreamBody {
-    pub(crate) fn new(body: Incoming, limit: Option<Duration>) -> Self {
-        Self { body, limit, waiting_since: None, timer: None }
+    pub(crate) fn new(source: impl Into<Source>, limit: Option<Duration>) -> Self {
+        Self { source: source.into(), limit, waiting_since: None, timer: None }
     }
 }
 
@@ -47,9 +74,9 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
-        if let Poll::Ready(frame) = this.body.poll_frame(cx) {
+        if let Poll::Ready(frame) = this.source.poll_frame(cx) {
             *this.waiting_since = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            return Poll::Ready(frame);
         }
         let Some(limit) = *this.limit else { return Poll::Pending };
         let since = *this.waiting_since.get_or_insert_with(Instant::now);
@@ -70,11 +97,17 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.source {
+            Source::Http1(body) => body.is_end_stream(),
+            Source::Http2(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.source {
+            Source::Http1(body) => body.size_hint(),
+            Source::Http2(body) => body.size_hint(),
+        }
     }
 }
 

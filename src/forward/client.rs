@@ -16,7 +16,7 @@ use tower_service::Service;
 use crate::{
     Error, Upstream,
     config::Config,
-    connect::{Connector, Outgoing, Use, transport::Transport},
+    connect::{Connector, Offer, Outgoing, transport::Transport},
     error::BoxError,
     upstream::Address,
 };
@@ -53,7 +53,7 @@ impl Service<Uri> for Dial {
         let Self { connector, timeout } = self.clone();
         Box::pin(async move {
             let address = Address::of_pool(uri);
-            connector.connect(&address, timeout, Use::Requests).await.map(TokioIo::new)
+            connector.connect(&address, timeout, Offer::Http1).await.map(TokioIo::new)
         })
     }
 }

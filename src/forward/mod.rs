@@ -28,13 +28,16 @@ use tower_service::Service;
 use crate::{
     Error, ResponseBody, UpgradeProxy, UpgradeProxyLayer, Upstream,
     config::Config,
-    connect::Outgoing,
+    connect::{
+        Outgoing, Use,
+        h2::{self, ATTEMPTS, Unprocessed, pool::Route},
+    },
     error::{BoxError, ClientBody, Kind},
     handshake::detect,
     respond,
-    rewrite::{hygiene, rewrite, tokens},
+    rewrite::{http2, hygiene, rewrite, tokens},
 };
-use body::UpstreamBody;
+use body::{Source, UpstreamBody};
 use client::Client;
 use progress::Progress;
 
@@ -108,9 +111,8 @@ impl Forward {
         let upstream = self.config.select(&parts.extensions)?;
         let progress = Progress::new(self.config.header_timeout);
         let request = self.encode(parts, progress.track(body), &upstream)?;
-        let response = match progress.limit(self.client.request(request)).await {
-            Some(Ok(response)) => response,
-            Some(Err(cause)) => return Err(client::error(&upstream, cause)),
+        let response = match progress.limit(self.send(request, &upstream)).await {
+            Some(response) => response?,
             None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -120,6 +122,35 @@ impl Forward {
         hygiene::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
         Ok(Response::from_parts(parts, UpstreamBody::new(body, self.config.body_timeout)))
+    }
+
+    /// Over a shared connection in HTTP/2, or the pool's.
+    async fn send(&self, request: Request<Outgoing>, upstream: &Upstream) -> Result<Response<Source>, Error> {
+        let config = &self.config;
+        let (mut parts, mut body) = request.into_parts();
+        let mut attempt = 1;
+        loop {
+            let route = config.connector.route(upstream, Use::Requests, config.timeouts()).await;
+            let place = match route.map_err(|cause| Error::connecting(upstream, cause))? {
+                Route::Http2(place) => place,
+                Route::Http1 { .. } => {
+                    let response = self.client.request(Request::from_parts(parts, body)).await;
+                    return response
+                        .map(|response| response.map(Source::from))
+                        .map_err(|cause| client::error(upstream, cause));
+                }
+            };
+            let again = (attempt < ATTEMPTS && matches!(body, Either::Left(_))).then(|| parts.clone());
+            http2::convert(&mut parts, upstream)?;
+            match (h2::exchange(place, Request::from_parts(parts, body)).await, again) {
+                (Ok((response, answer)), _) => return Ok(response.map(|()| answer.into_body().into())),
+                (Err(error), Some(again)) if error.is::<Unprocessed>() => {
+                    (parts, body) = (again, Either::Left(Empty::new()));
+                    attempt += 1;
+                }
+                (Err(error), _) => return Err(Error::exchanging(upstream, error)),
+            }
+        }
     }
 
     fn encode(&self, parts: Parts, body: Outgoing, upstream: &Upstream) -> Result<Request<Outgoing>, Error> {

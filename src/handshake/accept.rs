@@ -7,7 +7,7 @@ use http::{
 
 use super::Asked;
 
-/// Makes a verified 101 the answer to what the client asked, its connection fields removed already.
+/// Makes a verified agreement the answer to what the client asked: a 101, or a 200.
 ///
 /// HTTP/2 has no 101, no `Connection` and no `Upgrade`, and the accept value answers a key that its
 /// client did not send ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
@@ -17,6 +17,7 @@ pub(crate) fn accept<B>(asked: Asked, protocol: &HeaderValue, response: &mut Res
         Asked::Upgrade => {
             headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(UPGRADE, protocol.clone());
+            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         }
         Asked::ExtendedConnect => {
             headers.remove(SEC_WEBSOCKET_ACCEPT);

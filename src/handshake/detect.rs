@@ -1,6 +1,6 @@
 //! Which requests are ours.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Debug};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
@@ -44,7 +44,9 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
     let protocol = match found {
         Ok(protocol) => protocol,
         Err(reason) => {
-            crate::trace::not_taken(method, request.uri(), headers, reason);
+            let token = extended_connect(request).map(|protocol| protocol as &dyn Debug);
+            let asked = token.or_else(|| headers.get(UPGRADE).map(|upgrade| upgrade as &dyn Debug));
+            crate::trace::not_taken(method, request.uri(), asked, reason);
             return Ok(None);
         }
     };

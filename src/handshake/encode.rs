@@ -1,4 +1,4 @@
-//! The handshake as the upstream gets it, in HTTP/1.1.
+//! The handshake as the upstream gets it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
@@ -7,12 +7,20 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
+use http_body::Body;
+use http_body_util::{Either, Empty};
 use hyper::ext;
 
 use super::{Asked, Handshake, is_websocket, verify::Expected};
-use crate::{Error, Upstream, config::Config, connect::Outgoing, error::Kind, rewrite::rewrite};
+use crate::{
+    Error, Upstream,
+    config::Config,
+    connect::Outgoing,
+    error::Kind,
+    rewrite::{http2, rewrite},
+};
 
-/// The request for `upstream`, and what its answer will be checked against.
+/// The request for `upstream` in HTTP/1.1, and what its answer will be checked against.
 ///
 /// An extended CONNECT becomes the GET it stands for, with a key of our own
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
@@ -48,6 +56,32 @@ pub(crate) fn encode(
     let expected = Expected::of(handshake, &parts.headers);
     debug_assert_ne!(parts.method, Method::CONNECT);
     Ok((Request::from_parts(parts, body), expected))
+}
+
+/// Whether the request of [`encode`] can be asked in HTTP/2: CONNECT stands for GET, and has no body.
+pub(crate) fn fits_http2(request: &Request<Outgoing>) -> bool {
+    *request.method() == Method::GET && request.body().is_end_stream()
+}
+
+/// The head of [`encode`] in HTTP/2: an extended CONNECT, which needs no key
+/// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
+///
+/// # Errors
+///
+/// When `Host`, as the layer was told to send it, is no authority.
+pub(crate) fn in_http2(
+    head: &Parts,
+    protocol: &HeaderValue,
+    upstream: &Upstream,
+) -> Result<Request<Outgoing>, Error> {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = Method::CONNECT;
+    parts.uri = head.uri.clone();
+    parts.headers = head.headers.clone();
+    parts.headers.remove(SEC_WEBSOCKET_KEY);
+    http2::convert(&mut parts, upstream)?;
+    parts.extensions.insert(h2::ext::Protocol::from(protocol.to_str().unwrap_or_default()));
+    Ok(Request::from_parts(parts, Either::Left(Empty::new())))
 }
 
 /// 16 random bytes ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1), item 7).

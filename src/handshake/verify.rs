@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderValue, StatusCode, Version,
     header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
 use sha1::{Digest, Sha1};
@@ -38,19 +38,37 @@ impl Expected {
         Self { protocol: handshake.protocol.clone(), websocket }
     }
 
-    /// Checks the head of a 101 and takes the fields of the upstream's connection out of it;
-    /// everything else stays as it came.
+    /// Checks the head of an agreement that came in `version`. What is left is that of a 101 without
+    /// the fields of a connection.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(crate) fn verify(&self, version: Version, headers: &mut HeaderMap) -> Result<(), &'static str> {
+        if version == Version::HTTP_2 { self.verify_connect(headers) } else { self.verify_upgrade(headers) }
+    }
+
+    /// The head of a 2xx to an extended CONNECT: that it came is the agreement
+    /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)); the subprotocol must be
+    /// one of those offered. The accept value is the one that a 101 would have had.
+    fn verify_connect(&self, headers: &mut HeaderMap) -> Result<(), &'static str> {
+        if let Some(websocket) = &self.websocket {
+            websocket.verify_subprotocol(headers)?;
+            let accept = HeaderValue::try_from(&websocket.accept).map_err(|_| "it has no accept value")?;
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        clean(headers);
+        Ok(())
+    }
+
+    /// The head of a 101.
     ///
     /// `Upgrade` must name exactly what was asked for
     /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); for WebSocket the
     /// accept value must be right and the subprotocol one of those offered
     /// ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). `Connection` may be
     /// missing: some servers leave it out.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    pub(crate) fn verify(&self, headers: &mut HeaderMap) -> Result<(), &'static str> {
+    fn verify_upgrade(&self, headers: &mut HeaderMap) -> Result<(), &'static str> {
         let mut upgrades = tokens(headers, UPGRADE);
         let is_ours = |token: &[u8]| token.eq_ignore_ascii_case(self.protocol.as_bytes());
         match (upgrades.next(), upgrades.next()) {
@@ -63,10 +81,15 @@ impl Expected {
         if let Some(websocket) = &self.websocket {
             websocket.verify(headers)?;
         }
-        hygiene::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
-        headers.remove(CONTENT_LENGTH);
+        clean(headers);
         Ok(())
     }
+}
+
+/// Takes the fields of the upstream's connection out.
+fn clean(headers: &mut HeaderMap) {
+    hygiene::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
+    headers.remove(CONTENT_LENGTH);
 }
 
 impl WebSocket {
@@ -77,6 +100,10 @@ impl WebSocket {
             (Some(accept), None) if accept.as_bytes().trim_ascii() == self.accept.as_bytes() => {}
             _ => return Err("Sec-WebSocket-Accept is wrong"),
         }
+        self.verify_subprotocol(headers)
+    }
+
+    fn verify_subprotocol(&self, headers: &HeaderMap) -> Result<(), &'static str> {
         let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
         match (chosen.next(), chosen.next()) {
             (None, _) => Ok(()),
@@ -152,7 +179,7 @@ mod tests {
             ("set-cookie", "a=1"),
             ("set-cookie", "b=2"),
         ]);
-        expected("websocket").verify(&mut headers).unwrap();
+        expected("websocket").verify(Version::HTTP_11, &mut headers).unwrap();
         let kept = map(&[
             RIGHT,
             ("sec-websocket-protocol", "superchat"),
@@ -165,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_101_without_connection_is_tolerated() {
-        assert_eq!(expected("websocket").verify(&mut map(&[UPGRADE_WS, RIGHT])), Ok(()));
+        assert_eq!(expected("websocket").verify(Version::HTTP_11, &mut map(&[UPGRADE_WS, RIGHT])), Ok(()));
     }
 
     #[test]
@@ -184,14 +211,14 @@ mod tests {
             (&[UPGRADE_WS, RIGHT, subprotocol("chat"), subprotocol("chat")], "more than one"),
         ];
         for (lines, reason) in table {
-            let error = expected("websocket").verify(&mut map(lines)).unwrap_err();
+            let error = expected("websocket").verify(Version::HTTP_11, &mut map(lines)).unwrap_err();
             assert!(error.contains(reason), "{error}: {lines:?}");
         }
     }
 
     #[test]
     fn other_protocols_need_only_their_name() {
-        assert_eq!(expected("tcp").verify(&mut map(&[("upgrade", "TCP")])), Ok(()));
-        assert!(expected("tcp").verify(&mut map(&[UPGRADE_WS, RIGHT])).is_err());
+        assert_eq!(expected("tcp").verify(Version::HTTP_11, &mut map(&[("upgrade", "TCP")])), Ok(()));
+        assert!(expected("tcp").verify(Version::HTTP_11, &mut map(&[UPGRADE_WS, RIGHT])).is_err());
     }
 }

@@ -10,6 +10,7 @@
 
 pub(crate) mod forwarded;
 pub(crate) mod host;
+pub(crate) mod http2;
 pub(crate) mod hygiene;
 pub(crate) mod path;
 pub(crate) mod tokens;

@@ -9,6 +9,7 @@ mod clock;
 mod copy;
 #[cfg(target_os = "linux")]
 mod pipe;
+mod reset;
 mod scratch;
 #[cfg_attr(not(target_os = "linux"), path = "splice_absent.rs")]
 mod splice;
@@ -31,6 +32,7 @@ use tokio::{
 
 use clock::Clock;
 use copy::{Broken, Direction};
+use reset::{is_reset, reset_on_drop};
 pub use summary::{Side, TunnelEnd, TunnelSummary};
 
 /// When a tunnel is ended although both sides are still there.
@@ -97,7 +99,8 @@ pin_project! {
     ///
     /// The two ends are called client and upstream, but they are treated alike. Bytes are copied
     /// verbatim. When one side finishes sending, the other is told so by a shutdown of its write
-    /// half, and may go on sending. An error on either side ends both directions at once.
+    /// half, and may go on sending. An error on either side ends both directions at once, and a reset
+    /// of one side becomes a reset of the other where that is tokio's `TcpStream`.
     ///
     /// Memory: no buffer while idle; at most 64 KiB per direction for bytes that were read and that
     /// the other side does not take yet. As long as there are any, nothing more is read.
@@ -211,12 +214,20 @@ where
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(end) => {
                     // The farewell (FIN, close_notify) goes out if it can go out at once.
-                    let _ = Pin::new(this.client).poll_shutdown(cx);
-                    let _ = Pin::new(this.upstream).poll_shutdown(cx);
+                    let _ = Pin::new(&mut *this.client).poll_shutdown(cx);
+                    let _ = Pin::new(&mut *this.upstream).poll_shutdown(cx);
                     end
                 }
             },
         };
+        if let TunnelEnd::Failed { side, error } = &end
+            && is_reset(error)
+        {
+            match side {
+                Side::Client => reset_on_drop(this.upstream),
+                Side::Upstream => reset_on_drop(this.client),
+            }
+        }
         let duration = Instant::now() - this.clock.opened();
         let summary = TunnelSummary::new(this.up.total(), this.down.total(), duration, end);
         Poll::Ready(summary.with_spliced(this.up.spliced() + this.down.spliced()))

@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tower_upgrade_proxy::{Error, Forward, UpgradeProxyLayer, proxy_pass};
+use tower_upgrade_proxy::{Error, Forward, UpgradeProxyLayer, Upstream, proxy_pass};
 
 use crate::support::{Head, SWITCHING, Scripted, Wire, handshake, serve};
 
@@ -487,7 +487,7 @@ async fn over_tls_ordinary_requests_take_http_2_and_upgrades_do_not() {
     use crate::connect::tls::Server;
 
     let server = Server::start("127.0.0.1:0").await;
-    let layer = UpgradeProxyLayer::new(server.uri("https", "localhost").parse().unwrap())
+    let layer = UpgradeProxyLayer::new(server.uri("https", "localhost").parse::<Upstream>().unwrap().auto())
         .tls(Tls::config(server.client_config()));
     let app =
         Router::new().fallback(any(|request: Request| async move { format!("{:?}", request.version()) }));

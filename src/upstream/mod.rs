@@ -1,17 +1,15 @@
 //! Where a tunnel goes.
 
-use std::{
-    error::Error as StdError,
-    fmt,
-    path::{Path, PathBuf},
-    str::FromStr,
-    sync::Arc,
-};
+mod address;
+
+use std::{error::Error as StdError, fmt, path::Path, str::FromStr, sync::Arc};
 
 use http::{
     Uri,
     uri::{Authority, PathAndQuery, Scheme},
 };
+
+pub(crate) use address::Address;
 
 /// An upstream server: the address to connect to and the path below which it serves.
 ///
@@ -44,21 +42,24 @@ use http::{
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Upstream(Arc<Inner>);
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Inner {
     address: Address,
+    speaks: Speaks,
     /// Scheme and authority under which the pool keeps its connections.
     pool: (Scheme, Authority),
     /// Starts with a slash, ends without one; empty for the root.
     base: String,
 }
 
-/// How the upstream is reached.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Address {
-    /// Scheme and authority; the path is `/`.
-    Uri(Uri),
-    Unix(PathBuf),
+/// Which version of HTTP it is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Speaks {
+    Http1,
+    /// By prior knowledge, or as ALPN chooses.
+    Http2,
+    /// As ALPN chooses; without TLS, HTTP/1.1.
+    Auto,
 }
 
 impl Upstream {
@@ -83,6 +84,39 @@ impl Upstream {
             _ => Err("it needs a scheme and a host"),
         }
         .map_err(|reason| InvalidUpstream { text, reason })
+    }
+
+    /// Speaks HTTP/2 to it: over TLS when ALPN agrees, else by prior knowledge
+    /// ([RFC 9113, 3.3](https://www.rfc-editor.org/rfc/rfc9113#section-3.3)). Tunnels and requests
+    /// then share connections, see [`Http2`](crate::Http2).
+    ///
+    /// An upgrade becomes an extended CONNECT
+    /// ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)). Where the upstream's SETTINGS do not
+    /// allow that, and for an upgrade that has a body or another method than GET, it is tried in
+    /// HTTP/1.1 on a connection of its own. The answer is remembered for a minute.
+    ///
+    /// ```
+    /// let upstream = "http://127.0.0.1:9000".parse::<tower_upgrade_proxy::Upstream>()?.http2();
+    /// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+    /// ```
+    #[must_use]
+    pub fn http2(self) -> Self {
+        self.speaking(Speaks::Http2)
+    }
+
+    /// Speaks HTTP/2 to it if ALPN agrees, else HTTP/1.1; without TLS always HTTP/1.1.
+    ///
+    /// For upgrades its SETTINGS must allow extended CONNECT as well, as with
+    /// [`http2`](Self::http2). What was found is remembered for a minute. The default, without a
+    /// call of either, is HTTP/1.1.
+    #[must_use]
+    pub fn auto(self) -> Self {
+        self.speaking(Speaks::Auto)
+    }
+
+    fn speaking(mut self, speaks: Speaks) -> Self {
+        Arc::make_mut(&mut self.0).speaks = speaks;
+        self
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
@@ -128,7 +162,7 @@ impl Upstream {
             .path_and_query("/")
             .build()
             .map_err(|_| "it is not a URI")?;
-        Ok(Self(Arc::new(Inner { address: Address::Uri(uri), pool, base })))
+        Ok(Self(Arc::new(Inner { address: Address::Uri(uri), speaks: Speaks::Http1, pool, base })))
     }
 
     fn unix(rest: &str) -> Result<Self, &'static str> {
@@ -153,7 +187,8 @@ impl Upstream {
             None => (path, None),
         };
         let (address, pool) = (Address::Unix(Path::new(socket).into()), Address::unix_pool(socket)?);
-        Ok(Self(Arc::new(Inner { address, pool, base: base(path, query)? })))
+        let base = base(path, query)?;
+        Ok(Self(Arc::new(Inner { address, speaks: Speaks::Http1, pool, base })))
     }
 
     /// The URI by which the pool finds a connection, with the path to ask for.
@@ -165,6 +200,20 @@ impl Upstream {
         parts.path_and_query = Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
         // All three parts are there, so they make a URI.
         Uri::from_parts(parts).unwrap_or_default()
+    }
+
+    /// Scheme and authority, which tell its connections from those of others.
+    pub(crate) fn pool(&self) -> &(Scheme, Authority) {
+        &self.0.pool
+    }
+
+    /// Whether there is TLS in between, by the URI.
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.pool.0 == Scheme::HTTPS
+    }
+
+    pub(crate) fn speaks(&self) -> Speaks {
+        self.0.speaks
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -181,32 +230,6 @@ impl Upstream {
         match &self.0.address {
             Address::Uri(uri) => uri.authority().map_or("", Authority::as_str),
             Address::Unix(_) => "localhost",
-        }
-    }
-}
-
-/// The scheme under which the pool keeps connections to unix sockets, their paths in hexadecimal in
-/// the place of the host: a URI has no better place for them.
-const POOL_UNIX: &str = "unix";
-
-impl Address {
-    /// The address that a URI of [`Upstream::pooled`] stands for.
-    pub(crate) fn of_pool(uri: Uri) -> Self {
-        let hex = match uri.scheme_str() {
-            Some(POOL_UNIX) => uri.host().unwrap_or_default(),
-            _ => return Self::Uri(uri),
-        };
-        let byte =
-            |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let path: Vec<u8> = hex.as_bytes().chunks(2).filter_map(byte).collect();
-        Self::Unix(String::from_utf8_lossy(&path).into_owned().into())
-    }
-
-    fn unix_pool(socket: &str) -> Result<(Scheme, Authority), &'static str> {
-        let hex: String = socket.bytes().map(|byte| format!("{byte:02x}")).collect();
-        match (Scheme::try_from(POOL_UNIX), Authority::try_from(hex)) {
-            (Ok(scheme), Ok(authority)) => Ok((scheme, authority)),
-            _ => Err("the socket's path is not usable"),
         }
     }
 }

@@ -1,0 +1,96 @@
+//! Putting an upgrade to the upstream, in the version of HTTP that it takes.
+
+use http::{Request, Response, request::Parts};
+use tokio::time::timeout;
+
+use crate::{
+    Error, Upstream,
+    config::Config,
+    connect::{
+        Connection, Offer, Outgoing, Use, h1,
+        h2::{self, ATTEMPTS, Unprocessed, pool::Route},
+        transport::Transport,
+    },
+    error::{BoxError, Kind},
+    handshake::{Handshake, encode},
+};
+
+/// The head of an answer, and what it came on.
+type Answered = (Response<()>, Connection);
+
+enum Outcome {
+    Answered(Answered),
+    /// Not in HTTP/2. On this connection then, or else on a new one.
+    Http1(Option<Transport>, Option<&'static str>),
+}
+
+/// Connects, sends `request`, which is in HTTP/1.1, and waits for the head of the answer.
+pub(crate) async fn ask(
+    config: &Config,
+    handshake: &Handshake,
+    upstream: &Upstream,
+    request: Request<Outgoing>,
+) -> Result<Answered, Error> {
+    let fits = encode::fits_http2(&request);
+    let (head, body) = request.into_parts();
+    let (transport, reason) = match fits {
+        false => (None, None),
+        true => match in_http2(config, handshake, upstream, &head).await? {
+            Outcome::Answered(answered) => return Ok(answered),
+            Outcome::Http1(transport, reason) => (transport, reason),
+        },
+    };
+    let answered = in_http1(config, upstream, transport, Request::from_parts(head, body)).await;
+    answered.map_err(|error| match reason {
+        Some(reason) if !error.is_timeout() => error.instead(Kind::NoHttp2(reason)),
+        _ => error,
+    })
+}
+
+async fn in_http2(
+    config: &Config,
+    handshake: &Handshake,
+    upstream: &Upstream,
+    head: &Parts,
+) -> Result<Outcome, Error> {
+    let mut attempt = 1;
+    loop {
+        let route = config.connector.route(upstream, Use::Upgrade, config.timeouts()).await;
+        let place = match route.map_err(|cause| Error::connecting(upstream, cause))? {
+            Route::Http2(place) => place,
+            Route::Http1 { transport, reason } => return Ok(Outcome::Http1(transport, reason)),
+        };
+        let connect = encode::in_http2(head, &handshake.protocol, upstream)?;
+        match timeout(config.handshake_timeout, h2::exchange(place, connect)).await {
+            Ok(Ok((response, answer))) => {
+                return Ok(Outcome::Answered((response, Connection::Http2(answer))));
+            }
+            Ok(Err(error)) if error.is::<Unprocessed>() && attempt < ATTEMPTS => attempt += 1,
+            Ok(Err(error)) => return Err(Error::exchanging(upstream, error)),
+            Err(_) => return Err(Error::at(Kind::HandshakeTimeout, upstream)),
+        }
+    }
+}
+
+async fn in_http1(
+    config: &Config,
+    upstream: &Upstream,
+    transport: Option<Transport>,
+    request: Request<Outgoing>,
+) -> Result<Answered, Error> {
+    let transport = match transport {
+        Some(transport) => transport,
+        None => {
+            let connect = config.connector.connect(upstream.address(), config.connect_timeout, Offer::Http1);
+            connect.await.map_err(|cause| Error::connecting(upstream, cause))?
+        }
+    };
+    match timeout(config.handshake_timeout, h1::exchange(transport, request)).await {
+        Ok(Ok((response, http))) => {
+            let (parts, body) = response.into_parts();
+            Ok((Response::from_parts(parts, ()), Connection::Http1 { http, body }))
+        }
+        Ok(Err(cause)) => Err(Error::exchanging(upstream, BoxError::from(cause))),
+        Err(_) => Err(Error::at(Kind::HandshakeTimeout, upstream)),
+    }
+}

@@ -1,0 +1,221 @@
+//! One connection: opening it, places on it, keeping it alive.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{
+    Ping, PingPong, Reason, SendStream,
+    client::{self, ResponseFuture, SendRequest},
+};
+use http::Request;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Http2, LARGEST_WINDOW, MOST, pool::Peer};
+use crate::connect::{Use, transport::Transport};
+
+type Frames = client::Connection<Transport, Bytes>;
+
+/// A connection as the pool sees it. The frames are its task's business.
+pub(super) struct Connection(Mutex<State>);
+
+struct State {
+    /// `None` when it takes no more streams.
+    sender: Option<SendRequest<Bytes>>,
+    places: usize,
+    /// When the last place was given back.
+    unused_since: Instant,
+}
+
+/// The right to one stream of a connection, held as long as the stream.
+pub(crate) struct Place {
+    connection: Arc<Connection>,
+    peer: Weak<Peer>,
+    /// Until the stream is opened.
+    sender: Option<SendRequest<Bytes>>,
+}
+
+/// Speaks HTTP/2 on `transport`, and waits for the SETTINGS with which the upstream begins
+/// ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)): before them, an upstream
+/// without extended CONNECT looks like one that has not said so yet.
+///
+/// # Errors
+///
+/// h2's, when the upstream closes or speaks something else.
+pub(super) async fn open(
+    transport: Transport,
+    config: &Http2,
+) -> Result<(SendRequest<Bytes>, Frames), h2::Error> {
+    let (sender, mut frames) = client::Builder::new()
+        .initial_window_size(config.stream_window)
+        .initial_connection_window_size(LARGEST_WINDOW)
+        .max_send_buffer_size(4 * MOST)
+        // Stays so until the SETTINGS say otherwise.
+        .initial_max_send_streams(0)
+        .enable_push(false)
+        .handshake(transport)
+        .await?;
+    std::future::poll_fn(|cx| match Pin::new(&mut frames).poll(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(Err(Reason::NO_ERROR.into())),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending if sender.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    })
+    .await?;
+    Ok((sender, frames))
+}
+
+impl Connection {
+    /// Starts the task that moves the frames.
+    pub(super) fn start(
+        (sender, mut frames): (SendRequest<Bytes>, Frames),
+        config: &Http2,
+        unused: Duration,
+    ) -> Arc<Self> {
+        let state = State { sender: Some(sender), places: 0, unused_since: Instant::now() };
+        let connection = Arc::new(Self(Mutex::new(state)));
+        let pings = frames.ping_pong();
+        let (config, alive) = (config.clone(), Arc::clone(&connection));
+        tokio::spawn(async move {
+            let mut frames = pin!(frames);
+            let mut keeping = pin!(keep_alive(pings, &alive, &config, unused));
+            let end = std::future::poll_fn(|cx| match frames.as_mut().poll(cx) {
+                Poll::Ready(_) => Poll::Ready(End::Closed),
+                Poll::Pending => keeping.as_mut().poll(cx),
+            });
+            match end.await {
+                End::Closed => {}
+                // Without a sender it says farewell by itself.
+                End::Unused => drop(timeout(config.keep_alive_timeout, frames).await),
+                End::Dead => crate::trace::connection_dead(),
+            }
+            alive.retire();
+        });
+        connection
+    }
+
+    /// A place for a stream, if there is one and extended CONNECT is possible where it must be.
+    pub(super) fn reserve(self: &Arc<Self>, peer: &Arc<Peer>, purpose: Use) -> Option<Place> {
+        let mut state = self.state();
+        let sender = state.sender.clone()?;
+        let suits = purpose == Use::Requests || sender.is_extended_connect_protocol_enabled();
+        (suits && state.places < sender.current_max_send_streams()).then(|| {
+            state.places += 1;
+            Place { connection: Arc::clone(self), peer: Arc::downgrade(peer), sender: Some(sender) }
+        })
+    }
+
+    /// Whether it takes streams, now or when one of them has ended.
+    pub(super) fn is_open(&self) -> bool {
+        let mut state = self.state();
+        let Some(sender) = &mut state.sender else { return false };
+        // Ready with an error once the upstream has sent GOAWAY or the connection has failed.
+        match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(_)) => state.sender = None,
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        state.sender.is_some()
+    }
+
+    fn retire(&self) {
+        self.state().sender = None;
+    }
+
+    /// Takes no more streams if it has had none for `limit`.
+    fn retire_unused(&self, limit: Duration) -> bool {
+        let mut state = self.state();
+        let unused = state.places == 0 && state.unused_since.elapsed() >= limit;
+        if unused {
+            state.sender = None;
+        }
+        unused
+    }
+
+    fn is_used(&self) -> bool {
+        self.state().places > 0
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Opens the stream. It can be done once.
+    pub(super) fn send(
+        &mut self,
+        request: Request<()>,
+        ends: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        match self.sender.take() {
+            Some(mut sender) => sender.send_request(request, ends),
+            None => Err(Reason::REFUSED_STREAM.into()),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.connection.state();
+        state.places -= 1;
+        state.unused_since = Instant::now();
+        drop(state);
+        if let Some(peer) = self.peer.upgrade() {
+            peer.freed();
+        }
+    }
+}
+
+/// Why a connection comes to its end.
+enum End {
+    Closed,
+    Unused,
+    Dead,
+}
+
+/// Ends when nobody has used the connection for a while, or the upstream does not answer a PING.
+async fn keep_alive(
+    mut pings: Option<PingPong>,
+    connection: &Connection,
+    config: &Http2,
+    unused: Duration,
+) -> End {
+    let interval = config.keep_alive_interval.map_or(unused, |interval| interval.min(unused));
+    loop {
+        sleep(interval).await;
+        if connection.retire_unused(unused) {
+            return End::Unused;
+        }
+        if !connection.is_used() || config.keep_alive_interval.is_none() {
+            continue;
+        }
+        if let Some(pings) = &mut pings
+            && timeout(config.keep_alive_timeout, ping(pings)).await.is_err()
+        {
+            return End::Dead;
+        }
+    }
+}
+
+/// A PING and its answer. An error is that of the connection, whose own future tells it.
+async fn ping(pings: &mut PingPong) {
+    if pings.send_ping(Ping::opaque()).is_ok() {
+        let _ = std::future::poll_fn(|cx| pings.poll_pong(cx)).await;
+    }
+}
+
+/// An error of a stream as one of a socket.
+pub(super) fn io_error(error: h2::Error) -> io::Error {
+    if error.is_reset() {
+        return io::Error::new(io::ErrorKind::ConnectionReset, error);
+    }
+    match error.get_io().map(io::Error::kind) {
+        Some(kind) => io::Error::new(kind, error),
+        None => io::Error::new(io::ErrorKind::ConnectionAborted, error),
+    }
+}

@@ -1,0 +1,219 @@
+//! Which connections there are, and which of them takes the next stream.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use http::uri::{Authority, Scheme};
+use tokio::{
+    runtime::{self, Handle},
+    sync::{self, Notify},
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    Http2,
+    connection::{Connection, Place, open},
+};
+use crate::{
+    Upstream,
+    connect::{ConnectTimeout, Connector, Offer, Timeouts, Use, transport::Transport},
+    error::BoxError,
+    upstream::Speaks,
+};
+
+/// For how long an upstream that can't be spoken to in HTTP/2 is not asked again.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// The connections of a layer, told apart by where they lead and by the runtime whose tasks move
+/// them: on another they would wake its threads for each message, and they end with it.
+#[derive(Default)]
+pub(crate) struct Pool(Mutex<HashMap<Key, Arc<Peer>>>);
+
+type Key = (Scheme, Authority, Speaks, runtime::Id);
+
+/// What is known of one upstream.
+#[derive(Default)]
+pub(super) struct Peer {
+    connections: Mutex<Vec<Arc<Connection>>>,
+    /// Held by whoever opens the next connection. The others wait for what comes of it.
+    opening: sync::Mutex<()>,
+    freed: Notify,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// Not in HTTP/2, and until when.
+#[derive(Clone, Copy)]
+struct Refused {
+    until: Instant,
+    /// Ordinary requests are possible.
+    upgrades_alone: bool,
+    reason: Option<&'static str>,
+}
+
+/// How a request gets to its upstream.
+pub(crate) enum Route {
+    Http2(Place),
+    Http1 {
+        /// One on which ALPN has just chosen it.
+        transport: Option<Transport>,
+        /// Why not in HTTP/2, when the upstream did not choose HTTP/1.1 itself.
+        reason: Option<&'static str>,
+    },
+}
+
+/// All connections are full, and stayed so.
+#[derive(Debug)]
+pub(crate) struct NoStreamFree;
+
+impl fmt::Display for NoStreamFree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("all its HTTP/2 connections are full")
+    }
+}
+
+impl std::error::Error for NoStreamFree {}
+
+/// How to open and keep connections.
+#[derive(Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) connector: &'a Connector,
+    pub(crate) timeouts: Timeouts,
+}
+
+impl Pool {
+    /// A place on a connection to `upstream`, or the way around.
+    ///
+    /// # Errors
+    ///
+    /// The cause, when no connection came about; [`ConnectTimeout`] when none came in time, and
+    /// [`NoStreamFree`] when there may be no more.
+    pub(crate) async fn route(
+        &self,
+        upstream: &Upstream,
+        purpose: Use,
+        terms: Terms<'_>,
+    ) -> Result<Route, BoxError> {
+        let peer = self.peer(upstream);
+        if let Some(route) = peer.known(purpose) {
+            return Ok(route);
+        }
+        let deadline = Instant::now().checked_add(terms.timeouts.connect);
+        let Some(deadline) = deadline else { return peer.route(upstream, purpose, terms).await };
+        match timeout_at(deadline, peer.route(upstream, purpose, terms)).await {
+            Ok(route) => route,
+            Err(_) if peer.is_full(&terms.connector.http2) => Err(NoStreamFree.into()),
+            Err(_) => Err(ConnectTimeout.into()),
+        }
+    }
+
+    fn peer(&self, upstream: &Upstream) -> Arc<Peer> {
+        let (scheme, authority) = upstream.pool().clone();
+        let key = (scheme, authority, upstream.speaks(), Handle::current().id());
+        let mut peers = lock(&self.0);
+        if !peers.contains_key(&key) {
+            peers.retain(|_, peer| peer.is_needed());
+        }
+        Arc::clone(peers.entry(key).or_default())
+    }
+}
+
+impl Peer {
+    /// Without waiting.
+    fn known(self: &Arc<Self>, purpose: Use) -> Option<Route> {
+        if let Some(refused) = self.refused(purpose) {
+            return Some(Route::Http1 { transport: None, reason: refused.reason });
+        }
+        let mut connections = lock(&self.connections);
+        connections.retain(|connection| connection.is_open());
+        connections.iter().find_map(|connection| connection.reserve(self, purpose)).map(Route::Http2)
+    }
+
+    async fn route(
+        self: &Arc<Self>,
+        upstream: &Upstream,
+        purpose: Use,
+        terms: Terms<'_>,
+    ) -> Result<Route, BoxError> {
+        let _turn = self.opening.lock().await;
+        loop {
+            if let Some(route) = self.known(purpose) {
+                return Ok(route);
+            }
+            if self.is_full(&terms.connector.http2) {
+                self.freed.notified().await;
+            } else if let Some(way_around) = self.connect(upstream, terms).await? {
+                return Ok(way_around);
+            }
+        }
+    }
+
+    /// Opens a connection, or learns why there is none.
+    async fn connect(&self, upstream: &Upstream, terms: Terms<'_>) -> Result<Option<Route>, BoxError> {
+        let Terms { connector, timeouts } = terms;
+        let transport = connector.connect(upstream.address(), timeouts.connect, Offer::Http2).await?;
+        if !transport.speaks_http2() {
+            self.refuse(None, false);
+            return Ok(Some(Route::Http1 { transport: Some(transport), reason: None }));
+        }
+        let config = &connector.http2;
+        // Half the time: the other half is for trying without.
+        match timeout(timeouts.connect / 2, open(transport, config)).await {
+            Ok(Ok((sender, frames))) => {
+                if !sender.is_extended_connect_protocol_enabled() {
+                    self.refuse(Some("its SETTINGS do not allow extended CONNECT"), true);
+                }
+                let connection = Connection::start((sender, frames), config, timeouts.idle);
+                lock(&self.connections).push(connection);
+            }
+            // It may have been stopped just then.
+            Ok(Err(error)) if !error.is_library() => {
+                let reason = Some("it closed the connection before its SETTINGS");
+                return Ok(Some(Route::Http1 { transport: None, reason }));
+            }
+            Ok(Err(_)) => self.refuse(Some("it does not speak HTTP/2"), false),
+            Err(_) => self.refuse(Some("its HTTP/2 SETTINGS did not come in time"), false),
+        }
+        Ok(None)
+    }
+
+    fn refuse(&self, reason: Option<&'static str>, upgrades_alone: bool) {
+        let until = Instant::now() + REMEMBERED;
+        *lock(&self.refused) = Some(Refused { until, upgrades_alone, reason });
+    }
+
+    fn refused(&self, purpose: Use) -> Option<Refused> {
+        let concerns = |refused: &Refused| {
+            refused.until > Instant::now() && (purpose == Use::Upgrade || !refused.upgrades_alone)
+        };
+        (*lock(&self.refused)).filter(concerns)
+    }
+
+    /// A stream has ended.
+    pub(super) fn freed(&self) {
+        self.freed.notify_one();
+    }
+
+    fn is_full(&self, config: &Http2) -> bool {
+        lock(&self.connections).len() >= config.max_connections
+    }
+
+    fn is_needed(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
+            || self.refused(Use::Upgrade).is_some()
+            || lock(&self.connections).iter().any(|connection| connection.is_open())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("upstreams", &lock(&self.0).len()).finish()
+    }
+}

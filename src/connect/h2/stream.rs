@@ -1,0 +1,116 @@
+//! A stream as one end of a tunnel.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use h2::{Reason, RecvStream, SendStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{MOST, Place, connection::io_error};
+
+/// Both halves of a stream after an extended CONNECT
+/// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
+///
+/// Bytes count as received when they are read, so a reader that stops stops the upstream on this
+/// stream alone. What is written takes no more than the window allows. Dropping it before both
+/// sides have finished resets the stream (CANCEL).
+pub(crate) struct Stream {
+    send: SendStream<Bytes>,
+    receive: RecvStream,
+    /// Of a DATA frame that was larger than the reader's buffer.
+    rest: Bytes,
+    _place: Place,
+}
+
+impl Stream {
+    pub(super) fn new(send: SendStream<Bytes>, receive: RecvStream, place: Place) -> Self {
+        Self { send, receive, rest: Bytes::new(), _place: place }
+    }
+
+    /// Moves what is left of a frame into `buf`.
+    fn deliver(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let length = self.rest.len().min(buf.remaining());
+        buf.put_slice(&self.rest[..length]);
+        self.rest.advance(length);
+        if self.rest.is_empty() {
+            // An empty one can still keep the connection's read buffer alive.
+            self.rest = Bytes::new();
+        }
+        self.receive.flow_control().release_capacity(length).map_err(io_error)
+    }
+}
+
+impl AsyncRead for Stream {
+    /// As many frames as there are and fit.
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        loop {
+            if !self.rest.is_empty() {
+                self.deliver(buf)?;
+            }
+            if buf.remaining() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let moved = buf.filled().len() > before;
+            match self.receive.poll_data(cx) {
+                Poll::Ready(Some(Ok(data))) => self.rest = data,
+                // The next read comes to the same.
+                Poll::Ready(Some(Err(_))) | Poll::Pending if moved => return Poll::Ready(Ok(())),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                // "I have finished, and want no more": the end of what it sent.
+                Poll::Ready(Some(Err(error))) if error.reason() == Some(Reason::NO_ERROR) => {
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(io_error(error))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let wanted = bytes.len().min(MOST);
+        self.send.reserve_capacity(wanted);
+        while self.send.capacity() == 0 {
+            match ready!(self.send.poll_capacity(cx)) {
+                Some(capacity) => capacity.map_err(io_error)?,
+                None => return Poll::Ready(Err(self.closed(cx))),
+            };
+        }
+        let length = self.send.capacity().min(wanted);
+        self.send.send_data(Bytes::copy_from_slice(&bytes[..length]), false).map_err(io_error)?;
+        Poll::Ready(Ok(length))
+    }
+
+    /// The connection's task writes as soon as it can.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends `END_STREAM`.
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.send.send_data(Bytes::new(), true).map_err(io_error))
+    }
+}
+
+impl Stream {
+    /// Why nothing more can be sent.
+    fn closed(&mut self, cx: &mut Context<'_>) -> io::Error {
+        match self.send.poll_reset(cx) {
+            Poll::Ready(Ok(reason)) => {
+                io::Error::new(io::ErrorKind::ConnectionReset, h2::Error::from(reason))
+            }
+            Poll::Ready(Err(error)) => io_error(error),
+            Poll::Pending => io::ErrorKind::BrokenPipe.into(),
+        }
+    }
+}

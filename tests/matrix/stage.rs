@@ -1,0 +1,82 @@
+//! Client, proxy and upstream, ready to play.
+
+use axum::body::Body;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::mpsc};
+use tower::ServiceExt;
+use tower_upgrade_proxy::{Forwarded, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
+
+use crate::{Speaks, client::Client, ends::End, support::bounded, upstream::Upstream};
+
+pub(crate) struct Stage {
+    pub(crate) client: Client,
+    pub(crate) upstream: Upstream,
+    pub(crate) client_speaks: Speaks,
+    ended: mpsc::UnboundedReceiver<TunnelSummary>,
+}
+
+impl Stage {
+    pub(crate) async fn set(client: Speaks, upstream: Speaks) -> Self {
+        Self::set_with(client, upstream, |layer| layer).await
+    }
+
+    /// The same, with settings.
+    pub(crate) async fn set_with(
+        client_speaks: Speaks,
+        upstream: Speaks,
+        change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
+    ) -> Self {
+        let upstream = Upstream::start(upstream).await;
+        let (sender, ended) = mpsc::unbounded_channel();
+        let layer = UpgradeProxyLayer::new(upstream.marked())
+            .forwarded(Forwarded::nginx())
+            .on_tunnel(move |_: &TunnelInfo, summary: &TunnelSummary| drop(sender.send(summary.clone())));
+        let address = serve(change(layer)).await;
+        let client = Client::connect(client_speaks, address).await;
+        Self { client, upstream, client_speaks, ended }
+    }
+
+    /// Both ends of a tunnel.
+    pub(crate) async fn open(&self) -> (End, End) {
+        let (answer, upstream) = tokio::join!(self.client.ask("/", &[]), async {
+            self.upstream.asked().await.agree(&[], "").await
+        });
+        (answer.end, upstream)
+    }
+
+    /// How the next tunnel to end has ended.
+    pub(crate) async fn ended(&mut self) -> TunnelSummary {
+        bounded("the end of the tunnel", self.ended.recv()).await.unwrap()
+    }
+}
+
+/// A server with windows such that a stream that nobody reads takes nothing from the others.
+async fn serve(layer: UpgradeProxyLayer) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = layer.into_service();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let service = service
+                .clone()
+                .map_request(|request: http::Request<hyper::body::Incoming>| request)
+                .map_response(|response| response.map(Body::new));
+            tokio::spawn(async move {
+                let mut builder = auto::Builder::new(TokioExecutor::new());
+                builder
+                    .http2()
+                    .enable_connect_protocol()
+                    .max_concurrent_streams(2000)
+                    .initial_stream_window_size(128 * 1024)
+                    .initial_connection_window_size((1 << 31) - 1);
+                let service = TowerToHyperService::new(service);
+                let _ = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
+            });
+        }
+    });
+    address
+}

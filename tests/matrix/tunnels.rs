@@ -1,0 +1,102 @@
+//! Bytes both ways, and every way in which they end.
+
+use std::time::Duration;
+
+use tower_upgrade_proxy::TunnelEnd;
+
+use crate::{
+    Speaks::{Http1, Http2},
+    matrix,
+    stage::Stage,
+};
+
+matrix!(
+    bytes_as_they_are,
+    client_finishes_first,
+    upstream_finishes_first,
+    client_resets,
+    upstream_resets,
+    client_leaves_before_the_answer,
+);
+
+mod scenarios {
+    use tower_upgrade_proxy::{Side, TunnelEnd};
+
+    use crate::{ends::Over, stage::Stage};
+
+    pub(super) async fn bytes_as_they_are(stage: Stage) {
+        let (mut client, mut upstream) = stage.open().await;
+        // A masked frame, an unmasked one, and what is no frame at all.
+        for bytes in [&b"\x81\x82\x01\x02\x03\x04ik"[..], b"\x81\x02hi", b"\x00\xff\r\n\r\n"] {
+            client.send(bytes).await;
+            assert_eq!(upstream.exactly(bytes.len()).await, bytes);
+            upstream.send(bytes).await;
+            assert_eq!(client.exactly(bytes.len()).await, bytes);
+        }
+    }
+
+    pub(super) async fn client_finishes_first(mut stage: Stage) {
+        let (mut client, mut upstream) = stage.open().await;
+        client.send("last words").await;
+        client.finish().await;
+        assert_eq!(upstream.rest().await, (b"last words".to_vec(), Over::Finished));
+        upstream.send("answer").await;
+        upstream.finish().await;
+        assert_eq!(client.rest().await, (b"answer".to_vec(), Over::Finished));
+        let summary = stage.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
+        assert_eq!((summary.client_to_upstream(), summary.upstream_to_client()), (10, 6));
+    }
+
+    pub(super) async fn upstream_finishes_first(mut stage: Stage) {
+        let (mut client, mut upstream) = stage.open().await;
+        upstream.send("last words").await;
+        upstream.finish().await;
+        assert_eq!(client.rest().await, (b"last words".to_vec(), Over::Finished));
+        client.send("answer").await;
+        client.finish().await;
+        assert_eq!(upstream.rest().await, (b"answer".to_vec(), Over::Finished));
+        let summary = stage.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
+    }
+
+    pub(super) async fn client_resets(mut stage: Stage) {
+        let (mut client, mut upstream) = stage.open().await;
+        client.send("half a mess").await;
+        upstream.expect("half a mess").await;
+        client.reset();
+        upstream.expect_reset().await;
+        let summary = stage.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::Failed { side: Side::Client, .. }), "{summary:?}");
+    }
+
+    pub(super) async fn upstream_resets(mut stage: Stage) {
+        let (mut client, mut upstream) = stage.open().await;
+        upstream.send("half a mess").await;
+        client.expect("half a mess").await;
+        upstream.reset();
+        client.expect_reset().await;
+        let summary = stage.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::Failed { side: Side::Upstream, .. }), "{summary:?}");
+    }
+
+    pub(super) async fn client_leaves_before_the_answer(stage: Stage) {
+        let client = stage.client.clone();
+        let asking = tokio::spawn(async move { client.ask("/", &[]).await.status });
+        let asked = stage.upstream.asked().await;
+        asking.abort();
+        asked.expect_abandoned().await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_tunnel_ends_on_both_sides() {
+    for (client, upstream) in [(Http1, Http1), (Http1, Http2), (Http2, Http1), (Http2, Http2)] {
+        let idle = Duration::from_millis(50);
+        let mut stage = Stage::set_with(client, upstream, |layer| layer.idle_timeout(idle)).await;
+        let (mut client_end, mut upstream_end) = stage.open().await;
+        assert!(client_end.rest().await.0.is_empty() && upstream_end.rest().await.0.is_empty());
+        let summary = stage.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{client:?} {upstream:?} {summary:?}");
+    }
+}
