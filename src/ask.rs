@@ -1,6 +1,6 @@
 //! Putting an upgrade to the upstream, in the version of HTTP that it takes.
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, StatusCode, request::Parts};
 use tokio::time::timeout;
 
 use crate::{
@@ -31,20 +31,30 @@ pub(crate) async fn ask(
     upstream: &Upstream,
     request: Request<Outgoing>,
 ) -> Result<Answered, Error> {
-    let fits = encode::fits_http2(&request);
+    if !encode::fits_http2(&request) {
+        return in_http1(config, upstream, None, request).await;
+    }
     let (head, body) = request.into_parts();
-    let (transport, reason) = match fits {
-        false => (None, None),
-        true => match in_http2(config, handshake, upstream, &head).await? {
-            Outcome::Answered(answered) => return Ok(answered),
-            Outcome::Http1(transport, reason) => (transport, reason),
-        },
-    };
-    let answered = in_http1(config, upstream, transport, Request::from_parts(head, body)).await;
-    answered.map_err(|error| match reason {
-        Some(reason) if !error.is_timeout() => error.instead(Kind::NoHttp2(reason)),
-        _ => error,
-    })
+    match in_http2(config, handshake, upstream, &head).await? {
+        Outcome::Answered(answered) if !is_unable(answered.0.status()) => Ok(answered),
+        Outcome::Answered(answered) => {
+            let request = Request::from_parts(head, body);
+            Ok(in_http1(config, upstream, None, request).await.unwrap_or(answered))
+        }
+        Outcome::Http1(transport, reason) => {
+            let answered = in_http1(config, upstream, transport, Request::from_parts(head, body)).await;
+            answered.map_err(|error| match reason {
+                Some(reason) if !error.is_timeout() => error.instead(Kind::NoHttp2(reason)),
+                _ => error,
+            })
+        }
+    }
+}
+
+/// Whether a server says with `status` that it knows extended CONNECT, but not for this resource:
+/// many have it switched on for an application that handles GET alone. HTTP/1.1 is worth a try.
+fn is_unable(status: StatusCode) -> bool {
+    matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)
 }
 
 async fn in_http2(

@@ -122,3 +122,8 @@ pub use upstream::{InvalidUpstream, Upstream};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The guide's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/http2.md")]
+struct Http2Guide;

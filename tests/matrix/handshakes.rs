@@ -58,7 +58,7 @@ mod scenarios {
     }
 
     pub(super) async fn refusal(stage: Stage) {
-        for status in [401, 404, 503] {
+        for status in [401, 405, 503] {
             let (mut answer, ()) = tokio::join!(stage.client.ask("/", &[]), async {
                 let asked = stage.upstream.asked().await;
                 asked.refuse(status, &[("x-why", "because")], "and this is why").await;

@@ -2,11 +2,9 @@
 
 use std::{future::poll_fn, net::SocketAddr, sync::Arc};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, ext::Protocol, server::SendResponse};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
-use sha1::{Digest, Sha1};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Mutex, mpsc},
@@ -15,7 +13,7 @@ use tokio::{
 use crate::{
     Speaks,
     ends::End,
-    support::{Wire, bounded},
+    support::{Wire, accept, bounded},
 };
 
 pub(crate) struct Upstream {
@@ -92,7 +90,8 @@ async fn serve(socket: TcpStream, sender: mpsc::UnboundedSender<Asked>) {
         .max_concurrent_streams(2000)
         .initial_window_size(1 << 20)
         .initial_connection_window_size((1 << 31) - 1);
-    let mut connection = builder.handshake::<_, Bytes>(socket).await.unwrap();
+    // An upgrade that is tried in HTTP/1.1 after all ends here.
+    let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         let _ = sender.send(asked(request, respond));
     }
@@ -122,14 +121,10 @@ impl Asked {
                 let [key] = &self.fields.get_all("sec-websocket-key").iter().collect::<Vec<_>>()[..] else {
                     panic!("one key: {:?}", self.fields)
                 };
-                let hash = Sha1::new()
-                    .chain_update(key.as_bytes())
-                    .chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
-                    .finalize();
                 let mut head = format!(
                     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                      Sec-WebSocket-Accept: {}\r\n",
-                    STANDARD.encode(hash)
+                    accept(key.to_str().unwrap())
                 );
                 for (name, value) in fields {
                     head += &format!("{name}: {value}\r\n");

@@ -31,6 +31,14 @@ pub(crate) fn handshake_with(path: &str, lines: &[&str]) -> String {
     head + "\r\n"
 }
 
+/// The accept value for a key.
+pub(crate) fn accept(key: &str) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use sha1::{Digest, Sha1};
+    STANDARD
+        .encode(Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize())
+}
+
 /// The 101 that answers [`handshake`].
 pub(crate) const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";

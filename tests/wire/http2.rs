@@ -20,7 +20,7 @@ use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer};
 
 use crate::{
     app, describe,
-    support::{Scripted, Wire, bounded, serve},
+    support::{Scripted, Wire, accept, bounded, serve},
 };
 
 type Client = SendRequest<Empty<Bytes>>;
@@ -47,14 +47,6 @@ async fn send(client: &mut Client, request: Builder) -> Response<Incoming> {
 async fn text(response: Response<Incoming>) -> String {
     let body = bounded("the body", response.into_body().collect()).await.unwrap();
     String::from_utf8(body.to_bytes().to_vec()).unwrap()
-}
-
-/// The accept value for the key in a head.
-fn accept(key: &str) -> String {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    use sha1::{Digest, Sha1};
-    STANDARD
-        .encode(Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize())
 }
 
 /// The upstream's agreement to the handshake it has just read.

@@ -12,6 +12,7 @@ mod failures;
 mod forward;
 mod forwarded;
 mod http2;
+mod http2_upstream;
 mod limits;
 mod respond;
 mod rewrite;
