@@ -48,16 +48,17 @@ impl Program {
         line.strip_prefix(start).unwrap_or_else(|| panic!("{start:?} does not begin {line:?}")).to_owned()
     }
 
-    pub(crate) async fn wait_for_log(&mut self, text: &str) {
+    /// The next line of the log with this text in it.
+    pub(crate) async fn wait_for_log(&mut self, text: &str) -> String {
         let search = async {
             while let Some(line) = self.log.recv().await {
                 if line.contains(text) {
-                    return;
+                    return line;
                 }
             }
             panic!("the log ended without {text:?}");
         };
-        bounded(text, search).await;
+        bounded(text, search).await
     }
 }
 

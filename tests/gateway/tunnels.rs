@@ -5,7 +5,7 @@ use tokio_tungstenite::tungstenite;
 
 use crate::{
     Gateway, answer, get,
-    support::{Scripted, bounded},
+    support::{SWITCHING, Scripted, bounded, handshake},
     upstream,
 };
 
@@ -67,6 +67,27 @@ async fn the_second_of_one_allowed_tunnel_gets_503_on_every_route_until_the_firs
     drop(first);
     // The gateway learns of the end in its own time; each attempt waits for an answer.
     bounded("a free place", async { while gateway.websocket("/b/").await.is_err() {} }).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn bulk_between_two_sockets_is_spliced() {
+    let block = vec![b'x'; 1 << 20];
+    let upstream = Scripted::start().await;
+    let mut gateway = Gateway::start(&["--route", &format!("/={}", upstream.uri())]).await;
+    let mut client = gateway.wire().await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    let (_, received) = tokio::join!(server.send(&block), client.exactly(block.len()));
+    assert!(received == block);
+    drop((client, server));
+    let line = gateway.program.wait_for_log("tunnel ended").await;
+    let (_, spliced) = line.split_once(" spliced=").unwrap();
+    let spliced: usize = spliced.split(' ').next().unwrap().parse().unwrap();
+    assert!(spliced > block.len() / 2, "{line}");
 }
 
 #[tokio::test]
