@@ -11,6 +11,7 @@
 mod https;
 mod listen;
 mod options;
+mod serve;
 mod workers;
 
 use std::{convert::Infallible, error::Error, future::pending, io, process::ExitCode, sync::Arc, thread};
@@ -26,8 +27,9 @@ use tower_upgrade_proxy::{
 };
 use tracing_subscriber::EnvFilter;
 
-use listen::{Answers, accept, bind};
+use listen::{accept, bind};
 use options::{Options, Route};
+use serve::{Answers, Http};
 
 /// Open tunnels cost a third less memory with it, and new ones a little less time, than with the
 /// system's allocator.
@@ -62,11 +64,11 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let first = listeners.swap_remove(0);
     let port = first.local_addr()?.port();
     let layer = options.layer();
+    let http = options.http();
     for listener in listeners {
-        let (tls, locations) = (tls.clone(), locations(options, &layer));
+        let (tls, http, gateway) = (tls.clone(), http.clone(), gateway(locations(options, &layer)));
         thread::Builder::new().name("worker".to_owned()).spawn(move || {
-            let served =
-                workers::run(listener, async |listener| accept(listener, tls, gateway(locations)).await);
+            let served = workers::run(listener, async |listener| accept(listener, tls, http, gateway).await);
             if let Err(error) = served {
                 tracing::error!("a worker could not start: {error}");
             }
@@ -85,8 +87,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         }
         let to_https = service_fn(move |request| async move { Ok(https::redirect(&request, port)) });
         tokio::select! {
-            () = accept(listener, tls, gateway(locations(options, &layer))) => {}
-            () = accept_plain(redirect, to_https) => {}
+            () = accept(listener, tls, http.clone(), gateway(locations(options, &layer))) => {}
+            () = accept_plain(redirect, http, to_https) => {}
             () = stop => tracing::info!("stopping"),
         }
         Ok(())
@@ -94,9 +96,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 /// The redirecting listener, if there is one.
-async fn accept_plain(listener: Option<TcpListener>, service: impl Answers) {
+async fn accept_plain(listener: Option<TcpListener>, http: Http, service: impl Answers) {
     match listener {
-        Some(listener) => accept(listener, None, service).await,
+        Some(listener) => accept(listener, None, http, service).await,
         None => pending().await,
     }
 }

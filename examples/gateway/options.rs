@@ -8,6 +8,11 @@ use tower_upgrade_proxy::{
     Forwarded, Host, InvalidProtocol, Protocol, Protocols, UpgradeProxyLayer, Upstream,
 };
 
+use crate::serve::Http;
+
+/// Ten years. hyper panics when the clock cannot tell the end of its wait.
+const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// Sends requests to upstreams by path: upgrades (WebSocket and what --allow names) become tunnels.
 #[derive(Parser)]
 #[command(name = "gateway")]
@@ -61,6 +66,11 @@ pub(crate) struct Options {
     /// Answer 503 when this many tunnels are open [default: no limit]
     #[arg(long, value_name = "N")]
     max_tunnels: Option<usize>,
+
+    /// How long a client may take for its TLS handshake, and for the head of a request (nginx's
+    /// `client_header_timeout`)
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    client_timeout: Duration,
 
     /// How long connecting to an upstream may take
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
@@ -124,6 +134,11 @@ impl Options {
 
     pub(crate) fn workers(&self) -> usize {
         self.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+
+    /// How clients are served.
+    pub(crate) fn http(&self) -> Http {
+        Http::new(self.client_timeout.min(LONGEST_CLIENT_TIMEOUT))
     }
 
     /// What all routes have in common.

@@ -7,7 +7,7 @@ use crate::{identity::Identity, program::end};
 #[tokio::test]
 async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
     let good = "/=http://127.0.0.1:1";
-    let table: [(&[&str], &str); 18] = [
+    let table: [(&[&str], &str); 19] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
         (&["--route", "/ws/"], "it has no `=`; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
@@ -19,6 +19,7 @@ async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
         (&["--route", good, "--route", good], r#"two routes have the prefix "/""#),
         (&["--route", good, "--idle-timeout", "60"], "time unit needed"),
         (&["--route", good, "--header-timeout", "off"], "expected number"),
+        (&["--route", good, "--client-timeout", "off"], "expected number"),
         (&["--route", good, "--allow", "h2c"], "HTTP inside HTTP is never tunnelled"),
         (&["--route", good, "--listen", "localhost"], "invalid socket address"),
         (&["--route", good, "--trust", "10.0.0.0/8"], "--forwarded <FORWARDED>"),

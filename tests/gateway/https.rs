@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// A gateway with TLS, and these arguments.
-async fn start(files: &Identity, arguments: &[&str]) -> Gateway {
+pub(crate) async fn start(files: &Identity, arguments: &[&str]) -> Gateway {
     let tls = ["--tls-cert", &files.chain(), "--tls-key", &files.key()];
     Gateway::start(&[&tls, arguments].concat()).await
 }
@@ -47,24 +47,6 @@ async fn upstreams_are_told_of_https() {
             assert_eq!(head.has("forwarded", element), policy == "all", "{policy}: {}", head.text());
         }
     }
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_finish_its_tls_handshake_or_its_head_is_disconnected() {
-    let files = Identity::new();
-    let route = format!("/={}", upstream::start("app").await);
-    let (gateway, files) = (&start(&files, &["--route", &route]).await, &files);
-    let unfinished = [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01"].map(|begun| async move {
-        let mut wire = gateway.wire().await;
-        wire.send(begun).await;
-        wire.expect_end().await;
-    });
-    let silent = ["", "GET / HTTP/1.1\r\nHost:"].map(|begun| async move {
-        let mut wire = Wire::new(files.connect(gateway.connect().await, &[]).await);
-        wire.send(begun).await;
-        wire.rest().await;
-    });
-    tokio::join!(futures_util::future::join_all(unfinished), futures_util::future::join_all(silent));
 }
 
 #[tokio::test]

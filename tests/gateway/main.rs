@@ -13,6 +13,7 @@ mod locations;
 mod process;
 mod program;
 mod redirect;
+mod slow_clients;
 mod timeouts;
 mod tunnels;
 mod upstream;

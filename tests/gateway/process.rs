@@ -1,23 +1,10 @@
-//! The program among others: crowds, slow clients, signals.
+//! The program among others: crowds, signals.
 
 use std::io;
 
 use tokio::{net::TcpStream, process::Command};
 
 use crate::{Gateway, answer, program, support::bounded, upstream};
-
-#[tokio::test]
-async fn a_client_that_does_not_finish_its_head_is_disconnected() {
-    let route = format!("/={}", upstream::start("app").await);
-    let gateway = &Gateway::start(&["--route", &route]).await;
-    // "P" may yet become the preface of HTTP/2.
-    let ended = ["", "P", "GET / HTTP/1.1\r\nHost: a\r\nX-Slow:"].map(|begun| async move {
-        let mut wire = gateway.wire().await;
-        wire.send(begun).await;
-        wire.rest().await;
-    });
-    futures_util::future::join_all(ended).await;
-}
 
 #[cfg(unix)]
 #[tokio::test]
