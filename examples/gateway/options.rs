@@ -1,6 +1,13 @@
 //! The command line.
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    str::FromStr,
+    thread,
+    time::Duration,
+};
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use ipnet::IpNet;
@@ -66,6 +73,10 @@ pub(crate) struct Options {
     /// Answer 503 when this many tunnels are open [default: no limit]
     #[arg(long, value_name = "N")]
     max_tunnels: Option<usize>,
+
+    /// Streams that one HTTP/2 connection may have open; each is a request or a tunnel
+    #[arg(long, value_name = "N", default_value = "250")]
+    http2_streams: NonZeroU32,
 
     /// How long a client may take for its TLS handshake, and for the head of a request (nginx's
     /// `client_header_timeout`)
@@ -138,7 +149,7 @@ impl Options {
 
     /// How clients are served.
     pub(crate) fn http(&self) -> Http {
-        Http::new(self.client_timeout.min(LONGEST_CLIENT_TIMEOUT))
+        Http::new(self.client_timeout.min(LONGEST_CLIENT_TIMEOUT), self.http2_streams)
     }
 
     /// What all routes have in common.

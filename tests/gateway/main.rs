@@ -7,6 +7,7 @@ mod support;
 
 mod arguments;
 mod forwarded;
+mod http2;
 mod https;
 mod identity;
 mod locations;

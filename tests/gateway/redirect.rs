@@ -6,6 +6,7 @@ use http::Uri;
 
 use crate::{
     Gateway, get,
+    http2::Client,
     identity::Identity,
     support::{Head, Wire, handshake},
     upstream,
@@ -67,6 +68,19 @@ async fn the_redirect_leads_to_the_upstream() {
     let mut wire = Wire::new(files.connect(gateway.connect().await, &[]).await);
     let (_, body) = get(&mut wire, location.path_and_query().unwrap().as_str()).await;
     assert_eq!(body, "app /x?y=z client.example");
+}
+
+#[tokio::test]
+async fn http_2_is_redirected_too() {
+    let (gateway, plain) = start(&Identity::new()).await;
+    let mut client = Client::new(Wire::connect(plain).await.stream).await;
+    let location = format!("https://client.example:{}/x?y", gateway.address.port());
+    let get = client.send("GET", "/x?y", "").await;
+    let websocket = client.extended("websocket", "/x?y").await;
+    for response in [get, websocket] {
+        assert_eq!(response.status(), 301);
+        assert_eq!(response.headers()["location"], location);
+    }
 }
 
 #[tokio::test]

@@ -3,9 +3,19 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    time::sleep,
+};
 
-use crate::{Gateway, https, identity::Identity, support::Wire, upstream};
+use crate::{
+    Gateway, answer,
+    http2::{BEGIN, Client},
+    https,
+    identity::Identity,
+    support::{Wire, bounded},
+    upstream,
+};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -19,16 +29,30 @@ async fn start_tls(files: &Identity) -> Gateway {
     https::start(files, &["--route", &route, "--client-timeout", "500ms"]).await
 }
 
-/// Connections without a request: nothing, what may yet become the preface of HTTP/2, a part of a head.
-const UNFINISHED: [&[u8]; 3] = [b"", b"P", b"GET / HTTP/1.1\r\nHost: client.example\r\nX-Slow:"];
+/// Connections without a request: parts of a head, of the preface, and of the frames after it.
+const UNFINISHED: [&[&[u8]]; 9] = [
+    &[b""],
+    &[b"P"],
+    &[b"GET / HTTP/1.1\r\nHost: client.example\r\nX-Slow:"],
+    &[b"PR"],
+    &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"],
+    &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+    &[BEGIN],
+    // HEADERS of which the length alone has come; and some that are to be continued.
+    &[BEGIN, b"\0\0\x09"],
+    &[BEGIN, b"\0\0\x01\x01\0\0\0\0\x01\x82"],
+];
 
 /// Parts of a TLS handshake.
-const UNFINISHED_TLS: [&[u8]; 3] = [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01"];
+const UNFINISHED_TLS: [&[&[u8]]; 3] = [&[b""], &[b"\x16"], &[b"\x16\x03\x01\x02\x00\x01\x00\x01"]];
+
+/// A PING.
+const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0whatever";
 
 /// Requires that the connection is ended for the time it takes.
-async fn expect_timeout(begun: &[u8], stream: impl AsyncRead + AsyncWrite + Unpin) {
+async fn expect_timeout(begun: &[&[u8]], stream: impl AsyncRead + AsyncWrite + Unpin) {
     let (start, mut wire) = (Instant::now(), Wire::new(stream));
-    wire.send(begun).await;
+    wire.send(begun.concat()).await;
     wire.rest().await;
     let waited = start.elapsed();
     assert!((TIMEOUT * 9 / 10..TIMEOUT * 10).contains(&waited), "{begun:?}: {waited:?}");
@@ -36,16 +60,18 @@ async fn expect_timeout(begun: &[u8], stream: impl AsyncRead + AsyncWrite + Unpi
 
 #[tokio::test]
 async fn a_connection_without_a_request_is_ended() {
-    let gateway = start().await;
+    let mut gateway = start().await;
     join_all(UNFINISHED.map(async |begun| expect_timeout(begun, gateway.connect().await).await)).await;
+    gateway.program.wait_for_log("no request in time").await;
 }
 
 #[tokio::test]
 async fn a_connection_without_a_request_is_ended_over_tls_too() {
     let files = Identity::new();
     let gateway = start_tls(&files).await;
+    let protocols = ["h2", "http/1.1"];
     join_all(UNFINISHED.map(async |begun| {
-        expect_timeout(begun, files.connect(gateway.connect().await, &["http/1.1"]).await).await;
+        expect_timeout(begun, files.connect(gateway.connect().await, &protocols).await).await;
     }))
     .await;
 }
@@ -55,4 +81,29 @@ async fn a_tls_handshake_that_stops_is_ended() {
     let mut gateway = start_tls(&Identity::new()).await;
     join_all(UNFINISHED_TLS.map(async |begun| expect_timeout(begun, gateway.connect().await).await)).await;
     gateway.program.wait_for_log("TLS handshake timed out").await;
+}
+
+#[tokio::test]
+async fn pings_are_no_requests() {
+    let gateway = start().await;
+    let mut stream = gateway.connect().await;
+    stream.write_all(BEGIN).await.unwrap();
+    bounded("the end", async {
+        while stream.write_all(PING).await.is_ok() {
+            sleep(TIMEOUT / 10).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_has_had_a_request_goes_on() {
+    let gateway = start().await;
+    let mut client = Client::new(gateway.connect().await).await;
+    let mut upgraded = gateway.websocket("/").await.unwrap();
+    let mut stream = client.websocket("/").await;
+    sleep(2 * TIMEOUT).await;
+    assert_eq!(client.ask("GET", "/", "").await.0, 200);
+    assert_eq!(answer(&mut stream).await, "app / client.example");
+    assert_eq!(answer(&mut upgraded).await, "app / client.example");
 }
