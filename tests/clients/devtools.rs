@@ -22,6 +22,8 @@ pub(crate) struct Browser {
     /// Of the page; every command goes there.
     session: Option<String>,
     last_id: u64,
+    /// Events that nobody has asked for yet.
+    events: Vec<Value>,
     process: Child,
     // Dropped after the process that writes there.
     profile: TempDir,
@@ -46,7 +48,7 @@ impl Browser {
         let address = debugger(&profile.path().join("DevToolsActivePort")).await;
         let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
         let (socket, _) = connect_async_with_config(address, Some(config), true).await.unwrap();
-        let mut browser = Self { socket, session: None, last_id: 0, process, profile };
+        let mut browser = Self { socket, session: None, last_id: 0, events: Vec::new(), process, profile };
         browser.attach().await;
         browser.call("Page.navigate", json!({ "url": url })).await;
         browser.event("Page.loadEventFired").await;
@@ -84,11 +86,19 @@ impl Browser {
                 assert!(message.get("error").is_none(), "{method}: {}", message["error"]);
                 return message["result"].take();
             }
+            self.events.push(message);
         }
     }
 
-    async fn event(&mut self, name: &str) {
-        while self.message().await["method"] != name {}
+    /// What the next event of that name says.
+    pub(crate) async fn event(&mut self, name: &str) -> Value {
+        loop {
+            if let Some(heard) = self.events.iter().position(|event| event["method"] == name) {
+                return self.events.remove(heard)["params"].take();
+            }
+            let message = self.message().await;
+            self.events.push(message);
+        }
     }
 
     async fn message(&mut self) -> Value {
