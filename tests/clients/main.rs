@@ -7,7 +7,11 @@
 
 mod browser;
 mod devtools;
+mod echo_page;
 mod events;
+#[allow(dead_code, reason = "it is for several test programs")]
+#[path = "../gateway/identity.rs"]
+mod identity;
 #[allow(dead_code, reason = "it is for several test programs")]
 #[path = "../gateway/program.rs"]
 mod program;
@@ -91,7 +95,9 @@ fn main() -> ExitCode {
     let quickstart = || browser::patiently(browser::quickstart());
     trials.push(trial(visit("quickstart"), missing.clone(), quickstart));
     trials.push(trial(visit("tls_page"), missing.clone(), || browser::patiently(tls_page::visit())));
-    trials.push(trial(visit("event_stream"), missing, || browser::patiently(events::read())));
+    trials.push(trial(visit("event_stream"), missing.clone(), || browser::patiently(events::read())));
+    trials.push(trial(visit("http2"), missing.clone(), || browser::patiently(echo_page::http2())));
+    trials.push(trial(visit("http1"), missing, || browser::patiently(echo_page::http1())));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
