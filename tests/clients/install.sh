@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what tests/clients drives: Python `websockets`, Node `ws` and Socket.IO, headless Chromium.
-# Packages go into this folder. What is missing of Python, Node and Chromium comes from apt when we
-# are root; otherwise it is left out, and the tests that need it say so.
+# Installs what tests/clients drives: Python `websockets` and Hypercorn, Node `ws` and Socket.IO,
+# headless Chromium. Packages go into this folder. What is missing of Python, Node and Chromium comes
+# from apt when we are root; otherwise it is left out, and the tests that need it say so.
 set -eu
 cd "$(dirname "$0")"
 
