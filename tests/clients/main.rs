@@ -1,5 +1,5 @@
 //! Real clients through the proxy: Python `websockets`, Node `ws` and Socket.IO, tokio-tungstenite,
-//! Chromium.
+//! Chromium; and Hypercorn, a real upstream in HTTP/2.
 //!
 //! `install.sh` beside this file installs what is not Rust. A client that is not installed has its
 //! tests *ignored*, and a line says what is missing.
@@ -83,6 +83,11 @@ fn main() -> ExitCode {
         let both = missing.or_else(|| language.other().missing());
         trials.push(trial(format!("{language}::deflate"), both, move || deflate(language)));
     }
+    let missing = announced(script::missing_hypercorn());
+    for scenario in SCENARIOS {
+        let name = format!("hypercorn::{}", scenario.name);
+        trials.push(trial(name, missing.clone(), move || against_hypercorn(scenario)));
+    }
     let missing = announced(script::missing_socketio());
     for scenario in socketio::SCENARIOS {
         let name = format!("socketio::axum::{}", scenario.name);
@@ -136,10 +141,21 @@ async fn against_upstream<F>(
     F: Future<Output = ()>,
 {
     let mut upstream = Upstream::start().await;
-    let mut stage = Stage::start(server, upstream.address).await;
+    let mut stage = Stage::start(server, stage::at(upstream.address)).await;
     client(scenario.name, stage.url(scenario.name)).await;
     if let Some((code, reason)) = scenario.close {
         assert_eq!(upstream.close().await, (code, reason.to_owned()), "what the upstream saw");
+        stage.orderly_end().await;
+    }
+}
+
+/// The same with an upstream in HTTP/2, which can't be asked what it saw: it has the client's close
+/// frame when the client gets it back.
+async fn against_hypercorn(scenario: Scenario) {
+    let (_server, address) = Script::server(Language::Python, "http2_server", &[]).await;
+    let mut stage = Stage::start(Server::Axum, stage::at(address).http2()).await;
+    rust::run(scenario.name, stage.url(scenario.name)).await;
+    if scenario.close.is_some() {
         stage.orderly_end().await;
     }
 }
@@ -149,7 +165,7 @@ async fn deflate(language: Language) {
     /// Bytes that must be enough for a compressed message of 1.2 MB.
     const ENOUGH: u64 = 100_000;
     let (_server, address) = Script::server(language.other(), "server", &[]).await;
-    let mut stage = Stage::start(Server::Axum, address).await;
+    let mut stage = Stage::start(Server::Axum, stage::at(address)).await;
     language.run_client("deflate", stage.url("deflate")).await;
     let summary = stage.orderly_end().await;
     let bytes = (summary.client_to_upstream(), summary.upstream_to_client());

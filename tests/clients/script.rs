@@ -51,6 +51,12 @@ pub(crate) fn missing_socketio() -> Option<String> {
     (!present).then(|| not_installed("Node's socket.io"))
 }
 
+/// What must be installed before there is an upstream in HTTP/2.
+pub(crate) fn missing_hypercorn() -> Option<String> {
+    let present = folder().join("venv/bin/hypercorn").is_file();
+    (!present).then(|| not_installed("Python's Hypercorn"))
+}
+
 impl Language {
     pub(crate) const ALL: [Self; 2] = [Self::Python, Self::Node];
 

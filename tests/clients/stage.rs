@@ -5,7 +5,7 @@ use std::{convert::Infallible, fmt, net::SocketAddr};
 use axum::{Router, body::Body, extract::Request, http::StatusCode, response::IntoResponse};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tower::{Layer, service_fn};
-use tower_upgrade_proxy::{TunnelInfo, TunnelSummary, UpgradeProxyLayer};
+use tower_upgrade_proxy::{TunnelInfo, TunnelSummary, UpgradeProxyLayer, Upstream};
 
 use crate::support::{bounded, serve, serve_http1};
 
@@ -38,7 +38,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// The layer, over an application without anything.
-    pub(crate) async fn start(server: Server, upstream: SocketAddr) -> Self {
+    pub(crate) async fn start(server: Server, upstream: Upstream) -> Self {
         let (layer, ended) = layer(upstream);
         let address = match server {
             Server::Axum => serve(Router::new().fallback(StatusCode::NOT_FOUND).layer(layer)).await,
@@ -49,7 +49,7 @@ impl Stage {
 
     /// The layer over `Forward`: everything goes to the upstream.
     pub(crate) async fn location(upstream: SocketAddr) -> Self {
-        let (layer, ended) = layer(upstream);
+        let (layer, ended) = layer(at(upstream));
         let address = serve(Router::new().fallback_service(layer.forward())).await;
         Self { address, ended }
     }
@@ -79,13 +79,18 @@ impl Stage {
     }
 }
 
+/// The upstream at `address`, asked in HTTP/1.1.
+pub(crate) fn at(address: SocketAddr) -> Upstream {
+    format!("http://{address}").parse().unwrap()
+}
+
 /// The layer, and the summaries of its tunnels.
-fn layer(upstream: SocketAddr) -> (UpgradeProxyLayer, UnboundedReceiver<TunnelSummary>) {
+fn layer(upstream: Upstream) -> (UpgradeProxyLayer, UnboundedReceiver<TunnelSummary>) {
     let (sender, ended) = mpsc::unbounded_channel();
     let told = move |_: &TunnelInfo, summary: &TunnelSummary| {
         let _ = sender.send(summary.clone());
     };
-    (UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap()).on_tunnel(told), ended)
+    (UpgradeProxyLayer::new(upstream).on_tunnel(told), ended)
 }
 
 async fn not_found(_: Request<Body>) -> Result<axum::response::Response, Infallible> {
