@@ -74,6 +74,11 @@ impl Trial {
         self.proxy.as_ref().map_or(Ok(0.0), |proxy| usage::pss(proxy.group()))
     }
 
+    /// The files that the proxy has open.
+    pub(crate) fn open_files(&self) -> Result<usize> {
+        self.proxy.as_ref().map_or(Ok(0), |proxy| usage::open_files(proxy.group()))
+    }
+
     /// The memory of the proxy in KiB, once it does not change any more: three readings in a row, a step
     /// apart, within 0.2 %. What still changes after 20 s is taken as it is.
     pub(crate) async fn settled_pss(&self, step: Duration) -> Result<f64> {

@@ -67,6 +67,15 @@ pub(crate) fn pss(group: Pid) -> Result<f64> {
     Ok(sum)
 }
 
+/// The files that all processes of the group have open, sockets among them.
+pub(crate) fn open_files(group: Pid) -> Result<usize> {
+    let mut sum = 0;
+    for (directory, _) in members(group)? {
+        sum += fs::read_dir(directory.join("fd"))?.count();
+    }
+    Ok(sum)
+}
+
 fn pss_of(rollup: &str) -> Option<f64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     line.split_whitespace().next()?.parse().ok()
@@ -135,5 +144,6 @@ mod tests {
         let group = rustix::process::getpgrp();
         assert!(pss(group).expect("readable") > 0.0);
         assert!(cpu(group).expect("readable").total > 0.0);
+        assert!(open_files(group).expect("readable") > 0);
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn sheet(sizes: &Sizes) -> Outline {
         ("kib", "KiB per tunnel"),
         ("before", "process before, MiB"),
         ("after", "process after, MiB"),
+        ("files", "open files"),
         ("silent", "CPU ms/s for 1,000 tunnels"),
     ];
     (heading, columns)
@@ -44,6 +45,7 @@ pub(super) async fn measure(trial: &Trial, sizes: &Sizes) -> Result<Figures> {
         ("kib".to_owned(), (after - before) / count),
         ("before".to_owned(), before / 1024.0),
         ("after".to_owned(), after / 1024.0),
+        ("files".to_owned(), trial.open_files()? as f64),
         ("silent".to_owned(), per_second * 1e3 / (count / 1e3)),
     ]))
 }
