@@ -10,6 +10,7 @@
 
 mod chart;
 mod figures;
+mod http2;
 mod machine;
 mod network;
 mod options;
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
     let options = Options::parse();
     let ended = match options.command {
         Some(Hidden::Leash { command }) => process::leash(&command),
-        Some(Hidden::Upstream { port }) => on_threads(1, upstream::serve(port)),
+        Some(Hidden::Upstream { port, http2_streams }) => on_threads(1, upstream::serve(port, http2_streams)),
         Some(Hidden::Peer { peer, port, upstream }) => {
             on_threads(proxies::WORKERS, peer.serve(port, upstream))
         }

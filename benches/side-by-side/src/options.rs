@@ -88,7 +88,11 @@ pub(crate) enum Hidden {
     },
     /// Be the upstream
     #[command(hide = true)]
-    Upstream { port: u16 },
+    Upstream {
+        port: u16,
+        #[arg(long)]
+        http2_streams: Option<u32>,
+    },
     /// Be one of the proxies that are compiled in
     #[command(hide = true)]
     Peer { peer: Peer, port: u16, upstream: SocketAddr },

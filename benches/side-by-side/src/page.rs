@@ -2,14 +2,18 @@
 
 use std::net::SocketAddr;
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::net::TcpStream;
 
-use crate::{Result, upstream::BODY, websocket::Inbox};
+use crate::{
+    Result,
+    upstream::BODY,
+    websocket::{Inbox, Transport},
+};
 
 /// A client that asks for the upstream's page again and again.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    stream: TcpStream,
+    transport: Transport,
     inbox: Inbox,
     request: Vec<u8>,
 }
@@ -20,14 +24,14 @@ impl Reader {
         stream.set_nodelay(true)?;
         let request =
             format!("GET / HTTP/1.1\r\nHost: {address}\r\nUser-Agent: side-by-side\r\nAccept: */*\r\n\r\n");
-        Ok(Self { stream, inbox: Inbox::default(), request: request.into_bytes() })
+        Ok(Self { transport: stream.into(), inbox: Inbox::default(), request: request.into_bytes() })
     }
 
     /// One request, and all of its answer.
     pub(crate) async fn get(&mut self) -> Result<()> {
-        self.stream.write_all(&self.request).await?;
+        self.transport.send(&self.request).await?;
         loop {
-            self.inbox.fill(&mut self.stream).await?;
+            self.inbox.fill(&mut self.transport).await?;
             let bytes = self.inbox.bytes();
             let Some(head) = head(bytes)? else { continue };
             let Some(body) = bytes.get(head..head + BODY.len()) else { continue };

@@ -6,24 +6,26 @@
 //! | WebSocket `/echo` | every message back |
 //! | WebSocket `/push?bytes=N` | N bytes in frames of 64 KiB; without `bytes`, no end |
 //! | WebSocket `/sink?bytes=N` | after N bytes, how many they were |
+//!
+//! With HTTP/2, it takes WebSockets in no other way, so that a proxy that speaks HTTP/1.1 to it does not go
+//! unnoticed. The page it gives to both.
 
+mod http2;
 mod tunnel;
 
 use std::{
-    io,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
 use tokio::{
-    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     time,
 };
 
 use crate::{
     Result,
-    websocket::{Inbox, handshake},
+    websocket::{Inbox, Transport, handshake},
 };
 use tunnel::Behaviour;
 
@@ -31,12 +33,12 @@ use tunnel::Behaviour;
 pub(crate) const BODY: &str = "One hundred and twenty-five bytes are what an ordinary answer has here, \
     as many as a small WebSocket message has, to be fair.";
 
-/// Serves until the process is killed.
-pub(crate) async fn serve(port: u16) -> Result<()> {
+/// Serves until the process is killed: HTTP/1.1, or HTTP/2 with so many streams on each connection.
+pub(crate) async fn serve(port: u16, http2_streams: Option<u32>) -> Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::spawn(connection(stream))),
+            Ok((stream, _)) => drop(tokio::spawn(connection(stream, http2_streams))),
             Err(_) => time::sleep(Duration::from_millis(10)).await,
         }
     }
@@ -50,8 +52,14 @@ enum Wish {
 }
 
 /// A connection's errors are its client's to notice.
-async fn connection(mut stream: TcpStream) -> Result<()> {
+async fn connection(stream: TcpStream, http2_streams: Option<u32>) -> Result<()> {
     stream.set_nodelay(true)?;
+    if let Some(streams) = http2_streams
+        && http2::is_spoken_on(&stream).await?
+    {
+        return http2::serve(stream, streams).await;
+    }
+    let mut transport = Transport::from(stream);
     let page = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{BODY}",
         BODY.len()
@@ -61,16 +69,17 @@ async fn connection(mut stream: TcpStream) -> Result<()> {
         let (wish, size) = match parse(inbox.bytes())? {
             Some(found) => found,
             None => {
-                inbox.fill(&mut stream).await?;
+                inbox.fill(&mut transport).await?;
                 continue;
             }
         };
         inbox.consume(size);
         match wish {
-            Wish::Page => stream.write_all(page.as_bytes()).await?,
+            Wish::Page => transport.send(page.as_bytes()).await?,
+            Wish::Tunnel { .. } if http2_streams.is_some() => return Err("a WebSocket over HTTP/1.1".into()),
             Wish::Tunnel { key, behaviour } => {
-                stream.write_all(&handshake::response(&key)).await?;
-                return tunnel::run(stream, inbox, behaviour).await;
+                transport.send(&handshake::response(&key)).await?;
+                return tunnel::run(transport, inbox, behaviour).await;
             }
         }
     }
@@ -88,13 +97,14 @@ fn parse(bytes: &[u8]) -> Result<Option<(Wish, usize)>> {
     let wish = match key {
         None => Wish::Page,
         Some(key) => {
-            let path = head.path.unwrap_or_default();
-            let behaviour = Behaviour::of(path)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, format!("no {path} here")))?;
-            Wish::Tunnel { key: key.value.to_vec(), behaviour }
+            Wish::Tunnel { key: key.value.to_vec(), behaviour: behaviour(head.path.unwrap_or_default())? }
         }
     };
     Ok(Some((wish, size)))
+}
+
+fn behaviour(path: &str) -> Result<Behaviour> {
+    Behaviour::of(path).ok_or_else(|| format!("no {path} here").into())
 }
 
 #[cfg(test)]

@@ -1,11 +1,9 @@
 //! What the upstream does once it is a WebSocket.
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
-
 use crate::{
     Result,
     websocket::{
-        Inbox, Message, Skim,
+        Inbox, Message, Skim, Transport,
         frame::{self, Head},
     },
 };
@@ -39,23 +37,23 @@ impl Behaviour {
 }
 
 /// Until the other side closes.
-pub(super) async fn run(mut stream: TcpStream, mut inbox: Inbox, behaviour: Behaviour) -> Result<()> {
+pub(super) async fn run(mut transport: Transport, mut inbox: Inbox, behaviour: Behaviour) -> Result<()> {
     match behaviour {
         Behaviour::Echo => {}
-        Behaviour::Push(bytes) => push(&mut stream, bytes).await?,
-        Behaviour::Sink(bytes) => sink(&mut stream, &mut inbox, bytes).await?,
+        Behaviour::Push(bytes) => push(&mut transport, bytes).await?,
+        Behaviour::Sink(bytes) => sink(&mut transport, &mut inbox, bytes).await?,
     }
-    echo(&mut stream, &mut inbox).await
+    echo(&mut transport, &mut inbox).await
 }
 
 /// Sends every message back, from where it lies: a server's head is shorter than a client's. A Close is
 /// answered, and the connection ended, as a server shall.
-async fn echo(stream: &mut TcpStream, inbox: &mut Inbox) -> Result<()> {
+async fn echo(transport: &mut Transport, inbox: &mut Inbox) -> Result<()> {
     loop {
         let bytes = inbox.bytes();
         let head = Head::parse(bytes)?.filter(|head| head.total() <= bytes.len());
         let Some(head) = head else {
-            inbox.fill(stream).await?;
+            inbox.fill(transport).await?;
             continue;
         };
         let message = &mut bytes[..head.total()];
@@ -64,32 +62,32 @@ async fn echo(stream: &mut TcpStream, inbox: &mut Inbox) -> Result<()> {
         let answer = &answer[start..];
         let from = head.size - answer.len();
         message[from..head.size].copy_from_slice(answer);
-        stream.write_all(&message[from..]).await?;
+        transport.send(&message[from..]).await?;
         inbox.consume(head.total());
         if head.opcode == frame::CLOSE {
-            stream.shutdown().await?;
+            transport.finish().await?;
             return Ok(());
         }
     }
 }
 
-async fn push(stream: &mut TcpStream, bytes: u64) -> Result<()> {
+async fn push(transport: &mut Transport, bytes: u64) -> Result<()> {
     let frame = frame::server(frame::BINARY, &Message::new(FRAME).payload);
     for _ in 0..bytes / FRAME as u64 {
-        stream.write_all(&frame).await?;
+        transport.send(&frame).await?;
     }
     Ok(())
 }
 
-async fn sink(stream: &mut TcpStream, inbox: &mut Inbox, bytes: u64) -> Result<()> {
+async fn sink(transport: &mut Transport, inbox: &mut Inbox, bytes: u64) -> Result<()> {
     let mut skim = Skim::default();
     loop {
         skim.pass(inbox)?;
         if skim.payload >= bytes {
             break;
         }
-        inbox.fill(stream).await?;
+        inbox.fill(transport).await?;
     }
     let counted = frame::server(frame::TEXT, skim.payload.to_string().as_bytes());
-    Ok(stream.write_all(&counted).await?)
+    Ok(transport.send(&counted).await?)
 }

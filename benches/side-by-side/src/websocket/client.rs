@@ -2,10 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::{
-    io::AsyncWriteExt,
-    net::{TcpSocket, TcpStream},
-};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::{
     frame::{self, Head},
@@ -13,6 +10,7 @@ use super::{
     inbox::Inbox,
     message::{FIRST, Message, last},
     skim::Skim,
+    transport::Transport,
 };
 use crate::Result;
 
@@ -28,7 +26,7 @@ pub(crate) enum Check {
 /// An open WebSocket.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
-    stream: TcpStream,
+    transport: Transport,
     inbox: Inbox,
 }
 
@@ -48,22 +46,23 @@ impl WebSocket {
         Self::on(stream, address, path).await
     }
 
-    async fn on(mut stream: TcpStream, address: SocketAddr, path: &str) -> Result<Self> {
+    async fn on(stream: TcpStream, address: SocketAddr, path: &str) -> Result<Self> {
         stream.set_nodelay(true)?;
-        stream.write_all(&handshake::request(&address.to_string(), path)).await?;
+        let mut transport = Transport::from(stream);
+        transport.send(&handshake::request(&address.to_string(), path)).await?;
         let mut inbox = Inbox::default();
         loop {
-            inbox.fill(&mut stream).await.map_err(|error| format!("handshake: {error}"))?;
+            inbox.fill(&mut transport).await.map_err(|error| format!("handshake: {error}"))?;
             if let Some(size) = handshake::verify(inbox.bytes())? {
                 inbox.consume(size);
-                return Ok(Self { stream, inbox });
+                return Ok(Self { transport, inbox });
             }
         }
     }
 
     /// Sends a message and waits for it to come back.
     pub(crate) async fn echo(&mut self, message: &Message, check: Check) -> Result<()> {
-        self.stream.write_all(&message.frame).await?;
+        self.transport.send(&message.frame).await?;
         let head = self.next().await?;
         let payload = &self.inbox.bytes()[head.size..head.total()];
         let equal = match check {
@@ -90,7 +89,7 @@ impl WebSocket {
                 return Ok(());
             }
             let seen = skim.payload;
-            let read = self.inbox.fill(&mut self.stream).await;
+            let read = self.inbox.fill(&mut self.transport).await;
             read.map_err(|error| format!("after {seen} of {bytes} bytes: {error}"))?;
         }
     }
@@ -98,7 +97,7 @@ impl WebSocket {
     /// Sends the message so often, and waits for the number of bytes that the upstream counted.
     pub(crate) async fn send(&mut self, message: &Message, times: u64) -> Result<()> {
         for _ in 0..times {
-            self.stream.write_all(&message.frame).await?;
+            self.transport.send(&message.frame).await?;
         }
         let head = self.next().await?;
         let counted = String::from_utf8_lossy(&self.inbox.bytes()[head.size..head.total()]).into_owned();
@@ -112,12 +111,14 @@ impl WebSocket {
 
     /// Closes as RFC 6455, section 7 has it: Close, Close back, and the server ends the connection first.
     pub(crate) async fn close(mut self) -> Result<()> {
-        self.stream.write_all(&frame::client(frame::CLOSE, &1000_u16.to_be_bytes())).await?;
+        self.transport.send(&frame::client(frame::CLOSE, &1000_u16.to_be_bytes())).await?;
         let head = self.next().await.map_err(|error| format!("close: {error}"))?;
         if head.opcode != frame::CLOSE {
             return Err(format!("a frame with opcode {} instead of Close", head.opcode).into());
         }
-        self.inbox.drain(&mut self.stream).await.map_err(|error| format!("close: {error}").into())
+        self.inbox.drain(&mut self.transport).await.map_err(|error| format!("close: {error}"))?;
+        self.transport.close().await;
+        Ok(())
     }
 
     /// Waits until the next frame is whole in the inbox.
@@ -128,7 +129,7 @@ impl WebSocket {
             {
                 return Ok(head);
             }
-            self.inbox.fill(&mut self.stream).await?;
+            self.inbox.fill(&mut self.transport).await?;
         }
     }
 }

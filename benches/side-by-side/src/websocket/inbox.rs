@@ -4,14 +4,12 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
-    pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::ReadBuf;
+
+use super::transport::Transport;
 
 /// Twice the largest frame of this program, so that one always fits behind the rest of another.
 const CAPACITY: usize = 128 * 1024 + 64;
@@ -44,25 +42,25 @@ impl Inbox {
     }
 
     /// One read. The end of the stream is an error: whoever reads here expects more.
-    pub(crate) async fn fill(&mut self, stream: &mut TcpStream) -> io::Result<()> {
-        match poll_fn(|cx| self.poll_fill(stream, cx)).await? {
+    pub(crate) async fn fill(&mut self, transport: &mut Transport) -> io::Result<()> {
+        match poll_fn(|cx| self.poll_fill(transport, cx)).await? {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
             _ => Ok(()),
         }
     }
 
     /// Reads until there is nothing any more.
-    pub(crate) async fn drain(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+    pub(crate) async fn drain(&mut self, transport: &mut Transport) -> io::Result<()> {
         loop {
             self.consume(self.end - self.start);
-            if poll_fn(|cx| self.poll_fill(stream, cx)).await? == 0 {
+            if poll_fn(|cx| self.poll_fill(transport, cx)).await? == 0 {
                 return Ok(());
             }
         }
     }
 
-    fn poll_fill(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(stream.poll_read_ready(cx))?;
+    fn poll_fill(&mut self, transport: &mut Transport, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(transport.poll_read_ready(cx))?;
         if self.bytes.is_empty() {
             let spare = SPARE.with_borrow_mut(Vec::pop);
             self.bytes = spare.unwrap_or_else(|| vec![0; CAPACITY]);
@@ -75,7 +73,7 @@ impl Inbox {
             return Poll::Ready(Err(io::Error::other("a message larger than the buffer")));
         }
         let mut free = ReadBuf::new(&mut self.bytes[self.end..]);
-        let read = Pin::new(stream).poll_read(cx, &mut free).map_ok(|()| free.filled().len());
+        let read = transport.poll_read(cx, &mut free).map_ok(|()| free.filled().len());
         if let Poll::Ready(Ok(count)) = read {
             self.end += count;
         }

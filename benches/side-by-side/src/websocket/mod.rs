@@ -7,8 +7,10 @@ pub(crate) mod handshake;
 mod inbox;
 mod message;
 mod skim;
+mod transport;
 
 pub(crate) use client::{Check, WebSocket};
 pub(crate) use inbox::Inbox;
 pub(crate) use message::Message;
 pub(crate) use skim::Skim;
+pub(crate) use transport::Transport;
