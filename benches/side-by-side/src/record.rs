@@ -49,6 +49,8 @@ pub(crate) struct Measurement {
 pub(crate) enum Outcome {
     Figures(Figures),
     Failed(String),
+    /// It cannot do this.
+    Unsupported,
 }
 
 /// A figure over all rounds.
@@ -75,7 +77,7 @@ impl Record {
             .outcomes(sheet, proxy)
             .filter_map(|outcome| match outcome {
                 Outcome::Figures(figures) => figures.get(key).copied(),
-                Outcome::Failed(_) => None,
+                Outcome::Failed(_) | Outcome::Unsupported => None,
             })
             .collect();
         let least = values.iter().copied().fold(f64::INFINITY, f64::min);
@@ -87,8 +89,13 @@ impl Record {
     pub(crate) fn failure(&self, sheet: &str, proxy: &str) -> Option<&str> {
         self.outcomes(sheet, proxy).find_map(|outcome| match outcome {
             Outcome::Failed(why) => Some(why.as_str()),
-            Outcome::Figures(_) => None,
+            Outcome::Figures(_) | Outcome::Unsupported => None,
         })
+    }
+
+    /// Whether it cannot do this.
+    pub(crate) fn unsupported(&self, sheet: &str, proxy: &str) -> bool {
+        self.outcomes(sheet, proxy).any(|outcome| matches!(outcome, Outcome::Unsupported))
     }
 
     fn outcomes(&self, sheet: &str, proxy: &str) -> impl Iterator<Item = &Outcome> {

@@ -61,6 +61,9 @@ fn cells(record: &Record, sheet: &Sheet, contestant: &Contestant, best: Option<f
         return Some(vec![format!("failed: {}", why.replace('|', "\\|").replace('\n', " "))]);
     }
     let summary = |key: &str| record.summary(&sheet.name, &contestant.name, key);
+    if record.unsupported(&sheet.name, &contestant.name) {
+        return Some(vec!["not supported".to_owned()]);
+    }
     sheet.columns.iter().find_map(|column| summary(&column.key))?;
     let mut cells = Vec::new();
     for (at, column) in sheet.columns.iter().enumerate() {
@@ -111,7 +114,35 @@ pub(crate) fn number(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::number;
+    use super::*;
+    use crate::{
+        figures::Column,
+        machine::Machine,
+        record::{Measurement, Outcome},
+    };
+
+    #[test]
+    fn what_a_proxy_cannot_do_is_no_failure() {
+        let (name, proxy) = ("idle".to_owned(), "peer".to_owned());
+        let sheet = Sheet {
+            name: name.clone(),
+            heading: "done".to_owned(),
+            columns: vec![Column::new("kib", "KiB")],
+        };
+        let record = Record {
+            machine: Machine::here(),
+            contestants: vec![Contestant {
+                name: proxy.clone(),
+                version: "1.0".to_owned(),
+                side: Side::Peer,
+            }],
+            missing: Vec::new(),
+            sheets: vec![sheet],
+            measurements: vec![Measurement { sheet: name, proxy, round: 1, outcome: Outcome::Unsupported }],
+        };
+        let table = table(&record, &record.sheets[0]);
+        assert!(table.ends_with("| peer | 1.0 | not supported |\n\n"), "{table}");
+    }
 
     #[test]
     fn numbers_have_three_digits_that_count() {

@@ -42,7 +42,7 @@ pub(crate) async fn run(options: &Options) -> Result<Record> {
                 if has_process || scenario.suits_direct() {
                     let outcome = outcome(*scenario, proxy, &sizes, files).await;
                     eprintln!(
-                        "{}/{rounds} {:<12} {:<19} {}",
+                        "{}/{rounds} {:<16} {:<19} {}",
                         round + 1,
                         sheet.name,
                         proxy.name,
@@ -87,6 +87,9 @@ fn within(files: u64, tunnels: usize) -> usize {
 }
 
 async fn outcome(scenario: Scenario, proxy: &Proxy, sizes: &Sizes, files: u64) -> Outcome {
+    if !proxy.supports(scenario.http2()) {
+        return Outcome::Unsupported;
+    }
     match measure(scenario, proxy, sizes, files).await {
         Ok(figures) => Outcome::Figures(figures),
         Err(why) => Outcome::Failed(why.to_string()),
@@ -95,9 +98,8 @@ async fn outcome(scenario: Scenario, proxy: &Proxy, sizes: &Sizes, files: u64) -
 
 /// One measurement, with processes of its own.
 async fn measure(scenario: Scenario, proxy: &Proxy, sizes: &Sizes, files: u64) -> Result<Figures> {
-    let trial = Trial::start(proxy, scenario.tunnels(sizes), files)
-        .await
-        .map_err(|why| format!("starting: {why}"))?;
+    let trial =
+        Trial::start(proxy, scenario, sizes, files).await.map_err(|why| format!("starting: {why}"))?;
     match time::timeout(sizes.limit, scenario.measure(&trial, sizes)).await {
         Ok(measured) => measured.map_err(|why| format!("{}: {why}", trial.phase()).into()),
         Err(_) => Err(format!("{}: no end within {:?}", trial.phase(), sizes.limit).into()),
@@ -108,6 +110,7 @@ async fn measure(scenario: Scenario, proxy: &Proxy, sizes: &Sizes, files: u64) -
 fn line(sheet: &Sheet, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Failed(why) => format!("failed: {why}"),
+        Outcome::Unsupported => "not supported".to_owned(),
         Outcome::Figures(figures) => {
             let figure = |column: &crate::figures::Column| {
                 let value = figures.get(&column.key)?;

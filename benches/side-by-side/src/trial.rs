@@ -12,9 +12,11 @@ use tokio::{task::JoinSet, time};
 
 use crate::{
     Result,
+    http2::Http2,
     page::Reader,
     process::Process,
     proxies::{Proxy, Site},
+    scenario::{Scenario, Sizes},
     usage::{self, Cpu},
 };
 
@@ -26,6 +28,8 @@ const READY: Duration = Duration::from_secs(20);
 pub(crate) struct Trial {
     /// Where the load goes.
     pub(crate) address: SocketAddr,
+    /// Who speaks HTTP/2.
+    pub(crate) http2: Http2,
     proxy: Option<Process>,
     _upstream: Process,
     _directory: TempDir,
@@ -34,15 +38,19 @@ pub(crate) struct Trial {
 
 impl Trial {
     /// Starts both, and waits until an ordinary request comes through.
-    pub(crate) async fn start(proxy: &Proxy, tunnels: usize, files: u64) -> Result<Self> {
+    pub(crate) async fn start(proxy: &Proxy, scenario: Scenario, sizes: &Sizes, files: u64) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("side-by-side-").tempdir()?;
         let (listen, upstream) = free_addresses()?;
+        let (http2, tunnels) = (scenario.http2(), scenario.tunnels(sizes));
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("upstream").arg(upstream.port().to_string());
+        if http2 == Http2::Upstream {
+            command.args(["--http2-streams", &sizes.streams.to_string()]);
+        }
         let mut upstream_process = Process::spawn(&command, &directory.path().join("upstream.log"))?;
         ready(&mut upstream_process, upstream).await.map_err(|why| format!("upstream: {why}"))?;
 
-        let site = Site { listen, upstream, directory: directory.path(), tunnels, files };
+        let site = Site { listen, upstream, directory: directory.path(), tunnels, files, http2 };
         let command = proxy.command(&site)?;
         let started = command.map(|command| Process::spawn(&command, &directory.path().join("proxy.log")));
         let mut started = started.transpose()?;
@@ -51,7 +59,7 @@ impl Trial {
             ready(process, address).await?;
         }
         let phase = Cell::new("starting");
-        Ok(Self { address, proxy: started, _upstream: upstream_process, _directory: directory, phase })
+        Ok(Self { address, http2, proxy: started, _upstream: upstream_process, _directory: directory, phase })
     }
 
     /// Says what is done now, for the message if it never ends.

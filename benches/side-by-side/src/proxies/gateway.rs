@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Launch, Proxy, Side, Site, WORKERS};
-use crate::{Result, machine, options::Options};
+use crate::{Result, http2::Http2, machine, options::Options};
 
 /// The gateways of the command line; without any, the one of this repository.
 pub(super) fn all(options: &Options, wanted: impl Fn(&str) -> bool) -> Result<Vec<Proxy>> {
@@ -33,14 +33,25 @@ fn proxy(name: &str, version: String, program: PathBuf, arguments: &str) -> Prox
     Proxy { name: name.to_owned(), version, side: Side::Ours, launch: Launch::Gateway { program, arguments } }
 }
 
+/// Streams besides the tunnels of the scenario.
+const SPARE: usize = 100;
+
 pub(super) fn command(program: &Path, arguments: &[String], site: &Site<'_>) -> Command {
     let mut command = Command::new(program);
     command.args(["--listen", &site.listen.to_string()]);
     command.args(["--route", &format!("/=http://{}", site.upstream)]);
     // As long as the peers' are, so that the timers are there and do not fire.
     command.args(["--idle-timeout", "1d"]).args(arguments).env("RUST_LOG", "error");
-    if !arguments.iter().any(|argument| argument == "--workers") {
-        command.args(["--workers", &WORKERS.to_string()]);
+    let mut unless_given = |option: &str, value: usize| {
+        if !arguments.iter().any(|argument| argument == option) {
+            command.args([option, &value.to_string()]);
+        }
+    };
+    unless_given("--workers", WORKERS);
+    match site.http2 {
+        Http2::Neither => {}
+        Http2::Client => unless_given("--http2-streams", site.tunnels + SPARE),
+        Http2::Upstream => drop(command.arg("--http2-upstream")),
     }
     command
 }
@@ -66,4 +77,28 @@ fn build() -> Result<(PathBuf, String)> {
         Some((program, version))
     });
     built.ok_or_else(|| "cargo names no executable of the gateway example".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http2_is_asked_for_on_the_side_that_speaks_it() {
+        let arguments = |http2, given: &[&str]| {
+            let given: Vec<_> = given.iter().map(ToString::to_string).collect();
+            let site = Site::example(http2);
+            let command = command(Path::new("gateway"), &given, &site);
+            command
+                .get_args()
+                .skip(6)
+                .map(|it| it.to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(arguments(Http2::Neither, &[]), "--workers 2");
+        assert_eq!(arguments(Http2::Client, &[]), "--workers 2 --http2-streams 5100");
+        assert_eq!(arguments(Http2::Client, &["--http2-streams", "7"]), "--http2-streams 7 --workers 2");
+        assert_eq!(arguments(Http2::Upstream, &["--workers", "1"]), "--workers 1 --http2-upstream");
+    }
 }

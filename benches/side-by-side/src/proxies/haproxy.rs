@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Command};
 
 use super::{Launch, Proxy, Side, Site, WORKERS, on_path, version_after};
-use crate::Result;
+use crate::{Result, http2::Http2};
 
 /// When data stay in the kernel. Measured both ways, because neither is the better one: `splice-auto` does not
 /// splice tunnels (it costs what no splicing costs), and splicing always is cheap for large messages and dear
@@ -45,6 +45,11 @@ fn configuration(splice: Splice, site: &Site<'_>) -> String {
         Splice::Auto => "option splice-auto",
         Splice::Always => "option splice-request\n    option splice-response",
     };
+    // Or else the first request of each client goes on a connection of its own.
+    let (reuse, protocol) = match site.http2 {
+        Http2::Upstream => ("http-reuse always", "proto h2"),
+        Http2::Neither | Http2::Client => ("", ""),
+    };
     let Site { listen, upstream, tunnels, files, .. } = site;
     let connections = *tunnels as u64 + SPARE;
     let pipes = (files.saturating_sub(200) / 2).saturating_sub(connections).clamp(1, connections);
@@ -53,6 +58,7 @@ fn configuration(splice: Splice, site: &Site<'_>) -> String {
     nbthread {WORKERS}
     maxconn {connections}
     maxpipes {pipes}
+    tune.h2.max-concurrent-streams {connections}
 defaults
     mode http
     maxconn {connections}
@@ -66,7 +72,24 @@ frontend side
     bind {listen} backlog 4096
     default_backend upstream
 backend upstream
-    server one {upstream}
+    {reuse}
+    server one {upstream} {protocol}
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http2_is_spoken_to_an_upstream_that_expects_it_and_its_connections_are_shared() {
+        let backend = |http2| {
+            let file = configuration(Splice::Auto, &Site::example(http2));
+            let (_, backend) = file.split_once("\nbackend upstream\n").expect("at the end");
+            backend.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(backend(Http2::Client), "server one 127.0.0.1:2");
+        assert_eq!(backend(Http2::Upstream), "http-reuse always server one 127.0.0.1:2 proto h2");
+    }
 }

@@ -16,7 +16,7 @@ use std::{
     process::Command,
 };
 
-use crate::{Result, options::Options};
+use crate::{Result, http2::Http2, options::Options};
 
 pub(crate) use peer::Peer;
 
@@ -64,9 +64,21 @@ pub(crate) struct Site<'a> {
     pub(crate) tunnels: usize,
     /// Open files that it may have.
     pub(crate) files: u64,
+    /// Which side speaks HTTP/2 with it.
+    pub(crate) http2: Http2,
 }
 
 impl Proxy {
+    /// Whether it speaks HTTP/2 on that side, for WebSockets too. HAProxy cannot splice what is in frames.
+    pub(crate) fn supports(&self, http2: Http2) -> bool {
+        match self.launch {
+            Launch::Gateway { .. } | Launch::Haproxy(_, haproxy::Splice::Auto) | Launch::Nothing => true,
+            Launch::Haproxy(..) | Launch::Nginx(_) | Launch::Caddy(_) | Launch::BuiltIn(_) => {
+                http2 == Http2::Neither
+            }
+        }
+    }
+
     /// The command that starts it, in the foreground. The direct way has none.
     pub(crate) fn command(&self, site: &Site<'_>) -> Result<Option<Command>> {
         Ok(Some(match &self.launch {
@@ -121,4 +133,18 @@ fn version_after(program: &Path, argument: &str, before: &str) -> String {
     let said = String::from_utf8_lossy(&said);
     let version = said.split_once(before).and_then(|(_, rest)| rest.split_whitespace().next());
     version.unwrap_or("unknown").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Site<'static> {
+        /// For 5,000 tunnels.
+        pub(super) fn example(http2: Http2) -> Self {
+            let [listen, upstream] = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+            let directory = Path::new("/tmp");
+            Self { listen, upstream, directory, tunnels: 5000, files: 20_000, http2 }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Outline, Sizes, open_echoes};
+use super::{Outline, Sizes, opening::Client};
 use crate::{
     Result,
     figures::{Figures, Work, with_latency},
@@ -44,7 +44,7 @@ pub(super) fn sheet(sizes: &Sizes, kind: &Kind) -> Outline {
 pub(super) async fn measure(trial: &Trial, sizes: &Sizes, kind: &Kind) -> Result<Figures> {
     let message = Arc::new(Message::new(kind.bytes));
     trial.enter("opening tunnels");
-    let tunnels = open_echoes(trial.address, kind.tunnels, &message).await?;
+    let tunnels = Client::Http1(trial.address).open_echoes(kind.tunnels, &message).await?;
     let groups = tunnels.into_iter().map(|tunnel| vec![tunnel]).collect();
     trial.enter("warming up");
     let (groups, _) = exchange(groups, &message, sizes.warm_up, Check::Whole).await?;

@@ -4,14 +4,23 @@ use std::{sync::Arc, time::Instant};
 
 use tokio::time;
 
-use super::{Outline, Sizes, open_echoes};
-use crate::{Result, figures::Figures, trial::Trial, websocket::Message};
+use super::{Outline, Sizes, opening::Client};
+use crate::{Result, figures::Figures, http2::Http2, trial::Trial, websocket::Message};
 
 /// The message that each tunnel has carried: large enough for any buffer to have been used.
 pub(super) const USED_BY: usize = 60 * 1024;
 
-pub(super) fn sheet(sizes: &Sizes) -> Outline {
-    let heading = format!("{} idle tunnels, after 60 KiB there and back on each", sizes.tunnels);
+/// The same over HTTP/2: one frame, well within the window of a stream.
+const USED_BY_STREAMS: usize = 1024;
+
+pub(super) fn sheet(sizes: &Sizes, http2: Http2) -> Outline {
+    let how = match http2 {
+        Http2::Neither => String::new(),
+        Http2::Client => " from one HTTP/2 connection".to_owned(),
+        Http2::Upstream => format!(" to HTTP/2, {} streams on a connection", sizes.streams),
+    };
+    let kib = used_by(http2) / 1024;
+    let heading = format!("{} idle tunnels{how}, after {kib} KiB there and back on each", sizes.tunnels);
     let columns = &[
         ("kib", "KiB per tunnel"),
         ("before", "process before, MiB"),
@@ -22,16 +31,21 @@ pub(super) fn sheet(sizes: &Sizes) -> Outline {
     (heading, columns)
 }
 
+fn used_by(http2: Http2) -> usize {
+    if http2 == Http2::Neither { USED_BY } else { USED_BY_STREAMS }
+}
+
 /// Growth, not size: what a proxy has allocated before its first tunnel is not counted, but shown.
 pub(super) async fn measure(trial: &Trial, sizes: &Sizes) -> Result<Figures> {
-    let message = Arc::new(Message::new(USED_BY));
+    let message = Arc::new(Message::new(used_by(trial.http2)));
     trial.enter("warming up");
-    for tunnel in open_echoes(trial.address, 8, &message).await? {
+    for tunnel in Client::of(trial, 8, 1).await?.open_echoes(8, &message).await? {
         tunnel.close().await?;
     }
     let before = trial.settled_pss(sizes.settle).await?;
     trial.enter("opening tunnels");
-    let tunnels = open_echoes(trial.address, sizes.tunnels, &message).await?;
+    let client = Client::of(trial, sizes.tunnels, 1).await?;
+    let tunnels = client.open_echoes(sizes.tunnels, &message).await?;
     trial.enter("waiting for the memory to settle");
     let after = trial.settled_pss(sizes.settle).await?;
 

@@ -4,20 +4,19 @@ mod bulk;
 mod connect;
 mod echo;
 mod idle;
+mod opening;
 mod requests;
 mod scaling;
 mod sizes;
 mod stalled;
-
-use std::{net::SocketAddr, sync::Arc};
 
 use clap::ValueEnum;
 
 use crate::{
     Result,
     figures::{Column, Figures},
-    trial::{Trial, at_once},
-    websocket::{Check, Message, WebSocket},
+    http2::Http2,
+    trial::Trial,
 };
 
 pub(crate) use scaling::STEPS;
@@ -31,6 +30,10 @@ const WAVE: usize = 64;
 pub(crate) enum Scenario {
     /// Memory and CPU time of tunnels that are open and silent
     Idle,
+    /// The same as streams of one HTTP/2 connection
+    IdleH2,
+    /// The same to an upstream that speaks HTTP/2
+    IdleH2Upstream,
     /// Messages of 125 bytes there and back
     EchoSmall,
     /// Messages of 64 KiB there and back
@@ -68,13 +71,22 @@ impl Scenario {
 
     /// Whether it says anything without a proxy.
     pub(crate) fn suits_direct(self) -> bool {
-        !matches!(self, Self::Idle | Self::Stalled | Self::Scaling(_))
+        !matches!(self, Self::Idle | Self::IdleH2 | Self::IdleH2Upstream | Self::Stalled | Self::Scaling(_))
+    }
+
+    /// Who speaks HTTP/2.
+    pub(crate) fn http2(self) -> Http2 {
+        match self {
+            Self::IdleH2 => Http2::Client,
+            Self::IdleH2Upstream => Http2::Upstream,
+            _ => Http2::Neither,
+        }
     }
 
     /// How many tunnels it holds open, if they are more than a few dozen.
     pub(crate) fn tunnels(self, sizes: &Sizes) -> usize {
         match self {
-            Self::Idle => sizes.tunnels,
+            Self::Idle | Self::IdleH2 | Self::IdleH2Upstream => sizes.tunnels,
             Self::Stalled => sizes.stalled,
             Self::Scaling(tunnels) => tunnels,
             _ => 0,
@@ -83,7 +95,7 @@ impl Scenario {
 
     pub(crate) fn sheet(self, sizes: &Sizes) -> Sheet {
         let (heading, columns) = match self {
-            Self::Idle => idle::sheet(sizes),
+            Self::Idle | Self::IdleH2 | Self::IdleH2Upstream => idle::sheet(sizes, self.http2()),
             Self::EchoSmall => echo::sheet(sizes, &echo::SMALL),
             Self::EchoLarge => echo::sheet(sizes, &echo::LARGE),
             Self::Bulk => bulk::sheet(sizes, bulk::Way::Down),
@@ -99,7 +111,7 @@ impl Scenario {
 
     pub(crate) async fn measure(self, trial: &Trial, sizes: &Sizes) -> Result<Figures> {
         match self {
-            Self::Idle => idle::measure(trial, sizes).await,
+            Self::Idle | Self::IdleH2 | Self::IdleH2Upstream => idle::measure(trial, sizes).await,
             Self::EchoSmall => echo::measure(trial, sizes, &echo::SMALL).await,
             Self::EchoLarge => echo::measure(trial, sizes, &echo::LARGE).await,
             Self::Bulk => bulk::measure(trial, sizes, bulk::Way::Down).await,
@@ -114,21 +126,3 @@ impl Scenario {
 
 /// What a sheet is made of: the heading, and keys and titles.
 type Outline = (String, &'static [(&'static str, &'static str)]);
-
-/// Opens so many tunnels to `/echo`, each with this message there and back, compared byte by byte.
-async fn open_echoes(address: SocketAddr, count: usize, message: &Arc<Message>) -> Result<Vec<WebSocket>> {
-    let share = move |task: usize| count / WAVE + usize::from(task < count % WAVE);
-    let task = |task: usize| {
-        let message = Arc::clone(message);
-        async move {
-            let mut opened = Vec::with_capacity(share(task));
-            for _ in 0..share(task) {
-                let mut tunnel = WebSocket::open(address, "/echo").await?;
-                tunnel.echo(&message, Check::Whole).await?;
-                opened.push(tunnel);
-            }
-            Ok(opened)
-        }
-    };
-    Ok(at_once((0..WAVE).map(task)).await?.into_iter().flatten().collect())
-}

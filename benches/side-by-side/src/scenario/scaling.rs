@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Outline, Sizes, WAVE, connect, echo, idle, open_echoes};
+use super::{Outline, Sizes, WAVE, connect, echo, idle, opening::Client};
 use crate::{
     Result,
     figures::{Figures, Work},
@@ -27,10 +27,11 @@ pub(super) fn sheet(_sizes: &Sizes, tunnels: usize) -> Outline {
 pub(super) async fn measure(trial: &Trial, sizes: &Sizes, tunnels: usize) -> Result<Figures> {
     let (used_by, small) = (Arc::new(Message::new(idle::USED_BY)), Arc::new(Message::new(echo::SMALL.bytes)));
     trial.enter("warming up");
-    drop(open_echoes(trial.address, 8, &used_by).await?);
+    let client = Client::of(trial, tunnels, 1).await?;
+    drop(client.open_echoes(8, &used_by).await?);
     let before = trial.settled_pss(sizes.settle).await?;
     trial.enter("opening tunnels");
-    let opened = open_echoes(trial.address, tunnels, &used_by).await?;
+    let opened = client.open_echoes(tunnels, &used_by).await?;
     let kib = (trial.settled_pss(sizes.settle).await? - before) / tunnels as f64;
 
     trial.enter("exchanging messages");

@@ -5,8 +5,10 @@ use std::time::Duration;
 /// The amount of work of each scenario.
 #[derive(Debug, Clone)]
 pub(crate) struct Sizes {
-    /// `idle`.
+    /// `idle` and its kin.
     pub(crate) tunnels: usize,
+    /// Those that an upstream allows on an HTTP/2 connection.
+    pub(crate) streams: u32,
     /// `stalled`.
     pub(crate) stalled: usize,
     /// How long messages and requests are counted.
@@ -30,6 +32,7 @@ impl Sizes {
     pub(crate) fn full(tunnels: usize) -> Self {
         Self {
             tunnels,
+            streams: 1000,
             stalled: 1000,
             counted: Duration::from_secs(3),
             warm_up: Duration::from_millis(500),
@@ -45,6 +48,7 @@ impl Sizes {
     pub(crate) fn quick() -> Self {
         Self {
             tunnels: 100,
+            streams: 40,
             stalled: 20,
             counted: Duration::from_millis(200),
             warm_up: Duration::from_millis(50),

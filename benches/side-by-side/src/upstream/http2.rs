@@ -62,3 +62,68 @@ async fn respond(request: Request<RecvStream>, mut answer: SendResponse<Bytes>) 
         Some(other) => Err(format!("no {other} here").into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use tokio::net::TcpListener;
+
+    use crate::{
+        http2::Connection,
+        page::Reader,
+        websocket::{Check, Message, WebSocket},
+    };
+
+    /// An upstream in this process, with three streams on each connection.
+    async fn upstream() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                tokio::spawn(super::super::connection(socket, Some(3)));
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn tunnels_on_one_connection_carry_messages_of_any_length_and_close() {
+        let connection = Connection::open(upstream().await, 3).await.expect("enough streams");
+        for length in [125, 64 * 1024] {
+            let message = Message::new(length);
+            let mut tunnels = Vec::new();
+            for _ in 0..3 {
+                tunnels.push(WebSocket::open_shared(&connection, "/echo").await.expect("an upstream"));
+            }
+            for tunnel in &mut tunnels {
+                tunnel.echo(&message, Check::Whole).await.expect("an echo");
+            }
+            for tunnel in tunnels {
+                tunnel.close().await.expect("a Close back");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_longer_than_the_window_arrives_whole() {
+        let connection = Connection::open(upstream().await, 1).await.expect("enough streams");
+        let mut tunnel =
+            WebSocket::open_shared(&connection, "/push?bytes=8388608").await.expect("an upstream");
+        tunnel.receive(8 << 20).await.expect("all of it");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_offered_is_said_before_a_tunnel_is_opened() {
+        let why = Connection::open(upstream().await, 4).await.expect_err("three streams");
+        assert_eq!(why.to_string(), "3 streams on a connection, not 4");
+    }
+
+    #[tokio::test]
+    async fn over_http1_there_is_the_page_and_no_tunnel() {
+        let address = upstream().await;
+        let mut reader = Reader::open(address).await.expect("a connection");
+        reader.get().await.expect("the page");
+        WebSocket::open(address, "/echo").await.expect_err("not over HTTP/1.1");
+    }
+}

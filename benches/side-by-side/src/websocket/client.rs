@@ -12,7 +12,7 @@ use super::{
     skim::Skim,
     transport::Transport,
 };
-use crate::Result;
+use crate::{Result, http2};
 
 /// How closely an echo is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,12 @@ impl WebSocket {
         socket.set_recv_buffer_size(64 * 1024)?;
         let stream = socket.connect(address).await.map_err(|error| format!("connect: {error}"))?;
         Self::on(stream, address, path).await
+    }
+
+    /// Shakes hands on a stream of this connection.
+    pub(crate) async fn open_shared(connection: &http2::Connection, path: &str) -> Result<Self> {
+        let transport = connection.tunnel(path).await?.into();
+        Ok(Self { transport, inbox: Inbox::default() })
     }
 
     async fn on(stream: TcpStream, address: SocketAddr, path: &str) -> Result<Self> {
