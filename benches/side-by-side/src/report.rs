@@ -32,12 +32,17 @@ pub(crate) fn markdown(record: &Record) -> String {
 fn table(record: &Record, sheet: &Sheet) -> String {
     let mut text = format!("## {}: {}\n\n| proxy | version |", sheet.name, sheet.heading);
     let mut rule = "\n| --- | --- |".to_owned();
+    let beside = beside(record, sheet);
     for (at, column) in sheet.columns.iter().enumerate() {
         let _ = write!(text, " {} |", column.title);
         rule += " ---: |";
         if at == 0 {
             text += " least – most | of the best peer |";
             rule += " ---: | ---: |";
+            if let Some(other) = beside {
+                let _ = write!(text, " of {} |", other.name);
+                rule += " ---: |";
+            }
         }
     }
     text = text + &rule + "\n";
@@ -73,9 +78,21 @@ fn cells(record: &Record, sheet: &Sheet, contestant: &Contestant, best: Option<f
             let range = found.map(|found| format!("{} – {}", number(found.least), number(found.most)));
             let ratio = found.zip(best).map(|(found, best)| format!("{:.2}", found.median / best));
             cells.extend([range, ratio].map(|cell| cell.unwrap_or_else(|| "–".to_owned())));
+            if let Some(other) = beside(record, sheet) {
+                let other = record.summary(&other.name, &contestant.name, &column.key);
+                let ratio =
+                    found.zip(other).map(|(found, other)| format!("{:.2}", found.median / other.median));
+                cells.push(ratio.unwrap_or_else(|| "–".to_owned()));
+            }
         }
     }
     Some(cells)
+}
+
+/// The sheet that this one is to be read beside, if that was measured too.
+fn beside<'a>(record: &'a Record, sheet: &Sheet) -> Option<&'a Sheet> {
+    let name = sheet.beside.as_ref()?;
+    record.sheets.iter().find(|other| other.name == *name)
 }
 
 /// The smallest median of the first column among the peers.
@@ -116,31 +133,54 @@ pub(crate) fn number(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::{
-        figures::Column,
+        figures::{Column, Figures},
         machine::Machine,
         record::{Measurement, Outcome},
     };
 
+    /// Two sheets, the second to be read beside the first.
+    fn record(outcomes: [Outcome; 2]) -> Record {
+        let sheet = |(name, beside): (&str, Option<&str>)| Sheet {
+            name: name.to_owned(),
+            heading: "done".to_owned(),
+            columns: vec![Column::new("cpu", "CPU")],
+            beside: beside.map(str::to_owned),
+        };
+        let sheets: Vec<_> = [("one", None), ("two", Some("one"))].map(sheet).into();
+        let measurement = |(sheet, outcome): (&Sheet, Outcome)| Measurement {
+            sheet: sheet.name.clone(),
+            proxy: "peer".to_owned(),
+            round: 1,
+            outcome,
+        };
+        let measurements = sheets.iter().zip(outcomes).map(measurement).collect();
+        let contestant = Contestant { name: "peer".to_owned(), version: "1.0".to_owned(), side: Side::Peer };
+        Record {
+            machine: Machine::here(),
+            contestants: vec![contestant],
+            missing: Vec::new(),
+            sheets,
+            measurements,
+        }
+    }
+
+    fn cpu(value: f64) -> Outcome {
+        Outcome::Figures(Figures::from([("cpu".to_owned(), value)]))
+    }
+
+    #[test]
+    fn a_sheet_beside_another_has_the_ratio_to_it() {
+        let record = record([cpu(10.0), cpu(7.0)]);
+        assert!(table(&record, &record.sheets[0]).contains("| of the best peer |\n"));
+        let table = table(&record, &record.sheets[1]);
+        assert!(table.contains("| of the best peer | of one |\n| --- | --- | ---: | ---: | ---: | ---: |\n"));
+        assert!(table.ends_with("| peer | 1.0 | 7.00 | 7.00 – 7.00 | 1.00 | 0.70 |\n\n"), "{table}");
+    }
+
     #[test]
     fn what_a_proxy_cannot_do_is_no_failure() {
-        let (name, proxy) = ("idle".to_owned(), "peer".to_owned());
-        let sheet = Sheet {
-            name: name.clone(),
-            heading: "done".to_owned(),
-            columns: vec![Column::new("kib", "KiB")],
-        };
-        let record = Record {
-            machine: Machine::here(),
-            contestants: vec![Contestant {
-                name: proxy.clone(),
-                version: "1.0".to_owned(),
-                side: Side::Peer,
-            }],
-            missing: Vec::new(),
-            sheets: vec![sheet],
-            measurements: vec![Measurement { sheet: name, proxy, round: 1, outcome: Outcome::Unsupported }],
-        };
-        let table = table(&record, &record.sheets[0]);
+        let record = record([cpu(10.0), Outcome::Unsupported]);
+        let table = table(&record, &record.sheets[1]);
         assert!(table.ends_with("| peer | 1.0 | not supported |\n\n"), "{table}");
     }
 

@@ -15,7 +15,7 @@ use crate::{
     http2::Http2,
     page::Reader,
     process::Process,
-    proxies::{Proxy, Site},
+    proxies::{Proxy, Side, Site},
     scenario::{Scenario, Sizes},
     usage::{self, Cpu},
 };
@@ -44,7 +44,8 @@ impl Trial {
         let (http2, tunnels) = (scenario.http2(), scenario.tunnels(sizes));
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("upstream").arg(upstream.port().to_string());
-        if http2 == Http2::Upstream {
+        // Without a proxy, what the client speaks arrives at the upstream.
+        if http2 == Http2::Upstream || http2 == Http2::Client && proxy.side == Side::Direct {
             command.args(["--http2-streams", &sizes.streams.to_string()]);
         }
         let mut upstream_process = Process::spawn(&command, &directory.path().join("upstream.log"))?;

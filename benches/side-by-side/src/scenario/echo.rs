@@ -9,6 +9,7 @@ use super::{Outline, Sizes, opening::Client};
 use crate::{
     Result,
     figures::{Figures, Work, with_latency},
+    http2::Http2,
     trial::{Trial, at_once},
     websocket::{Check, Message, WebSocket},
 };
@@ -23,11 +24,19 @@ pub(super) struct Kind {
 pub(super) const SMALL: Kind = Kind { tunnels: 64, bytes: 125 };
 pub(super) const LARGE: Kind = Kind { tunnels: 16, bytes: 64 * 1024 };
 
-pub(super) fn sheet(sizes: &Sizes, kind: &Kind) -> Outline {
+/// Over which they go if the client speaks HTTP/2.
+const CONNECTIONS: usize = 4;
+
+pub(super) fn sheet(sizes: &Sizes, kind: &Kind, http2: Http2) -> Outline {
     let size =
         if kind.bytes < 1024 { format!("{} B", kind.bytes) } else { format!("{} KiB", kind.bytes / 1024) };
+    let how = match http2 {
+        Http2::Neither => String::new(),
+        Http2::Client => format!(" from {CONNECTIONS} HTTP/2 connections"),
+        Http2::Upstream => " to HTTP/2".to_owned(),
+    };
     let heading = format!(
-        "messages of {size} there and back on {} tunnels, {:?} each round",
+        "messages of {size} there and back on {} tunnels{how}, {:?} each round",
         kind.tunnels, sizes.counted
     );
     let columns = &[
@@ -44,7 +53,8 @@ pub(super) fn sheet(sizes: &Sizes, kind: &Kind) -> Outline {
 pub(super) async fn measure(trial: &Trial, sizes: &Sizes, kind: &Kind) -> Result<Figures> {
     let message = Arc::new(Message::new(kind.bytes));
     trial.enter("opening tunnels");
-    let tunnels = Client::Http1(trial.address).open_echoes(kind.tunnels, &message).await?;
+    let client = Client::of(trial, kind.tunnels, CONNECTIONS).await?;
+    let tunnels = client.open_echoes(kind.tunnels, &message).await?;
     let groups = tunnels.into_iter().map(|tunnel| vec![tunnel]).collect();
     trial.enter("warming up");
     let (groups, _) = exchange(groups, &message, sizes.warm_up, Check::Whole).await?;

@@ -36,6 +36,10 @@ pub(crate) enum Scenario {
     IdleH2Upstream,
     /// Messages of 125 bytes there and back
     EchoSmall,
+    /// The same as streams of four HTTP/2 connections
+    EchoH2,
+    /// The same to an upstream that speaks HTTP/2
+    EchoH2Upstream,
     /// Messages of 64 KiB there and back
     EchoLarge,
     /// A long stream from the upstream
@@ -59,6 +63,9 @@ pub(crate) struct Sheet {
     pub(crate) name: String,
     pub(crate) heading: String,
     pub(crate) columns: Vec<Column>,
+    /// The sheet whose first column is the same without HTTP/2.
+    #[serde(default)]
+    pub(crate) beside: Option<String>,
 }
 
 impl Scenario {
@@ -71,15 +78,28 @@ impl Scenario {
 
     /// Whether it says anything without a proxy.
     pub(crate) fn suits_direct(self) -> bool {
-        !matches!(self, Self::Idle | Self::IdleH2 | Self::IdleH2Upstream | Self::Stalled | Self::Scaling(_))
+        match self {
+            Self::Idle | Self::IdleH2 | Self::IdleH2Upstream | Self::Stalled | Self::Scaling(_) => false,
+            // Its client speaks HTTP/1.1: that would be `EchoSmall`.
+            Self::EchoH2Upstream => false,
+            _ => true,
+        }
     }
 
     /// Who speaks HTTP/2.
     pub(crate) fn http2(self) -> Http2 {
         match self {
-            Self::IdleH2 => Http2::Client,
-            Self::IdleH2Upstream => Http2::Upstream,
+            Self::IdleH2 | Self::EchoH2 => Http2::Client,
+            Self::IdleH2Upstream | Self::EchoH2Upstream => Http2::Upstream,
             _ => Http2::Neither,
+        }
+    }
+
+    /// The scenario that does the same without.
+    fn beside(self) -> Option<Self> {
+        match self {
+            Self::EchoH2 | Self::EchoH2Upstream => Some(Self::EchoSmall),
+            _ => None,
         }
     }
 
@@ -96,8 +116,10 @@ impl Scenario {
     pub(crate) fn sheet(self, sizes: &Sizes) -> Sheet {
         let (heading, columns) = match self {
             Self::Idle | Self::IdleH2 | Self::IdleH2Upstream => idle::sheet(sizes, self.http2()),
-            Self::EchoSmall => echo::sheet(sizes, &echo::SMALL),
-            Self::EchoLarge => echo::sheet(sizes, &echo::LARGE),
+            Self::EchoSmall | Self::EchoH2 | Self::EchoH2Upstream => {
+                echo::sheet(sizes, &echo::SMALL, self.http2())
+            }
+            Self::EchoLarge => echo::sheet(sizes, &echo::LARGE, Http2::Neither),
             Self::Bulk => bulk::sheet(sizes, bulk::Way::Down),
             Self::BulkUp => bulk::sheet(sizes, bulk::Way::Up),
             Self::Connect => connect::sheet(sizes),
@@ -106,13 +128,15 @@ impl Scenario {
             Self::Scaling(tunnels) => scaling::sheet(sizes, tunnels),
         };
         let columns = columns.iter().map(|(key, title)| Column::new(key, title)).collect();
-        Sheet { name: self.name(), heading, columns }
+        Sheet { name: self.name(), heading, columns, beside: self.beside().map(Self::name) }
     }
 
     pub(crate) async fn measure(self, trial: &Trial, sizes: &Sizes) -> Result<Figures> {
         match self {
             Self::Idle | Self::IdleH2 | Self::IdleH2Upstream => idle::measure(trial, sizes).await,
-            Self::EchoSmall => echo::measure(trial, sizes, &echo::SMALL).await,
+            Self::EchoSmall | Self::EchoH2 | Self::EchoH2Upstream => {
+                echo::measure(trial, sizes, &echo::SMALL).await
+            }
             Self::EchoLarge => echo::measure(trial, sizes, &echo::LARGE).await,
             Self::Bulk => bulk::measure(trial, sizes, bulk::Way::Down).await,
             Self::BulkUp => bulk::measure(trial, sizes, bulk::Way::Up).await,
