@@ -27,7 +27,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value = "5")]
     pub(crate) rounds: usize,
 
-    /// Tunnels of the scenario `idle`
+    /// Tunnels of the scenarios `idle`, `idle-h2` and `idle-h2-upstream`
     #[arg(long, value_name = "N", default_value = "5000")]
     pub(crate) tunnels: usize,
 
