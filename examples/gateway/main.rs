@@ -107,7 +107,7 @@ async fn accept_plain(listener: Option<TcpListener>, http: Http, service: impl A
 /// other workers too.
 fn locations(options: &Options, layer: &UpgradeProxyLayer) -> Vec<Location> {
     let location = |route: &Route| {
-        let layer = layer.clone().upstream(route.upstream.clone());
+        let layer = layer.clone().upstream(options.upstream(route));
         let layer = match options.strip_prefix {
             true => layer.path(PathRewrite::strip_prefix(&route.prefix)),
             false => layer,

@@ -78,6 +78,18 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value = "250")]
     http2_streams: NonZeroU32,
 
+    /// Speak HTTP/2 to upstreams: `always`, without TLS by prior knowledge; or `auto`, where ALPN agrees
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "never",
+        default_missing_value = "always"
+    )]
+    http2_upstream: Http2Upstream,
+
     /// How long a client may take for its TLS handshake, and for the head of a request (nginx's
     /// `client_header_timeout`)
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
@@ -123,6 +135,13 @@ pub(crate) struct Route {
 struct Limit(Option<Duration>);
 
 #[derive(Clone, ValueEnum)]
+enum Http2Upstream {
+    Never,
+    Auto,
+    Always,
+}
+
+#[derive(Clone, ValueEnum)]
 enum HostPolicy {
     Preserve,
     Upstream,
@@ -150,6 +169,16 @@ impl Options {
     /// How clients are served.
     pub(crate) fn http(&self) -> Http {
         Http::new(self.client_timeout.min(LONGEST_CLIENT_TIMEOUT), self.http2_streams)
+    }
+
+    /// The route's upstream, as it is spoken to.
+    pub(crate) fn upstream(&self, route: &Route) -> Upstream {
+        let upstream = route.upstream.clone();
+        match self.http2_upstream {
+            Http2Upstream::Never => upstream,
+            Http2Upstream::Auto => upstream.auto(),
+            Http2Upstream::Always => upstream.http2(),
+        }
     }
 
     /// What all routes have in common.

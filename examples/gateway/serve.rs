@@ -28,7 +28,7 @@ use tower_upgrade_proxy::Peer;
 use crate::Body;
 
 /// Bytes of a request that may come before somebody takes them. A tunnel that stands still holds no more.
-const STREAM_WINDOW: u32 = 64 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
 
 /// The largest window of HTTP/2 ([RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1)).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;

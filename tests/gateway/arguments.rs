@@ -7,7 +7,7 @@ use crate::{identity::Identity, program::end};
 #[tokio::test]
 async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
     let good = "/=http://127.0.0.1:1";
-    let table: [(&[&str], &str); 20] = [
+    let table: [(&[&str], &str); 21] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
         (&["--route", "/ws/"], "it has no `=`; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
@@ -21,6 +21,7 @@ async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
         (&["--route", good, "--header-timeout", "off"], "expected number"),
         (&["--route", good, "--client-timeout", "off"], "expected number"),
         (&["--route", good, "--http2-streams", "0"], "number would be zero"),
+        (&["--route", good, "--http2-upstream=h3"], "possible values: never, auto, always"),
         (&["--route", good, "--allow", "h2c"], "HTTP inside HTTP is never tunnelled"),
         (&["--route", good, "--listen", "localhost"], "invalid socket address"),
         (&["--route", good, "--trust", "10.0.0.0/8"], "--forwarded <FORWARDED>"),

@@ -1,9 +1,14 @@
-//! HTTP/2 for clients: chosen by ALPN, or spoken at once. Upstreams are asked in HTTP/1.1.
+//! HTTP/2 for clients, chosen by ALPN or spoken at once, and to upstreams.
 
 use std::time::Duration;
 
+use axum::{
+    Router,
+    extract::ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    response::IntoResponse,
+};
 use futures_util::future::join_all;
-use http::{Request, Response};
+use http::{Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     body::{Bytes, Incoming},
@@ -20,9 +25,11 @@ use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 use crate::{
     Gateway, answer, get, https,
     identity::Identity,
-    support::{Scripted, Wire, bounded},
+    support::{Scripted, Wire, bounded, serve},
     upstream,
 };
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
 
 type Stream = TokioIo<hyper::upgrade::Upgraded>;
 
@@ -163,7 +170,7 @@ async fn the_settings_say_how_many_streams_and_that_they_may_be_websockets() {
             settings.next().map(|setting| u32::from_be_bytes(setting[2..].try_into().unwrap()))
         };
         assert_eq!(value(3), Some(streams), "SETTINGS_MAX_CONCURRENT_STREAMS");
-        assert_eq!(value(4), Some(64 * 1024), "SETTINGS_INITIAL_WINDOW_SIZE");
+        assert_eq!(value(4), Some(128 * 1024), "SETTINGS_INITIAL_WINDOW_SIZE");
         assert_eq!(value(8), Some(1), "SETTINGS_ENABLE_CONNECT_PROTOCOL");
     }
 }
@@ -198,5 +205,37 @@ async fn streams_that_stand_still_do_not_hold_the_last_one_up() {
     for _ in 0..16 {
         bounded("send", stream.write_all(&block)).await.unwrap();
         server.expect(&block).await;
+    }
+}
+
+/// An upstream that says in which version it was asked, and for what; to a WebSocket too.
+async fn telling_versions() -> String {
+    let app = Router::new().fallback(async |upgrade: Upgrade, version: Version, uri: Uri| {
+        let asked = format!("{version:?} {uri}");
+        let Ok(upgrade) = upgrade else { return asked.into_response() };
+        upgrade.on_upgrade(async move |mut socket| {
+            while let Some(Ok(_)) = socket.recv().await {
+                let _ = socket.send(asked.as_str().into()).await;
+            }
+        })
+    });
+    format!("http://{}", serve(app).await)
+}
+
+#[tokio::test]
+async fn upstreams_are_spoken_to_as_asked_for() {
+    let route = format!("/={}", telling_versions().await);
+    for (argument, told) in [
+        ("--http2-upstream", "HTTP/2.0 http://client.example/x"),
+        ("--http2-upstream=always", "HTTP/2.0 http://client.example/x"),
+        ("--http2-upstream=auto", "HTTP/1.1 /x"),
+        ("--http2-upstream=never", "HTTP/1.1 /x"),
+    ] {
+        let gateway = Gateway::start(&["--route", &route, argument]).await;
+        assert_eq!(gateway.ask("/x").await, told, "{argument}");
+        assert_eq!(answer(&mut gateway.websocket("/x").await.unwrap()).await, told, "{argument}");
+        let mut client = Client::new(gateway.connect().await).await;
+        assert_eq!(client.ask("GET", "/x", "").await, (200, told.to_owned()), "{argument}");
+        assert_eq!(answer(&mut client.websocket("/x").await).await, told, "{argument}");
     }
 }
