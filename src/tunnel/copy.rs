@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    known::take_in,
     scratch::with_scratch,
     splice::{Bulk, Emptied, sockets},
 };
@@ -120,7 +121,13 @@ impl Direction {
         for _ in 0..ROUNDS {
             match self.state {
                 State::Done => return Poll::Ready(Ok(())),
-                _ if self.rest.is_some() => ready!(self.poll_rest(cx, writer))?,
+                _ if self.rest.is_some() => match self.poll_rest(cx, writer)? {
+                    Poll::Ready(()) => {}
+                    Poll::Pending => {
+                        take_in(reader, cx);
+                        return Poll::Pending;
+                    }
+                },
                 _ if self.bulk.holds() => ready!(self.poll_piped(cx, reader, writer))?,
                 State::ShuttingDown if last && TypeId::of::<W>() == TypeId::of::<TcpStream>() => {
                     self.state = State::Done;

@@ -7,9 +7,9 @@
 
 mod clock;
 mod copy;
+mod known;
 #[cfg(target_os = "linux")]
 mod pipe;
-mod reset;
 mod scratch;
 #[cfg_attr(not(target_os = "linux"), path = "splice_absent.rs")]
 mod splice;
@@ -32,7 +32,7 @@ use tokio::{
 
 use clock::Clock;
 use copy::{Broken, Direction};
-use reset::{is_reset, reset_on_drop};
+use known::{is_stream_error, reset_on_drop};
 pub use summary::{Side, TunnelEnd, TunnelSummary};
 
 /// When a tunnel is ended although both sides are still there.
@@ -99,8 +99,7 @@ pin_project! {
     ///
     /// The two ends are called client and upstream, but they are treated alike. Bytes are copied
     /// verbatim. When one side finishes sending, the other is told so by a shutdown of its write
-    /// half, and may go on sending. An error on either side ends both directions at once, and a reset
-    /// of one side becomes a reset of the other where that is tokio's `TcpStream`.
+    /// half, and may go on sending. An error on either side ends both directions at once.
     ///
     /// Memory: no buffer while idle; at most 64 KiB per direction for bytes that were read and that
     /// the other side does not take yet. As long as there are any, nothing more is read.
@@ -221,7 +220,7 @@ where
             },
         };
         if let TunnelEnd::Failed { side, error } = &end
-            && is_reset(error)
+            && is_stream_error(error)
         {
             match side {
                 Side::Client => reset_on_drop(this.upstream),

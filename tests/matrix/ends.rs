@@ -12,7 +12,7 @@ use tokio::{
     },
 };
 
-use crate::support::bounded;
+use crate::{Speaks, support::bounded};
 
 /// A tunnel's end that the test holds.
 pub(crate) struct End {
@@ -100,10 +100,14 @@ impl End {
         }
     }
 
-    /// Waits until this end is torn down from the other side.
-    pub(crate) async fn expect_reset(&mut self) {
+    /// Waits until this end is torn down, as an end `there` was. Between sockets what was sent before a
+    /// reset is to arrive, so the other one closes.
+    pub(crate) async fn expect_reset(&mut self, there: Speaks) {
         match &mut self.sending {
-            Sending::Socket(_) => assert_eq!(self.rest().await.1, Over::Reset),
+            Sending::Socket(_) => {
+                let over = if there == Speaks::Http1 { Over::Finished } else { Over::Reset };
+                assert_eq!(self.rest().await.1, over);
+            }
             Sending::Stream(send) => {
                 bounded("the reset", poll_fn(|cx| send.poll_reset(cx))).await.unwrap();
             }

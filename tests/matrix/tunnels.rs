@@ -65,7 +65,7 @@ mod scenarios {
         client.send("half a mess").await;
         upstream.expect("half a mess").await;
         client.reset();
-        upstream.expect_reset().await;
+        upstream.expect_reset(stage.client_speaks).await;
         let summary = stage.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::Failed { side: Side::Client, .. }), "{summary:?}");
     }
@@ -75,7 +75,7 @@ mod scenarios {
         upstream.send("half a mess").await;
         client.expect("half a mess").await;
         upstream.reset();
-        client.expect_reset().await;
+        client.expect_reset(stage.upstream.speaks).await;
         let summary = stage.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::Failed { side: Side::Upstream, .. }), "{summary:?}");
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(crate) struct Upstream {
-    speaks: Speaks,
+    pub(crate) speaks: Speaks,
     address: SocketAddr,
     asked: Arc<Mutex<mpsc::UnboundedReceiver<Asked>>>,
 }

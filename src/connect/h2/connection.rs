@@ -211,11 +211,10 @@ async fn ping(pings: &mut PingPong) {
 
 /// An error of a stream as one of a socket.
 pub(super) fn io_error(error: h2::Error) -> io::Error {
-    if error.is_reset() {
-        return io::Error::new(io::ErrorKind::ConnectionReset, error);
-    }
-    match error.get_io().map(io::Error::kind) {
-        Some(kind) => io::Error::new(kind, error),
-        None => io::Error::new(io::ErrorKind::ConnectionAborted, error),
-    }
+    let kind = match error.get_io() {
+        Some(error) => error.kind(),
+        None if error.is_reset() => io::ErrorKind::ConnectionReset,
+        None => io::ErrorKind::ConnectionAborted,
+    };
+    io::Error::new(kind, error)
 }

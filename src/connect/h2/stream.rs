@@ -1,7 +1,7 @@
 //! A stream as one end of a tunnel.
 
 use std::{
-    io,
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -16,19 +16,30 @@ use super::{MOST, Place, connection::io_error};
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
 ///
 /// Bytes count as received when they are read, so a reader that stops stops the upstream on this
-/// stream alone. What is written takes no more than the window allows. Dropping it before both
+/// stream alone; until then they can be [taken in](Stream::take_in). What is written takes no more than the window allows. Dropping it before both
 /// sides have finished resets the stream (CANCEL).
 pub(crate) struct Stream {
     send: SendStream<Bytes>,
     receive: RecvStream,
     /// Of a DATA frame that was larger than the reader's buffer.
     rest: Bytes,
+    /// What came after it, and has no place in h2 any more.
+    taken_in: Vec<u8>,
     _place: Place,
 }
 
 impl Stream {
     pub(super) fn new(send: SendStream<Bytes>, receive: RecvStream, place: Place) -> Self {
-        Self { send, receive, rest: Bytes::new(), _place: place }
+        Self { send, receive, rest: Bytes::new(), taken_in: Vec::new(), _place: place }
+    }
+
+    /// Copies the frames that have come into one piece of memory, as many as the window has let in. Left
+    /// in h2, each would cost far more than its bytes if these are few, and too many of them end the
+    /// whole connection.
+    pub(crate) fn take_in(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(Ok(data))) = self.receive.poll_data(cx) {
+            self.taken_in.extend_from_slice(&data);
+        }
     }
 
     /// Moves what is left of a frame into `buf`.
@@ -53,11 +64,17 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         loop {
+            if self.rest.is_empty() && !self.taken_in.is_empty() {
+                self.rest = mem::take(&mut self.taken_in).into();
+            }
             if !self.rest.is_empty() {
                 self.deliver(buf)?;
             }
             if buf.remaining() == 0 {
                 return Poll::Ready(Ok(()));
+            }
+            if !self.taken_in.is_empty() {
+                continue;
             }
             let moved = buf.filled().len() > before;
             match self.receive.poll_data(cx) {
