@@ -9,7 +9,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower_upgrade_proxy::Peer;
 
-use crate::serve::{Answers, Http};
+use crate::serve::{Answers, Http, begins_http2};
 
 /// What is waited after a failed accept, so that "too many open files" does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -39,7 +39,8 @@ pub(crate) async fn accept(
     }
 }
 
-/// Takes TLS off one connection, if there is any, and serves it.
+/// Takes TLS off one connection, if there is any, and serves it: in the version that ALPN chose, or
+/// that the client begins with.
 async fn connection(
     socket: TcpStream,
     peer: SocketAddr,
@@ -47,9 +48,23 @@ async fn connection(
     http: Http,
     service: impl Answers,
 ) {
-    let Some(tls) = tls else { return http.serve(socket, Peer::new(peer), service).await };
+    let Some(tls) = tls else {
+        let peer = Peer::new(peer);
+        return match time::timeout(http.client_timeout(), begins_http2(&socket)).await {
+            Ok(Ok(true)) => http.serve_http2(socket, peer, service).await,
+            Ok(Ok(false)) => http.serve_http1(socket, peer, service).await,
+            Ok(Err(error)) => tracing::debug!(?peer, %error, "connection failed"),
+            Err(_) => tracing::debug!(?peer, "no request in time"),
+        };
+    };
     match time::timeout(http.client_timeout(), tls.accept(socket)).await {
-        Ok(Ok(stream)) => http.serve(stream, Peer::new(peer).https(), service).await,
+        Ok(Ok(stream)) => {
+            let peer = Peer::new(peer).https();
+            match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => http.serve_http2(stream, peer, service).await,
+                _ => http.serve_http1(stream, peer, service).await,
+            }
+        }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(%peer, "TLS handshake timed out"),
     }

@@ -78,6 +78,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", default_value = "250")]
     http2_streams: NonZeroU32,
 
+    /// How long an HTTP/2 connection without a new request is kept at least (nginx's `keepalive_timeout`);
+    /// tunnels it has go on
+    #[arg(long, value_name = "DURATION", default_value = "75s", value_parser = humantime::parse_duration)]
+    http2_keep_alive: Duration,
+
     /// Speak HTTP/2 to upstreams: `always`, without TLS by prior knowledge; or `auto`, where ALPN agrees
     #[arg(
         long,
@@ -168,7 +173,8 @@ impl Options {
 
     /// How clients are served.
     pub(crate) fn http(&self) -> Http {
-        Http::new(self.client_timeout.min(LONGEST_CLIENT_TIMEOUT), self.http2_streams)
+        let client_timeout = self.client_timeout.min(LONGEST_CLIENT_TIMEOUT);
+        Http::new(client_timeout, self.http2_keep_alive, self.http2_streams)
     }
 
     /// The route's upstream, as it is spoken to.

@@ -1,25 +1,29 @@
-//! HTTP on one connection: HTTP/2 when it begins with that version's preface, else HTTP/1.1.
+//! HTTP on one connection.
 
 use std::{
     convert::Infallible,
+    io,
     num::NonZeroU32,
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
     service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     time,
 };
 use tower::{Service, ServiceExt};
@@ -30,11 +34,17 @@ use crate::Body;
 /// Bytes of a request that may come before somebody takes them. A tunnel that stands still holds no more.
 const STREAM_WINDOW: u32 = 128 * 1024;
 
+/// At least, for a connection: h2 takes half of it for the cost of small frames that nobody reads.
+const CONNECTION_WINDOW: u32 = 128 << 20;
+
 /// The largest window of HTTP/2 ([RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1)).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// How long an HTTP/2 connection may be silent before it is asked for a sign of life.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often a client that has sent a part of the preface is asked whether there is more.
+const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What answers requests.
 pub(crate) trait Answers:
@@ -56,55 +66,102 @@ impl<S> Answers for S where
 /// How connections are served.
 #[derive(Clone)]
 pub(crate) struct Http {
-    builder: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
     client_timeout: Duration,
+    keep_alive: Duration,
 }
 
 impl Http {
-    /// `client_timeout` bounds the wait for the head of a request and for the answer to a ping.
-    pub(crate) fn new(client_timeout: Duration, streams: NonZeroU32) -> Self {
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(client_timeout);
+    /// `client_timeout` bounds the wait for the head of a request and for the answer to a ping; an
+    /// HTTP/2 connection takes leave between one and two `keep_alive` after its last request.
+    pub(crate) fn new(client_timeout: Duration, keep_alive: Duration, streams: NonZeroU32) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(client_timeout);
         // All streams may stand still, and still none waits for another.
-        let connection_window = streams.get().saturating_mul(STREAM_WINDOW).min(LARGEST_WINDOW);
-        builder
-            .http2()
+        let connection_window = streams.get().saturating_mul(4 * STREAM_WINDOW);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
             .timer(TokioTimer::new())
             .enable_connect_protocol()
             .max_concurrent_streams(streams.get())
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(connection_window)
+            .initial_connection_window_size(connection_window.clamp(CONNECTION_WINDOW, LARGEST_WINDOW))
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(client_timeout);
-        Self { builder, client_timeout }
+        Self { http1, http2, client_timeout, keep_alive }
     }
 
     pub(crate) fn client_timeout(&self) -> Duration {
         self.client_timeout
     }
 
-    /// Serves to the end. The builder would wait without limit for the bytes that tell the versions
-    /// apart, and for the first request in HTTP/2.
-    pub(crate) async fn serve<I>(&self, io: I, peer: Peer, service: impl Answers)
+    /// In HTTP/1.1, to the end.
+    pub(crate) async fn serve_http1<I>(&self, io: I, peer: Peer, service: impl Answers)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let requested = Arc::new(AtomicBool::new(false));
-        let request_came = Arc::clone(&requested);
-        let service = service.map_request(move |mut request: Request<Incoming>| {
-            request_came.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(peer);
+        let service = TowerToHyperService::new(from(peer, service));
+        let connection = self.http1.serve_connection(TokioIo::new(io), service).with_upgrades();
+        if let Err(error) = connection.await {
+            tracing::debug!(?peer, %error, "connection failed");
+        }
+    }
+
+    /// In HTTP/2, to the end. hyper would wait without limit for the first request, and for more.
+    pub(crate) async fn serve_http2<I>(&self, io: I, peer: Peer, service: impl Answers)
+    where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&requests);
+        let service = from(peer, service).map_request(move |request| {
+            counted.fetch_add(1, Ordering::Relaxed);
             request
         });
-        let service = TowerToHyperService::new(service);
-        let mut connection = pin!(self.builder.serve_connection_with_upgrades(TokioIo::new(io), service));
-        let end = match time::timeout(self.client_timeout, &mut connection).await {
-            Ok(end) => end,
-            Err(_) if requested.load(Ordering::Relaxed) => connection.await,
-            Err(_) => return tracing::debug!(?peer, "no request in time"),
+        let connection = self.http2.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
+        let (mut connection, mut before, mut limit) = (pin!(connection), 0, self.client_timeout);
+        let end = loop {
+            match time::timeout(limit, &mut connection).await {
+                Ok(end) => break end,
+                Err(_) => match requests.load(Ordering::Relaxed) {
+                    0 => return tracing::debug!(?peer, "no request in time"),
+                    now if now == before => {
+                        connection.as_mut().graceful_shutdown();
+                        break connection.await;
+                    }
+                    now => (before, limit) = (now, self.keep_alive),
+                },
+            }
         };
         if let Err(error) = end {
             tracing::debug!(?peer, %error, "connection failed");
         }
+    }
+}
+
+/// The service, told who asks.
+fn from(peer: Peer, service: impl Answers) -> impl Answers {
+    service.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request
+    })
+}
+
+/// Whether the client begins with the preface of HTTP/2. It is looked at where it lies, so that the
+/// connection stays a socket as it came.
+pub(crate) async fn begins_http2(socket: &TcpStream) -> io::Result<bool> {
+    /// No method of HTTP/1.1 is called so.
+    const PREFACE: &[u8] = b"PRI";
+    let mut start = [0; PREFACE.len()];
+    loop {
+        let length = socket.peek(&mut start).await?;
+        if length == 0 || start[..length] != PREFACE[..length] {
+            return Ok(false);
+        }
+        if length == PREFACE.len() {
+            return Ok(true);
+        }
+        time::sleep(PREFACE_PAUSE).await;
     }
 }

@@ -18,7 +18,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_tungstenite::{WebSocketStream, tungstenite::protocol::Role};
 
@@ -238,4 +238,27 @@ async fn upstreams_are_spoken_to_as_asked_for() {
         assert_eq!(client.ask("GET", "/x", "").await, (200, told.to_owned()), "{argument}");
         assert_eq!(answer(&mut client.websocket("/x").await).await, told, "{argument}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_without_new_requests_takes_leave_and_its_tunnels_go_on() {
+    let gateway = start(&["--http2-keep-alive", "200ms", "--client-timeout", "200ms"]).await;
+    let (mut client, connection) = h2::client::handshake(gateway.connect().await).await.unwrap();
+    tokio::spawn(connection);
+    let connect = Request::connect("http://client.example/")
+        .extension(h2::ext::Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13");
+    let (response, mut send) = client.send_request(connect.body(()).unwrap(), false).unwrap();
+    let mut receive = bounded("the answer", response).await.unwrap().into_body();
+    bounded("the GOAWAY", async {
+        while let Ok(ready) = client.clone().ready().await {
+            drop(ready);
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    // A text without a word, masked.
+    send.send_data(Bytes::from_static(b"\x81\x80\0\0\0\0"), false).unwrap();
+    let told = bounded("the answer", receive.data()).await.unwrap().unwrap();
+    assert!(told.ends_with(b"app / client.example"), "{told:?}");
 }
