@@ -1,0 +1,161 @@
+//! What upstreams answer to an extended CONNECT, within the rules and beside them.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::net::TcpSocket;
+use tower_upgrade_proxy::{Side, TunnelEnd, UpgradeProxyLayer};
+
+use crate::{
+    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, INTERNAL_ERROR, NO_ERROR, OK},
+    proxy::{Proxy, expect_open},
+    support::{Head, Scripted, Wire, handshake},
+};
+
+/// A client that has asked, and where the upstream may answer it.
+async fn asked(change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> (Proxy, Wire, Frames, u32) {
+    let upstream = Scripted::start().await;
+    let proxy = Proxy::start(change(UpgradeProxyLayer::new(upstream.upstream().http2()))).await;
+    let client = proxy.asking().await;
+    let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let stream = connection.asked().await;
+    (proxy, client, connection, stream)
+}
+
+/// A connection that takes little of what is not read.
+async fn slow_reader(address: SocketAddr) -> Wire {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(1 << 12).unwrap();
+    Wire::new(socket.connect(address).await.unwrap())
+}
+
+/// What the client gets for an answer with `block` as its head.
+async fn answered(block: &[u8]) -> (Proxy, Head, (Wire, Frames, u32)) {
+    let (proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
+    connection.headers(stream, block).await;
+    let head = client.head().await;
+    (proxy, head, (client, connection, stream))
+}
+
+#[tokio::test]
+async fn any_2xx_is_agreement() {
+    let [ok, no_content] = [OK, b"\x89"];
+    for block in [ok, no_content, b"\x08\x03299"] {
+        let (_proxy, head, (mut client, mut connection, stream)) = answered(block).await;
+        assert_eq!(head.first_line(), "HTTP/1.1 101 Switching Protocols");
+        expect_open(&mut client, &mut connection, stream).await;
+    }
+}
+
+#[tokio::test]
+async fn an_agreement_may_come_after_informational_answers() {
+    let (_proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
+    connection.headers(stream, b"\x08\x03103").await;
+    connection.headers(stream, b"\x08\x03100").await;
+    connection.agree(stream).await;
+    assert_eq!(client.head().await.status(), 101);
+    expect_open(&mut client, &mut connection, stream).await;
+}
+
+#[tokio::test]
+async fn an_agreement_with_nothing_to_follow_is_a_tunnel_that_is_half_closed() {
+    let (mut proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
+    connection.last_headers(stream, OK).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.expect_end().await;
+    client.send("heard").await;
+    connection.expect_data(stream, "heard").await;
+    client.finish().await;
+    connection.expect(Frame::Data { stream, bytes: vec![], ends: true }).await;
+    let summary = proxy.ended().await;
+    assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
+    assert_eq!(summary.client_to_upstream(), 5);
+}
+
+#[tokio::test]
+async fn a_length_in_an_agreement_is_not_passed_on() {
+    let (_proxy, head, (mut client, mut connection, stream)) = answered(b"\x88\x0f\x0d\x015").await;
+    assert_eq!(head.status(), 101);
+    assert!(head.values("content-length").is_empty(), "{head:?}");
+    connection.data(stream, "hello").await;
+    client.expect("hello").await;
+    client.send("from the client").await;
+    connection.expect_data(stream, "from the client").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_malformed_is_a_502_and_the_stream_is_reset() {
+    // A field of HTTP/1.1's connections, and no status.
+    for block in [&b"\x88\x00\x0aconnection\x05close"[..], b"\x00\x01x\x011"] {
+        let (mut proxy, head, (_, mut connection, stream)) = answered(block).await;
+        assert_eq!(head.status(), 502, "{block:?}");
+        let error = proxy.error().await;
+        assert!(error.is_upstream_protocol(), "{error}");
+        let frame = connection.next().await;
+        assert!(matches!(frame, Frame::Reset { stream: of, .. } if of == stream), "{frame:?} {block:?}");
+        let (mut client, stream) = proxy.open(&mut connection).await;
+        expect_open(&mut client, &mut connection, stream).await;
+    }
+}
+
+#[tokio::test]
+async fn an_agreement_that_cannot_be_verified_is_a_502_and_the_stream_is_reset() {
+    // Sec-WebSocket-Protocol, which nobody offered.
+    let block = b"\x88\x00\x16sec-websocket-protocol\x04mqtt";
+    let (mut proxy, head, (_, mut connection, stream)) = answered(block).await;
+    assert_eq!(head.status(), 502);
+    assert!(proxy.error().await.is_upstream_protocol());
+    connection.expect(Frame::Reset { stream, reason: CANCEL }).await;
+}
+
+#[tokio::test]
+async fn no_answer_within_the_handshake_timeout_is_a_504_and_the_stream_is_reset() {
+    let (mut proxy, mut client, mut connection, stream) =
+        asked(|layer| layer.handshake_timeout(Duration::from_millis(100))).await;
+    assert_eq!(client.head().await.status(), 504);
+    assert!(proxy.error().await.is_timeout());
+    connection.expect(Frame::Reset { stream, reason: CANCEL }).await;
+    let (mut client, stream) = proxy.open(&mut connection).await;
+    expect_open(&mut client, &mut connection, stream).await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_relayed_and_the_connection_goes_on() {
+    let (proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
+    connection.headers(stream, b"\x8d").await;
+    let head = client.head().await;
+    assert_eq!(head.status(), 404);
+    connection.expect(Frame::Data { stream, bytes: vec![], ends: true }).await;
+    connection.data(stream, "no such room").await;
+    connection.finish(stream).await;
+    assert_eq!(client.body(&head).await, b"no such room");
+    let (mut client, stream) = proxy.open(&mut connection).await;
+    expect_open(&mut client, &mut connection, stream).await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let (_proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
+    connection.headers(stream, b"\x8d").await;
+    assert_eq!(client.head().await.status(), 404);
+    connection.data(stream, "no such").await;
+    client.expect("7\r\nno such\r\n").await;
+    connection.reset_stream(stream, INTERNAL_ERROR).await;
+    client.expect_end().await;
+}
+
+/// "I have finished, and want no more": what servers of the `h2` crate say when they drop a stream.
+#[tokio::test]
+async fn an_upstream_that_wants_no_more_is_an_end_and_not_a_reset() {
+    let (mut proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
+    connection.agree(stream).await;
+    client.head().await;
+    connection.data(stream, "last words").await;
+    connection.finish(stream).await;
+    connection.reset_stream(stream, NO_ERROR).await;
+    client.expect("last words").await;
+    client.expect_end().await;
+    client.finish().await;
+    let summary = proxy.ended().await;
+    assert_eq!(summary.upstream_to_client(), 10);
+    assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
+}

@@ -1,0 +1,246 @@
+//! An upstream's connection in HTTP/2 ([RFC 9113, 4](https://www.rfc-editor.org/rfc/rfc9113#section-4)),
+//! every frame of which the test reads and writes.
+
+use std::collections::VecDeque;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::{Scripted, bounded};
+
+/// `SETTINGS_ENABLE_CONNECT_PROTOCOL`.
+pub(crate) const CONNECT_PROTOCOL: (u16, u32) = (8, 1);
+
+/// `SETTINGS_MAX_CONCURRENT_STREAMS`.
+pub(crate) const fn streams(most: u32) -> (u16, u32) {
+    (3, most)
+}
+
+/// Reasons ([RFC 9113, 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)).
+pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const INTERNAL_ERROR: u32 = 2;
+pub(crate) const REFUSED_STREAM: u32 = 7;
+pub(crate) const CANCEL: u32 = 8;
+
+/// Header blocks ([RFC 7541, A](https://www.rfc-editor.org/rfc/rfc7541#appendix-A)): `:status: 200`.
+pub(crate) const OK: &[u8] = b"\x88";
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+
+const END: u8 = 1;
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// What the proxy has sent. Its SETTINGS, WINDOW_UPDATE and acknowledgements are not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    Headers {
+        stream: u32,
+        ends: bool,
+    },
+    Data {
+        stream: u32,
+        bytes: Vec<u8>,
+        ends: bool,
+    },
+    Reset {
+        stream: u32,
+        reason: u32,
+    },
+    GoAway {
+        reason: u32,
+    },
+    Ping(Vec<u8>),
+    /// The end of the connection, however it came.
+    End,
+}
+
+pub(crate) struct Frames {
+    stream: TcpStream,
+    /// Read while something else was waited for.
+    read: VecDeque<Frame>,
+    acknowledged: usize,
+}
+
+impl Frames {
+    /// The next connection, with what the upstream's SETTINGS say.
+    pub(crate) async fn accept(upstream: &Scripted, settings: &[(u16, u32)]) -> Self {
+        let mut frames = Self::silent(upstream).await;
+        frames.settings(settings).await;
+        frames
+    }
+
+    /// The next connection, before any SETTINGS.
+    pub(crate) async fn silent(upstream: &Scripted) -> Self {
+        let mut stream = upstream.accept().await.stream;
+        let mut preface = [0; PREFACE.len()];
+        bounded("the preface", stream.read_exact(&mut preface)).await.unwrap();
+        assert_eq!(preface, PREFACE);
+        Self { stream, read: VecDeque::new(), acknowledged: 0 }
+    }
+
+    /// Sends SETTINGS and waits until they are followed.
+    pub(crate) async fn settings(&mut self, settings: &[(u16, u32)]) {
+        let values = settings.iter().flat_map(|(name, value)| {
+            name.to_be_bytes().into_iter().chain(value.to_be_bytes()).collect::<Vec<_>>()
+        });
+        self.write(SETTINGS, 0, 0, &values.collect::<Vec<_>>()).await;
+        self.acknowledgement().await;
+    }
+
+    /// Of SETTINGS or a PING. What comes before it is kept.
+    async fn acknowledgement(&mut self) {
+        let before = self.acknowledged;
+        while self.acknowledged == before {
+            if let Some(frame) = self.receive().await {
+                assert_ne!(frame, Frame::End, "instead of the acknowledgement");
+                self.read.push_back(frame);
+            }
+        }
+    }
+
+    /// The next frame. A PING is not answered.
+    pub(crate) async fn next(&mut self) -> Frame {
+        if let Some(frame) = self.read.pop_front() {
+            return frame;
+        }
+        loop {
+            if let Some(frame) = self.receive().await {
+                return frame;
+            }
+        }
+    }
+
+    /// The next frame that is no PING; those are answered.
+    pub(crate) async fn beyond_pings(&mut self) -> Frame {
+        loop {
+            match self.next().await {
+                Frame::Ping(payload) => self.pong(&payload).await,
+                frame => return frame,
+            }
+        }
+    }
+
+    /// The next frame is a PING, which is answered.
+    pub(crate) async fn expect_ping(&mut self) {
+        match self.next().await {
+            Frame::Ping(payload) => self.pong(&payload).await,
+            frame => panic!("{frame:?} instead of a PING"),
+        }
+    }
+
+    pub(crate) async fn pong(&mut self, payload: &[u8]) {
+        self.write(PING, ACK, 0, payload).await;
+    }
+
+    /// The stream of the next request, which has no body yet.
+    pub(crate) async fn asked(&mut self) -> u32 {
+        match self.next().await {
+            Frame::Headers { stream, ends: false } => stream,
+            frame => panic!("{frame:?} instead of a request"),
+        }
+    }
+
+    pub(crate) async fn expect(&mut self, expected: Frame) {
+        assert_eq!(self.next().await, expected);
+    }
+
+    pub(crate) async fn expect_data(&mut self, stream: u32, expected: &str) {
+        let mut read = Vec::new();
+        while read.len() < expected.len() {
+            match self.next().await {
+                Frame::Data { stream: of, bytes, ends: false } if of == stream => read.extend(bytes),
+                frame => panic!("{frame:?} instead of {expected:?} on {stream}"),
+            }
+        }
+        assert_eq!(String::from_utf8_lossy(&read), expected);
+    }
+
+    /// The head of an answer.
+    pub(crate) async fn headers(&mut self, stream: u32, block: &[u8]) {
+        self.write(1, END_HEADERS, stream, block).await;
+    }
+
+    /// The same, with nothing behind it.
+    pub(crate) async fn last_headers(&mut self, stream: u32, block: &[u8]) {
+        self.write(1, END_HEADERS | END, stream, block).await;
+    }
+
+    pub(crate) async fn agree(&mut self, stream: u32) {
+        self.headers(stream, OK).await;
+    }
+
+    pub(crate) async fn data(&mut self, stream: u32, bytes: &str) {
+        self.write(0, 0, stream, bytes.as_bytes()).await;
+    }
+
+    pub(crate) async fn finish(&mut self, stream: u32) {
+        self.write(0, END, stream, b"").await;
+    }
+
+    pub(crate) async fn reset_stream(&mut self, stream: u32, reason: u32) {
+        self.write(3, 0, stream, &reason.to_be_bytes()).await;
+    }
+
+    /// Takes leave, and waits until that is followed.
+    pub(crate) async fn go_away(&mut self, last: u32, reason: u32) {
+        let payload = [last.to_be_bytes(), reason.to_be_bytes()].concat();
+        self.write(7, 0, 0, &payload).await;
+        self.settle().await;
+    }
+
+    /// Waits until the proxy has taken what was sent.
+    pub(crate) async fn settle(&mut self) {
+        self.write(PING, 0, 0, &[0; 8]).await;
+        self.acknowledgement().await;
+    }
+
+    /// Ends the connection with a reset of the socket.
+    pub(crate) fn reset_connection(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+
+    async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        bounded("send", self.stream.write_all(&frame)).await.unwrap();
+    }
+
+    /// One frame, if it is one to be told.
+    async fn receive(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        if bounded("a frame", self.stream.read_exact(&mut head)).await.is_err() {
+            return Some(Frame::End);
+        }
+        let [a, b, c, kind, flags, stream @ ..] = head;
+        let (ends, stream) = (flags & END != 0, u32::from_be_bytes(stream));
+        let mut bytes = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        if bounded("the rest of it", self.stream.read_exact(&mut bytes)).await.is_err() {
+            return Some(Frame::End);
+        }
+        let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+        match kind {
+            0 => Some(Frame::Data { stream, bytes, ends }),
+            1 => Some(Frame::Headers { stream, ends }),
+            3 => Some(Frame::Reset { stream, reason: number(0) }),
+            SETTINGS if flags & ACK == 0 => {
+                self.write(SETTINGS, ACK, 0, b"").await;
+                None
+            }
+            PING if flags & ACK == 0 => Some(Frame::Ping(bytes)),
+            SETTINGS | PING => {
+                self.acknowledged += 1;
+                None
+            }
+            7 => Some(Frame::GoAway { reason: number(4) }),
+            _ => None,
+        }
+    }
+}

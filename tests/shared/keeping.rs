@@ -1,0 +1,145 @@
+//! How a dead connection is found, and when one that nobody uses is closed.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tower_upgrade_proxy::{Http2, Side, TunnelEnd, TunnelSummary, UpgradeProxyLayer};
+
+use crate::{
+    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, NO_ERROR},
+    proxy::{Proxy, agreed, expect_open},
+    support::{Scripted, Wire, bounded},
+};
+
+const SHORT: Duration = Duration::from_millis(50);
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// An upstream, the proxy in front of it, and a connection with a tunnel.
+async fn opened(
+    http2: Http2,
+    change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
+) -> (Scripted, Proxy, Frames, (Wire, u32)) {
+    let upstream = Scripted::start().await;
+    let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).http2(http2).idle_timeout(NEVER);
+    let proxy = Proxy::start(change(layer)).await;
+    let client = proxy.asking().await;
+    let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let stream = connection.asked().await;
+    let client = agreed(client, &mut connection, stream).await;
+    (upstream, proxy, connection, (client, stream))
+}
+
+fn impatient() -> Http2 {
+    Http2::new().keep_alive_interval(SHORT).keep_alive_timeout(SHORT)
+}
+
+fn is_failure_of_the_upstream(summary: &TunnelSummary) -> bool {
+    matches!(summary.end(), TunnelEnd::Failed { side: Side::Upstream, .. })
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_no_ping_loses_its_tunnels() {
+    let (_upstream, mut proxy, mut connection, (mut client, _)) = opened(impatient(), |layer| layer).await;
+    let (mut second, _) = proxy.open(&mut connection).await;
+    // Nothing of the connection is read from here on.
+    for client in [&mut client, &mut second] {
+        client.expect_end().await;
+        let summary = proxy.ended().await;
+        assert!(is_failure_of_the_upstream(&summary), "{summary:?}");
+    }
+    drop(connection);
+}
+
+#[tokio::test]
+async fn an_upstream_that_reads_nothing_is_found_although_no_ping_gets_to_it() {
+    let (_upstream, mut proxy, connection, (client, _)) = opened(impatient(), |layer| layer).await;
+    let (mut reading, mut writing) = client.stream.into_split();
+    let flood = tokio::spawn(async move { while writing.write_all(&[0; 1 << 16]).await.is_ok() {} });
+    let summary = proxy.ended().await;
+    assert!(is_failure_of_the_upstream(&summary), "{summary:?}");
+    let _ = bounded("the end", tokio::io::copy(&mut reading, &mut tokio::io::sink())).await;
+    bounded("the end of writing", flood).await.unwrap();
+    drop(connection);
+}
+
+#[tokio::test]
+async fn a_dead_connection_gets_no_more_streams() {
+    let (upstream, mut proxy, dead, _tunnel) = opened(impatient(), |layer| layer).await;
+    proxy.ended().await;
+    let client = proxy.asking().await;
+    let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let stream = connection.asked().await;
+    let mut client = agreed(client, &mut connection, stream).await;
+    expect_open(&mut client, &mut connection, stream).await;
+    drop(dead);
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_pings_keeps_its_tunnels() {
+    let http2 = impatient().keep_alive_timeout(Duration::from_secs(5));
+    let (_upstream, _proxy, mut connection, (mut client, stream)) = opened(http2, |layer| layer).await;
+    for _ in 0..5 {
+        connection.expect_ping().await;
+    }
+    client.send("still there").await;
+    assert_eq!(
+        connection.beyond_pings().await,
+        Frame::Data { stream, bytes: b"still there".to_vec(), ends: false }
+    );
+}
+
+/// The PINGs that a tunnel's upstream gets while the tunnel is silent for half a second.
+async fn pings(http2: Http2, change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> usize {
+    let silence = Duration::from_millis(500);
+    let change = |layer: UpgradeProxyLayer| change(layer).idle_timeout(silence);
+    let (_upstream, _proxy, mut connection, _tunnel) = opened(http2, change).await;
+    let mut pings = 0;
+    loop {
+        match connection.next().await {
+            Frame::Ping(payload) => connection.pong(&payload).await,
+            Frame::Reset { .. } => return pings,
+            frame => panic!("{frame:?}"),
+        }
+        pings += 1;
+    }
+}
+
+#[tokio::test]
+async fn pings_are_sent_as_often_as_the_interval_says() {
+    assert!(pings(Http2::new().keep_alive_interval(SHORT), |layer| layer).await >= 2);
+    assert_eq!(pings(Http2::new().keep_alive_interval(None), |layer| layer).await, 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_closed_and_the_next_upgrade_opens_another() {
+    for http2 in [Http2::new(), Http2::new().keep_alive_interval(None)] {
+        let (upstream, mut proxy, mut connection, (client, stream)) =
+            opened(http2, |layer| layer.pool_idle_timeout(SHORT)).await;
+        client.reset();
+        connection.expect(Frame::Reset { stream, reason: CANCEL }).await;
+        proxy.ended().await;
+        connection.expect(Frame::GoAway { reason: NO_ERROR }).await;
+        connection.expect(Frame::End).await;
+
+        let client = proxy.asking().await;
+        let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+        let stream = connection.asked().await;
+        let mut client = agreed(client, &mut connection, stream).await;
+        expect_open(&mut client, &mut connection, stream).await;
+    }
+}
+
+#[tokio::test]
+async fn a_silent_tunnel_is_use_of_its_connection() {
+    let http2 = Http2::new().keep_alive_interval(SHORT);
+    let (_upstream, _proxy, mut connection, (mut client, stream)) =
+        opened(http2, |layer| layer.pool_idle_timeout(SHORT)).await;
+    for _ in 0..5 {
+        connection.expect_ping().await;
+    }
+    client.send("still there").await;
+    assert_eq!(
+        connection.beyond_pings().await,
+        Frame::Data { stream, bytes: b"still there".to_vec(), ends: false }
+    );
+}

@@ -1,0 +1,14 @@
+//! Connections in HTTP/2 that tunnels and requests share: which there are, who gets a place on them,
+//! and how they end. The upstream's side is the test's own: frames, or streams of the `h2` crate.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+#[allow(unused_imports, reason = "it is for several test programs")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod answers;
+mod frames;
+mod keeping;
+mod leaving;
+mod places;
+mod proxy;

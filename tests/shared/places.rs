@@ -1,0 +1,158 @@
+//! As many streams as the upstream allows, then the next connection.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::unbounded_channel;
+use tower_upgrade_proxy::{Http2, UpgradeProxyLayer};
+
+use crate::{
+    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, streams},
+    proxy::{Proxy, agreed, expect_open},
+    support::Scripted,
+};
+
+async fn proxy_for(upstream: &Scripted) -> Proxy {
+    Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await
+}
+
+/// At most one connection, which allows one stream.
+async fn single(upstream: &Scripted, change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> Proxy {
+    let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).http2(Http2::new().max_connections(1));
+    Proxy::start(change(layer)).await
+}
+
+const SINGLE: [(u16, u32); 2] = [CONNECT_PROTOCOL, streams(1)];
+
+#[tokio::test]
+async fn a_second_connection_is_opened_when_the_first_is_full_and_a_place_is_used_again() {
+    let upstream = Scripted::start().await;
+    let mut proxy = proxy_for(&upstream).await;
+    let settings = [CONNECT_PROTOCOL, streams(2)];
+    let opening = proxy.asking().await;
+    let mut one = Frames::accept(&upstream, &settings).await;
+    let stream = one.asked().await;
+    let mut a = (agreed(opening, &mut one, stream).await, stream);
+    let mut b = proxy.open(&mut one).await;
+    upstream.expect_untouched().await;
+
+    let opening = proxy.asking().await;
+    let mut two = Frames::accept(&upstream, &settings).await;
+    let stream = two.asked().await;
+    let mut c = (agreed(opening, &mut two, stream).await, stream);
+    expect_open(&mut a.0, &mut one, a.1).await;
+    expect_open(&mut b.0, &mut one, b.1).await;
+    expect_open(&mut c.0, &mut two, c.1).await;
+
+    a.0.reset();
+    one.expect(Frame::Reset { stream: a.1, reason: CANCEL }).await;
+    proxy.ended().await;
+    let mut d = proxy.open(&mut one).await;
+    expect_open(&mut d.0, &mut one, d.1).await;
+    expect_open(&mut b.0, &mut one, b.1).await;
+    let mut e = proxy.open(&mut two).await;
+    expect_open(&mut e.0, &mut two, e.1).await;
+    upstream.expect_untouched().await;
+}
+
+#[tokio::test]
+async fn upgrades_that_come_at_once_open_no_more_connections_than_they_need() {
+    let upstream = Scripted::start().await;
+    let proxy = proxy_for(&upstream).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(proxy.asking().await);
+    }
+    let mut connections = Vec::new();
+    for asked in [2, 2, 1] {
+        let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL, streams(2)]).await;
+        for _ in 0..asked {
+            let stream = connection.asked().await;
+            connection.agree(stream).await;
+        }
+        connections.push(connection);
+    }
+    for client in &mut clients {
+        assert_eq!(client.head().await.status(), 101);
+    }
+    upstream.expect_untouched().await;
+}
+
+#[tokio::test]
+async fn a_limit_that_is_raised_or_lowered_later_is_followed() {
+    let upstream = Scripted::start().await;
+    let proxy = proxy_for(&upstream).await;
+    let opening = proxy.asking().await;
+    let mut one = Frames::accept(&upstream, &SINGLE).await;
+    let stream = one.asked().await;
+    let _a = agreed(opening, &mut one, stream).await;
+    one.settings(&[streams(3)]).await;
+    let _b = proxy.open(&mut one).await;
+    one.settings(&[streams(2)]).await;
+
+    let opening = proxy.asking().await;
+    let mut two = Frames::accept(&upstream, &SINGLE).await;
+    let stream = two.asked().await;
+    let mut c = agreed(opening, &mut two, stream).await;
+    expect_open(&mut c, &mut two, stream).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_answer_gives_its_place_back() {
+    let upstream = Scripted::start().await;
+    let proxy = single(&upstream, |layer| layer).await;
+    let opening = proxy.asking().await;
+    let mut one = Frames::accept(&upstream, &SINGLE).await;
+    let stream = one.asked().await;
+    drop(opening);
+    one.expect(Frame::Reset { stream, reason: CANCEL }).await;
+    let (mut client, stream) = proxy.open(&mut one).await;
+    expect_open(&mut client, &mut one, stream).await;
+}
+
+#[tokio::test]
+async fn without_a_free_stream_for_the_connect_timeout_it_is_a_503() {
+    let upstream = Scripted::start().await;
+    let mut proxy = single(&upstream, |layer| layer.connect_timeout(Duration::from_millis(200))).await;
+    let opening = proxy.asking().await;
+    let mut one = Frames::accept(&upstream, &SINGLE).await;
+    let stream = one.asked().await;
+    let mut first = agreed(opening, &mut one, stream).await;
+
+    let mut second = proxy.asking().await;
+    let head = second.head().await;
+    assert_eq!((head.status(), head.values("retry-after")), (503, vec!["5".to_owned()]));
+    let error = proxy.error().await;
+    assert!(error.is_no_stream_free() && !error.is_timeout(), "{error}");
+    assert!(error.to_string().contains(&upstream.uri()), "{error}");
+    expect_open(&mut first, &mut one, stream).await;
+    upstream.expect_untouched().await;
+}
+
+#[tokio::test]
+async fn who_waits_gets_the_place_of_a_tunnel_that_ends() {
+    let upstream = Scripted::start().await;
+    let (sender, mut rewritten) = unbounded_channel();
+    let proxy = single(&upstream, |layer| layer.on_request(move |_, _| sender.send(()).unwrap())).await;
+    let opening = proxy.asking().await;
+    let mut one = Frames::accept(&upstream, &SINGLE).await;
+    let stream = one.asked().await;
+    let first = agreed(opening, &mut one, stream).await;
+    rewritten.recv().await.unwrap();
+
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(proxy.asking().await);
+        // From here the next thing it does is to wait.
+        rewritten.recv().await.unwrap();
+    }
+    first.reset();
+    one.expect(Frame::Reset { stream, reason: CANCEL }).await;
+    for client in waiting {
+        let stream = one.asked().await;
+        let mut client = agreed(client, &mut one, stream).await;
+        expect_open(&mut client, &mut one, stream).await;
+        client.reset();
+        one.expect(Frame::Reset { stream, reason: CANCEL }).await;
+    }
+    upstream.expect_untouched().await;
+}
