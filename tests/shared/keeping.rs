@@ -111,6 +111,11 @@ async fn pings_are_sent_as_often_as_the_interval_says() {
 }
 
 #[tokio::test]
+async fn a_short_idle_timeout_makes_no_more_pings() {
+    assert_eq!(pings(Http2::new(), |layer| layer.pool_idle_timeout(SHORT)).await, 0);
+}
+
+#[tokio::test]
 async fn a_connection_that_nobody_uses_is_closed_and_the_next_upgrade_opens_another() {
     for http2 in [Http2::new(), Http2::new().keep_alive_interval(None)] {
         let (upstream, mut proxy, mut connection, (client, stream)) =

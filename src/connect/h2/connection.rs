@@ -21,6 +21,9 @@ use crate::connect::{Use, transport::Transport};
 
 type Frames = client::Connection<Transport, Bytes>;
 
+/// Between two looks at a connection, so that a limit of 0 is no busy loop.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// A connection as the pool sees it. The frames are its task's business.
 pub(super) struct Connection(Mutex<State>);
 
@@ -126,14 +129,18 @@ impl Connection {
         self.state().sender = None;
     }
 
-    /// Takes no more streams if it has had none for `limit`.
-    fn retire_unused(&self, limit: Duration) -> bool {
+    /// Takes no more streams if it has had none for `limit`; else, when that may be so.
+    fn retire_unused(&self, limit: Duration) -> Option<Duration> {
         let mut state = self.state();
-        let unused = state.places == 0 && state.unused_since.elapsed() >= limit;
-        if unused {
+        let left = match state.places {
+            0 => limit.saturating_sub(state.unused_since.elapsed()),
+            _ => return Some(limit),
+        };
+        if left.is_zero() {
             state.sender = None;
+            return None;
         }
-        unused
+        Some(left)
     }
 
     fn is_used(&self) -> bool {
@@ -180,24 +187,39 @@ enum End {
 
 /// Ends when nobody has used the connection for a while, or the upstream does not answer a PING.
 async fn keep_alive(
-    mut pings: Option<PingPong>,
+    pings: Option<PingPong>,
     connection: &Connection,
     config: &Http2,
-    unused: Duration,
+    limit: Duration,
 ) -> End {
-    let interval = config.keep_alive_interval.map_or(unused, |interval| interval.min(unused));
+    let mut unused = pin!(unused(connection, limit));
+    let mut dead = pin!(dead(pings, connection, config));
+    std::future::poll_fn(|cx| match unused.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(End::Unused),
+        Poll::Pending => dead.as_mut().poll(cx).map(|()| End::Dead),
+    })
+    .await
+}
+
+async fn unused(connection: &Connection, limit: Duration) {
+    let mut left = limit;
     loop {
-        sleep(interval).await;
-        if connection.retire_unused(unused) {
-            return End::Unused;
+        sleep(left.max(SHORTEST)).await;
+        match connection.retire_unused(limit) {
+            Some(later) => left = later,
+            None => return,
         }
-        if !connection.is_used() || config.keep_alive_interval.is_none() {
-            continue;
-        }
-        if let Some(pings) = &mut pings
-            && timeout(config.keep_alive_timeout, ping(pings)).await.is_err()
-        {
-            return End::Dead;
+    }
+}
+
+async fn dead(pings: Option<PingPong>, connection: &Connection, config: &Http2) {
+    let (Some(mut pings), Some(interval)) = (pings, config.keep_alive_interval) else {
+        return std::future::pending().await;
+    };
+    loop {
+        sleep(interval.max(SHORTEST)).await;
+        if connection.is_used() && timeout(config.keep_alive_timeout, ping(&mut pings)).await.is_err() {
+            return;
         }
     }
 }
