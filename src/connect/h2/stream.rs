@@ -120,11 +120,15 @@ impl AsyncWrite for Stream {
 }
 
 impl Stream {
-    /// Why nothing more can be sent.
+    /// Why nothing more can be sent. An upstream that wants no more has not torn the tunnel down.
     fn closed(&mut self, cx: &mut Context<'_>) -> io::Error {
         match self.send.poll_reset(cx) {
             Poll::Ready(Ok(reason)) => {
-                io::Error::new(io::ErrorKind::ConnectionReset, h2::Error::from(reason))
+                let kind = match reason {
+                    Reason::NO_ERROR => io::ErrorKind::BrokenPipe,
+                    _ => io::ErrorKind::ConnectionReset,
+                };
+                io::Error::new(kind, h2::Error::from(reason))
             }
             Poll::Ready(Err(error)) => io_error(error),
             Poll::Pending => io::ErrorKind::BrokenPipe.into(),
