@@ -12,3 +12,4 @@ mod keeping;
 mod leaving;
 mod places;
 mod proxy;
+mod versions;
