@@ -90,6 +90,26 @@ async fn a_400_to_the_preface_means_http1_and_is_remembered() {
 }
 
 #[tokio::test]
+async fn a_free_place_is_used_whatever_the_last_connection_has_said() {
+    let upstream = Scripted::start().await;
+    let mut proxy = proxy_for(&upstream).await;
+    let mut client = proxy.asking().await;
+    let mut frames = Frames::accept(&upstream, &[CONNECT_PROTOCOL, streams(1)]).await;
+    let stream = frames.asked().await;
+    client = agreed(client, &mut frames, stream).await;
+    let second = proxy.asking().await;
+    let _other = Frames::accept(&upstream, &[]).await;
+    agree_in_http1(&upstream, second).await;
+    proxy.ended().await;
+
+    client.reset();
+    frames.expect(Frame::Reset { stream, reason: CANCEL }).await;
+    proxy.ended().await;
+    let (mut client, stream) = proxy.open(&mut frames).await;
+    expect_open(&mut client, &mut frames, stream).await;
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_not_there_is_a_502_as_in_http1() {
     let upstream: Upstream = "unix:/does/not/exist.sock".parse().unwrap();
     let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.http2())).await;

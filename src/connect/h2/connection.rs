@@ -102,12 +102,16 @@ impl Connection {
         connection
     }
 
-    /// A place for a stream, if there is one and extended CONNECT is possible where it must be.
+    /// Whether it takes what `purpose` needs: extended CONNECT, for upgrades.
+    pub(super) fn suits(&self, purpose: Use) -> bool {
+        self.state().suits(purpose)
+    }
+
+    /// A place for a stream, if there is one.
     pub(super) fn reserve(self: &Arc<Self>, peer: &Arc<Peer>, purpose: Use) -> Option<Place> {
         let mut state = self.state();
         let sender = state.sender.clone()?;
-        let suits = purpose == Use::Requests || sender.is_extended_connect_protocol_enabled();
-        (suits && state.places < sender.current_max_send_streams()).then(|| {
+        (state.suits(purpose) && state.places < sender.current_max_send_streams()).then(|| {
             state.places += 1;
             Place { connection: Arc::clone(self), peer: Arc::downgrade(peer), sender: Some(sender) }
         })
@@ -149,6 +153,13 @@ impl Connection {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn suits(&self, purpose: Use) -> bool {
+        let sender = self.sender.as_ref();
+        purpose == Use::Requests || sender.is_some_and(SendRequest::is_extended_connect_protocol_enabled)
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{
 /// For how long an upstream that can't be spoken to in HTTP/2 is not asked again.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
+const NO_EXTENDED_CONNECT: Option<&str> = Some("its SETTINGS do not allow extended CONNECT");
+
 /// The connections of a layer, told apart by where they lead and by the runtime whose tasks move
 /// them: on another they would wake its threads for each message, and they end with it.
 #[derive(Default)]
@@ -122,14 +124,20 @@ impl Pool {
 }
 
 impl Peer {
-    /// Without waiting.
+    /// Without waiting. A free place is one, whatever another connection has said.
     fn known(self: &Arc<Self>, purpose: Use) -> Option<Route> {
-        if let Some(refused) = self.refused(purpose) {
-            return Some(Route::Http1 { transport: None, reason: refused.reason });
-        }
         let mut connections = lock(&self.connections);
         connections.retain(|connection| connection.is_open());
-        connections.iter().find_map(|connection| connection.reserve(self, purpose)).map(Route::Http2)
+        let place = connections.iter().find_map(|connection| connection.reserve(self, purpose));
+        if place.is_some() {
+            return place.map(Route::Http2);
+        }
+        let silent = self.refused(purpose).is_none();
+        if silent && connections.iter().any(|connection| !connection.suits(purpose)) {
+            // It still holds: the next connection would say the same.
+            self.refuse(NO_EXTENDED_CONNECT, true);
+        }
+        self.refused(purpose).map(|refused| Route::Http1 { transport: None, reason: refused.reason })
     }
 
     async fn route(
@@ -163,10 +171,10 @@ impl Peer {
         // Half the time: the other half is for trying without.
         match timeout(timeouts.connect / 2, open(transport, config)).await {
             Ok(Ok((sender, frames))) => {
-                if !sender.is_extended_connect_protocol_enabled() {
-                    self.refuse(Some("its SETTINGS do not allow extended CONNECT"), true);
-                }
                 let connection = Connection::start((sender, frames), config, timeouts.idle);
+                if !connection.suits(Use::Upgrade) {
+                    self.refuse(NO_EXTENDED_CONNECT, true);
+                }
                 lock(&self.connections).push(connection);
             }
             // It may have been stopped just then.
@@ -215,5 +223,74 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("upstreams", &lock(&self.0).len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use http::Uri;
+    use hyper_util::rt::TokioIo;
+    use tokio::{io::duplex, time::sleep};
+    use tower::service_fn;
+
+    use super::*;
+
+    /// The way to a server of the `h2` crate, which enables no extended CONNECT.
+    struct Way {
+        connector: Connector,
+        opened: Arc<AtomicUsize>,
+        idle: Duration,
+    }
+
+    impl Way {
+        fn new(idle: Duration) -> Self {
+            let opened = Arc::<AtomicUsize>::default();
+            let count = Arc::clone(&opened);
+            let mut connector = Connector::default();
+            connector.set_custom(service_fn(move |_: Uri| {
+                count.fetch_add(1, Ordering::Relaxed);
+                let (ours, theirs) = duplex(1 << 16);
+                tokio::spawn(async move {
+                    let mut connection = h2::server::handshake(theirs).await.unwrap();
+                    while connection.accept().await.is_some() {}
+                });
+                async { Ok::<_, io::Error>(TokioIo::new(ours)) }
+            }));
+            connector.set_http2(Http2::new().max_connections(1));
+            Self { connector, opened, idle }
+        }
+
+        /// Asks for a place, which there is none; how many connections have been opened by then.
+        async fn refuses(&self) -> usize {
+            let upstream = Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2();
+            let timeouts = Timeouts { connect: Duration::from_secs(10), idle: self.idle };
+            let route = self.connector.route(&upstream, Use::Upgrade, timeouts).await.unwrap();
+            assert!(matches!(route, Route::Http1 { transport: None, reason: NO_EXTENDED_CONNECT }));
+            self.opened.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_takes_no_upgrades_is_asked_again_after_a_minute() {
+        let way = Way::new(Duration::from_secs(1));
+        assert_eq!(way.refuses().await, 1);
+        sleep(REMEMBERED - Duration::from_secs(1)).await;
+        assert_eq!(way.refuses().await, 1);
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(way.refuses().await, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_not_asked_again_while_a_connection_to_it_is_open() {
+        let way = Way::new(REMEMBERED * 60);
+        for _ in 0..3 {
+            assert_eq!(way.refuses().await, 1);
+            sleep(REMEMBERED * 2).await;
+        }
     }
 }
