@@ -6,9 +6,9 @@ use tokio::sync::mpsc::unbounded_channel;
 use tower_upgrade_proxy::{Http2, UpgradeProxyLayer};
 
 use crate::{
-    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, streams},
+    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, NO_ERROR, streams},
     proxy::{Proxy, agreed, expect_open},
-    support::Scripted,
+    support::{Scripted, Wire},
 };
 
 async fn proxy_for(upstream: &Scripted) -> Proxy {
@@ -128,23 +128,28 @@ async fn without_a_free_stream_for_the_connect_timeout_it_is_a_503() {
     upstream.expect_untouched().await;
 }
 
+/// A tunnel that has the only place, and clients that wait for one.
+async fn full(upstream: &Scripted, waiting: usize) -> (Proxy, Frames, (Wire, u32), Vec<Wire>) {
+    let (sender, mut rewritten) = unbounded_channel();
+    let proxy = single(upstream, |layer| layer.on_request(move |_, _| sender.send(()).unwrap())).await;
+    let opening = proxy.asking().await;
+    let mut connection = Frames::accept(upstream, &SINGLE).await;
+    let stream = connection.asked().await;
+    let first = agreed(opening, &mut connection, stream).await;
+    rewritten.recv().await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..waiting {
+        clients.push(proxy.asking().await);
+        // The next thing it does is to wait.
+        rewritten.recv().await.unwrap();
+    }
+    (proxy, connection, (first, stream), clients)
+}
+
 #[tokio::test]
 async fn who_waits_gets_the_place_of_a_tunnel_that_ends() {
     let upstream = Scripted::start().await;
-    let (sender, mut rewritten) = unbounded_channel();
-    let proxy = single(&upstream, |layer| layer.on_request(move |_, _| sender.send(()).unwrap())).await;
-    let opening = proxy.asking().await;
-    let mut one = Frames::accept(&upstream, &SINGLE).await;
-    let stream = one.asked().await;
-    let first = agreed(opening, &mut one, stream).await;
-    rewritten.recv().await.unwrap();
-
-    let mut waiting = Vec::new();
-    for _ in 0..3 {
-        waiting.push(proxy.asking().await);
-        // From here the next thing it does is to wait.
-        rewritten.recv().await.unwrap();
-    }
+    let (_proxy, mut one, (first, stream), waiting) = full(&upstream, 3).await;
     first.reset();
     one.expect(Frame::Reset { stream, reason: CANCEL }).await;
     for client in waiting {
@@ -155,4 +160,26 @@ async fn who_waits_gets_the_place_of_a_tunnel_that_ends() {
         one.expect(Frame::Reset { stream, reason: CANCEL }).await;
     }
     upstream.expect_untouched().await;
+}
+
+#[tokio::test]
+async fn who_waits_is_told_of_a_limit_that_is_raised() {
+    let upstream = Scripted::start().await;
+    let (_proxy, mut one, _first, mut waiting) = full(&upstream, 1).await;
+    one.settings(&[streams(2)]).await;
+    let stream = one.asked().await;
+    let mut client = agreed(waiting.remove(0), &mut one, stream).await;
+    expect_open(&mut client, &mut one, stream).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_connection_that_is_left_gets_another() {
+    let upstream = Scripted::start().await;
+    let (_proxy, mut one, (mut client, stream), mut waiting) = full(&upstream, 1).await;
+    one.go_away(stream, NO_ERROR).await;
+    let mut two = Frames::accept(&upstream, &SINGLE).await;
+    let again = two.asked().await;
+    let mut second = agreed(waiting.remove(0), &mut two, again).await;
+    expect_open(&mut second, &mut two, again).await;
+    expect_open(&mut client, &mut one, stream).await;
 }

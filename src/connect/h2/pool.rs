@@ -28,6 +28,10 @@ use crate::{
 /// For how long an upstream that can't be spoken to in HTTP/2 is not asked again.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
+/// How often who waits for a stream looks whether SETTINGS or GOAWAY have made one possible. The end
+/// of a stream is told.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 const NO_EXTENDED_CONNECT: Option<&str> = Some("its SETTINGS do not allow extended CONNECT");
 
 /// The connections of a layer, told apart by where they lead and by the runtime whose tasks move
@@ -152,7 +156,7 @@ impl Peer {
                 return Ok(route);
             }
             if self.is_full(&terms.connector.http2) {
-                self.freed.notified().await;
+                let _ = timeout(LOOK_AGAIN, self.freed.notified()).await;
             } else if let Some(way_around) = self.connect(upstream, terms).await? {
                 return Ok(way_around);
             }
