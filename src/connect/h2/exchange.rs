@@ -62,7 +62,7 @@ pub(crate) async fn exchange(
     let connects = parts.extensions.get::<h2::ext::Protocol>().is_some();
     let ends = !connects && http_body::Body::is_end_stream(&body);
     let sent = place.send(Request::from_parts(parts, ()), ends);
-    let (response, send) = sent.map_err(classify)?;
+    let (response, send) = sent.map_err(unsent)?;
     let mut rest = match (connects, ends) {
         (true, _) => Rest::Open(send),
         (false, true) => Rest::Body(None),
@@ -86,6 +86,15 @@ pub(crate) async fn exchange(
     Ok((Response::from_parts(parts, ()), Answer { receive, rest, place }))
 }
 
+/// A request that the connection did not take, as it is no more, or that is malformed.
+fn unsent(error: h2::Error) -> BoxError {
+    match error.is_io() || error.is_go_away() {
+        true => Unprocessed(error).into(),
+        false => error.into(),
+    }
+}
+
+/// A request that was sent, or was on its way.
 fn classify(error: h2::Error) -> BoxError {
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     if error.is_remote() && (refused || error.is_go_away()) {
@@ -152,5 +161,43 @@ impl Answer {
             Rest::Body(sending) => sending,
         };
         Body::new(self.receive, sending, self.place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io, time::Duration};
+
+    use http_body_util::{Either, Empty};
+    use hyper_util::rt::TokioIo;
+    use tokio::{io::duplex, time::sleep};
+    use tower::service_fn;
+
+    use super::*;
+    use crate::{
+        Upstream,
+        connect::{Connector, Timeouts, Use, h2::pool::Route},
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_processed_by_a_connection_that_has_gone_before() {
+        let second = Duration::from_secs(1);
+        let mut connector = Connector::default();
+        connector.set_custom(service_fn(move |_: http::Uri| {
+            let (ours, theirs) = duplex(1 << 16);
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(theirs).await.unwrap();
+                tokio::time::timeout(second, connection.accept()).await
+            });
+            async { Ok::<_, io::Error>(TokioIo::new(ours)) }
+        }));
+        let upstream = Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2();
+        let timeouts = Timeouts { connect: second, idle: second * 60 };
+        let route = connector.route(&upstream, Use::Requests, timeouts).await.unwrap();
+        let Route::Http2(place) = route else { panic!("no place") };
+        sleep(second * 2).await;
+        let request = Request::get("test://a/").body(Either::Left(Empty::new())).unwrap();
+        let error = exchange(place, request).await.err().unwrap();
+        assert!(error.is::<Unprocessed>(), "{error}");
     }
 }
