@@ -179,6 +179,14 @@ impl Frames {
         self.write(0, 0, stream, bytes.as_bytes()).await;
     }
 
+    /// As many frames as there are bytes.
+    pub(crate) async fn bytewise(&mut self, stream: u32, bytes: usize) {
+        let mut frame = vec![0, 0, 1, 0, 0];
+        frame.extend(stream.to_be_bytes());
+        frame.push(b'x');
+        bounded("send", self.stream.write_all(&frame.repeat(bytes))).await.unwrap();
+    }
+
     pub(crate) async fn finish(&mut self, stream: u32) {
         self.write(0, END, stream, b"").await;
     }

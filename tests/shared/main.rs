@@ -7,6 +7,8 @@
 mod support;
 
 mod answers;
+mod client;
+mod floods;
 mod frames;
 mod keeping;
 mod leaving;

@@ -58,6 +58,9 @@ pub(super) async fn open(
         .initial_window_size(config.stream_window)
         .initial_connection_window_size(LARGEST_WINDOW)
         .max_send_buffer_size(4 * MOST)
+        // Frames on streams that were reset a while ago are counted as errors, for as long as the
+        // connection lives.
+        .max_local_error_reset_streams(None)
         // Stays so until the SETTINGS say otherwise.
         .initial_max_send_streams(0)
         .enable_push(false)

@@ -1,0 +1,71 @@
+//! A client in HTTP/2, as streams of the `h2` crate.
+
+use bytes::Bytes;
+use h2::{
+    Reason, RecvStream, SendStream,
+    client::{Builder, ResponseFuture, SendRequest},
+    ext::Protocol,
+};
+use http::{Request, Response};
+use tokio::net::TcpStream;
+
+use crate::support::bounded;
+
+#[derive(Clone)]
+pub(crate) struct Client(SendRequest<Bytes>);
+
+/// A request, and what is to come of it.
+pub(crate) struct Asked {
+    pub(crate) send: SendStream<Bytes>,
+    answer: ResponseFuture,
+}
+
+impl Client {
+    pub(crate) async fn connect(address: std::net::SocketAddr) -> Self {
+        Self::with_window(address, 1 << 20).await
+    }
+
+    /// One that takes no more than this on a stream.
+    pub(crate) async fn with_window(address: std::net::SocketAddr, window: u32) -> Self {
+        let tcp = bounded("connect", TcpStream::connect(address)).await.unwrap();
+        let handshake = Builder::new().initial_window_size(window).handshake(tcp).await;
+        let (sender, connection) = handshake.unwrap();
+        tokio::spawn(connection);
+        Self(bounded("the SETTINGS", sender.ready()).await.unwrap())
+    }
+
+    /// Asks for a tunnel.
+    pub(crate) fn connect_to(&mut self, path: &str) -> Asked {
+        let request = Request::connect(format!("http://client.example{path}"))
+            .extension(Protocol::from_static("websocket"))
+            .header("sec-websocket-version", "13");
+        self.ask(request.body(()).unwrap(), false)
+    }
+
+    pub(crate) fn ask(&mut self, request: Request<()>, ends: bool) -> Asked {
+        let (answer, send) = self.0.send_request(request, ends).unwrap();
+        Asked { send, answer }
+    }
+}
+
+impl Asked {
+    pub(crate) async fn answer(self) -> (Response<RecvStream>, SendStream<Bytes>) {
+        (bounded("the answer", self.answer).await.unwrap(), self.send)
+    }
+
+    /// Waits for a reset instead of an answer.
+    pub(crate) async fn expect_reset(self) -> Reason {
+        bounded("the reset", self.answer).await.unwrap_err().reason().unwrap()
+    }
+}
+
+/// What is left of a body, and its trailers.
+pub(crate) async fn rest(body: &mut RecvStream) -> Result<(Vec<u8>, Option<http::HeaderMap>), h2::Error> {
+    let mut bytes = Vec::new();
+    while let Some(data) = bounded("data", body.data()).await {
+        let data = data?;
+        body.flow_control().release_capacity(data.len())?;
+        bytes.extend(data);
+    }
+    Ok((bytes, bounded("trailers", body.trailers()).await?))
+}
