@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -60,8 +60,8 @@ pub(crate) enum Frame {
     End,
 }
 
-pub(crate) struct Frames {
-    stream: TcpStream,
+pub(crate) struct Frames<S = TcpStream> {
+    stream: S,
     /// Read while something else was waited for.
     read: VecDeque<Frame>,
     acknowledged: usize,
@@ -77,7 +77,18 @@ impl Frames {
 
     /// The next connection, before any SETTINGS.
     pub(crate) async fn silent(upstream: &Scripted) -> Self {
-        let mut stream = upstream.accept().await.stream;
+        Self::over(upstream.accept().await.stream).await
+    }
+
+    /// Ends the connection with a reset of the socket.
+    pub(crate) fn reset_connection(self) {
+        self.stream.set_zero_linger().unwrap();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
+    /// A connection, before any SETTINGS.
+    pub(crate) async fn over(mut stream: S) -> Self {
         let mut preface = [0; PREFACE.len()];
         bounded("the preface", stream.read_exact(&mut preface)).await.unwrap();
         assert_eq!(preface, PREFACE);
@@ -208,17 +219,13 @@ impl Frames {
         self.acknowledgement().await;
     }
 
-    /// Ends the connection with a reset of the socket.
-    pub(crate) fn reset_connection(self) {
-        self.stream.set_zero_linger().unwrap();
-    }
-
     async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let mut frame = vec![length[1], length[2], length[3], kind, flags];
         frame.extend(stream.to_be_bytes());
         frame.extend(payload);
         bounded("send", self.stream.write_all(&frame)).await.unwrap();
+        bounded("send", self.stream.flush()).await.unwrap();
     }
 
     /// One frame, if it is one to be told.

@@ -14,4 +14,6 @@ mod keeping;
 mod leaving;
 mod places;
 mod proxy;
+#[cfg(feature = "rustls")]
+mod tls;
 mod versions;

@@ -3,13 +3,21 @@
 use std::{future::ready, net::SocketAddr};
 
 use axum::{Router, middleware::map_response, response::Response};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
+};
 use tower_upgrade_proxy::{Error, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 
 use crate::{
     frames::Frames,
     support::{Wire, bounded, handshake, serve},
 };
+
+/// What an upstream's connection is made of.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Io for S {}
 
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
@@ -40,7 +48,7 @@ impl Proxy {
     }
 
     /// A tunnel: the client's end, and its stream on `upstream`.
-    pub(crate) async fn open(&self, upstream: &mut Frames) -> (Wire, u32) {
+    pub(crate) async fn open<S: Io>(&self, upstream: &mut Frames<S>) -> (Wire, u32) {
         let client = self.asking().await;
         let stream = upstream.asked().await;
         (agreed(client, upstream, stream).await, stream)
@@ -58,14 +66,14 @@ impl Proxy {
 }
 
 /// The client's end of a tunnel, once the upstream has agreed to what it was asked on `stream`.
-pub(crate) async fn agreed(mut client: Wire, upstream: &mut Frames, stream: u32) -> Wire {
+pub(crate) async fn agreed<S: Io>(mut client: Wire, upstream: &mut Frames<S>, stream: u32) -> Wire {
     upstream.agree(stream).await;
     assert_eq!(client.head().await.status(), 101);
     client
 }
 
 /// Requires that bytes go through, both ways.
-pub(crate) async fn expect_open(client: &mut Wire, upstream: &mut Frames, stream: u32) {
+pub(crate) async fn expect_open<S: Io>(client: &mut Wire, upstream: &mut Frames<S>, stream: u32) {
     client.send("from the client").await;
     upstream.expect_data(stream, "from the client").await;
     upstream.data(stream, "from the upstream").await;

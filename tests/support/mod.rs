@@ -2,10 +2,15 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 mod serve;
+#[cfg(feature = "rustls")]
+mod tls;
 mod upstream;
 mod wire;
 
 pub(crate) use serve::{serve, serve_auto, serve_http1, serve_http1_with, serve_knowing_peers};
+#[cfg(feature = "rustls")]
+#[allow(unused_imports, reason = "each test program uses a part")]
+pub(crate) use tls::TlsServer;
 pub(crate) use upstream::Scripted;
 pub(crate) use wire::{Head, Wire, bounded};
 

@@ -99,63 +99,17 @@ async fn an_extension_of_the_request_overrides_the_layers_upstream() {
 }
 
 #[cfg(feature = "rustls")]
-pub(crate) mod tls {
-    use std::sync::Arc;
-
-    use tokio::net::TcpListener;
-    use tokio_rustls::{
-        TlsAcceptor,
-        rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
-    };
+mod tls {
     use tower_upgrade_proxy::{Host, Tls, UpgradeProxyLayer};
 
     use crate::{
         app,
-        support::{SWITCHING, Wire, handshake},
+        support::{SWITCHING, TlsServer, Wire, handshake},
     };
-
-    pub(crate) struct Server {
-        pub(crate) listener: TcpListener,
-        pub(crate) acceptor: TlsAcceptor,
-        roots: RootCertStore,
-    }
-
-    impl Server {
-        /// A server certified for `localhost` and `::1`, which would rather speak h2.
-        pub(crate) async fn start(address: &str) -> Self {
-            let certified =
-                rcgen::generate_simple_self_signed(["localhost".to_owned(), "::1".to_owned()]).unwrap();
-            let certificate = certified.cert.der().clone();
-            let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
-            let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![certificate.clone()], key.into())
-                .unwrap();
-            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            let mut roots = RootCertStore::empty();
-            roots.add(certificate).unwrap();
-            let listener = TcpListener::bind(address).await.unwrap();
-            Self { listener, acceptor: TlsAcceptor::from(Arc::new(config)), roots }
-        }
-
-        pub(crate) fn uri(&self, scheme: &str, host: &str) -> String {
-            format!("{scheme}://{host}:{}", self.listener.local_addr().unwrap().port())
-        }
-
-        pub(crate) fn client_config(&self) -> ClientConfig {
-            ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(self.roots.clone())
-                .with_no_client_auth()
-        }
-    }
 
     #[tokio::test]
     async fn wss_offers_http_1_1_alone_and_names_the_upstream_whatever_the_host_policy() {
-        let upstream = Server::start("127.0.0.1:0").await;
+        let upstream = TlsServer::start("127.0.0.1:0").await;
         for scheme in ["https", "wss"] {
             let mut config = upstream.client_config();
             config.alpn_protocols = vec![b"h2".to_vec()];
@@ -184,7 +138,7 @@ pub(crate) mod tls {
 
     #[tokio::test]
     async fn an_address_is_checked_against_the_certificate_too() {
-        let upstream = Server::start("[::1]:0").await;
+        let upstream = TlsServer::start("[::1]:0").await;
         let layer = UpgradeProxyLayer::new(upstream.uri("https", "[::1]").parse().unwrap())
             .tls(Tls::config(upstream.client_config()));
         let mut client = Wire::connect(app(layer).await).await;
@@ -198,7 +152,7 @@ pub(crate) mod tls {
 
     #[tokio::test]
     async fn a_certificate_that_is_not_trusted_or_is_another_ones_is_a_502() {
-        let upstream = Server::start("127.0.0.1:0").await;
+        let upstream = TlsServer::start("127.0.0.1:0").await;
         let trusting = Tls::config(upstream.client_config());
         let cases = [
             ("localhost", Tls::webpki_roots(), "a certificate nobody has signed"),

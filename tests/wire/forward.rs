@@ -484,9 +484,9 @@ async fn over_tls_ordinary_requests_take_http_2_and_upgrades_do_not() {
     use hyper_util::{server::conn::auto, service::TowerToHyperService};
     use tower_upgrade_proxy::Tls;
 
-    use crate::connect::tls::Server;
+    use crate::support::TlsServer;
 
-    let server = Server::start("127.0.0.1:0").await;
+    let server = TlsServer::start("127.0.0.1:0").await;
     let layer = UpgradeProxyLayer::new(server.uri("https", "localhost").parse::<Upstream>().unwrap().auto())
         .tls(Tls::config(server.client_config()));
     let app =

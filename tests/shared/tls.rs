@@ -1,0 +1,114 @@
+//! What ALPN ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)) decides.
+
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tower_upgrade_proxy::{Tls, UpgradeProxyLayer, Upstream};
+
+use crate::{
+    frames::{CONNECT_PROTOCOL, Frames},
+    proxy::{Proxy, agreed, expect_open},
+    support::{SWITCHING, Scripted, TlsServer, Wire},
+};
+
+/// The ways to mark an upstream that may speak HTTP/2.
+const MARKS: [fn(Upstream) -> Upstream; 2] = [Upstream::auto, Upstream::http2];
+
+/// A server that speaks these protocols, and the proxy in front of it.
+async fn behind_tls(alpn: &[&str], mark: fn(Upstream) -> Upstream) -> (TlsServer, Proxy) {
+    let server = TlsServer::speaking("127.0.0.1:0", alpn).await;
+    let upstream = mark(server.uri("https", "localhost").parse().unwrap());
+    let layer = UpgradeProxyLayer::new(upstream).tls(Tls::config(server.client_config()));
+    (server, Proxy::start(layer).await)
+}
+
+/// The client's upgrade is the first request on `stream`, in HTTP/1.1, and it works.
+async fn agree_in_http1(stream: TlsStream<TcpStream>, mut client: Wire) {
+    let mut server = Wire::new(stream);
+    assert_eq!(server.head().await.first_line(), "GET / HTTP/1.1");
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.send("ping").await;
+    server.expect("ping").await;
+    server.send("pong").await;
+    client.expect("pong").await;
+}
+
+#[tokio::test]
+async fn two_tunnels_share_a_connection_where_h2_is_agreed_on() {
+    for mark in MARKS {
+        let (server, proxy) = behind_tls(&["h2", "http/1.1"], mark).await;
+        let client = proxy.asking().await;
+        let (stream, protocol) = server.accept().await;
+        assert_eq!(protocol.as_deref(), Some("h2"));
+        let mut frames = Frames::over(stream).await;
+        frames.settings(&[CONNECT_PROTOCOL]).await;
+        let stream = frames.asked().await;
+        let mut first = (agreed(client, &mut frames, stream).await, stream);
+        let mut second = proxy.open(&mut frames).await;
+        for (client, stream) in [&mut first, &mut second] {
+            expect_open(client, &mut frames, *stream).await;
+        }
+        server.expect_untouched();
+    }
+}
+
+#[tokio::test]
+async fn the_connection_on_which_http1_is_agreed_carries_the_upgrade() {
+    for mark in MARKS {
+        let alpns: [(&[&str], Option<&str>); 3] =
+            [(&["http/1.1"], Some("http/1.1")), (&["http/1.1", "h2"], Some("http/1.1")), (&[], None)];
+        for (alpn, agreed) in alpns {
+            let (server, proxy) = behind_tls(alpn, mark).await;
+            for _ in 0..2 {
+                let client = proxy.asking().await;
+                let (stream, protocol) = server.accept().await;
+                assert_eq!(protocol.as_deref(), agreed);
+                agree_in_http1(stream, client).await;
+                server.expect_untouched();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn h2_without_extended_connect_means_http1_on_another_connection() {
+    for mark in MARKS {
+        let (server, proxy) = behind_tls(&["h2", "http/1.1"], mark).await;
+        let client = proxy.asking().await;
+        let mut frames = Frames::over(server.accept().await.0).await;
+        frames.settings(&[]).await;
+        let (stream, protocol) = server.accept().await;
+        assert_eq!(protocol.as_deref(), Some("http/1.1"));
+        agree_in_http1(stream, client).await;
+
+        let client = proxy.asking().await;
+        let (stream, protocol) = server.accept().await;
+        assert_eq!(protocol.as_deref(), Some("http/1.1"), "it is remembered");
+        agree_in_http1(stream, client).await;
+    }
+}
+
+#[tokio::test]
+async fn ordinary_requests_get_through_where_http1_is_agreed_on() {
+    for mark in MARKS {
+        let (server, proxy) = behind_tls(&["http/1.1"], mark).await;
+        let mut client = Wire::connect(proxy.address).await;
+        client.send("GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        // The first has only shown what the upstream speaks.
+        drop(server.accept().await);
+        let mut connection = Wire::new(server.accept().await.0);
+        assert_eq!(connection.head().await.first_line(), "GET /page HTTP/1.1");
+    }
+}
+
+#[tokio::test]
+async fn without_tls_auto_is_http1() {
+    let upstream = Scripted::start().await;
+    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().auto())).await;
+    let mut client = proxy.asking().await;
+    let mut server = upstream.accept().await;
+    assert_eq!(server.head().await.first_line(), "GET / HTTP/1.1");
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    upstream.expect_untouched().await;
+}
