@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// ([RFC 9113, 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)).
 const MOST: usize = 16 * 1024;
 
-/// Takes what is written in pieces of 16 KiB at most.
+/// Takes what is written in pieces of 16 KiB at most, and gives what is read in as large ones as there are:
+/// hyper gives a frame at a time, and each would be written for itself.
 pub(crate) struct Pieces<T>(pub(crate) T);
 
 impl<T: AsyncRead + Unpin> AsyncRead for Pieces<T> {
@@ -22,7 +23,16 @@ impl<T: AsyncRead + Unpin> AsyncRead for Pieces<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        let before = buf.filled().len();
+        loop {
+            let so_far = buf.filled().len();
+            match Pin::new(&mut self.0).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) if buf.filled().len() > so_far && buf.remaining() > 0 => {}
+                // The next read comes to the same.
+                Poll::Ready(Err(_)) | Poll::Pending if so_far > before => return Poll::Ready(Ok(())),
+                result => return result,
+            }
+        }
     }
 }
 
@@ -37,5 +47,58 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Pieces<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// Frames as they come: bytes, an end, an error, or nothing for now.
+    struct Frames(VecDeque<Poll<io::Result<&'static [u8]>>>);
+
+    impl AsyncRead for Frames {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            match self.0.pop_front().unwrap() {
+                Poll::Ready(Ok(bytes)) => buf.put_slice(bytes),
+                Poll::Ready(Err(error)) => {
+                    self.0.push_front(Poll::Ready(Err(error.kind().into())));
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_that_have_come_are_read_at_once_and_none_is_waited_for() {
+        let reset = || Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        let mut pieces = Pieces(Frames(VecDeque::from([
+            Poll::Ready(Ok(&b"a"[..])),
+            Poll::Ready(Ok(b"bc")),
+            Poll::Pending,
+            Poll::Pending,
+            Poll::Ready(Ok(b"12345678")),
+            Poll::Ready(Ok(b"d")),
+            reset(),
+        ])));
+        let mut buf = [0; 8];
+        for expected in [&b"abc"[..], b"12345678", b"d"] {
+            let length = pieces.read(&mut buf).await.unwrap();
+            assert_eq!(&buf[..length], expected);
+        }
+        assert_eq!(pieces.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 }

@@ -17,7 +17,10 @@ pub(super) fn is_stream_error(error: &io::Error) -> bool {
 
 fn has_code(error: &(dyn Error + 'static)) -> bool {
     match error.downcast_ref::<h2::Error>() {
-        Some(error) => error.is_reset() && error.reason() != Some(Reason::CANCEL),
+        Some(error) => {
+            !error.is_go_away()
+                && error.reason().is_some_and(|code| !matches!(code, Reason::CANCEL | Reason::NO_ERROR))
+        }
         None => error.source().is_some_and(has_code),
     }
 }

@@ -8,6 +8,7 @@ mod support;
 
 mod http1;
 mod http2;
+mod unread;
 
 use std::{net::SocketAddr, thread};
 
@@ -100,7 +101,10 @@ fn expect_at_most(bytes: i64, client: Speaks, upstream: Speaks) {
 
     let proxy = runtime();
     let upstream = proxy.block_on(listening.recv()).unwrap();
-    let address = proxy.block_on(serve(UpgradeProxyLayer::new(upstream)));
+    let address = proxy.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        serve(listener, UpgradeProxyLayer::new(upstream))
+    });
     let mut open_more = |tunnels| {
         wanted.send((address, tunnels)).unwrap();
         proxy.block_on(bounded("all tunnels", open.recv())).unwrap();
@@ -121,8 +125,7 @@ fn runtime() -> Runtime {
 }
 
 /// hyper-util's server, with room for many streams.
-async fn serve(layer: UpgradeProxyLayer) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+fn serve(listener: TcpListener, layer: UpgradeProxyLayer) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let service = layer.into_service();
     tokio::spawn(async move {

@@ -121,19 +121,25 @@ impl Sending {
     }
 
     /// The same, without a limit to the wait.
-    pub(crate) async fn offer(&mut self, mut bytes: &[u8]) {
+    pub(crate) async fn offer(&mut self, bytes: &[u8]) {
+        self.try_offer(bytes).await.expect("the tunnel has gone");
+    }
+
+    /// The same, for a tunnel that may be gone.
+    pub(crate) async fn try_offer(&mut self, mut bytes: &[u8]) -> Result<(), ()> {
         match self {
-            Self::Socket(socket) => socket.write_all(bytes).await.unwrap(),
+            Self::Socket(socket) => socket.write_all(bytes).await.map_err(drop),
             Self::Stream(send) => {
                 while !bytes.is_empty() {
                     send.reserve_capacity(bytes.len());
                     while send.capacity() == 0 {
-                        poll_fn(|cx| send.poll_capacity(cx)).await.unwrap().unwrap();
+                        poll_fn(|cx| send.poll_capacity(cx)).await.ok_or(())?.map_err(drop)?;
                     }
                     let (now, later) = bytes.split_at(send.capacity().min(bytes.len()));
-                    send.send_data(Bytes::copy_from_slice(now), false).unwrap();
+                    send.send_data(Bytes::copy_from_slice(now), false).map_err(drop)?;
                     bytes = later;
                 }
+                Ok(())
             }
         }
     }

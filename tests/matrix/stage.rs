@@ -1,6 +1,7 @@
 //! Client, proxy and upstream, ready to play.
 
-use axum::body::Body;
+use axum::{body::Body, response::IntoResponse};
+use http::StatusCode;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -11,6 +12,9 @@ use tower::ServiceExt;
 use tower_upgrade_proxy::{Forwarded, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 
 use crate::{Speaks, client::Client, ends::End, support::bounded, upstream::Upstream};
+
+/// A field of an agreement that the server in front of the layer replaces by something else.
+pub(crate) const LOSE: &str = "x-lose";
 
 pub(crate) struct Stage {
     pub(crate) client: Client,
@@ -64,7 +68,10 @@ async fn serve(layer: UpgradeProxyLayer) -> std::net::SocketAddr {
             let service = service
                 .clone()
                 .map_request(|request: http::Request<hyper::body::Incoming>| request)
-                .map_response(|response| response.map(Body::new));
+                .map_response(|response| match response.headers().contains_key(LOSE) {
+                    true => StatusCode::IM_A_TEAPOT.into_response(),
+                    false => response.map(Body::new),
+                });
             tokio::spawn(async move {
                 let mut builder = auto::Builder::new(TokioExecutor::new());
                 builder

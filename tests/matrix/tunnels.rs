@@ -5,9 +5,10 @@ use std::time::Duration;
 use tower_upgrade_proxy::TunnelEnd;
 
 use crate::{
-    Speaks::{Http1, Http2},
+    Speaks::{self, Http1, Http2},
+    ends::End,
     matrix,
-    stage::Stage,
+    stage::{LOSE, Stage},
 };
 
 matrix!(
@@ -89,14 +90,59 @@ mod scenarios {
     }
 }
 
+const PAIRS: [(Speaks, Speaks); 4] = [(Http1, Http1), (Http1, Http2), (Http2, Http1), (Http2, Http2)];
+
+const SHORT: Duration = Duration::from_millis(50);
+
 #[tokio::test]
 async fn a_silent_tunnel_ends_on_both_sides() {
-    for (client, upstream) in [(Http1, Http1), (Http1, Http2), (Http2, Http1), (Http2, Http2)] {
-        let idle = Duration::from_millis(50);
-        let mut stage = Stage::set_with(client, upstream, |layer| layer.idle_timeout(idle)).await;
+    for (client, upstream) in PAIRS {
+        let mut stage = Stage::set_with(client, upstream, |layer| layer.idle_timeout(SHORT)).await;
         let (mut client_end, mut upstream_end) = stage.open().await;
         assert!(client_end.rest().await.0.is_empty() && upstream_end.rest().await.0.is_empty());
         let summary = stage.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{client:?} {upstream:?} {summary:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_half_closed_tunnel_ends_on_both_sides() {
+    for (client, upstream) in PAIRS {
+        let mut stage = Stage::set_with(client, upstream, |layer| layer.half_close_timeout(SHORT)).await;
+        let (mut client_end, mut upstream_end) = stage.open().await;
+        client_end.finish().await;
+        assert!(client_end.rest().await.0.is_empty() && upstream_end.rest().await.0.is_empty());
+        let summary = stage.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::HalfCloseTimeout), "{client:?} {upstream:?} {summary:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_tunnel_ends_on_both_sides_however_busy() {
+    for (client, upstream) in PAIRS {
+        let mut stage = Stage::set_with(client, upstream, |layer| layer.max_lifetime(SHORT)).await;
+        let (client_end, mut upstream_end) = stage.open().await;
+        let End { mut sending, mut receiving } = client_end;
+        let busy = tokio::spawn(async move { while sending.try_offer(b"x").await.is_ok() {} });
+        while upstream_end.receiving.some().await.is_ok() {}
+        while receiving.some().await.is_ok() {}
+        let summary = stage.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::LifetimeReached), "{client:?} {upstream:?} {summary:?}");
+        busy.abort();
+    }
+}
+
+#[tokio::test]
+async fn an_agreement_that_never_reaches_the_client_releases_the_upstream() {
+    for (client, upstream) in PAIRS {
+        let mut stage = Stage::set_with(client, upstream, |layer| layer.hand_over_timeout(SHORT)).await;
+        let (answer, mut upstream_end) = tokio::join!(stage.client.ask("/", &[]), async {
+            stage.upstream.asked().await.agree(&[(LOSE, "1")], "").await
+        });
+        assert_eq!(answer.status, 418);
+        assert!(upstream_end.rest().await.0.is_empty());
+        let summary = stage.ended().await;
+        let end = summary.end();
+        assert!(matches!(end, TunnelEnd::HandOverTimeout | TunnelEnd::HandOverFailed), "{summary:?}");
     }
 }

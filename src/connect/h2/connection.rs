@@ -1,7 +1,6 @@
 //! One connection: opening it, places on it, keeping it alive.
 
 use std::{
-    io,
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
@@ -10,19 +9,20 @@ use std::{
 
 use bytes::Bytes;
 use h2::{
-    Ping, PingPong, Reason, SendStream,
+    Reason, SendStream,
     client::{self, ResponseFuture, SendRequest},
 };
 use http::Request;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::{Http2, LARGEST_WINDOW, MOST, pool::Peer};
+use super::{
+    Http2, LARGEST_WINDOW, MOST,
+    keep_alive::{End, keep_alive},
+    pool::Peer,
+};
 use crate::connect::{Use, transport::Transport};
 
 type Frames = client::Connection<Transport, Bytes>;
-
-/// Between two looks at a connection, so that a limit of 0 is no busy loop.
-const SHORTEST: Duration = Duration::from_millis(10);
 
 /// A connection as the pool sees it. The frames are its task's business.
 pub(super) struct Connection(Mutex<State>);
@@ -137,7 +137,7 @@ impl Connection {
     }
 
     /// Takes no more streams if it has had none for `limit`; else, when that may be so.
-    fn retire_unused(&self, limit: Duration) -> Option<Duration> {
+    pub(super) fn retire_unused(&self, limit: Duration) -> Option<Duration> {
         let mut state = self.state();
         let left = match state.places {
             0 => limit.saturating_sub(state.unused_since.elapsed()),
@@ -150,7 +150,7 @@ impl Connection {
         Some(left)
     }
 
-    fn is_used(&self) -> bool {
+    pub(super) fn is_used(&self) -> bool {
         self.state().places > 0
     }
 
@@ -190,67 +190,4 @@ impl Drop for Place {
             peer.freed();
         }
     }
-}
-
-/// Why a connection comes to its end.
-enum End {
-    Closed,
-    Unused,
-    Dead,
-}
-
-/// Ends when nobody has used the connection for a while, or the upstream does not answer a PING.
-async fn keep_alive(
-    pings: Option<PingPong>,
-    connection: &Connection,
-    config: &Http2,
-    limit: Duration,
-) -> End {
-    let mut unused = pin!(unused(connection, limit));
-    let mut dead = pin!(dead(pings, connection, config));
-    std::future::poll_fn(|cx| match unused.as_mut().poll(cx) {
-        Poll::Ready(()) => Poll::Ready(End::Unused),
-        Poll::Pending => dead.as_mut().poll(cx).map(|()| End::Dead),
-    })
-    .await
-}
-
-async fn unused(connection: &Connection, limit: Duration) {
-    let mut left = limit;
-    loop {
-        sleep(left.max(SHORTEST)).await;
-        match connection.retire_unused(limit) {
-            Some(later) => left = later,
-            None => return,
-        }
-    }
-}
-
-async fn dead(pings: Option<PingPong>, connection: &Connection, config: &Http2) {
-    let (Some(mut pings), Some(interval)) = (pings, config.keep_alive_interval) else {
-        return std::future::pending().await;
-    };
-    loop {
-        sleep(interval.max(SHORTEST)).await;
-        if connection.is_used() && timeout(config.keep_alive_timeout, ping(&mut pings)).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// A PING and its answer. An error is that of the connection, whose own future tells it.
-async fn ping(pings: &mut PingPong) {
-    if pings.send_ping(Ping::opaque()).is_ok() {
-        let _ = std::future::poll_fn(|cx| pings.poll_pong(cx)).await;
-    }
-}
-
-/// An error of a stream as one of a socket.
-pub(super) fn io_error(error: h2::Error) -> io::Error {
-    let kind = match error.get_io() {
-        Some(error) => error.kind(),
-        None if error.is_reset() => io::ErrorKind::ConnectionReset,
-        None => io::ErrorKind::ConnectionAborted,
-    };
-    io::Error::new(kind, error)
 }

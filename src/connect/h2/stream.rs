@@ -10,14 +10,14 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{MOST, Place, connection::io_error};
+use super::{MOST, Place};
 
 /// Both halves of a stream after an extended CONNECT
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
 ///
 /// Bytes count as received when they are read, so a reader that stops stops the upstream on this
-/// stream alone; until then they can be [taken in](Stream::take_in). What is written takes no more than the window allows. Dropping it before both
-/// sides have finished resets the stream (CANCEL).
+/// stream alone; until then they can be [taken in](Stream::take_in). What is written takes no more
+/// than the window allows. Dropping it before both sides have finished resets the stream (CANCEL).
 pub(crate) struct Stream {
     send: SendStream<Bytes>,
     receive: RecvStream,
@@ -134,4 +134,14 @@ impl Stream {
             Poll::Pending => io::ErrorKind::BrokenPipe.into(),
         }
     }
+}
+
+/// An error of a stream as one of a socket.
+fn io_error(error: h2::Error) -> io::Error {
+    let kind = match error.get_io() {
+        Some(error) => error.kind(),
+        None if error.is_reset() => io::ErrorKind::ConnectionReset,
+        None => io::ErrorKind::ConnectionAborted,
+    };
+    io::Error::new(kind, error)
 }
