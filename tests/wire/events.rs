@@ -10,7 +10,7 @@ use tower_upgrade_proxy::UpgradeProxyLayer;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
-    app, open,
+    app, http2, open,
     support::{Scripted, Wire, handshake},
 };
 
@@ -84,6 +84,17 @@ async fn an_upgrade_that_is_not_taken_says_why_at_debug() {
         }
     }
     assert_eq!(log.lines().len(), 4, "{:#?}", log.lines());
+}
+
+#[tokio::test]
+async fn an_extended_connect_that_is_not_taken_says_what_it_asked_for() {
+    let log = Log::default();
+    let _guard = log.catch();
+    let upstream = Scripted::start().await;
+    let mut client = http2::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
+    http2::send(&mut client, http2::extended("connect-udp")).await;
+    let line = log.line("upgrade request not taken");
+    assert!(line.contains("connect-udp") && line.contains("its :protocol is not allowed"), "{line}");
 }
 
 #[tokio::test]

@@ -23,24 +23,24 @@ use crate::{
     support::{Scripted, Wire, accept, bounded, serve},
 };
 
-type Client = SendRequest<Empty<Bytes>>;
+pub(crate) type Client = SendRequest<Empty<Bytes>>;
 type Tunnel = TokioIo<hyper::upgrade::Upgraded>;
 
 /// A connection in HTTP/2, without asking first.
-async fn connect(address: SocketAddr) -> Client {
+pub(crate) async fn connect(address: SocketAddr) -> Client {
     let tcp = TcpStream::connect(address).await.unwrap();
     let (client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-fn extended(protocol: &'static str) -> Builder {
+pub(crate) fn extended(protocol: &'static str) -> Builder {
     Request::connect("https://a.example/chat?q=1")
         .extension(Protocol::from_static(protocol))
         .header("sec-websocket-version", "13")
 }
 
-async fn send(client: &mut Client, request: Builder) -> Response<Incoming> {
+pub(crate) async fn send(client: &mut Client, request: Builder) -> Response<Incoming> {
     bounded("the answer", client.send_request(request.body(Empty::new()).unwrap())).await.unwrap()
 }
 
