@@ -58,14 +58,3 @@ impl Asked {
         bounded("the reset", self.answer).await.unwrap_err().reason().unwrap()
     }
 }
-
-/// What is left of a body, and its trailers.
-pub(crate) async fn rest(body: &mut RecvStream) -> Result<(Vec<u8>, Option<http::HeaderMap>), h2::Error> {
-    let mut bytes = Vec::new();
-    while let Some(data) = bounded("data", body.data()).await {
-        let data = data?;
-        body.flow_control().release_capacity(data.len())?;
-        bytes.extend(data);
-    }
-    Ok((bytes, bounded("trailers", body.trailers()).await?))
-}

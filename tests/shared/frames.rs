@@ -206,11 +206,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         self.write(3, 0, stream, &reason.to_be_bytes()).await;
     }
 
-    /// Takes leave, and waits until that is followed.
-    pub(crate) async fn go_away(&mut self, last: u32, reason: u32) {
-        let payload = [last.to_be_bytes(), reason.to_be_bytes()].concat();
-        self.write(7, 0, 0, &payload).await;
-        self.settle().await;
+    /// Takes leave of what came after the stream `last`.
+    pub(crate) async fn leave(&mut self, last: u32) {
+        self.write(7, 0, 0, &[last.to_be_bytes(), NO_ERROR.to_be_bytes()].concat()).await;
     }
 
     /// Waits until the proxy has taken what was sent.

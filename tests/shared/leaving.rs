@@ -28,7 +28,8 @@ async fn open_anew(proxy: &Proxy, upstream: &Scripted) -> (Frames, (Wire, u32)) 
 #[tokio::test]
 async fn after_goaway_tunnels_go_on_and_new_ones_go_to_a_new_connection() {
     let (upstream, mut proxy, mut old, (mut client, stream)) = opened().await;
-    old.go_away(stream, NO_ERROR).await;
+    old.leave(stream).await;
+    old.settle().await;
     let (mut new, mut second) = open_anew(&proxy, &upstream).await;
     expect_open(&mut second.0, &mut new, second.1).await;
     expect_open(&mut client, &mut old, stream).await;
@@ -50,7 +51,8 @@ async fn a_request_that_goaway_has_not_reached_is_sent_again_on_a_new_connection
     let (upstream, proxy, mut old, (mut client, stream)) = opened().await;
     let mut second = proxy.asking().await;
     old.asked().await;
-    old.go_away(stream, NO_ERROR).await;
+    old.leave(stream).await;
+    old.settle().await;
     let mut new = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
     let again = new.asked().await;
     second = agreed(second, &mut new, again).await;
@@ -63,7 +65,8 @@ async fn a_request_that_goaway_has_reached_waits_for_its_answer() {
     let (_upstream, proxy, mut old, _first) = opened().await;
     let second = proxy.asking().await;
     let stream = old.asked().await;
-    old.go_away(stream, NO_ERROR).await;
+    old.leave(stream).await;
+    old.settle().await;
     let mut second = agreed(second, &mut old, stream).await;
     expect_open(&mut second, &mut old, stream).await;
 }
@@ -97,7 +100,8 @@ async fn refusals_and_farewells_count_together() {
     let stream = old.asked().await;
     old.reset_stream(stream, REFUSED_STREAM).await;
     old.asked().await;
-    old.go_away(first, NO_ERROR).await;
+    old.leave(first).await;
+    old.settle().await;
     let mut new = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
     let stream = new.asked().await;
     new.reset_stream(stream, REFUSED_STREAM).await;

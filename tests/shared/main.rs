@@ -7,6 +7,7 @@
 mod support;
 
 mod answers;
+mod bodies;
 mod client;
 mod floods;
 mod frames;
@@ -14,6 +15,9 @@ mod keeping;
 mod leaving;
 mod places;
 mod proxy;
+mod requests;
+mod streams;
 #[cfg(feature = "rustls")]
 mod tls;
+mod upstream;
 mod versions;

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::unbounded_channel;
 use tower_upgrade_proxy::{Http2, UpgradeProxyLayer};
 
 use crate::{
-    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, NO_ERROR, streams},
+    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, streams},
     proxy::{Proxy, agreed, expect_open},
     support::{Scripted, Wire},
 };
@@ -176,7 +176,8 @@ async fn who_waits_is_told_of_a_limit_that_is_raised() {
 async fn who_waits_for_a_connection_that_is_left_gets_another() {
     let upstream = Scripted::start().await;
     let (_proxy, mut one, (mut client, stream), mut waiting) = full(&upstream, 1).await;
-    one.go_away(stream, NO_ERROR).await;
+    one.leave(stream).await;
+    one.settle().await;
     let mut two = Frames::accept(&upstream, &SINGLE).await;
     let again = two.asked().await;
     let mut second = agreed(waiting.remove(0), &mut two, again).await;

@@ -1,0 +1,212 @@
+//! Ordinary requests, forwarded in HTTP/2: their heads and those of the answers.
+
+use http::{HeaderMap, Request, Response};
+use tower_upgrade_proxy::{Host, UpgradeProxyLayer};
+
+use crate::{
+    client::Client,
+    frames::{CONNECT_PROTOCOL, Frame, Frames, REFUSED_STREAM},
+    proxy::Proxy,
+    support::{Scripted, Wire},
+    upstream::Upstream,
+};
+
+async fn behind() -> (Upstream, Proxy) {
+    let upstream = Upstream::start().await;
+    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.marked())).await;
+    (upstream, proxy)
+}
+
+/// Names and values in order.
+fn sorted(headers: &HeaderMap) -> Vec<(String, String)> {
+    let lines = headers.iter().filter(|(name, _)| *name != "date");
+    let mut lines: Vec<_> =
+        lines.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    lines.sort();
+    lines
+}
+
+fn owned(lines: &[(&str, &str)]) -> Vec<(String, String)> {
+    lines.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn response(status: u16, fields: &[(&str, &str)]) -> Response<()> {
+    let builder = Response::builder().status(status);
+    let builder = fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+    builder.body(()).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_in_http1_arrives_without_what_belongs_to_its_connection() {
+    let (upstream, proxy) = behind().await;
+    let mut client = Wire::connect(proxy.address).await;
+    client
+        .send(
+            "DELETE /a/%2F?q=1&q=2 HTTP/1.1\r\nHost: client.example:81\r\nConnection: keep-alive, X-Hop, Upgrade\r\n\
+             X-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: gzip, trailers\r\nUpgrade: h2c\r\n\
+             HTTP2-Settings: AAMA\r\nX-Odd: 1\r\nX-Odd: 2\r\nCookie: a=1; b=2\r\nTransfer-Encoding: chunked\r\n\r\n\
+             0\r\n\r\n",
+        )
+        .await;
+    let asked = upstream.asked().await;
+    assert_eq!(asked.head.method, "DELETE");
+    assert_eq!(asked.head.uri, "http://client.example:81/a/%2F?q=1&q=2");
+    let expected = [("cookie", "a=1; b=2"), ("te", "trailers"), ("x-odd", "1"), ("x-odd", "2")];
+    assert_eq!(sorted(&asked.head.headers), owned(&expected));
+    asked.answer(response(201, &[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("content-length", "0")]));
+    let head = client.head().await;
+    assert_eq!(head.first_line(), "HTTP/1.1 201 Created");
+    assert_eq!(head.values("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(head.values("content-length"), ["0"]);
+}
+
+#[tokio::test]
+async fn a_request_in_http2_arrives_as_it_was() {
+    let (upstream, proxy) = behind().await;
+    let request = Request::put("http://client.example/a?b")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("te", "trailers")
+        .header("x-odd", "1");
+    let asking = Client::connect(proxy.address).await.ask(request.body(()).unwrap(), true);
+    let asked = upstream.asked().await;
+    assert_eq!(
+        (asked.head.method.as_str(), asked.head.uri.to_string()),
+        ("PUT", "http://client.example/a?b".into())
+    );
+    let expected = [("cookie", "a=1; b=2"), ("te", "trailers"), ("x-odd", "1")];
+    assert_eq!(sorted(&asked.head.headers), owned(&expected));
+    asked.answer(response(200, &[("x-up", "1"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]));
+    let (answer, _) = asking.answer().await;
+    let expected = [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-up", "1")];
+    assert_eq!((answer.status().as_u16(), sorted(answer.headers())), (200, owned(&expected)));
+}
+
+#[tokio::test]
+async fn the_authority_is_what_host_would_be() {
+    let policies: [(Host, Option<&str>); 3] = [
+        (Host::preserve(), Some("client.example")),
+        (Host::upstream(), None),
+        (Host::fixed("fixed.example:8080").unwrap(), Some("fixed.example:8080")),
+    ];
+    for (host, expected) in policies {
+        let upstream = Upstream::start().await;
+        let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.marked()).host(host)).await;
+        let authority = upstream.authority();
+        let expected = expected.unwrap_or(&authority);
+        let mut http1 = Wire::connect(proxy.address).await;
+        http1.send("GET / HTTP/1.1\r\nHost: client.example\r\n\r\n").await;
+        let asked = upstream.asked().await;
+        assert_eq!(asked.head.uri.authority().unwrap(), expected);
+        assert!(asked.field("host").is_empty());
+        let request = Request::get("http://client.example/").body(()).unwrap();
+        let _asking = Client::connect(proxy.address).await.ask(request, true);
+        let asked = upstream.asked().await;
+        assert_eq!(asked.head.uri.authority().unwrap(), expected);
+        assert!(asked.field("host").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn http_1_0_without_host_gets_the_upstreams() {
+    let (upstream, proxy) = behind().await;
+    let mut client = Wire::connect(proxy.address).await;
+    client.send("GET /old HTTP/1.0\r\n\r\n").await;
+    let asked = upstream.asked().await;
+    assert_eq!(asked.head.uri.to_string(), format!("http://{}/old", upstream.authority()));
+    asked.answer(response(200, &[]));
+    assert_eq!(client.head().await.status(), 200);
+    client.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_host_that_is_no_authority_is_a_400() {
+    let upstream = Upstream::start().await;
+    let layer = UpgradeProxyLayer::new(upstream.marked()).host(Host::fixed("no authority").unwrap());
+    let mut proxy = Proxy::start(layer).await;
+    let mut client = Wire::connect(proxy.address).await;
+    assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 400);
+    assert!(proxy.error().await.is_bad_request());
+    assert_eq!(proxy.asking().await.head().await.status(), 400);
+}
+
+#[tokio::test]
+async fn answers_without_a_body_keep_their_length_and_the_connection() {
+    let (upstream, proxy) = behind().await;
+    let mut http1 = Wire::connect(proxy.address).await;
+    let mut http2 = Client::connect(proxy.address).await;
+    let cases: [(&str, u16, Option<&str>); 4] =
+        [("HEAD", 200, Some("1234")), ("GET", 204, None), ("GET", 304, None), ("HEAD", 404, None)];
+    for (method, status, length) in cases {
+        let length: Vec<_> = length.map(|length| ("content-length", length)).into_iter().collect();
+        http1.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        let asked = upstream.asked().await;
+        assert_eq!(asked.head.method, method);
+        asked.answer(response(status, &length));
+        let head = http1.head().await;
+        assert_eq!(head.status(), status);
+        let lengths = head.values("content-length");
+        assert_eq!(lengths, length.iter().map(|(_, value)| *value).collect::<Vec<_>>(), "{method} {status}");
+
+        let request = Request::builder().method(method).uri("http://a/").body(()).unwrap();
+        let asking = http2.ask(request, true);
+        upstream.asked().await.answer(response(status, &length));
+        let (answer, _) = asking.answer().await;
+        assert_eq!(answer.status(), status);
+        assert!(answer.body().is_end_stream());
+        let lengths: Vec<_> = answer.headers().get_all("content-length").iter().collect();
+        assert_eq!(lengths, length.iter().map(|(_, value)| *value).collect::<Vec<_>>(), "{method} {status}");
+    }
+    http1.send("GET /after HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(upstream.asked().await.head.uri.path(), "/after");
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn requests_and_tunnels_share_a_connection() {
+    let (upstream, proxy) = behind().await;
+    let mut clients = Vec::new();
+    for number in 0..10 {
+        let mut client = Wire::connect(proxy.address).await;
+        client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        clients.push((client, upstream.asked().await));
+    }
+    let mut tunnel = proxy.asking().await;
+    let asked = upstream.asked().await;
+    assert_eq!(asked.head.method, "CONNECT");
+    let _streams = asked.begin(response(200, &[]));
+    assert_eq!(tunnel.head().await.status(), 101);
+    // The last is answered first.
+    for (mut client, asked) in clients.into_iter().rev() {
+        let path = asked.head.uri.path().to_owned();
+        asked.answer(response(200, &[("x-path", &path)]));
+        assert_eq!(client.head().await.values("x-path"), [path]);
+    }
+    assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_processed_is_sent_again_if_it_has_no_body() {
+    let upstream = Scripted::start().await;
+    let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+    let mut client = Wire::connect(proxy.address).await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut old = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    old.expect(Frame::Headers { stream: 1, ends: true }).await;
+    old.reset_stream(1, REFUSED_STREAM).await;
+    old.expect(Frame::Headers { stream: 3, ends: true }).await;
+    old.leave(1).await;
+    let mut new = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    new.expect(Frame::Headers { stream: 1, ends: true }).await;
+    new.last_headers(1, b"\x89").await;
+    assert_eq!(client.head().await.status(), 204);
+
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody").await;
+    let stream = new.asked().await;
+    new.expect_data(stream, "body").await;
+    new.expect(Frame::Data { stream, bytes: vec![], ends: true }).await;
+    new.reset_stream(stream, REFUSED_STREAM).await;
+    assert_eq!(client.head().await.status(), 502);
+    assert!(proxy.error().await.is_upstream_protocol());
+    upstream.expect_untouched().await;
+}
