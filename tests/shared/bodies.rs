@@ -144,6 +144,24 @@ async fn bodies_stream_both_ways() {
 }
 
 #[tokio::test]
+async fn an_upload_does_not_wait_for_a_client_that_reads_later() {
+    const BYTES: usize = 32 << 20;
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
+    let (_upstream, _proxy, mut client, asked) = asked(&head).await;
+    let (mut down, mut up) = asked.begin(ok());
+    let download = tokio::spawn(async move {
+        send(&mut down, &vec![0; BYTES]).await;
+        finish(&mut down);
+    });
+    let upload = tokio::spawn(async move { rest(&mut up).await.unwrap().0.len() });
+    client.send(vec![0; BYTES]).await;
+    assert_eq!(bounded("the upload", upload).await.unwrap(), BYTES);
+    let head = client.head().await;
+    assert_eq!(client.body(&head).await.len(), BYTES);
+    download.await.unwrap();
+}
+
+#[tokio::test]
 async fn trailers_go_through_both_ways() {
     let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers\r\nTrailer: X-Sum\r\n\
         Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: up\r\n\r\n";

@@ -9,22 +9,29 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
 use http_body::{Frame, SizeHint};
+use tokio::task::JoinSet;
 
 use super::{Place, exchange::Sending};
 use crate::error::BoxError;
 
-/// The body of an answer, which goes on sending what is left of the request's. Dropping it before
-/// its end resets the stream.
+/// The body of an answer. Dropping it before its end resets the stream.
+///
+/// What is left of the request's body is sent by a task, which ends with this one: who reads the
+/// answer late must not hold up the upload.
 pub(crate) struct Body {
     receive: RecvStream,
-    sending: Option<Sending>,
+    sending: JoinSet<Result<(), BoxError>>,
     data_ended: bool,
     _place: Place,
 }
 
 impl Body {
     pub(super) fn new(receive: RecvStream, sending: Option<Sending>, place: Place) -> Self {
-        Self { receive, sending, data_ended: false, _place: place }
+        let mut tasks = JoinSet::new();
+        if let Some(sending) = sending {
+            tasks.spawn(sending);
+        }
+        Self { receive, sending: tasks, data_ended: false, _place: place }
     }
 }
 
@@ -36,11 +43,8 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(sending) = &mut self.sending
-            && let Poll::Ready(sent) = sending.as_mut().poll(cx)
-        {
-            self.sending = None;
-            sent?;
+        if let Poll::Ready(Some(sent)) = self.sending.poll_join_next(cx) {
+            sent??;
         }
         while !self.data_ended {
             match ready!(self.receive.poll_data(cx)) {
@@ -60,7 +64,7 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sending.is_none() && self.receive.is_end_stream()
+        self.sending.is_empty() && self.receive.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
