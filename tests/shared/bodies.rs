@@ -238,7 +238,7 @@ async fn an_answer_that_the_client_breaks_off_in_the_middle_of_its_body_is_broke
 
 #[tokio::test]
 async fn an_answer_that_is_reset_is_not_taken_for_a_whole_one() {
-    for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL] {
+    for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::NO_ERROR] {
         let (upstream, proxy, mut client, asked) = asked("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let (mut down, _up) = asked.begin(ok());
         send(&mut down, b"some").await;

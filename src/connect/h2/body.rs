@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinSet;
 
@@ -53,8 +53,6 @@ impl http_body::Body for Body {
                     self.receive.flow_control().release_capacity(data.len())?;
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                // "I have finished, and want no more of the request."
-                Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 None => self.data_ended = true,
             }
