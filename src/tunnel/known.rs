@@ -2,26 +2,20 @@
 
 use std::{any::Any, error::Error, io, task::Context};
 
-use h2::Reason;
 use tokio::net::TcpStream;
 
 use crate::connect::transport::Transport;
 
-/// Whether a stream in HTTP/2 was torn down with an error code
-/// ([RFC 9113, 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)).
-///
-/// `CANCEL` is not taken for one: servers send it right behind an end, to say that they want no more.
-pub(super) fn is_stream_error(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|error| has_code(error))
+/// Whether a stream in HTTP/2 was reset
+/// ([RFC 9113, 5.4.2](https://www.rfc-editor.org/rfc/rfc9113#section-5.4.2)).
+pub(super) fn is_stream_reset(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| comes_of_reset(error))
 }
 
-fn has_code(error: &(dyn Error + 'static)) -> bool {
+fn comes_of_reset(error: &(dyn Error + 'static)) -> bool {
     match error.downcast_ref::<h2::Error>() {
-        Some(error) => {
-            !error.is_go_away()
-                && error.reason().is_some_and(|code| !matches!(code, Reason::CANCEL | Reason::NO_ERROR))
-        }
-        None => error.source().is_some_and(has_code),
+        Some(error) => error.reason().is_some() && !error.is_go_away(),
+        None => error.source().is_some_and(comes_of_reset),
     }
 }
 

@@ -32,7 +32,7 @@ use tokio::{
 
 use clock::Clock;
 use copy::{Broken, Direction};
-use known::{is_stream_error, reset_on_drop};
+use known::{is_stream_reset, reset_on_drop};
 pub use summary::{Side, TunnelEnd, TunnelSummary};
 
 /// When a tunnel is ended although both sides are still there.
@@ -219,13 +219,19 @@ where
                 }
             },
         };
-        if let TunnelEnd::Failed { side, error } = &end
-            && is_stream_error(error)
-        {
-            match side {
-                Side::Client => reset_on_drop(this.upstream),
-                Side::Upstream => reset_on_drop(this.client),
+        match &end {
+            // After its end a reset only says that it wants no more.
+            TunnelEnd::Failed { side: Side::Client, error }
+                if !this.up.finished() && is_stream_reset(error) =>
+            {
+                reset_on_drop(this.upstream);
             }
+            TunnelEnd::Failed { side: Side::Upstream, error }
+                if !this.down.finished() && is_stream_reset(error) =>
+            {
+                reset_on_drop(this.client);
+            }
+            _ => {}
         }
         let duration = Instant::now() - this.clock.opened();
         let summary = TunnelSummary::new(this.up.total(), this.down.total(), duration, end);

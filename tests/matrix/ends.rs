@@ -90,12 +90,12 @@ impl End {
     }
 
     /// Tears the tunnel down: a reset of the socket, or of the stream.
-    pub(crate) fn reset(self) {
+    pub(crate) fn reset(self, code: Reason) {
         match (self.sending, self.receiving.by) {
             (Sending::Socket(write), By::Socket(read)) => {
                 write.reunite(read).unwrap().set_zero_linger().unwrap();
             }
-            (Sending::Stream(mut send), _) => send.send_reset(Reason::INTERNAL_ERROR),
+            (Sending::Stream(mut send), _) => send.send_reset(code),
             (Sending::Socket(_), By::Stream(_)) => unreachable!("one connection has two halves"),
         }
     }

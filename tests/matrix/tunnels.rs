@@ -21,6 +21,7 @@ matrix!(
 );
 
 mod scenarios {
+    use h2::Reason;
     use tower_upgrade_proxy::{Side, TunnelEnd};
 
     use crate::{ends::Over, stage::Stage};
@@ -65,7 +66,8 @@ mod scenarios {
         let (mut client, mut upstream) = stage.open().await;
         client.send("half a mess").await;
         upstream.expect("half a mess").await;
-        client.reset();
+        // hyper takes CANCEL for an end.
+        client.reset(Reason::INTERNAL_ERROR);
         upstream.expect_reset(stage.client_speaks).await;
         let summary = stage.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::Failed { side: Side::Client, .. }), "{summary:?}");
@@ -75,7 +77,7 @@ mod scenarios {
         let (mut client, mut upstream) = stage.open().await;
         upstream.send("half a mess").await;
         client.expect("half a mess").await;
-        upstream.reset();
+        upstream.reset(Reason::CANCEL);
         client.expect_reset(stage.upstream.speaks).await;
         let summary = stage.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::Failed { side: Side::Upstream, .. }), "{summary:?}");

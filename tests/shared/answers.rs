@@ -143,42 +143,49 @@ async fn a_refusal_that_breaks_off_is_not_taken_for_a_whole_one() {
     client.expect_end().await;
 }
 
-/// "I have finished, and want no more": what servers of the `h2` crate say when they drop a stream.
+/// "I have finished, and want no more": what servers of the `h2` crate say when they drop a stream, and
+/// what HAProxy says.
+const NO_MORE: [u32; 2] = [NO_ERROR, CANCEL];
+
 #[tokio::test]
 async fn an_upstream_that_wants_no_more_is_an_end_and_not_a_reset() {
-    let (mut proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
-    connection.agree(stream).await;
-    client.head().await;
-    connection.data(stream, "last words").await;
-    connection.finish(stream).await;
-    connection.reset_stream(stream, NO_ERROR).await;
-    client.expect("last words").await;
-    client.expect_end().await;
-    client.finish().await;
-    let summary = proxy.ended().await;
-    assert_eq!(summary.upstream_to_client(), 10);
-    assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
+    for code in NO_MORE {
+        let (mut proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
+        connection.agree(stream).await;
+        client.head().await;
+        connection.data(stream, "last words").await;
+        connection.finish(stream).await;
+        connection.reset_stream(stream, code).await;
+        client.expect("last words").await;
+        client.expect_end().await;
+        client.finish().await;
+        let summary = proxy.ended().await;
+        assert_eq!(summary.upstream_to_client(), 10);
+        assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_client_that_talks_on_to_an_upstream_that_wants_no_more_loses_nothing() {
-    let upstream = Scripted::start().await;
-    let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
-    let mut client = slow_reader(proxy.address).await;
-    client.send(handshake("/")).await;
-    let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    let stream = connection.asked().await;
-    connection.agree(stream).await;
-    client.head().await;
-    let last_words = "x".repeat(1 << 14);
-    for _ in 0..3 {
-        connection.data(stream, &last_words).await;
+    for code in NO_MORE {
+        let upstream = Scripted::start().await;
+        let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+        let mut client = slow_reader(proxy.address).await;
+        client.send(handshake("/")).await;
+        let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+        let stream = connection.asked().await;
+        connection.agree(stream).await;
+        client.head().await;
+        let last_words = "x".repeat(1 << 14);
+        for _ in 0..3 {
+            connection.data(stream, &last_words).await;
+        }
+        connection.finish(stream).await;
+        connection.reset_stream(stream, code).await;
+        connection.settle().await;
+        client.send("goodbye").await;
+        let summary = proxy.ended().await;
+        assert_eq!(summary.upstream_to_client(), 3 << 14);
+        assert_eq!(client.rest().await.len(), 3 << 14);
     }
-    connection.finish(stream).await;
-    connection.reset_stream(stream, NO_ERROR).await;
-    connection.settle().await;
-    client.send("goodbye").await;
-    let summary = proxy.ended().await;
-    assert_eq!(summary.upstream_to_client(), 3 << 14);
-    assert_eq!(client.rest().await.len(), 3 << 14);
 }

@@ -82,10 +82,6 @@ impl AsyncRead for Stream {
                 // The next read comes to the same.
                 Poll::Ready(Some(Err(_))) | Poll::Pending if moved => return Poll::Ready(Ok(())),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
-                // "I have finished, and want no more": the end of what it sent.
-                Poll::Ready(Some(Err(error))) if error.reason() == Some(Reason::NO_ERROR) => {
-                    return Poll::Ready(Ok(()));
-                }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(io_error(error))),
                 Poll::Pending => return Poll::Pending,
             }
