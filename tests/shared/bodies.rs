@@ -326,3 +326,17 @@ async fn a_body_that_stops_breaks_the_answer_off_at_the_body_timeout() {
     client.expect_end().await;
     expect_no_reader(&mut down).await;
 }
+
+#[tokio::test]
+async fn an_upload_that_an_http2_client_resets_is_not_taken_for_a_whole_one() {
+    for reason in [Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        let (upstream, proxy) = behind().await;
+        let mut client = Client::connect(proxy.address).await;
+        let mut asking = client.ask(Request::post("http://a/").body(()).unwrap(), false);
+        send(&mut asking.send, b"half of it").await;
+        let mut asked = upstream.asked().await;
+        expect(&mut asked.body, "half of it").await;
+        asking.send.send_reset(reason);
+        expect_cancel(&mut asked.body).await;
+    }
+}

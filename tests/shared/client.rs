@@ -2,17 +2,19 @@
 
 use bytes::Bytes;
 use h2::{
-    Reason, RecvStream, SendStream,
+    RecvStream, SendStream,
     client::{Builder, ResponseFuture, SendRequest},
     ext::Protocol,
 };
 use http::{Request, Response};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::AbortHandle};
 
 use crate::support::bounded;
 
-#[derive(Clone)]
-pub(crate) struct Client(SendRequest<Bytes>);
+pub(crate) struct Client {
+    sender: SendRequest<Bytes>,
+    connection: AbortHandle,
+}
 
 /// A request, and what is to come of it.
 pub(crate) struct Asked {
@@ -30,8 +32,13 @@ impl Client {
         let tcp = bounded("connect", TcpStream::connect(address)).await.unwrap();
         let handshake = Builder::new().initial_window_size(window).handshake(tcp).await;
         let (sender, connection) = handshake.unwrap();
-        tokio::spawn(connection);
-        Self(bounded("the SETTINGS", sender.ready()).await.unwrap())
+        let connection = tokio::spawn(connection).abort_handle();
+        Self { sender: bounded("the SETTINGS", sender.ready()).await.unwrap(), connection }
+    }
+
+    /// Closes the socket.
+    pub(crate) fn abort(self) {
+        self.connection.abort();
     }
 
     /// Asks for a tunnel.
@@ -43,7 +50,7 @@ impl Client {
     }
 
     pub(crate) fn ask(&mut self, request: Request<()>, ends: bool) -> Asked {
-        let (answer, send) = self.0.send_request(request, ends).unwrap();
+        let (answer, send) = self.sender.send_request(request, ends).unwrap();
         Asked { send, answer }
     }
 }
@@ -51,10 +58,5 @@ impl Client {
 impl Asked {
     pub(crate) async fn answer(self) -> (Response<RecvStream>, SendStream<Bytes>) {
         (bounded("the answer", self.answer).await.unwrap(), self.send)
-    }
-
-    /// Waits for a reset instead of an answer.
-    pub(crate) async fn expect_reset(self) -> Reason {
-        bounded("the reset", self.answer).await.unwrap_err().reason().unwrap()
     }
 }

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod abandoned;
 mod answers;
 mod bodies;
 mod client;
@@ -16,6 +17,7 @@ mod leaving;
 mod places;
 mod proxy;
 mod requests;
+mod reverse;
 mod streams;
 #[cfg(feature = "rustls")]
 mod tls;
