@@ -18,6 +18,7 @@ mod places;
 mod proxy;
 mod requests;
 mod reverse;
+mod runtimes;
 mod streams;
 #[cfg(feature = "rustls")]
 mod tls;
