@@ -5,6 +5,7 @@
 
 pub(crate) mod body;
 mod client;
+mod encode;
 mod progress;
 
 use std::{
@@ -16,11 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING},
-    request::Parts,
-};
+use http::{Request, Response, StatusCode, Version, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, Either, Empty};
 use tower_service::Service;
@@ -35,10 +32,11 @@ use crate::{
     error::{BoxError, ClientBody, Kind},
     handshake::detect,
     respond,
-    rewrite::{http2, hygiene, rewrite, tokens},
+    rewrite::{http2, hygiene},
 };
 use body::{Source, UpstreamBody};
 use client::Client;
+use encode::{check, encode};
 use progress::Progress;
 
 /// A whole nginx location: upgrades become tunnels to `upstream`, ordinary requests are forwarded
@@ -110,7 +108,7 @@ impl Forward {
         check(&parts)?;
         let upstream = self.config.select(&parts.extensions)?;
         let progress = Progress::new(self.config.header_timeout);
-        let request = self.encode(parts, progress.track(body), &upstream)?;
+        let request = encode(&self.config, parts, progress.track(body), &upstream)?;
         let response = match progress.limit(self.send(request, &upstream)).await {
             Some(response) => response?,
             None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),
@@ -151,67 +149,6 @@ impl Forward {
                 (Err(error), _) => return Err(Error::exchanging(upstream, error)),
             }
         }
-    }
-
-    fn encode(&self, parts: Parts, body: Outgoing, upstream: &Upstream) -> Result<Request<Outgoing>, Error> {
-        let trailers = Trailers::of(&parts.headers);
-        let mut parts = rewrite(&self.config, parts, upstream, |parts| {
-            trailers.restore(&mut parts.headers);
-            // Whoever reads the body has answered it.
-            parts.headers.remove(EXPECT);
-        })?;
-        // HTTP/1.0 clients need not send one.
-        if !parts.headers.contains_key(HOST)
-            && let Ok(host) = HeaderValue::from_str(upstream.authority())
-        {
-            parts.headers.insert(HOST, host);
-        }
-        // hyper drops a body of unknown length from a method that seldom has one.
-        if !matches!(body, Either::Left(_)) && !parts.headers.contains_key(CONTENT_LENGTH) {
-            parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-        parts.uri = upstream.pooled(parts.uri.path_and_query());
-        parts.version = Version::HTTP_11;
-        Ok(Request::from_parts(parts, body))
-    }
-}
-
-/// What a request must hold to be sent on.
-///
-/// One valid `Host`, unless it is HTTP/1.0 or the target names one
-/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), and no transfer coding
-/// that would be lost on the way.
-fn check(parts: &Parts) -> Result<(), Error> {
-    if parts.method == Method::CONNECT {
-        return Err(Error::new(Kind::Method));
-    }
-    let optional = parts.version < Version::HTTP_11 || parts.uri.authority().is_some();
-    let host = match optional && !parts.headers.contains_key(HOST) {
-        true => Ok(()),
-        false => detect::check_host(&parts.headers),
-    };
-    host.and_then(|()| detect::check_coding(&parts.headers))
-        .map_err(|reason| Error::new(Kind::Request(reason)))
-}
-
-/// The fields by which both sides agree on trailers. They are named by `Connection`, and mean the
-/// whole way ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)).
-struct Trailers {
-    accepted: bool,
-    announced: Vec<HeaderValue>,
-}
-
-impl Trailers {
-    fn of(headers: &HeaderMap) -> Self {
-        let announced = headers.get_all(TRAILER).iter().cloned().collect();
-        Self { accepted: tokens::contains(headers, TE, "trailers"), announced }
-    }
-
-    fn restore(self, headers: &mut HeaderMap) {
-        if self.accepted {
-            headers.insert(TE, HeaderValue::from_static("trailers"));
-        }
-        headers.extend(self.announced.into_iter().map(|value| (TRAILER, value)));
     }
 }
 

@@ -1,0 +1,84 @@
+//! An ordinary request as the upstream gets it.
+
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Version,
+    header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING},
+    request::Parts,
+};
+use http_body_util::Either;
+
+use crate::{
+    Error, Upstream,
+    config::Config,
+    connect::Outgoing,
+    error::Kind,
+    handshake::detect,
+    rewrite::{rewrite, tokens},
+};
+
+/// What a request must hold to be sent on.
+///
+/// One valid `Host`, unless it is HTTP/1.0 or the target names one
+/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), and no transfer coding
+/// that would be lost on the way.
+pub(super) fn check(parts: &Parts) -> Result<(), Error> {
+    if parts.method == Method::CONNECT {
+        return Err(Error::new(Kind::Method));
+    }
+    let optional = parts.version < Version::HTTP_11 || parts.uri.authority().is_some();
+    let host = match optional && !parts.headers.contains_key(HOST) {
+        true => Ok(()),
+        false => detect::check_host(&parts.headers),
+    };
+    host.and_then(|()| detect::check_coding(&parts.headers))
+        .map_err(|reason| Error::new(Kind::Request(reason)))
+}
+
+/// The request for `upstream`, in HTTP/1.1.
+pub(super) fn encode(
+    config: &Config,
+    parts: Parts,
+    body: Outgoing,
+    upstream: &Upstream,
+) -> Result<Request<Outgoing>, Error> {
+    let trailers = Trailers::of(&parts.headers);
+    let mut parts = rewrite(config, parts, upstream, |parts| {
+        trailers.restore(&mut parts.headers);
+        // Whoever reads the body has answered it.
+        parts.headers.remove(EXPECT);
+    })?;
+    // HTTP/1.0 clients need not send one.
+    if !parts.headers.contains_key(HOST)
+        && let Ok(host) = HeaderValue::from_str(upstream.authority())
+    {
+        parts.headers.insert(HOST, host);
+    }
+    // hyper drops a body of unknown length from a method that seldom has one.
+    if !matches!(body, Either::Left(_)) && !parts.headers.contains_key(CONTENT_LENGTH) {
+        parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    parts.uri = upstream.pooled(parts.uri.path_and_query());
+    parts.version = Version::HTTP_11;
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The fields by which both sides agree on trailers. They are named by `Connection`, and mean the
+/// whole way ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)).
+struct Trailers {
+    accepted: bool,
+    announced: Vec<HeaderValue>,
+}
+
+impl Trailers {
+    fn of(headers: &HeaderMap) -> Self {
+        let announced = headers.get_all(TRAILER).iter().cloned().collect();
+        Self { accepted: tokens::contains(headers, TE, "trailers"), announced }
+    }
+
+    fn restore(self, headers: &mut HeaderMap) {
+        if self.accepted {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        headers.extend(self.announced.into_iter().map(|value| (TRAILER, value)));
+    }
+}
