@@ -36,6 +36,11 @@ pub(crate) struct Asked {
 
 impl Upstream {
     pub(crate) async fn start() -> Self {
+        Self::allowing(1000).await
+    }
+
+    /// As many streams on a connection.
+    pub(crate) async fn allowing(streams: u32) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::<AtomicUsize>::default();
@@ -43,12 +48,13 @@ impl Upstream {
         let count = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::Relaxed);
-                let sender = sender.clone();
+                let (count, sender) = (Arc::clone(&count), sender.clone());
                 tokio::spawn(async move {
                     let mut builder = h2::server::Builder::new();
-                    builder.enable_connect_protocol();
-                    let mut connection = builder.handshake::<_, Bytes>(socket).await.unwrap();
+                    builder.enable_connect_protocol().max_concurrent_streams(streams);
+                    // It may be given up as long as it has no streams.
+                    let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
+                    count.fetch_add(1, Ordering::Relaxed);
                     while let Some(Ok((request, respond))) = connection.accept().await {
                         let (head, body) = request.into_parts();
                         let _ = sender.send(Asked { head, body, respond });

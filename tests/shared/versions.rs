@@ -154,7 +154,7 @@ async fn a_silent_upstream_costs_no_more_than_the_timeouts() {
 
 /// A WebSocket through the proxy, echoed by a server at `upstream`.
 async fn expect_echo(upstream: Upstream) {
-    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream)).await;
+    let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream)).await;
     for _ in 0..2 {
         let url = format!("ws://{}/", proxy.address);
         let (mut socket, _) = bounded("101", tokio_tungstenite::connect_async(url)).await.unwrap();
@@ -163,6 +163,9 @@ async fn expect_echo(upstream: Upstream) {
         assert_eq!(message.to_text().unwrap(), "hello");
         socket.close(None).await.unwrap();
         while let Some(Ok(_)) = bounded("the end", socket.next()).await {}
+        drop(socket);
+        let summary = proxy.ended().await;
+        assert!(summary.end().is_orderly(), "{summary:?}");
     }
 }
 

@@ -1,0 +1,65 @@
+//! Tunnels that come and go at once, on several threads.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Response;
+use tokio::task::JoinSet;
+use tower_upgrade_proxy::{Http2, UpgradeProxyLayer};
+
+use crate::{
+    proxy::Proxy,
+    streams::{finish, rest, send},
+    support::Wire,
+    upstream::{Asked, Upstream},
+};
+
+/// Sends back what came, when it has ended, unless the client is gone by then.
+async fn echo(mut asked: Asked) {
+    if let Ok(mut down) = asked.respond.send_response(Response::new(()), false)
+        && let Ok((bytes, _)) = rest(&mut asked.body).await
+    {
+        send(&mut down, &bytes).await;
+        finish(&mut down);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_place_is_lost_or_given_twice() {
+    let upstream = Arc::new(Upstream::allowing(2).await);
+    let http2 = Http2::new().max_connections(3);
+    let layer = UpgradeProxyLayer::new(upstream.marked()).http2(http2);
+    let proxy = Proxy::start(layer.connect_timeout(Duration::from_secs(60))).await;
+    let answering = Arc::clone(&upstream);
+    tokio::spawn(async move {
+        loop {
+            tokio::spawn(echo(answering.asked().await));
+        }
+    });
+    let mut clients = JoinSet::new();
+    for number in 0..40 {
+        let address = proxy.address;
+        clients.spawn(async move {
+            for round in 0..10 {
+                let mut client = Wire::connect(address).await;
+                let text = format!("{number} in round {round}");
+                client.send(crate::support::handshake("/")).await;
+                if (number + round) % 7 == 0 {
+                    // Asked, and gone.
+                    continue;
+                }
+                let head = client.head().await;
+                assert_eq!(head.status(), 101, "{text}");
+                client.send(&text).await;
+                match (number + round) % 3 {
+                    0 => client.reset(),
+                    _ => {
+                        client.finish().await;
+                        assert_eq!(client.rest().await, text.as_bytes());
+                    }
+                }
+            }
+        });
+    }
+    clients.join_all().await;
+    assert!(upstream.connections() <= 3, "{} connections", upstream.connections());
+}
