@@ -46,20 +46,25 @@ impl Client {
 
     /// Asks for a WebSocket at `path` and waits for the answer.
     pub(crate) async fn ask(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.ask_early(path, fields, "").await
+    }
+
+    /// The same, with the first bytes of the tunnel right behind the question.
+    pub(crate) async fn ask_early(&self, path: &str, fields: &[(&str, &str)], early: &str) -> Answer {
         bounded("the answer", async {
             match self.http2.clone() {
-                None => self.ask_http1(path, fields).await,
-                Some(sender) => ask_http2(sender, path, fields).await,
+                None => self.ask_http1(path, fields, early).await,
+                Some(sender) => ask_http2(sender, path, fields, early).await,
             }
         })
         .await
     }
 
-    async fn ask_http1(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    async fn ask_http1(&self, path: &str, fields: &[(&str, &str)], early: &str) -> Answer {
         let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let mut wire = Wire::connect(self.address).await;
-        let head = wire.ask(handshake_with(path, &lines)).await;
+        let head = wire.ask(handshake_with(path, &lines) + early).await;
         let status = StatusCode::from_u16(head.status()).unwrap();
         let fields = head.fields().into_iter();
         let fields =
@@ -69,7 +74,7 @@ impl Client {
     }
 }
 
-async fn ask_http2(sender: SendRequest<Bytes>, path: &str, fields: &[(&str, &str)]) -> Answer {
+async fn ask_http2(sender: SendRequest<Bytes>, path: &str, fields: &[(&str, &str)], early: &str) -> Answer {
     let mut request = Request::connect(format!("http://client.example{path}"))
         .extension(Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13");
@@ -77,7 +82,10 @@ async fn ask_http2(sender: SendRequest<Bytes>, path: &str, fields: &[(&str, &str
         request = request.header(*name, *value);
     }
     let mut sender = sender.ready().await.unwrap();
-    let (response, send) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+    let (response, mut send) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+    if !early.is_empty() {
+        send.send_data(early.to_owned().into(), false).unwrap();
+    }
     let (parts, receive) = response.await.unwrap().into_parts();
     Answer { status: parts.status, fields: parts.headers, end: End::stream(send, receive) }
 }

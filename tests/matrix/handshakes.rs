@@ -2,7 +2,13 @@
 
 use crate::matrix;
 
-matrix!(agreement, refusal, subprotocol_that_was_not_offered, early_bytes_of_the_upstream);
+matrix!(
+    agreement,
+    refusal,
+    subprotocol_that_was_not_offered,
+    early_bytes_of_the_upstream,
+    early_bytes_of_the_client,
+);
 
 mod scenarios {
     use crate::{Speaks, stage::Stage, support::ACCEPT};
@@ -80,6 +86,18 @@ mod scenarios {
             stage.upstream.asked().await.agree(&[("sec-websocket-protocol", "mqtt")], "").await
         });
         assert_eq!(answer.status, 502);
+    }
+
+    pub(super) async fn early_bytes_of_the_client(stage: Stage) {
+        let (mut answer, mut upstream) =
+            tokio::join!(stage.client.ask_early("/", &[], "first words"), async {
+                let mut asked = stage.upstream.asked().await;
+                asked.expect_nothing_more().await;
+                asked.agree(&[], "").await
+            });
+        upstream.expect("first words").await;
+        answer.end.send(", second words").await;
+        upstream.expect(", second words").await;
     }
 
     pub(super) async fn early_bytes_of_the_upstream(stage: Stage) {

@@ -1,6 +1,6 @@
 //! The upstream's side: a listener whose answers the test gives.
 
-use std::{future::poll_fn, net::SocketAddr, sync::Arc};
+use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, ext::Protocol, server::SendResponse};
@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header:
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Mutex, mpsc},
+    time::timeout,
 };
 
 use crate::{
@@ -138,6 +139,15 @@ impl Asked {
                 end.send(early).await;
                 end
             }
+        }
+    }
+
+    /// Requires that nothing comes behind the handshake for a while.
+    pub(crate) async fn expect_nothing_more(&mut self) {
+        let while_waiting = Duration::from_millis(50);
+        match &mut self.by {
+            By::Http1(wire) => assert!(timeout(while_waiting, wire.exactly(1)).await.is_err()),
+            By::Http2(receive, _) => assert!(timeout(while_waiting, receive.data()).await.is_err()),
         }
     }
 
