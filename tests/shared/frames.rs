@@ -36,7 +36,7 @@ const END: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// What the proxy has sent. Its SETTINGS, WINDOW_UPDATE and acknowledgements are not told.
+/// What the proxy has sent. Its SETTINGS, `WINDOW_UPDATE` and acknowledgements are not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
     Headers {
