@@ -79,12 +79,12 @@ impl Http2 {
 
     /// How many bytes an upstream may send on one stream beyond what was passed on to the client:
     /// the memory that a client who does not read can cost, and with the round trip's time the most
-    /// a stream can carry. Default 128 KiB; at most 2³¹-1.
+    /// a stream can carry. Default 128 KiB; at least 1, at most 2³¹-1.
     ///
     /// The connection as a whole has no further window, so that streams which nobody reads can't
     /// take the others' share.
     pub fn stream_window(mut self, bytes: u32) -> Self {
-        self.stream_window = bytes.min(LARGEST_WINDOW);
+        self.stream_window = bytes.clamp(1, LARGEST_WINDOW);
         self
     }
 }
