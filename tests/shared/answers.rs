@@ -6,6 +6,7 @@ use tokio::net::TcpSocket;
 use tower_upgrade_proxy::{Side, TunnelEnd, UpgradeProxyLayer};
 
 use crate::{
+    client::Client,
     frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, INTERNAL_ERROR, NO_ERROR, OK},
     proxy::{Proxy, expect_open},
     support::{Head, Scripted, Wire, handshake},
@@ -73,13 +74,19 @@ async fn an_agreement_with_nothing_to_follow_is_a_tunnel_that_is_half_closed() {
 
 #[tokio::test]
 async fn a_length_in_an_agreement_is_not_passed_on() {
-    let (_proxy, head, (mut client, mut connection, stream)) = answered(b"\x88\x0f\x0d\x015").await;
-    assert_eq!(head.status(), 101);
-    assert!(head.values("content-length").is_empty(), "{head:?}");
+    let block = b"\x88\x0f\x0d\x015";
+    let (proxy, head, (mut client, mut connection, stream)) = answered(block).await;
+    assert_eq!((head.status(), head.values("content-length").len()), (101, 0));
     connection.data(stream, "hello").await;
     client.expect("hello").await;
     client.send("from the client").await;
     connection.expect_data(stream, "from the client").await;
+
+    let asked = Client::connect(proxy.address).await.connect_to("/");
+    let stream = connection.asked().await;
+    connection.headers(stream, block).await;
+    let (answer, _) = asked.answer().await;
+    assert_eq!((answer.status().as_u16(), answer.headers().get("content-length")), (200, None));
 }
 
 #[tokio::test]

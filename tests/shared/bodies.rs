@@ -1,12 +1,16 @@
 //! Bodies of ordinary requests and of their answers, forwarded in HTTP/2.
 
-use std::{future::poll_fn, time::Duration};
+use std::{future::poll_fn, io, time::Duration};
 
+use axum::body::Body;
 use bytes::Bytes;
+use futures_util::stream;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
-use tower_upgrade_proxy::UpgradeProxyLayer;
+use http_body_util::BodyExt;
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot};
+use tower::ServiceExt;
+use tower_upgrade_proxy::{Forward, UpgradeProxyLayer};
 
 use crate::{
     client::Client,
@@ -234,6 +238,28 @@ async fn an_answer_that_the_client_breaks_off_in_the_middle_of_its_body_is_broke
     client.send("no chunk\r\n").await;
     expect_cancel(&mut up).await;
     client.expect_end().await;
+}
+
+/// Without a server in between, which would break the answer off by itself.
+#[tokio::test]
+async fn an_answer_ends_with_the_error_of_the_requests_body() {
+    let upstream = Upstream::start().await;
+    let (sender, breaks) = oneshot::channel::<()>();
+    let body = Body::from_stream(stream::once(async {
+        breaks.await.unwrap();
+        Err::<Bytes, _>(io::Error::other("the cable was cut"))
+    }));
+    let request = Request::post("http://a/").version(http::Version::HTTP_2).body(body).unwrap();
+    let forward = Forward::new(upstream.marked());
+    let (answer, (mut down, mut up)) =
+        tokio::join!(forward.oneshot(request), async { upstream.asked().await.begin(ok()) });
+    let mut body = Body::new(answer.unwrap().into_body());
+    send(&mut down, b"some").await;
+    assert_eq!(bounded("data", body.frame()).await.unwrap().unwrap().into_data().unwrap(), "some");
+    sender.send(()).unwrap();
+    let error = bounded("the error", body.frame()).await.unwrap().unwrap_err();
+    assert!(format!("{error:?}").contains("the cable was cut"), "{error:?}");
+    expect_cancel(&mut up).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use crate::{
     client::Client,
     frames::{CONNECT_PROTOCOL, Frame, Frames, REFUSED_STREAM},
     proxy::Proxy,
+    streams::finish,
     support::{Scripted, Wire},
     upstream::Upstream,
 };
@@ -183,6 +184,30 @@ async fn requests_and_tunnels_share_a_connection() {
         assert_eq!(client.head().await.values("x-path"), [path]);
     }
     assert_eq!(upstream.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_keeps_its_place_to_the_end_of_its_body() {
+    let upstream = Upstream::allowing(1).await;
+    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.marked())).await;
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut first = Wire::connect(proxy.address).await;
+    first.send(request).await;
+    let (mut down, _up) = upstream.asked().await.begin(response(200, &[]));
+    let head = first.head().await;
+    let mut second = Wire::connect(proxy.address).await;
+    second.send(request).await;
+    let other = upstream.asked().await;
+    assert_eq!(upstream.connections(), 2);
+
+    finish(&mut down);
+    assert!(first.body(&head).await.is_empty());
+    first.send(request).await;
+    upstream.asked().await.answer(response(204, &[]));
+    assert_eq!(first.head().await.status(), 204);
+    assert_eq!(upstream.connections(), 2);
+    other.answer(response(204, &[]));
+    assert_eq!(second.head().await.status(), 204);
 }
 
 #[tokio::test]

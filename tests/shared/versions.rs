@@ -46,13 +46,25 @@ async fn without_extended_connect_upgrades_go_in_http1_and_it_is_remembered() {
         agree_in_http1(&upstream, proxy.asking().await).await;
     }
 
-    // Ordinary requests have the connection to themselves.
+    // Ordinary requests have the connection to themselves, and the next one too.
     let mut client = Wire::connect(proxy.address).await;
-    client.send("GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let Frame::Headers { stream, ends: true } = frames.next().await else { panic!("no request") };
-    frames.last_headers(stream, b"\x89").await;
-    assert_eq!(client.head().await.status(), 204);
+    client.send(PAGE).await;
+    answer(&mut client, &mut frames).await;
     upstream.expect_untouched().await;
+    drop(frames);
+    client.send(PAGE).await;
+    let mut frames = Frames::accept(&upstream, &[]).await;
+    answer(&mut client, &mut frames).await;
+    agree_in_http1(&upstream, proxy.asking().await).await;
+}
+
+const PAGE: &str = "GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// The request for a page has come in HTTP/2, and is answered.
+async fn answer(client: &mut Wire, upstream: &mut Frames) {
+    let Frame::Headers { stream, ends: true } = upstream.next().await else { panic!("no request") };
+    upstream.last_headers(stream, b"\x89").await;
+    assert_eq!(client.head().await.status(), 204);
 }
 
 #[tokio::test]

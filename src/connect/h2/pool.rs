@@ -234,6 +234,7 @@ impl fmt::Debug for Pool {
 mod tests {
     use std::{
         io,
+        pin::pin,
         sync::atomic::{AtomicUsize, Ordering},
     };
 
@@ -244,7 +245,8 @@ mod tests {
 
     use super::*;
 
-    /// The way to a server of the `h2` crate, which enables no extended CONNECT.
+    /// The way to a server of the `h2` crate, which enables no extended CONNECT and takes one stream at
+    /// a time.
     struct Way {
         connector: Connector,
         opened: Arc<AtomicUsize>,
@@ -260,7 +262,9 @@ mod tests {
                 count.fetch_add(1, Ordering::Relaxed);
                 let (ours, theirs) = duplex(1 << 16);
                 tokio::spawn(async move {
-                    let mut connection = h2::server::handshake(theirs).await.unwrap();
+                    let mut builder = h2::server::Builder::new();
+                    let handshake = builder.max_concurrent_streams(1).handshake::<_, bytes::Bytes>(theirs);
+                    let mut connection = handshake.await.unwrap();
                     while connection.accept().await.is_some() {}
                 });
                 async { Ok::<_, io::Error>(TokioIo::new(ours)) }
@@ -269,11 +273,15 @@ mod tests {
             Self { connector, opened, idle }
         }
 
-        /// Asks for a place, which there is none; how many connections have been opened by then.
-        async fn refuses(&self) -> usize {
+        async fn route(&self, purpose: Use) -> Route {
             let upstream = Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2();
             let timeouts = Timeouts { connect: Duration::from_secs(10), idle: self.idle };
-            let route = self.connector.route(&upstream, Use::Upgrade, timeouts).await.unwrap();
+            self.connector.route(&upstream, purpose, timeouts).await.unwrap()
+        }
+
+        /// Asks for a place, which there is none; how many connections have been opened by then.
+        async fn refuses(&self) -> usize {
+            let route = self.route(Use::Upgrade).await;
             assert!(matches!(route, Route::Http1 { transport: None, reason: NO_EXTENDED_CONNECT }));
             self.opened.load(Ordering::Relaxed)
         }
@@ -296,5 +304,16 @@ mod tests {
             assert_eq!(way.refuses().await, 1);
             sleep(REMEMBERED * 2).await;
         }
+    }
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_at_once_that_a_stream_has_ended() {
+        let way = Way::new(REMEMBERED);
+        let place = way.route(Use::Requests).await;
+        let mut waiting = pin!(way.route(Use::Requests));
+        assert!(timeout(LOOK_AGAIN * 3 / 2, &mut waiting).await.is_err());
+        drop(place);
+        let dropped = Instant::now();
+        assert!(matches!(waiting.await, Route::Http2(_)));
+        assert_eq!(dropped.elapsed(), Duration::ZERO);
     }
 }
