@@ -45,6 +45,9 @@ use tokio_rustls::rustls::{
 };
 use tower_upgrade_proxy::{Forwarded, Peer, UpgradeProxyLayer, Upstream};
 
+/// How long a connection in HTTP/2 may be silent before it is asked for a sign of life.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Serves https and wss for an upstream that speaks neither.
 #[derive(Parser)]
 #[command(name = "tls")]
@@ -148,8 +151,10 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
 /// tell HTTP/1.1 from HTTP/2 are waited for without limit; see the gateway example for a server in
 /// which every wait is bounded.
 fn bounded(mut server: Server<SocketAddr, DefaultAcceptor>) -> Server<SocketAddr, DefaultAcceptor> {
-    let mut http1 = server.http_builder().http1();
-    http1.timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+    let builder = server.http_builder();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
+    // Browsers that have come over HTTP/2 then open their WebSockets on the same connection.
+    builder.http2().timer(TokioTimer::new()).enable_connect_protocol().keep_alive_interval(PING_INTERVAL);
     server
 }
 
@@ -158,7 +163,6 @@ fn tls_config((chain, key): Identity) -> Result<ServerConfig, Box<dyn Error>> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    // A browser that speaks HTTP/2 here still opens its WebSockets over HTTP/1.1.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }

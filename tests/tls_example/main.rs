@@ -25,7 +25,10 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use tokio_tungstenite::{client_async, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{Message, protocol::Role},
+};
 
 /// A running example; killed when dropped.
 struct Example {
@@ -127,7 +130,7 @@ async fn without_files_its_certificate_is_self_signed_for_localhost() {
 }
 
 #[tokio::test]
-async fn a_page_asked_for_by_http_2_is_the_same() {
+async fn page_and_websocket_over_http_2_are_the_same() {
     let files = Identity::new();
     let example = Example::start(&["--cert", &files.chain(), "--key", &files.key()]).await;
     let stream = files.connect(example.connect().await, &["h2", "http/1.1"]).await;
@@ -140,6 +143,18 @@ async fn a_page_asked_for_by_http_2_is_the_same() {
     assert_eq!(response.status(), 200);
     let page = bounded("the page", response.into_body().collect()).await.unwrap().to_bytes();
     is_page(str::from_utf8(&page).unwrap(), NAME);
+
+    let websocket = Request::connect(format!("https://{NAME}/ws"))
+        .extension(hyper::ext::Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13");
+    let websocket = client.send_request(websocket.body(Empty::new()).unwrap());
+    let response = bounded("the agreement", websocket).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let stream = TokioIo::new(bounded("the stream", hyper::upgrade::on(response)).await.unwrap());
+    let mut stream = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    bounded("to send", stream.send("over HTTP/2".into())).await.unwrap();
+    let echo = bounded("the echo", stream.next()).await.unwrap().unwrap();
+    assert_eq!(echo.to_text().unwrap(), "over HTTP/2");
 }
 
 #[tokio::test]
