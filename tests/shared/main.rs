@@ -9,6 +9,7 @@ mod support;
 mod abandoned;
 mod answers;
 mod bodies;
+mod broken;
 mod churn;
 mod client;
 mod floods;

@@ -232,11 +232,7 @@ impl fmt::Debug for Pool {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        pin::pin,
-        sync::atomic::{AtomicUsize, Ordering},
-    };
+    use std::{io, pin::pin};
 
     use http::Uri;
     use hyper_util::rt::TokioIo;
@@ -249,17 +245,17 @@ mod tests {
     /// a time.
     struct Way {
         connector: Connector,
-        opened: Arc<AtomicUsize>,
+        opened: Arc<Mutex<usize>>,
         idle: Duration,
     }
 
     impl Way {
         fn new(idle: Duration) -> Self {
-            let opened = Arc::<AtomicUsize>::default();
+            let opened = Arc::<Mutex<usize>>::default();
             let count = Arc::clone(&opened);
             let mut connector = Connector::default();
             connector.set_custom(service_fn(move |_: Uri| {
-                count.fetch_add(1, Ordering::Relaxed);
+                *lock(&count) += 1;
                 let (ours, theirs) = duplex(1 << 16);
                 tokio::spawn(async move {
                     let mut builder = h2::server::Builder::new();
@@ -283,7 +279,7 @@ mod tests {
         async fn refuses(&self) -> usize {
             let route = self.route(Use::Upgrade).await;
             assert!(matches!(route, Route::Http1 { transport: None, reason: NO_EXTENDED_CONNECT }));
-            self.opened.load(Ordering::Relaxed)
+            *lock(&self.opened)
         }
     }
 
@@ -305,6 +301,7 @@ mod tests {
             sleep(REMEMBERED * 2).await;
         }
     }
+
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_told_at_once_that_a_stream_has_ended() {
         let way = Way::new(REMEMBERED);
