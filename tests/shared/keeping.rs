@@ -97,7 +97,7 @@ async fn pings(http2: Http2, change: impl FnOnce(UpgradeProxyLayer) -> UpgradePr
     loop {
         match connection.next().await {
             Frame::Ping(payload) => connection.pong(&payload).await,
-            Frame::Reset { .. } => return pings,
+            Frame::Data { ends: true, .. } => return pings,
             frame => panic!("{frame:?}"),
         }
         pings += 1;

@@ -16,6 +16,7 @@ mod floods;
 mod frames;
 mod keeping;
 mod leaving;
+mod parting;
 mod places;
 mod proxy;
 mod requests;

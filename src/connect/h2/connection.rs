@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use h2::{
-    Reason, SendStream,
+    FlowControl, Reason, SendStream,
     client::{self, ResponseFuture, SendRequest},
 };
 use http::Request;
@@ -33,6 +33,9 @@ struct State {
     places: usize,
     /// When the last place was given back.
     unused_since: Instant,
+    /// Streams that their tunnels have let go of, and the task that does so after them, until it ends.
+    parting: Option<Vec<FlowControl>>,
+    task: Option<Waker>,
 }
 
 /// The right to one stream of a connection, held as long as the stream.
@@ -83,16 +86,26 @@ impl Connection {
         config: &Http2,
         unused: Duration,
     ) -> Arc<Self> {
-        let state = State { sender: Some(sender), places: 0, unused_since: Instant::now() };
+        let state = State {
+            sender: Some(sender),
+            places: 0,
+            unused_since: Instant::now(),
+            parting: Some(Vec::new()),
+            task: None,
+        };
         let connection = Arc::new(Self(Mutex::new(state)));
         let pings = frames.ping_pong();
         let (config, alive) = (config.clone(), Arc::clone(&connection));
         tokio::spawn(async move {
             let mut frames = pin!(frames);
             let mut keeping = pin!(keep_alive(pings, &alive, &config, unused));
-            let end = std::future::poll_fn(|cx| match frames.as_mut().poll(cx) {
-                Poll::Ready(_) => Poll::Ready(End::Closed),
-                Poll::Pending => keeping.as_mut().poll(cx),
+            let end = std::future::poll_fn(|cx| {
+                // Dropped after the poll that sends what is left on them.
+                let _parting = alive.parting(cx);
+                match frames.as_mut().poll(cx) {
+                    Poll::Ready(_) => Poll::Ready(End::Closed),
+                    Poll::Pending => keeping.as_mut().poll(cx),
+                }
             });
             match end.await {
                 End::Closed => {}
@@ -133,7 +146,8 @@ impl Connection {
     }
 
     fn retire(&self) {
-        self.state().sender = None;
+        let mut state = self.state();
+        (state.sender, state.parting, state.task) = (None, None, None);
     }
 
     /// Takes no more streams if it has had none for `limit`; else, when that may be so.
@@ -148,6 +162,15 @@ impl Connection {
             return None;
         }
         Some(left)
+    }
+
+    fn parting(&self, cx: &mut Context<'_>) -> Option<Vec<FlowControl>> {
+        let mut state = self.state();
+        match &mut state.task {
+            Some(task) => task.clone_from(cx.waker()),
+            None => state.task = Some(cx.waker().clone()),
+        }
+        state.parting.replace(Vec::new())
     }
 
     pub(super) fn is_used(&self) -> bool {
@@ -176,6 +199,20 @@ impl Place {
         match self.sender.take() {
             Some(mut sender) => sender.send_request(request, ends),
             None => Err(Reason::REFUSED_STREAM.into()),
+        }
+    }
+
+    /// Lets go of a stream when what was written is sent, as far as it can be now. Otherwise the reset
+    /// of a stream that is dropped takes the place of what is queued on it.
+    pub(super) fn part(&self, stream: FlowControl) {
+        let mut state = self.connection.state();
+        if let Some(parting) = &mut state.parting {
+            parting.push(stream);
+        }
+        let task = state.task.take();
+        drop(state);
+        if let Some(task) = task {
+            task.wake();
         }
     }
 }

@@ -17,7 +17,8 @@ use super::{MOST, Place};
 ///
 /// Bytes count as received when they are read, so a reader that stops stops the upstream on this
 /// stream alone; until then they can be [taken in](Stream::take_in). What is written takes no more
-/// than the window allows. Dropping it before both sides have finished resets the stream (CANCEL).
+/// than the window allows. Dropping it before both sides have finished resets the stream (CANCEL),
+/// behind what was written.
 pub(crate) struct Stream {
     send: SendStream<Bytes>,
     receive: RecvStream,
@@ -25,12 +26,12 @@ pub(crate) struct Stream {
     rest: Bytes,
     /// What came after it, and has no place in h2 any more.
     taken_in: Vec<u8>,
-    _place: Place,
+    place: Place,
 }
 
 impl Stream {
     pub(super) fn new(send: SendStream<Bytes>, receive: RecvStream, place: Place) -> Self {
-        Self { send, receive, rest: Bytes::new(), taken_in: Vec::new(), _place: place }
+        Self { send, receive, rest: Bytes::new(), taken_in: Vec::new(), place }
     }
 
     /// Copies the frames that have come into one piece of memory, as many as the window has let in. Left
@@ -129,6 +130,12 @@ impl Stream {
             Poll::Ready(Err(error)) => io_error(error),
             Poll::Pending => io::ErrorKind::BrokenPipe.into(),
         }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.place.part(self.receive.flow_control().clone());
     }
 }
 
