@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tower_upgrade_proxy::{Error, Forward, UpgradeProxyLayer, Upstream, proxy_pass};
+use tower_upgrade_proxy::{Error, Forward, UpgradeProxyLayer, proxy_pass};
 
 use crate::support::{Head, SWITCHING, Scripted, Wire, handshake, serve};
 
@@ -482,7 +482,7 @@ async fn over_a_unix_socket_and_below_its_base() {
 async fn over_tls_ordinary_requests_take_http_2_and_upgrades_do_not() {
     use axum::routing::any;
     use hyper_util::{server::conn::auto, service::TowerToHyperService};
-    use tower_upgrade_proxy::Tls;
+    use tower_upgrade_proxy::{Tls, Upstream};
 
     use crate::support::TlsServer;
 
