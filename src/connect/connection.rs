@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use super::{
     h1::{self, Relayed},
     h2,
+    pieces::Pieces,
     transport::Transport,
 };
 use crate::{body::Relay, forward::body::UpstreamBody};
@@ -35,7 +36,7 @@ impl Connection {
         match self {
             Self::Http1 { http, .. } => http.into_transport().await,
             Self::Http2(answer) => {
-                answer.into_stream().map(|stream| (Transport::Http2(Box::new(stream)), Bytes::new()))
+                answer.into_stream().map(|stream| (Transport::Http2(Box::new(Pieces(stream))), Bytes::new()))
             }
         }
     }

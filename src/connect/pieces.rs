@@ -1,4 +1,4 @@
-//! An HTTP/2 stream as one end of a tunnel.
+//! An HTTP/2 stream as one end of a tunnel, hyper's or the h2 crate's.
 
 use std::{
     io,
@@ -8,13 +8,13 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// hyper copies each write to memory of its own and queues it, a few of them per stream. Small
+/// Each write is copied to memory of its own and queued, by hyper a few of them per stream. Small
 /// pieces keep that small when the peer does not read; 16 KiB is a frame's default limit anyway
 /// ([RFC 9113, 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)).
-const MOST: usize = 16 * 1024;
+pub(crate) const MOST: usize = 16 * 1024;
 
 /// Takes what is written in pieces of 16 KiB at most, and gives what is read in as large ones as there are:
-/// hyper gives a frame at a time, and each would be written for itself.
+/// the stream gives a frame at a time, and each would be written for itself.
 pub(crate) struct Pieces<T>(pub(crate) T);
 
 impl<T: AsyncRead + Unpin> AsyncRead for Pieces<T> {

@@ -29,7 +29,7 @@ pub(crate) enum Transport {
     #[cfg(feature = "rustls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     /// A stream to an upstream that speaks HTTP/2.
-    Http2(Box<h2::Stream>),
+    Http2(Box<Pieces<h2::Stream>>),
     /// A user's connector, an IO that could not be opened.
     Other(Box<dyn AnyIo>),
 }

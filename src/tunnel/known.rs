@@ -38,6 +38,6 @@ pub(super) fn reset_on_drop<T: 'static>(io: &mut T) {
 pub(super) fn take_in<T: 'static>(io: &mut T, cx: &mut Context<'_>) {
     let io: &mut dyn Any = io;
     if let Some(Transport::Http2(stream)) = io.downcast_mut() {
-        stream.take_in(cx);
+        stream.0.take_in(cx);
     }
 }

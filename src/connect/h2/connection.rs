@@ -16,11 +16,11 @@ use http::Request;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Http2, LARGEST_WINDOW, MOST,
+    Http2, LARGEST_WINDOW,
     keep_alive::{End, keep_alive},
     pool::Peer,
 };
-use crate::connect::{Use, transport::Transport};
+use crate::connect::{Use, pieces::MOST, transport::Transport};
 
 type Frames = client::Connection<Transport, Bytes>;
 

@@ -100,7 +100,3 @@ pub(crate) const ATTEMPTS: usize = 3;
 
 /// [RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
-
-/// The largest DATA frame, and the most that is written at once: a frame's default limit
-/// ([RFC 9113, 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)).
-pub(super) const MOST: usize = 16 * 1024;

@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{MOST, Place};
+use super::Place;
 
 /// Both halves of a stream after an extended CONNECT
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
@@ -57,50 +57,36 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    /// As many frames as there are and fit.
+    /// A frame, or what there is room for of one.
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        loop {
-            if self.rest.is_empty() && !self.taken_in.is_empty() {
-                self.rest = mem::take(&mut self.taken_in).into();
-            }
-            if !self.rest.is_empty() {
-                self.deliver(buf)?;
-            }
-            if buf.remaining() == 0 {
-                return Poll::Ready(Ok(()));
-            }
-            if !self.taken_in.is_empty() {
-                continue;
-            }
-            let moved = buf.filled().len() > before;
-            match self.receive.poll_data(cx) {
-                Poll::Ready(Some(Ok(data))) => self.rest = data,
-                // The next read comes to the same.
-                Poll::Ready(Some(Err(_))) | Poll::Pending if moved => return Poll::Ready(Ok(())),
-                Poll::Ready(None) => return Poll::Ready(Ok(())),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(io_error(error))),
-                Poll::Pending => return Poll::Pending,
+        if self.rest.is_empty() {
+            self.rest = mem::take(&mut self.taken_in).into();
+        }
+        // A frame may be empty, and is no end.
+        while self.rest.is_empty() {
+            match ready!(self.receive.poll_data(cx)) {
+                Some(data) => self.rest = data.map_err(io_error)?,
+                None => return Poll::Ready(Ok(())),
             }
         }
+        Poll::Ready(self.deliver(buf))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let wanted = bytes.len().min(MOST);
-        self.send.reserve_capacity(wanted);
+        self.send.reserve_capacity(bytes.len());
         while self.send.capacity() == 0 {
             match ready!(self.send.poll_capacity(cx)) {
                 Some(capacity) => capacity.map_err(io_error)?,
                 None => return Poll::Ready(Err(self.closed(cx))),
             };
         }
-        let length = self.send.capacity().min(wanted);
+        let length = self.send.capacity().min(bytes.len());
         self.send.send_data(Bytes::copy_from_slice(&bytes[..length]), false).map_err(io_error)?;
         Poll::Ready(Ok(length))
     }
