@@ -2,7 +2,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[allow(unused_imports, reason = "it is for several test programs")]
 #[path = "support/mod.rs"]
 mod support;
 

@@ -19,7 +19,6 @@ mod rust;
 mod script;
 mod socketio;
 mod stage;
-#[allow(unused_imports, reason = "it is for several test programs")]
 #[path = "../support/mod.rs"]
 mod support;
 mod tls_page;

@@ -1,7 +1,6 @@
 //! The gateway example as its users have it: a program, its arguments and its sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[allow(unused_imports, reason = "it is for several test programs")]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -2,7 +2,6 @@
 //! the proxy has this one for itself, and clients and upstream share another.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[allow(unused_imports, reason = "each test program uses a part")]
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -12,13 +11,8 @@ mod unread;
 
 use std::{net::SocketAddr, thread};
 
-use axum::body::Body;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
-use support::bounded;
+use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use support::{bounded, serve_auto_with};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
@@ -26,7 +20,6 @@ use tokio::{
     sync::mpsc,
     task::JoinSet,
 };
-use tower::ServiceExt;
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
 /// Opened before anything is counted, so that what all tunnels share is there.
@@ -126,23 +119,9 @@ fn runtime() -> Runtime {
 
 /// hyper-util's server, with room for many streams.
 fn serve(listener: TcpListener, layer: UpgradeProxyLayer) -> SocketAddr {
-    let address = listener.local_addr().unwrap();
-    let service = layer.into_service();
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let service = service
-                .clone()
-                .map_request(|request: http::Request<hyper::body::Incoming>| request)
-                .map_response(|response| response.map(Body::new));
-            tokio::spawn(async move {
-                let mut builder = auto::Builder::new(TokioExecutor::new());
-                builder.http2().enable_connect_protocol().max_concurrent_streams(1000);
-                let service = TowerToHyperService::new(service);
-                let _ = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
-            });
-        }
-    });
-    address
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http2().enable_connect_protocol().max_concurrent_streams(1000);
+    serve_auto_with(builder, listener, layer.into_service())
 }
 
 /// One that agrees to every upgrade and sends back what comes.

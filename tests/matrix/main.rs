@@ -2,7 +2,6 @@
 //! HTTP/2. Both ends are the test's own: bytes on a socket, or frames of the `h2` crate.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[allow(unused_imports, reason = "it is for several test programs")]
 #[path = "../support/mod.rs"]
 mod support;
 

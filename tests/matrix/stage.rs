@@ -1,17 +1,24 @@
 //! Client, proxy and upstream, ready to play.
 
-use axum::{body::Body, response::IntoResponse};
-use http::StatusCode;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
+use std::net::SocketAddr;
+
+use axum::{
+    Router,
+    middleware::map_response,
+    response::{IntoResponse, Response},
 };
+use http::StatusCode;
+use hyper_util::{rt::TokioExecutor, server::conn::auto};
 use tokio::{net::TcpListener, sync::mpsc};
-use tower::ServiceExt;
 use tower_upgrade_proxy::{Forwarded, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 
-use crate::{Speaks, client::Client, ends::End, support::bounded, upstream::Upstream};
+use crate::{
+    Speaks,
+    client::Client,
+    ends::End,
+    support::{bounded, serve_auto_with},
+    upstream::Upstream,
+};
 
 /// A field of an agreement that the server in front of the layer replaces by something else.
 pub(crate) const LOSE: &str = "x-lose";
@@ -59,31 +66,19 @@ impl Stage {
 }
 
 /// A server with windows such that a stream that nobody reads takes nothing from the others.
-async fn serve(layer: UpgradeProxyLayer) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let service = layer.into_service();
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            let service = service
-                .clone()
-                .map_request(|request: http::Request<hyper::body::Incoming>| request)
-                .map_response(|response| match response.headers().contains_key(LOSE) {
-                    true => StatusCode::IM_A_TEAPOT.into_response(),
-                    false => response.map(Body::new),
-                });
-            tokio::spawn(async move {
-                let mut builder = auto::Builder::new(TokioExecutor::new());
-                builder
-                    .http2()
-                    .enable_connect_protocol()
-                    .max_concurrent_streams(2000)
-                    .initial_stream_window_size(128 * 1024)
-                    .initial_connection_window_size((1 << 31) - 1);
-                let service = TowerToHyperService::new(service);
-                let _ = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
-            });
-        }
+async fn serve(layer: UpgradeProxyLayer) -> SocketAddr {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .enable_connect_protocol()
+        .max_concurrent_streams(2000)
+        .initial_stream_window_size(128 * 1024)
+        .initial_connection_window_size((1 << 31) - 1);
+    let lossy = map_response(async |response: Response| match response.headers().contains_key(LOSE) {
+        true => StatusCode::IM_A_TEAPOT.into_response(),
+        false => response,
     });
-    address
+    let service = Router::new().fallback_service(layer.into_service()).layer(lossy);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_auto_with(builder, listener, service)
 }

@@ -16,7 +16,6 @@ mod nginx;
 mod recorder;
 #[path = "../nginx/mod.rs"]
 mod setups;
-#[allow(unused_imports, reason = "it is for several test programs")]
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -74,10 +74,8 @@ async fn a_dead_connection_gets_no_more_streams() {
     drop(dead);
 }
 
-#[tokio::test]
-async fn an_upstream_that_answers_pings_keeps_its_tunnels() {
-    let http2 = impatient().keep_alive_timeout(Duration::from_secs(5));
-    let (_upstream, _proxy, mut connection, (mut client, stream)) = opened(http2, |layer| layer).await;
+/// Requires that five PINGs come, and that the tunnel carries bytes after them.
+async fn expect_pings_and_tunnel(connection: &mut Frames, client: &mut Wire, stream: u32) {
     for _ in 0..5 {
         connection.expect_ping().await;
     }
@@ -86,6 +84,13 @@ async fn an_upstream_that_answers_pings_keeps_its_tunnels() {
         connection.beyond_pings().await,
         Frame::Data { stream, bytes: b"still there".to_vec(), ends: false }
     );
+}
+
+#[tokio::test]
+async fn an_upstream_that_answers_pings_keeps_its_tunnels() {
+    let http2 = impatient().keep_alive_timeout(Duration::from_secs(5));
+    let (_upstream, _proxy, mut connection, (mut client, stream)) = opened(http2, |layer| layer).await;
+    expect_pings_and_tunnel(&mut connection, &mut client, stream).await;
 }
 
 /// The PINGs that a tunnel's upstream gets while the tunnel is silent for half a second.
@@ -139,12 +144,5 @@ async fn a_silent_tunnel_is_use_of_its_connection() {
     let http2 = Http2::new().keep_alive_interval(SHORT);
     let (_upstream, _proxy, mut connection, (mut client, stream)) =
         opened(http2, |layer| layer.pool_idle_timeout(SHORT)).await;
-    for _ in 0..5 {
-        connection.expect_ping().await;
-    }
-    client.send("still there").await;
-    assert_eq!(
-        connection.beyond_pings().await,
-        Frame::Data { stream, bytes: b"still there".to_vec(), ends: false }
-    );
+    expect_pings_and_tunnel(&mut connection, &mut client, stream).await;
 }

@@ -2,7 +2,6 @@
 //! and how they end. The upstream's side is the test's own: frames, or streams of the `h2` crate.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[allow(unused_imports, reason = "it is for several test programs")]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -7,7 +7,7 @@ use tower_upgrade_proxy::{Tls, UpgradeProxyLayer, Upstream};
 use crate::{
     frames::{CONNECT_PROTOCOL, Frames},
     proxy::{Proxy, agreed, expect_open},
-    support::{SWITCHING, Scripted, TlsServer, Wire},
+    support::{SWITCHING, Scripted, TlsServer, Wire, ping_pong},
 };
 
 /// The ways to mark an upstream that may speak HTTP/2.
@@ -27,10 +27,7 @@ async fn agree_in_http1(stream: TlsStream<TcpStream>, mut client: Wire) {
     assert_eq!(server.head().await.first_line(), "GET / HTTP/1.1");
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
-    client.send("ping").await;
-    server.expect("ping").await;
-    server.send("pong").await;
-    client.expect("pong").await;
+    ping_pong(&mut client, &mut server).await;
 }
 
 #[tokio::test]

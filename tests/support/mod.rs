@@ -1,5 +1,5 @@
 //! What tests on the wire share: raw connections, a scriptable upstream, servers for the layer.
-#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test program uses a part")]
 
 mod serve;
 #[cfg(feature = "rustls")]
@@ -7,12 +7,13 @@ mod tls;
 mod upstream;
 mod wire;
 
-pub(crate) use serve::{serve, serve_auto, serve_http1, serve_http1_with, serve_knowing_peers};
+pub(crate) use serve::{
+    serve, serve_auto, serve_auto_with, serve_http1, serve_http1_with, serve_knowing_peers,
+};
 #[cfg(feature = "rustls")]
-#[allow(unused_imports, reason = "each test program uses a part")]
 pub(crate) use tls::TlsServer;
 pub(crate) use upstream::Scripted;
-pub(crate) use wire::{Head, Wire, bounded};
+pub(crate) use wire::{Head, Wire, bounded, ping_pong};
 
 /// The key of RFC 6455's example, and what it is accepted with.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

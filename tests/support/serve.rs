@@ -58,15 +58,28 @@ where
     http::Response<B>: IntoResponse,
     B: 'static,
 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    serve_auto_with(auto::Builder::new(TokioExecutor::new()), listener, service)
+}
+
+/// The same, with settings.
+pub(crate) fn serve_auto_with<S, B>(
+    builder: auto::Builder<TokioExecutor>,
+    listener: TcpListener,
+    service: S,
+) -> SocketAddr
+where
+    S: Serves<B>,
+    http::Response<B>: IntoResponse,
+    B: 'static,
+{
     let service = adapt(service);
-    each_connection(move |io| {
-        let service = service.clone();
+    each_connection(listener, move |io| {
+        let (builder, service) = (builder.clone(), service.clone());
         async move {
-            let builder = auto::Builder::new(TokioExecutor::new());
             let _ = builder.serve_connection_with_upgrades(io, TowerToHyperService::new(service)).await;
         }
     })
-    .await
 }
 
 /// Plain hyper, HTTP/1 only.
@@ -86,14 +99,14 @@ where
     http::Response<B>: IntoResponse,
     B: 'static,
 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let service = adapt(service);
-    each_connection(move |io| {
+    each_connection(listener, move |io| {
         let (builder, service) = (builder.clone(), service.clone());
         async move {
             let _ = builder.serve_connection(io, TowerToHyperService::new(service)).with_upgrades().await;
         }
     })
-    .await
 }
 
 /// Makes hyper's bodies axum's.
@@ -113,13 +126,13 @@ where
         .map_response(IntoResponse::into_response)
 }
 
-async fn each_connection<F>(
+fn each_connection<F>(
+    listener: TcpListener,
     serve: impl Fn(TokioIo<tokio::net::TcpStream>) -> F + Send + 'static,
 ) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {

@@ -142,6 +142,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
+/// Requires that bytes go through, both ways.
+pub(crate) async fn ping_pong<C, S>(client: &mut Wire<C>, server: &mut Wire<S>)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    client.send("ping").await;
+    server.expect("ping").await;
+    server.send("pong").await;
+    client.expect("pong").await;
+}
+
 impl Head {
     pub(crate) fn text(&self) -> String {
         self.raw.iter().map(|byte| char::from(*byte)).collect()

@@ -7,7 +7,6 @@ mod identity;
 #[path = "../gateway/program.rs"]
 mod program;
 mod stranger;
-#[allow(unused_imports, reason = "it is for several test programs")]
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -5,7 +5,7 @@ use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
 use crate::{
     app, describe, open,
-    support::{SWITCHING, Scripted, Wire, handshake, serve},
+    support::{SWITCHING, Scripted, Wire, handshake, ping_pong, serve},
 };
 
 /// A tunnel through `layer` to whoever accepts on `upstream`.
@@ -46,10 +46,7 @@ async fn by_a_unix_socket() {
     assert_eq!(head.values("host"), ["client.example"]);
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
-    client.send("ping").await;
-    server.expect("ping").await;
-    server.send("pong").await;
-    client.expect("pong").await;
+    ping_pong(&mut client, &mut server).await;
 }
 
 #[tokio::test]
@@ -104,7 +101,7 @@ mod tls {
 
     use crate::{
         app,
-        support::{SWITCHING, TlsServer, Wire, handshake},
+        support::{SWITCHING, TlsServer, Wire, handshake, ping_pong},
     };
 
     #[tokio::test]
@@ -126,10 +123,7 @@ mod tls {
             assert_eq!(server.head().await.values("host"), ["other.example"]);
             server.send(SWITCHING).await;
             assert_eq!(client.head().await.status(), 101);
-            client.send("ping").await;
-            server.expect("ping").await;
-            server.send("pong").await;
-            client.expect("pong").await;
+            ping_pong(&mut client, &mut server).await;
             client.finish().await;
             // A clean TLS end, not a cut.
             server.expect_end().await;
