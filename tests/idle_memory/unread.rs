@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, thread, time::Duration};
 
 use bytes::Bytes;
-use h2::SendStream;
+use h2::{Ping, PingPong, SendStream};
 use http::Response;
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -22,6 +22,9 @@ const WINDOW: u32 = 1 << 16;
 /// What the kernel keeps for the sockets, so that little is on its way.
 const SOCKET_BUFFER: u32 = 4096;
 
+/// Frames sent before the proxy is known to have had its turn: h2 keeps the room that the largest burst took.
+const BURST: usize = 64;
+
 /// The window's bytes, and as many again while their memory grows.
 const MOST_BYTES: i64 = 3 * WINDOW as i64;
 
@@ -37,9 +40,9 @@ fn small_frames_cost_little_more_than_their_bytes() {
             addresses.send(listener.local_addr().unwrap()).unwrap();
             let address = proxy_at.recv().await.unwrap();
             let opening = async { (client(address).await, client(address).await) };
-            let (clients, mut streams) = tokio::join!(opening, agree_twice(listener));
+            let (clients, (mut streams, mut pings)) = tokio::join!(opening, agree_twice(listener));
             for stream in &mut streams {
-                while timeout(Duration::from_millis(500), send_byte(stream)).await.is_ok() {}
+                while timeout(Duration::from_millis(500), send_burst(stream, &mut pings)).await.is_ok() {}
                 opened.send(()).unwrap();
                 // Until the other one is to begin, or the count is taken.
                 let _ = begun.recv().await;
@@ -82,8 +85,8 @@ async fn client(proxy: SocketAddr) -> Wire {
     client
 }
 
-/// The upstream's side of two tunnels.
-async fn agree_twice(listener: TcpListener) -> Vec<SendStream<Bytes>> {
+/// The upstream's side of two tunnels, and its connection's pings.
+async fn agree_twice(listener: TcpListener) -> (Vec<SendStream<Bytes>>, PingPong) {
     let (socket, _) = listener.accept().await.unwrap();
     let mut builder = h2::server::Builder::new();
     let mut connection = builder.enable_connect_protocol().handshake(socket).await.unwrap();
@@ -92,15 +95,19 @@ async fn agree_twice(listener: TcpListener) -> Vec<SendStream<Bytes>> {
         let (_, mut respond) = connection.accept().await.unwrap().unwrap();
         streams.push(respond.send_response(Response::new(()), false).unwrap());
     }
+    let pings = connection.ping_pong().unwrap();
     tokio::spawn(async move { while connection.accept().await.is_some() {} });
-    streams
+    (streams, pings)
 }
 
-/// One byte in a frame of its own, when the window allows it.
-async fn send_byte(stream: &mut SendStream<Bytes>) {
-    stream.reserve_capacity(1);
-    while stream.capacity() == 0 {
-        std::future::poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
+/// Bytes in frames of their own, when the window allows it, and a ping that comes back from behind them.
+async fn send_burst(stream: &mut SendStream<Bytes>, pings: &mut PingPong) {
+    for _ in 0..BURST {
+        stream.reserve_capacity(1);
+        while stream.capacity() == 0 {
+            std::future::poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
+        }
+        stream.send_data(Bytes::from_static(b"x"), false).unwrap();
     }
-    stream.send_data(Bytes::from_static(b"x"), false).unwrap();
+    pings.ping(Ping::opaque()).await.unwrap();
 }
