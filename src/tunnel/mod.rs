@@ -7,6 +7,8 @@
 
 mod clock;
 mod copy;
+#[allow(dead_code, unused_imports, reason = "nothing walks over frames yet")]
+mod frames;
 mod known;
 #[cfg(target_os = "linux")]
 mod pipe;

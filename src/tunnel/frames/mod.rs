@@ -1,0 +1,18 @@
+//! WebSocket framing, as far as a tunnel has to know it
+//! ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
+//!
+//! A [`Walker`] follows one direction: it reads headers and control frames, skips the payload of data
+//! frames, and tells where frames begin and end. A [`Filter`] is a walker that holds back what must not
+//! be written yet, so that a frame can be taken out. A [`ControlFrame`] is a frame of our own; it may
+//! stand at any boundary, also within a fragmented message
+//! ([5.4](https://www.rfc-editor.org/rfc/rfc6455#section-5.4)).
+//!
+//! Nothing here does IO, allocates or changes a byte that passes.
+
+mod close_code;
+mod control;
+mod head;
+
+pub(crate) use close_code::CloseCode;
+pub(crate) use control::{ControlFrame, Mask};
+pub(crate) use head::{Opcode, Violation};
