@@ -11,8 +11,18 @@
 
 mod close_code;
 mod control;
+mod event;
 mod head;
+mod start;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod walker;
 
 pub(crate) use close_code::CloseCode;
 pub(crate) use control::{ControlFrame, Mask};
+pub(crate) use event::{Data, Event, Frame, Payload};
 pub(crate) use head::{Opcode, Violation};
+pub(crate) use start::Start;
+pub(crate) use walk::Walk;
+pub(crate) use walker::Walker;

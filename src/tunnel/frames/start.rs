@@ -1,0 +1,98 @@
+//! The beginning of a frame.
+
+use std::fmt;
+
+use super::{
+    event::{Frame, Payload},
+    head::{FIN, Head, LENGTH, MASKED, Opcode},
+};
+
+/// The first bytes of a frame, as they came: a header, or a control frame as far as 8 bytes of payload.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Start {
+    bytes: [u8; Head::MAX],
+    filled: u8,
+}
+
+/// A masked control frame of 8 bytes fits.
+const _: () = assert!(Head::MAX == 2 + 4 + Payload::FIRST);
+
+impl Start {
+    /// The bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.filled)]
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        self.filled = 0;
+    }
+
+    /// Takes as many of `bytes` as there is room for.
+    #[inline]
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        let at = usize::from(self.filled);
+        let taken = bytes.len().min(Head::MAX - at);
+        self.bytes[at..at + taken].copy_from_slice(&bytes[..taken]);
+        self.filled += taken as u8;
+    }
+
+    /// All that is kept of a data frame's header once it is complete.
+    #[inline]
+    pub(super) fn set_first(&mut self, byte: u8) {
+        self.bytes[0] = byte;
+        self.filled = 1;
+    }
+
+    #[inline]
+    pub(super) fn is_control(&self) -> bool {
+        self.bytes[0] & 0x8 != 0
+    }
+
+    #[inline]
+    pub(super) fn is_close(&self) -> bool {
+        Opcode::of(self.bytes[0]) == Some(Opcode::Close)
+    }
+
+    #[inline]
+    pub(super) fn is_final(&self) -> bool {
+        self.bytes[0] & FIN != 0
+    }
+
+    /// Whether this is a control frame that fits as a whole. Its header is complete.
+    pub(super) fn fits(&self) -> bool {
+        self.is_control() && usize::from(self.bytes[1] & LENGTH) <= Payload::FIRST
+    }
+
+    /// The complete control frame that begins so.
+    pub(super) fn control(&self) -> Frame {
+        let (header, key) = match self.bytes {
+            [_, second, a, b, c, d, ..] if second & MASKED != 0 => (6, [a, b, c, d]),
+            _ => (2, [0; 4]),
+        };
+        let length = self.bytes[1] & LENGTH;
+        let mut first = [0; Payload::FIRST];
+        let masked = self.bytes[header..].iter().take(usize::from(length));
+        for (to, (byte, key)) in first.iter_mut().zip(masked.zip(key.iter().cycle())) {
+            *to = byte ^ key;
+        }
+        match Opcode::of(self.bytes[0]) {
+            Some(Opcode::Close) => {
+                Frame::Close((length >= 2).then(|| u16::from_be_bytes([first[0], first[1]])))
+            }
+            Some(Opcode::Ping) => Frame::Ping(Payload { first, length }),
+            _ => Frame::Pong(Payload { first, length }),
+        }
+    }
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Start").field(&self.as_bytes()).finish()
+    }
+}

@@ -1,0 +1,164 @@
+//! A decoder that is given the whole stream, written for being obvious.
+
+use super::super::{Data, Event, Frame, Opcode, Payload, Violation};
+
+/// A frame that was read, or as much of it as there is.
+pub(super) struct Read {
+    pub(super) start: usize,
+    /// Behind the header.
+    pub(super) payload: usize,
+    pub(super) end: usize,
+    pub(super) opcode: u8,
+    pub(super) is_final: bool,
+    /// Unmasked, as far as it came.
+    pub(super) bytes: Vec<u8>,
+    /// Bytes of the message so far.
+    message: u64,
+}
+
+/// All that can be known of a stream.
+#[derive(Default)]
+pub(super) struct Decoded {
+    pub(super) frames: Vec<Read>,
+    /// Where an invalid frame begins, where that is known, and why.
+    pub(super) invalid: Option<(usize, usize, Violation)>,
+    pub(super) length: usize,
+}
+
+pub(super) fn decode(stream: &[u8]) -> Decoded {
+    let mut decoded = Decoded { length: stream.len(), ..Decoded::default() };
+    let mut message: Option<u64> = None;
+    let mut start = 0;
+    while stream.len() >= start + 2 {
+        let (first, second) = (stream[start], stream[start + 1]);
+        let (opcode, is_final) = (first & 15, first >> 7 == 1);
+        let is_control = opcode > 7;
+        let short = second & 127;
+        let fault = match opcode {
+            3..=7 | 11..=15 => Some(Violation::ReservedOpcode),
+            0 if message.is_none() => Some(Violation::NothingToContinue),
+            1 | 2 if message.is_some() => Some(Violation::UnfinishedMessage),
+            8.. if !is_final => Some(Violation::FragmentedControl),
+            8.. if short > 125 => Some(Violation::LongControl),
+            8 if short == 1 => Some(Violation::ShortClose),
+            _ => None,
+        };
+        if let Some(fault) = fault {
+            decoded.invalid = Some((start, start + 2, fault));
+            break;
+        }
+        let digits = [2, 8].get(usize::from(short).wrapping_sub(126)).copied().unwrap_or(0);
+        let key_at = start + 2 + digits;
+        let payload = key_at + if second >> 7 == 1 { 4 } else { 0 };
+        let Some(digits) = stream.get(start + 2..key_at) else { break };
+        let length = match digits {
+            [] => u64::from(short),
+            _ => digits.iter().fold(0, |length, digit| length << 8 | u64::from(*digit)),
+        };
+        if length > i64::MAX as u64 {
+            decoded.invalid = Some((start, key_at, Violation::Length));
+            break;
+        }
+        let Some(key) = stream.get(key_at..payload) else { break };
+        let end = payload.saturating_add(length as usize);
+        let bytes = stream[payload..end.min(stream.len())]
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| byte ^ key.get(at % 4).unwrap_or(&0))
+            .collect();
+        let so_far = message.unwrap_or(0).saturating_add(length);
+        if !is_control {
+            message = (!is_final).then_some(so_far);
+        }
+        decoded.frames.push(Read { start, payload, end, opcode, is_final, bytes, message: so_far });
+        start = end;
+        if end > stream.len() || opcode == 8 {
+            break;
+        }
+    }
+    decoded
+}
+
+impl Read {
+    pub(super) fn is_control(&self) -> bool {
+        self.opcode > 7
+    }
+
+    fn event(&self) -> Event {
+        let mut first = [0; 8];
+        first.iter_mut().zip(&self.bytes).for_each(|(to, byte)| *to = *byte);
+        let payload = Payload { first, length: self.bytes.len() as u8 };
+        let frame = match self.opcode {
+            8 if self.bytes.is_empty() => Frame::Close(None),
+            8 => Frame::Close(Some(u16::from(first[0]) * 256 + u16::from(first[1]))),
+            9 => Frame::Ping(payload),
+            10 => Frame::Pong(payload),
+            _ => Frame::Data(Data {
+                opcode: [Opcode::Continuation, Opcode::Text, Opcode::Binary][usize::from(self.opcode)],
+                is_final: self.is_final,
+                length: (self.end - self.payload) as u64,
+                message: self.message,
+            }),
+        };
+        Event { start: Some(self.start), end: self.known(), frame }
+    }
+
+    /// From where on there is an event.
+    fn known(&self) -> usize {
+        if self.is_control() { self.end } else { self.payload }
+    }
+}
+
+impl Decoded {
+    /// The events, with their offsets in the stream.
+    pub(super) fn events(&self) -> Vec<Event> {
+        let frames = self.frames.iter().filter(|frame| frame.known() <= self.length).map(Read::event);
+        let invalid = self.invalid.map(|(start, end, violation)| Event {
+            start: Some(start),
+            end,
+            frame: Frame::Invalid(violation),
+        });
+        frames.chain(invalid).collect()
+    }
+
+    /// Where a control frame may be inserted.
+    pub(super) fn boundaries(&self) -> Vec<usize> {
+        let ends = self.frames.iter().filter(|frame| frame.opcode != 8).map(|frame| frame.end);
+        [0].into_iter().chain(ends).filter(|end| *end <= self.length).collect()
+    }
+
+    /// Payload to come at an offset.
+    pub(super) fn left(&self, at: usize) -> u64 {
+        let current = self.frames.iter().find(|frame| frame.payload <= at && at < frame.end);
+        current.map_or(0, |frame| (frame.end - at) as u64)
+    }
+
+    /// Data frames and messages that have come at an offset.
+    pub(super) fn counts(&self, at: usize) -> (u64, u64) {
+        let data = || self.frames.iter().filter(|frame| !frame.is_control());
+        let frames = data().filter(|frame| frame.payload <= at).count();
+        let messages = data().filter(|frame| frame.is_final && frame.end <= at).count();
+        (frames as u64, messages as u64)
+    }
+
+    /// The messages that are complete: opcode and payload.
+    pub(super) fn messages(&self) -> Vec<(u8, Vec<u8>)> {
+        let mut messages = Vec::new();
+        let mut current: Option<(u8, Vec<u8>)> = None;
+        let complete = self.frames.iter().filter(|frame| frame.end <= self.length);
+        for frame in complete.filter(|frame| !frame.is_control()) {
+            let message = current.get_or_insert((frame.opcode, Vec::new()));
+            message.1.extend(&frame.bytes);
+            if frame.is_final {
+                messages.extend(current.take());
+            }
+        }
+        messages
+    }
+
+    /// The control frames that are complete: opcode and payload.
+    pub(super) fn controls(&self) -> Vec<(u8, Vec<u8>)> {
+        let complete = self.frames.iter().filter(|frame| frame.end <= self.length && frame.is_control());
+        complete.map(|frame| (frame.opcode, frame.bytes.clone())).collect()
+    }
+}

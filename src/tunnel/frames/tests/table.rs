@@ -1,0 +1,191 @@
+//! Frame by frame.
+
+use super::super::{CloseCode, ControlFrame, Data, Event, Frame, Mask, Opcode, Payload, Violation, Walker};
+
+/// Bytes, and what is in them: where each is known, and what it is.
+type Row<'a> = (&'a [u8], &'a [(usize, Frame)]);
+
+fn data(opcode: Opcode, is_final: bool, length: u64, message: u64) -> Frame {
+    Frame::Data(Data { opcode, is_final, length, message })
+}
+
+fn payload(bytes: &[u8], length: u8) -> Payload {
+    let mut first = [0; 8];
+    first[..bytes.len()].copy_from_slice(bytes);
+    Payload { first, length }
+}
+
+/// The frames in `bytes`, given at once and one by one, with their ends.
+fn frames(bytes: &[u8]) -> (Vec<(usize, Frame)>, Walker) {
+    let mut walker = Walker::new();
+    let at_once: Vec<_> = walker.walk(bytes).map(|event| (event.end, event.frame)).collect();
+    let mut slow = Walker::new();
+    let one_by_one: Vec<_> = bytes
+        .chunks(1)
+        .enumerate()
+        .flat_map(|(at, byte)| {
+            slow.walk(byte).map(move |event| (at + event.end, event.frame)).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(one_by_one, at_once, "{bytes:x?}");
+    (at_once, walker)
+}
+
+#[test]
+fn a_header_of_each_form_is_read() {
+    use Opcode::{Binary, Continuation, Text};
+    let table: &[Row<'_>] = &[
+        (b"\x81\x00", &[(2, data(Text, true, 0, 0))]),
+        (b"\x82\x05Hello", &[(2, data(Binary, true, 5, 5))]),
+        (b"\xf1\x05Hello", &[(2, data(Text, true, 5, 5))]),
+        (b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", &[(6, data(Text, true, 5, 5))]),
+        (b"\x82\x7e\x01\x00", &[(4, data(Binary, true, 256, 256))]),
+        (b"\x82\xfe\x01\x00abcd", &[(8, data(Binary, true, 256, 256))]),
+        (b"\x82\x7e\x00\x01x\x81\x00", &[(4, data(Binary, true, 1, 1)), (7, data(Text, true, 0, 0))]),
+        (b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00", &[(10, data(Binary, true, 65_536, 65_536))]),
+        (
+            b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffabcd",
+            &[(14, data(Binary, true, (1 << 63) - 1, (1 << 63) - 1))],
+        ),
+        (
+            b"\x01\x03Hel\x89\x00\x00\x00\x80\x02lo\x81\x01!",
+            &[
+                (2, data(Text, false, 3, 3)),
+                (7, Frame::Ping(payload(b"", 0))),
+                (9, data(Continuation, false, 0, 3)),
+                (11, data(Continuation, true, 2, 5)),
+                (15, data(Text, true, 1, 1)),
+            ],
+        ),
+    ];
+    for (bytes, expected) in table {
+        assert_eq!(frames(bytes).0, *expected, "{bytes:x?}");
+    }
+}
+
+#[test]
+fn control_frames_come_with_their_payload() {
+    let key = Mask::Key([1, 2, 3, 4]);
+    let long = |mask| ControlFrame::ping(&[7; 125], mask);
+    let pong = |mask| ControlFrame::pong(b"12345678", mask);
+    let close = |mask| ControlFrame::close(CloseCode::GOING_AWAY, "bye", mask);
+    let table = [
+        (long(Mask::None), Frame::Ping(payload(&[7; 8], 125))),
+        (long(key), Frame::Ping(payload(&[7; 8], 125))),
+        (pong(Mask::None), Frame::Pong(payload(b"12345678", 8))),
+        (pong(key), Frame::Pong(payload(b"12345678", 8))),
+        (ControlFrame::pong(b"ab", key), Frame::Pong(payload(b"ab", 2))),
+        (close(Mask::None), Frame::Close(Some(1001))),
+        (close(key), Frame::Close(Some(1001))),
+    ];
+    for (frame, expected) in table {
+        let bytes = frame.as_bytes();
+        assert_eq!(frames(bytes).0, [(bytes.len(), expected)], "{bytes:x?}");
+    }
+    assert_eq!(frames(b"\x88\x00").0, [(2, Frame::Close(None))]);
+    assert_eq!(frames(b"\x88\x02\x03\xed").0, [(4, Frame::Close(Some(1005)))]);
+}
+
+#[test]
+fn only_the_same_payload_is_the_same() {
+    let table =
+        [(payload(b"12345678", 8), true), (payload(b"12345678", 9), false), (payload(b"1234567", 7), false)];
+    for (payload, same) in table {
+        assert_eq!(payload.is(*b"12345678"), same, "{payload:?}");
+    }
+    assert!(!payload(b"", 0).is([0; 8]));
+}
+
+#[test]
+fn an_invalid_frame_ends_the_walk_with_the_reason() {
+    use Violation::{
+        FragmentedControl, Length, LongControl, NothingToContinue, ReservedOpcode, ShortClose,
+        UnfinishedMessage,
+    };
+    let table: &[(&[u8], Violation)] = &[
+        (b"\x83\x00", ReservedOpcode),
+        (b"\x87\x00", ReservedOpcode),
+        (b"\x8b\x00", ReservedOpcode),
+        (b"\x8f\x00", ReservedOpcode),
+        (b"\x08\x00", FragmentedControl),
+        (b"\x09\x00", FragmentedControl),
+        (b"\x89\x7e", LongControl),
+        (b"\x8a\xff", LongControl),
+        (b"\x88\x01", ShortClose),
+        (b"\x88\x81", ShortClose),
+        (b"\x80\x00", NothingToContinue),
+        (b"\x81\x00\x00\x00", NothingToContinue),
+        (b"\x01\x00\x81\x00", UnfinishedMessage),
+        (b"\x01\x00\x89\x00\x02\x00", UnfinishedMessage),
+        (b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", Length),
+        (b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", Length),
+    ];
+    for &(bytes, violation) in table {
+        let (seen, mut walker) = frames(bytes);
+        assert_eq!(seen.last(), Some(&(bytes.len(), Frame::Invalid(violation))), "{bytes:x?}");
+        assert_eq!((walker.given_up(), walker.at_boundary()), (Some(violation), false));
+        assert_eq!((walker.boundary(b"\x81\x00", 0), walker.unseen()), (None, u64::MAX));
+        assert_eq!(walker.walk(b"\x81\x00").next(), None);
+        assert!(!violation.to_string().is_empty());
+    }
+}
+
+#[test]
+fn nothing_counts_behind_a_close() {
+    let (seen, mut walker) = frames(b"\x81\x00\x88\x00\x81\x00\x83");
+    assert_eq!(seen.len(), 2);
+    assert_eq!((walker.frames(), walker.messages(), walker.unseen()), (1, 1, u64::MAX));
+    assert!(walker.is_closed() && !walker.at_boundary() && walker.given_up().is_none());
+    assert_eq!(walker.boundary(b"\x81\x00", 0), None);
+    walker.skip(1000);
+    assert_eq!(walker.walk(b"\x89\x00").next(), None);
+}
+
+#[test]
+fn boundaries_are_where_frames_begin_and_end() {
+    //                      0               5       7       9
+    let chunk = b"\x01\x03Hel\x89\x00\x80\x00\x81\x7e\x00";
+    let table =
+        [(0, Some(0)), (1, Some(5)), (5, Some(5)), (6, Some(7)), (8, Some(9)), (9, Some(9)), (10, None)];
+    let walker = Walker::new();
+    for (from, boundary) in table {
+        assert_eq!(walker.boundary(chunk, from), boundary, "{from}");
+        assert_eq!(walker.boundary(&chunk[..9], from), boundary, "{from}");
+    }
+    assert_eq!(walker.boundary(b"", 0), Some(0));
+    assert_eq!(walker.boundary(&b"\x88\x00\x81\x00"[..], 1), None);
+}
+
+#[test]
+fn a_frame_that_spans_chunks_has_no_start_in_the_last() {
+    let mut walker = Walker::new();
+    let mut starts = |chunk| walker.walk(chunk).map(|event: Event| event.start).collect::<Vec<_>>();
+    assert_eq!(starts(b"\x81\x02a"), [Some(0)]);
+    assert_eq!(starts(b"b\x8a"), []);
+    assert_eq!(starts(b"\x02a"), []);
+    assert_eq!(starts(b"b\x8a\x00\x81"), [None, Some(1)]);
+    assert_eq!(starts(b"\x00\x81\x00"), [None, Some(1)]);
+}
+
+#[test]
+fn only_payload_of_data_may_be_skipped() {
+    let mut walker = Walker::new();
+    let table: [(&[u8], u64); 6] =
+        [(b"\x81", 0), (b"\x05", 5), (b"Hel", 2), (b"lo", 0), (b"\x8a\x05", 0), (b"Hello", 0)];
+    for (chunk, unseen) in table {
+        walker.advance(chunk);
+        assert_eq!(walker.unseen(), unseen, "{chunk:x?}");
+        walker.skip(0);
+        assert_eq!(walker.unseen(), unseen, "{chunk:x?}");
+    }
+    walker.advance(b"\x82\x7f\x00\x00\x00\xff\x00\x00\x00\x00");
+    walker.skip(0xfe_ffff_ffff);
+    assert_eq!((walker.payload_left(), walker.at_boundary(), walker.messages()), (1, false, 1));
+    walker.skip(1);
+    assert_eq!((walker.payload_left(), walker.at_boundary(), walker.messages()), (0, true, 2));
+}
+
+#[test]
+fn a_walker_is_small() {
+    assert!(size_of::<Walker>() <= 48, "{}", size_of::<Walker>());
+}
