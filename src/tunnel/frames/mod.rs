@@ -12,6 +12,7 @@
 mod close_code;
 mod control;
 mod event;
+mod filter;
 mod head;
 mod start;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod walker;
 pub(crate) use close_code::CloseCode;
 pub(crate) use control::{ControlFrame, Mask};
 pub(crate) use event::{Data, Event, Frame, Payload};
+pub(crate) use filter::{Filter, Passed, Verdict};
 pub(crate) use head::{Opcode, Violation};
 pub(crate) use start::Start;
 pub(crate) use walk::Walk;

@@ -1,0 +1,144 @@
+//! Streams that pass a filter.
+
+use proptest::prelude::*;
+
+use super::super::{ControlFrame, Event, Filter, Frame, Mask, Verdict, Walker};
+use super::{
+    reference::{Read, decode},
+    streams::{Sender, any_stream, sizes, split, valid},
+};
+
+/// What passes, up to where a data frame or an invalid one is cut.
+fn pass(stream: &[u8], sizes: &[usize], mut judge: impl FnMut(&Event) -> Verdict) -> Vec<u8> {
+    let mut filter = Filter::new();
+    let mut written = Vec::new();
+    let (mut behind, mut walked) = (Walker::new(), 0);
+    for (base, mut chunk) in split(stream, sizes) {
+        let end = base + chunk.len();
+        loop {
+            let passed = filter.pass(chunk, &mut judge);
+            written.extend(passed.held.as_bytes());
+            written.extend(passed.bytes);
+            match passed.cut {
+                None => break,
+                Some(Event { frame: Frame::Data(_) | Frame::Invalid(_), .. }) => return written,
+                Some(_) => chunk = passed.rest,
+            }
+        }
+        assert!(filter.held().as_bytes().len() < 14);
+        assert!(stream[..end].ends_with(filter.held().as_bytes()));
+        behind.advance(&written[walked..]);
+        walked = written.len();
+        assert_eq!(observed(&filter.passed()), observed(&behind));
+    }
+    written.extend(filter.held().as_bytes());
+    written
+}
+
+fn observed(walker: &Walker) -> (bool, u64, u64, u64, u64) {
+    let (left, unseen) = (walker.payload_left(), walker.unseen());
+    (walker.at_boundary(), left, unseen, walker.frames(), walker.messages())
+}
+
+/// The stream without these frames.
+fn without(stream: &[u8], dropped: impl Fn(&Read) -> bool) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut at = 0;
+    for frame in decode(stream).frames.iter().filter(|frame| frame.end <= stream.len() && dropped(frame)) {
+        kept.extend(&stream[at..frame.start]);
+        at = frame.end;
+    }
+    kept.extend(&stream[at..]);
+    kept
+}
+
+fn short_pongs(event: &Event) -> Verdict {
+    match event.frame {
+        Frame::Pong(payload) if payload.length <= 8 => Verdict::Cut,
+        _ => Verdict::Pass,
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_passed_is_not_changed(stream in any_stream(), sizes in sizes()) {
+        prop_assert_eq!(pass(&stream, &sizes, |_| Verdict::Pass), stream);
+    }
+
+    #[test]
+    fn every_short_pong_can_be_taken_out(stream in any_stream(), sizes in sizes()) {
+        let is_short_pong = |frame: &Read| frame.opcode == 10 && frame.bytes.len() <= 8;
+        prop_assert_eq!(pass(&stream, &sizes, short_pongs), without(&stream, is_short_pong));
+    }
+
+    #[test]
+    fn the_messages_stay_when_control_frames_are_taken_out(
+        stream in prop_oneof![valid(Sender::Client), valid(Sender::Server), valid(Sender::Odd)],
+        sizes in sizes(),
+    ) {
+        let (before, after) = (decode(&stream), decode(&pass(&stream, &sizes, short_pongs)));
+        prop_assert_eq!(after.messages(), before.messages());
+        let mut kept = before.controls();
+        kept.retain(|(opcode, payload)| *opcode != 10 || payload.len() > 8);
+        prop_assert_eq!(after.controls(), kept);
+    }
+
+    #[test]
+    fn a_stream_is_cut_before_a_message_gets_too_long(
+        stream in any_stream(),
+        sizes in sizes(),
+        limit in 0..300_u64,
+    ) {
+        let too_long = |event: &Event| matches!(event.frame, Frame::Data(data) if data.message > limit);
+        let end = decode(&stream).events().iter().find(|event| too_long(event)).and_then(|event| event.start);
+        let passed = pass(&stream, &sizes, |event| if too_long(event) { Verdict::Cut } else { Verdict::Pass });
+        prop_assert_eq!(passed, &stream[..end.unwrap_or(stream.len())]);
+    }
+
+    #[test]
+    fn a_stream_is_cut_before_a_frame_that_is_invalid(stream in any_stream(), sizes in sizes()) {
+        let end = decode(&stream).invalid.map_or(stream.len(), |(start, ..)| start);
+        let judge = |event: &Event| match event.frame {
+            Frame::Invalid(_) => Verdict::Cut,
+            _ => Verdict::Pass,
+        };
+        prop_assert_eq!(pass(&stream, &sizes, judge), &stream[..end]);
+    }
+}
+
+#[test]
+fn a_long_control_frame_can_be_taken_out_as_long_as_none_of_it_has_passed() {
+    let ping = ControlFrame::ping(&[1; 125], Mask::Key([1, 2, 3, 4]));
+    let bytes = ping.as_bytes();
+    let cut = |sizes: &[usize]| pass(bytes, sizes, |_| Verdict::Cut);
+    assert_eq!(cut(&[131]), b"");
+    assert_eq!(cut(&[5, 126]), b"");
+    assert_eq!(cut(&[6, 125]), bytes);
+    assert_eq!(cut(&[50]), bytes);
+}
+
+#[test]
+fn an_event_is_judged_once() {
+    let stream = b"\x8a\x08aaaaaaaa\x81\x01x\x8a\x08bbbbbbbb\x81\x02yz";
+    for size in 1..stream.len() {
+        let mut judged = Vec::new();
+        let passed = pass(stream, &[size], |event| {
+            judged.push(event.frame);
+            short_pongs(event)
+        });
+        assert_eq!(passed, b"\x81\x01x\x81\x02yz");
+        assert_eq!(judged.len(), 4, "{judged:?}");
+    }
+}
+
+#[test]
+fn a_frame_may_be_inserted_before_what_is_held_back() {
+    for held in [&b"\x81"[..], b"\x81\x7e\x00", b"\x8a\x08abc", b"\x88\x02\x03"] {
+        let mut filter = Filter::new();
+        let chunk = [b"\x81\x01x", held].concat();
+        let passed = filter.pass(&chunk, |_| Verdict::Pass);
+        assert_eq!(passed.bytes, b"\x81\x01x");
+        assert_eq!(filter.held().as_bytes(), held);
+        assert!(filter.passed().at_boundary());
+    }
+}
