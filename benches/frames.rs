@@ -1,0 +1,69 @@
+//! What it costs to walk over the frames of a tunnel.
+//!
+//! - `small`: 64 KiB of frames with 125 bytes of payload each, in one chunk, as one read brings them.
+//! - `large`: one frame of 1 MiB, in chunks of 64 KiB.
+//!
+//! In each, `walk` looks at every event, as a limit of sizes does; `filter` also holds back what is not
+//! complete; `boundary` looks for the last boundary of a chunk.
+
+use std::{hint::black_box, time::Duration};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+
+use frames::{Event, Filter, Frame, Verdict, Walker};
+
+#[allow(dead_code, unused_imports, reason = "not all of it is measured")]
+#[path = "../src/tunnel/frames/mod.rs"]
+mod frames;
+
+const CHUNK: usize = 64 * 1024;
+
+/// What a tunnel that limits sizes asks of each event.
+fn is_too_big(event: &Event) -> bool {
+    matches!(event.frame, Frame::Data(data) if data.length > 1 << 20 || data.message > 1 << 24)
+}
+
+fn judge(event: &Event) -> Verdict {
+    if is_too_big(event) { Verdict::Cut } else { Verdict::Pass }
+}
+
+fn walk(stream: &[u8]) -> Walker {
+    let mut walker = Walker::new();
+    for chunk in stream.chunks(CHUNK) {
+        assert!(!walker.walk(black_box(chunk)).any(|event| is_too_big(&event)));
+    }
+    walker
+}
+
+fn filter(stream: &[u8]) -> Filter {
+    let mut filter = Filter::new();
+    for chunk in stream.chunks(CHUNK) {
+        assert!(black_box(filter.pass(black_box(chunk), judge)).cut.is_none());
+    }
+    filter
+}
+
+/// Masked frames of so many bytes of payload, up to so many bytes in all.
+fn stream(head: &[u8], payload: usize, bytes: usize) -> Vec<u8> {
+    let frame = [head, &[1, 2, 3, 4], &vec![b'.'; payload]].concat();
+    frame.iter().copied().cycle().take(bytes).collect()
+}
+
+fn main() {
+    let small = stream(b"\x82\xfd", 125, CHUNK);
+    let large = stream(b"\x82\xff\x00\x00\x00\x00\x00\x10\x00\x00", 1 << 20, 14 + (1 << 20));
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("frames");
+    group.sample_size(50).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    for (name, stream) in [("small", &small), ("large", &large)] {
+        group.throughput(Throughput::Bytes(stream.len() as u64));
+        group.bench_function(BenchmarkId::new(name, "walk"), |bencher| bencher.iter(|| walk(stream)));
+        group.bench_function(BenchmarkId::new(name, "filter"), |bencher| bencher.iter(|| filter(stream)));
+    }
+    group.throughput(Throughput::Bytes(small.len() as u64));
+    group.bench_function("small/boundary", |bencher| {
+        bencher.iter(|| Walker::new().boundary(black_box(&small), CHUNK - 200));
+    });
+    group.finish();
+    criterion.final_summary();
+}
