@@ -1,20 +1,12 @@
 //! From a verified agreement to a running tunnel.
 
-use std::{
-    future::ready,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
 
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    OnTunnel, Tunnel, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary, Upstream,
+    OnTunnel, Tunnel, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary,
     config::{Admission, Config},
     connect::{Connection, transport::Transport},
     handshake::{Asked, Handshake},
@@ -25,7 +17,7 @@ use crate::{
 pub(crate) struct Opening {
     pub(crate) handshake: Handshake,
     pub(crate) connection: Connection,
-    pub(crate) upstream: Upstream,
+    pub(crate) info: TunnelInfo,
     pub(crate) admission: Admission,
 }
 
@@ -43,11 +35,9 @@ impl Opening {
     /// Runs the tunnel as a task of its own. Only call this with a 101 that goes to the client: the
     /// client's half appears once hyper has written it.
     pub(crate) fn spawn(self, config: &Config) {
-        static IDS: AtomicU64 = AtomicU64::new(1);
-        let Handshake { asked, protocol, on_upgrade, .. } = self.handshake;
-        let info = TunnelInfo::new(IDS.fetch_add(1, Ordering::Relaxed), self.upstream, protocol);
+        let Handshake { asked, on_upgrade, .. } = self.handshake;
         let hook = config.on_tunnel.clone();
-        let observed = Observed { info, hook, _admission: self.admission };
+        let observed = Observed { info: self.info, hook, _admission: self.admission };
         observed.open();
         // Each stage in a box of its own, so that the task keeps no room for one that is over.
         let (limit, tunnel) = (config.hand_over_timeout, Arc::clone(&config.tunnel));

@@ -107,14 +107,14 @@ pub use forward::{Forward, ForwardFuture, body::UpstreamBody, proxy_pass};
 pub use future::ResponseFuture;
 pub use handshake::{InvalidProtocol, Protocol, Protocols};
 pub use layer::UpgradeProxyLayer;
-pub use observe::{OnTunnel, TunnelInfo};
+pub use observe::{OnTunnel, TunnelInfo, TunnelLabel};
 pub use rewrite::{
     forwarded::{Forwarded, ForwardedField, InvalidIdentifier, Peer},
     host::Host,
     path::PathRewrite,
 };
 pub use service::UpgradeProxy;
-pub use tunnel::{Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
+pub use tunnel::{Close, CloseCode, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary};
 pub use upgrade_required::UpgradeRequired;
 pub use upstream::{InvalidUpstream, Upstream};
 

@@ -1,10 +1,17 @@
 //! [`OnTunnel`]: being told of every tunnel.
 
-use std::fmt;
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use http::HeaderValue;
+use http::{HeaderValue, Uri, request::Parts};
 
-use crate::{TunnelSummary, Upstream};
+use crate::{Peer, TunnelSummary, Upstream};
 
 /// Told when a tunnel opens and when it ends.
 ///
@@ -47,44 +54,120 @@ where
     }
 }
 
-/// Which tunnel it is.
+/// Which tunnel it is. Cloning copies a pointer.
 #[derive(Clone)]
-pub struct TunnelInfo {
+pub struct TunnelInfo(Arc<Inner>);
+
+struct Inner {
     id: u64,
+    origin: Origin,
     upstream: Upstream,
     protocol: HeaderValue,
 }
 
+/// What the request said that a tunnel comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    client: Option<IpAddr>,
+    uri: Uri,
+    label: Option<TunnelLabel>,
+}
+
+impl Origin {
+    pub(crate) fn of(parts: &Parts) -> Self {
+        Self {
+            client: Peer::of(&parts.extensions).and_then(Peer::address).map(|address| address.ip()),
+            uri: parts.uri.clone(),
+            label: parts.extensions.get().cloned(),
+        }
+    }
+
+    /// As long as the tunnel stands, nothing of the request's buffer is to be kept.
+    fn detached(self) -> Self {
+        let path = self.uri.path().to_owned();
+        Self { uri: Uri::try_from(path).unwrap_or_default(), ..self }
+    }
+}
+
 impl TunnelInfo {
-    pub(crate) fn new(id: u64, upstream: Upstream, protocol: HeaderValue) -> Self {
-        Self { id, upstream, protocol }
+    pub(crate) fn new(origin: Origin, upstream: Upstream, protocol: HeaderValue) -> Self {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(Inner { id, origin: origin.detached(), upstream, protocol }))
     }
 
     /// A number that no other tunnel of this process has.
     #[must_use]
     pub fn id(&self) -> u64 {
-        self.id
+        self.0.id
+    }
+
+    /// The client's address, as [`Peer`] or axum's `ConnectInfo` says it.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        self.0.origin.client
+    }
+
+    /// The path the layer saw. Without the query, which may hold secrets.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0.origin.uri.path()
+    }
+
+    /// The [`TunnelLabel`] that the request had in its extensions.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.0.origin.label.as_ref().map(TunnelLabel::as_str)
     }
 
     /// Where it goes.
     #[must_use]
     pub fn upstream(&self) -> &Upstream {
-        &self.upstream
+        &self.0.upstream
     }
 
     /// The protocol it was upgraded to, as on the allow-list: `websocket`.
     #[must_use]
     pub fn protocol(&self) -> &str {
-        self.protocol.to_str().unwrap_or_default()
+        self.0.protocol.to_str().unwrap_or_default()
     }
 }
 
 impl fmt::Debug for TunnelInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TunnelInfo")
-            .field("id", &self.id)
-            .field("upstream", &self.upstream)
-            .field("protocol", &self.protocol)
+            .field("id", &self.id())
+            .field("client", &self.client())
+            .field("path", &self.path())
+            .field("label", &self.label())
+            .field("upstream", self.upstream())
+            .field("protocol", &self.protocol())
             .finish()
+    }
+}
+
+/// What an application calls its tunnels by: a user, a session, a room. An extension of the request:
+///
+/// ```
+/// # fn authenticated<B>(request: &mut http::Request<B>, user: &str) {
+/// use tower_upgrade_proxy::TunnelLabel;
+///
+/// request.extensions_mut().insert(TunnelLabel::new(user));
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TunnelLabel(Arc<str>);
+
+impl TunnelLabel {
+    /// Any text; several tunnels may have the same.
+    #[must_use]
+    pub fn new(label: impl Into<Arc<str>>) -> Self {
+        Self(label.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }

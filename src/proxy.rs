@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
-    Error,
+    Error, TunnelInfo,
     ask::ask,
     body::Own,
     config::Config,
@@ -16,6 +16,7 @@ use crate::{
     error::Kind,
     handover::Opening,
     handshake::{Asked, Handshake, accept::accept, encode::encode},
+    observe::Origin,
     respond,
 };
 
@@ -48,6 +49,7 @@ async fn attempt(
 ) -> Result<Response<Own>, Error> {
     let admission = config.admit()?;
     let upstream = config.select(&parts.extensions)?;
+    let origin = Origin::of(&parts);
     let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
     let (mut response, connection) = ask(config, &handshake, &upstream, request).await?;
     if !connection.agrees(response.status()) {
@@ -61,7 +63,8 @@ async fn attempt(
         .verify(response.version(), response.headers_mut())
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.asked, &handshake.protocol, &mut response);
-    Opening { handshake, connection, upstream, admission }.spawn(config);
+    let info = TunnelInfo::new(origin, upstream, handshake.protocol.clone());
+    Opening { handshake, connection, info, admission }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
     Ok(response.map(|()| Own::Text(Full::new(Bytes::new()))))

@@ -6,10 +6,13 @@
 //! one lazy timer ([`clock`]) serves all timeouts.
 
 mod clock;
+mod close;
 mod copy;
 #[allow(dead_code, unused_imports, reason = "nothing walks over frames yet")]
 mod frames;
 mod known;
+#[allow(dead_code, reason = "wip")]
+pub(crate) mod live;
 #[cfg(target_os = "linux")]
 mod pipe;
 mod scratch;
@@ -33,8 +36,11 @@ use tokio::{
 };
 
 use clock::Clock;
+pub use close::{Close, CloseCode};
 use copy::{Broken, Direction};
 use known::{is_stream_reset, reset_on_drop};
+pub use live::TunnelState;
+use live::{Count, Live};
 pub use summary::{Side, TunnelEnd, TunnelSummary};
 
 /// When a tunnel is ended although both sides are still there.
@@ -149,6 +155,7 @@ pin_project! {
         up: Direction,
         down: Direction,
         first_to_finish: Option<Side>,
+        live: Option<Arc<Live>>,
         #[pin]
         clock: Clock,
     }
@@ -172,8 +179,15 @@ where
             up: Direction::new(),
             down: Direction::new(),
             first_to_finish: None,
+            live: None,
             clock: Clock::new(config),
         }
+    }
+
+    /// Seen and steered by way of `live`.
+    pub(crate) fn watched(mut self, live: Option<Arc<Live>>) -> Self {
+        self.live = live;
+        self
     }
 
     /// Bytes that were already read from either side. They are delivered before anything else, and
@@ -207,6 +221,11 @@ where
             };
         }
         let moved = this.up.total() + this.down.total() > before;
+        if let Some(live) = this.live
+            && moved
+        {
+            live.record([this.up.total(), this.down.total()].map(|bytes| Count { bytes, messages: 0 }));
+        }
         let end = match (up, down, *this.first_to_finish) {
             (Poll::Ready(Err(broken)), ..) => failed(broken, Side::Client, Side::Upstream),
             (_, Poll::Ready(Err(broken)), _) => failed(broken, Side::Upstream, Side::Client),

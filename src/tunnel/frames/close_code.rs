@@ -3,38 +3,40 @@
 /// A status code that may stand in a Close frame
 /// ([RFC 6455, 7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct CloseCode(u16);
+pub struct CloseCode(u16);
 
 impl CloseCode {
     /// The purpose is fulfilled.
-    pub(crate) const NORMAL: Self = Self(1000);
+    pub const NORMAL: Self = Self(1000);
     /// A server shuts down, or a page is left.
-    pub(crate) const GOING_AWAY: Self = Self(1001);
+    pub const GOING_AWAY: Self = Self(1001);
     /// The framing is not valid.
-    pub(crate) const PROTOCOL_ERROR: Self = Self(1002);
+    pub const PROTOCOL_ERROR: Self = Self(1002);
     /// A rule that has no code of its own was broken.
-    pub(crate) const POLICY_VIOLATION: Self = Self(1008);
+    pub const POLICY_VIOLATION: Self = Self(1008);
     /// A message is too big.
-    pub(crate) const TOO_BIG: Self = Self(1009);
+    pub const TOO_BIG: Self = Self(1009);
     /// The server failed.
-    pub(crate) const INTERNAL_ERROR: Self = Self(1011);
+    pub const INTERNAL_ERROR: Self = Self(1011);
     /// The server restarts; the client may come back.
-    pub(crate) const SERVICE_RESTART: Self = Self(1012);
+    pub const SERVICE_RESTART: Self = Self(1012);
     /// The server is overloaded; the client should come back later.
-    pub(crate) const TRY_AGAIN_LATER: Self = Self(1013);
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// A gateway had no valid answer from its upstream.
-    pub(crate) const BAD_GATEWAY: Self = Self(1014);
+    pub const BAD_GATEWAY: Self = Self(1014);
 
     /// A code that may be sent: one that is
     /// [registered](https://www.iana.org/assignments/websocket#close-code-number) between 1000 and
     /// 1014, or one of a library's or an application's own, 3000 to 4999. 1004 has no meaning yet;
     /// 1005, 1006 and 1015 stand for the absence of a Close frame.
-    pub(crate) fn new(code: u16) -> Option<Self> {
+    #[must_use]
+    pub fn new(code: u16) -> Option<Self> {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(Self(code))
     }
 
     /// The number.
-    pub(crate) fn get(self) -> u16 {
+    #[must_use]
+    pub fn get(self) -> u16 {
         self.0
     }
 }

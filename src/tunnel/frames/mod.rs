@@ -20,7 +20,7 @@ mod tests;
 mod walk;
 mod walker;
 
-pub(crate) use close_code::CloseCode;
+pub use close_code::CloseCode;
 pub(crate) use control::{ControlFrame, Mask};
 pub(crate) use event::{Data, Event, Frame, Payload};
 pub(crate) use filter::{Filter, Passed, Verdict};

@@ -1,0 +1,52 @@
+//! [`Close`]: what a WebSocket is told when it ends.
+
+use std::borrow::Cow;
+
+pub use super::frames::CloseCode;
+
+/// A Close frame: a code, and a reason for whoever debugs the other end
+/// ([RFC 6455, 5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)).
+///
+/// ```
+/// use tower_upgrade_proxy::{Close, CloseCode};
+///
+/// let close = Close::new(CloseCode::SERVICE_RESTART).reason("deploy 42");
+/// assert_eq!(close.code().get(), 1012);
+/// assert_eq!(CloseCode::new(1006), None); // stands for the absence of a Close
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    code: CloseCode,
+    reason: Cow<'static, str>,
+}
+
+impl Close {
+    /// Without a reason.
+    #[must_use]
+    pub const fn new(code: CloseCode) -> Self {
+        Self { code, reason: Cow::Borrowed("") }
+    }
+
+    /// The reason. What is beyond the 123 bytes that a Close has room for is cut off when it is sent.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        self.reason = reason.into();
+        self
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> CloseCode {
+        self.code
+    }
+
+    /// The reason, empty when there is none.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.reason
+    }
+
+    pub(super) const fn because(code: CloseCode, reason: &'static str) -> Self {
+        Self { code, reason: Cow::Borrowed(reason) }
+    }
+}

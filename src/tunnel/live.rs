@@ -1,0 +1,139 @@
+//! A running tunnel, seen and steered from outside.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+    task::Context,
+    time::Duration,
+};
+
+use atomic_waker::AtomicWaker;
+use tokio::time::Instant;
+
+use super::Close;
+
+/// What a tunnel shares with those who watch it. It writes its counts here whenever bytes have moved, and
+/// looks here whenever it is polled.
+#[derive(Debug)]
+pub(crate) struct Live {
+    opened: Instant,
+    /// Milliseconds from `opened` to the last byte.
+    last_byte: AtomicU64,
+    counts: [Atomic; 2],
+    stage: AtomicU8,
+    order: Mutex<Option<Order>>,
+    tunnel: AtomicWaker,
+}
+
+/// What went from one side to the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) bytes: u64,
+    /// Complete ones, of a WebSocket.
+    pub(crate) messages: u64,
+}
+
+#[derive(Debug, Default)]
+struct Atomic {
+    bytes: AtomicU64,
+    messages: AtomicU64,
+}
+
+/// What a tunnel is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TunnelState {
+    /// The 101 is on its way, and the connections are being taken out of HTTP.
+    Opening,
+    /// Bytes may move both ways.
+    Open,
+    /// One side has finished sending.
+    HalfClosed,
+    /// The sides were told that it ends.
+    Closing,
+    /// It has ended.
+    Ended,
+}
+
+/// To end, before the tunnel does so by itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    /// When the sides are told.
+    pub(crate) at: Instant,
+    /// When what is left is cut.
+    pub(crate) by: Instant,
+    /// What they are told.
+    pub(crate) close: Close,
+}
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            last_byte: AtomicU64::new(0),
+            counts: Default::default(),
+            stage: AtomicU8::new(TunnelState::Opening as u8),
+            order: Mutex::new(None),
+            tunnel: AtomicWaker::new(),
+        }
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// How long ago the last byte was.
+    pub(crate) fn idle(&self) -> Duration {
+        let last = Duration::from_millis(self.last_byte.load(Ordering::Relaxed));
+        self.age().saturating_sub(last)
+    }
+
+    /// From the client, and from the upstream.
+    pub(crate) fn counts(&self) -> [Count; 2] {
+        [self.counts[0].load(), self.counts[1].load()]
+    }
+
+    pub(crate) fn state(&self) -> TunnelState {
+        let all = [TunnelState::Opening, TunnelState::Open, TunnelState::HalfClosed, TunnelState::Closing];
+        let stage = usize::from(self.stage.load(Ordering::Relaxed));
+        all.get(stage).copied().unwrap_or(TunnelState::Ended)
+    }
+
+    /// Has the tunnel end. Of several orders the one that is due first counts.
+    pub(crate) fn order(&self, order: Order) {
+        let mut place = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.as_ref().is_none_or(|known| order.by < known.by || order.at < known.at) {
+            *place = Some(order);
+        }
+        drop(place);
+        self.tunnel.wake();
+    }
+
+    /// The order, when there is one. Whom `cx` stands for is woken when there is.
+    pub(crate) fn poll_order(&self, cx: &mut Context<'_>) -> Option<Order> {
+        self.tunnel.register(cx.waker());
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn enter(&self, state: TunnelState) {
+        self.stage.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// So much has gone by now, the last of it just now.
+    pub(super) fn record(&self, counts: [Count; 2]) {
+        for (atomic, count) in self.counts.iter().zip(counts) {
+            atomic.bytes.store(count.bytes, Ordering::Relaxed);
+            atomic.messages.store(count.messages, Ordering::Relaxed);
+        }
+        let age = u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX);
+        self.last_byte.store(age, Ordering::Relaxed);
+    }
+}
+
+impl Atomic {
+    fn load(&self) -> Count {
+        Count { bytes: self.bytes.load(Ordering::Relaxed), messages: self.messages.load(Ordering::Relaxed) }
+    }
+}
