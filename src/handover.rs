@@ -2,15 +2,20 @@
 
 use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout},
+};
 
 use crate::{
     OnTunnel, Tunnel, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary,
     config::{Admission, Config},
     connect::{Connection, transport::Transport},
-    handshake::{Asked, Handshake},
+    handshake::{Asked, Handshake, is_websocket},
     trace,
+    tunnel::live::Count,
 };
 
 /// Both halves of a tunnel, before either has let go of HTTP.
@@ -28,6 +33,13 @@ struct Observed {
     _admission: Admission,
 }
 
+/// The client's half, to be.
+struct Client {
+    asked: Asked,
+    on_upgrade: OnUpgrade,
+    websocket: bool,
+}
+
 /// A tunnel between two sockets, which can splice, or between anything.
 type AnyTunnel = Pin<Box<dyn Future<Output = TunnelSummary> + Send>>;
 
@@ -41,7 +53,9 @@ impl Opening {
         observed.open();
         // Each stage in a box of its own, so that the task keeps no room for one that is over.
         let (limit, tunnel) = (config.hand_over_timeout, Arc::clone(&config.tunnel));
-        let hand_over = Box::pin(hand_over((asked, on_upgrade), self.connection, limit, tunnel));
+        let websocket = is_websocket(observed.info.protocol().as_bytes());
+        let client = Client { asked, on_upgrade, websocket };
+        let hand_over = Box::pin(hand_over(client, self.connection, limit, tunnel));
         tokio::spawn(async move {
             let summary = hand_over.await.await;
             observed.close(summary);
@@ -52,7 +66,7 @@ impl Opening {
 /// Waits for both connections, and joins them. What comes out without both is a tunnel that has
 /// ended before it carried a byte.
 async fn hand_over(
-    client: (Asked, OnUpgrade),
+    client: Client,
     connection: Connection,
     limit: Duration,
     config: Arc<TunnelConfig>,
@@ -63,30 +77,42 @@ async fn hand_over(
         Ok(None) => TunnelEnd::HandOverFailed,
         Err(_) => TunnelEnd::HandOverTimeout,
     };
-    Box::pin(ready(TunnelSummary::new(0, 0, opened.elapsed(), end)))
+    Box::pin(ready(TunnelSummary::new([Count::default(); 2], opened.elapsed(), end)))
 }
 
 /// Takes both connections out of hyper.
-async fn join(
-    (asked, on_upgrade): (Asked, OnUpgrade),
-    connection: Connection,
-    config: Arc<TunnelConfig>,
-) -> Option<AnyTunnel> {
+async fn join(client: Client, connection: Connection, config: Arc<TunnelConfig>) -> Option<AnyTunnel> {
     let (upstream, from_upstream) = connection.into_transport().await?;
+    let Client { asked, on_upgrade, websocket } = client;
     let upgraded = on_upgrade.await.ok()?;
     let (client, from_client) = match asked {
         Asked::Upgrade => Transport::from_upgraded(upgraded),
         Asked::ExtendedConnect => Transport::from_stream(upgraded),
     };
     client.set_nodelay();
+    let early = (from_client, from_upstream);
     Some(match (client, upstream) {
         (Transport::Tcp(client), Transport::Tcp(upstream)) => {
-            Box::pin(Tunnel::with_shared(client, upstream, config).early_bytes(from_client, from_upstream))
+            tunnel(client, upstream, websocket, early, config)
         }
-        (client, upstream) => {
-            Box::pin(Tunnel::with_shared(client, upstream, config).early_bytes(from_client, from_upstream))
-        }
+        (client, upstream) => tunnel(client, upstream, websocket, early, config),
     })
+}
+
+fn tunnel<C, U>(
+    client: C,
+    upstream: U,
+    websocket: bool,
+    (from_client, from_upstream): (Bytes, Bytes),
+    config: Arc<TunnelConfig>,
+) -> AnyTunnel
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    U: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let tunnel = Tunnel::with_shared(client, upstream, config);
+    let tunnel = if websocket { tunnel.websocket() } else { tunnel };
+    Box::pin(tunnel.early_bytes(from_client, from_upstream))
 }
 
 impl Observed {

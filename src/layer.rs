@@ -163,6 +163,13 @@ impl UpgradeProxyLayer {
         self.with(|config| config.pool_idle_timeout = timeout)
     }
 
+    /// Everything that concerns the tunnels themselves: timeouts, keep-alive, limits, what the sides of
+    /// a WebSocket are told at the end. Takes the place of what [`idle_timeout`](Self::idle_timeout) and
+    /// the like have set before. Default [`TunnelConfig::new`].
+    pub fn tunnel(self, tunnel: TunnelConfig) -> Self {
+        self.with(|config| config.tunnel = Arc::new(tunnel))
+    }
+
     /// See [`TunnelConfig::idle_timeout`](crate::TunnelConfig::idle_timeout). Default 60 s; `None`
     /// switches it off.
     pub fn idle_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {

@@ -114,7 +114,10 @@ pub use rewrite::{
     path::PathRewrite,
 };
 pub use service::UpgradeProxy;
-pub use tunnel::{Close, CloseCode, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary};
+pub use tunnel::{
+    Close, CloseCode, Closes, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelHandle,
+    TunnelState, TunnelSummary,
+};
 pub use upgrade_required::UpgradeRequired;
 pub use upstream::{InvalidUpstream, Upstream};
 

@@ -8,14 +8,19 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Instant,
 };
 
 use super::{
+    Close, RateLimit,
     known::take_in,
+    lane::{Lane, Made},
+    rate::Bucket,
+    rest::Rest,
     scratch::with_scratch,
     splice::{Bulk, Emptied, sockets},
 };
@@ -32,14 +37,20 @@ pub(super) struct Direction {
     state: State,
     /// Read, and not yet taken by the writer. While there is any, nothing is read. In a box, as
     /// most tunnels have none for most of their life.
-    rest: Option<Box<Bytes>>,
-    /// Bytes the writer has taken.
+    rest: Option<Box<Rest>>,
+    /// Bytes that were read.
+    read: u64,
+    /// Those of them the writer has taken.
     total: u64,
-    /// Those of them that went through a pipe.
+    /// Bytes that went through a pipe.
     spliced: u64,
     bulk: Bulk,
     /// The writer took bytes since it was last flushed.
     unflushed: bool,
+    /// Of a WebSocket: where its frames begin and end.
+    lane: Option<Box<Lane>>,
+    /// How fast it may be.
+    gate: Option<Box<Bucket>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,32 +68,95 @@ pub(super) enum Broken {
     Write(Arc<io::Error>),
 }
 
+/// What has become of a direction.
+pub(super) type Copied = Poll<Result<(), Broken>>;
+
 /// What one read and the writes after it came to.
 enum Step {
     Moved,
     /// It stands in a pipe.
     Piped,
-    /// The writer did not take everything.
-    Blocked(Bytes),
+    /// The writer did not take everything, or takes something else.
+    Left(Option<Box<Rest>>),
     Finished,
 }
 
 impl Direction {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(limit: Option<RateLimit>) -> Self {
         Self {
             state: State::Running,
             rest: None,
+            read: 0,
             total: 0,
             spliced: 0,
             bulk: Bulk::default(),
             unflushed: false,
+            lane: None,
+            gate: limit.map(|limit| limit.bucket(Instant::now())),
         }
+    }
+
+    /// Follows frames from here on.
+    pub(super) fn follow(&mut self, lane: Lane) {
+        self.lane = Some(Box::new(lane));
     }
 
     /// Bytes to deliver first.
     pub(super) fn preload(&mut self, early: Bytes) {
-        // An empty `Bytes` can still keep a large buffer alive.
-        self.rest = (!early.is_empty()).then(|| Box::new(early));
+        self.read += early.len() as u64;
+        let made = self.lane.as_mut().and_then(|lane| lane.pass(&early));
+        self.rest = made.map_or_else(|| Rest::theirs(early), Rest::of);
+    }
+
+    pub(super) fn lane(&self) -> Option<&Lane> {
+        self.lane.as_deref()
+    }
+
+    pub(super) fn lane_mut(&mut self) -> Option<&mut Lane> {
+        self.lane.as_deref_mut()
+    }
+
+    /// When reading goes on that the rate limit has stopped.
+    pub(super) fn gated_until(&self) -> Option<Instant> {
+        self.gate.as_ref().and_then(|gate| gate.until())
+    }
+
+    /// Reads no more, as if the reader had finished.
+    pub(super) fn cut_off(&mut self) {
+        if self.state == State::Running {
+            self.state = State::ShuttingDown;
+        }
+    }
+
+    /// Writes no more. A WebSocket's reader is still listened to.
+    pub(super) fn mute(&mut self) {
+        self.rest = None;
+        self.bulk.drop_pipe();
+        match &mut self.lane {
+            Some(lane) => lane.mute(),
+            None => self.state = State::Done,
+        }
+    }
+
+    /// Whether the writer has yet to take something that is there for it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.rest.is_some() || self.bulk.holds()
+    }
+
+    /// Whether the reader's side has ended: its connection, or with a Close what it has to say.
+    pub(super) fn is_heard(&self) -> bool {
+        self.finished() || self.lane.as_ref().is_some_and(|lane| lane.heard_close().is_some())
+    }
+
+    /// Whether the writer knows of the end: all there is for it has been written, the last frame too.
+    pub(super) fn is_told(&self) -> bool {
+        let last_frame = self.lane.as_ref().is_some_and(|lane| lane.is_told() && !lane.has_given_up());
+        self.done() || last_frame && !self.is_blocked() && !self.unflushed
+    }
+
+    /// Bytes read so far.
+    pub(super) fn read(&self) -> u64 {
+        self.read
     }
 
     /// Bytes written so far.
@@ -106,19 +180,22 @@ impl Direction {
     }
 
     /// Moves what can be moved now. Ready once the writer has been told of the end. In the `last`
-    /// direction of a tunnel a socket is not: closing it says the same.
+    /// direction of a tunnel a socket is not: closing it says the same. The writer of a WebSocket whose
+    /// other side ends without a Close gets the `obituary`.
     pub(super) fn poll_copy<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
         last: bool,
+        obituary: Option<&Close>,
     ) -> Poll<Result<(), Broken>>
     where
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
     {
         for _ in 0..ROUNDS {
+            self.insert();
             match self.state {
                 State::Done => return Poll::Ready(Ok(())),
                 _ if self.rest.is_some() => match self.poll_rest(cx, writer)? {
@@ -142,8 +219,8 @@ impl Direction {
                 }
                 State::Running => match self.poll_step(cx, reader, writer)? {
                     Poll::Ready(Step::Moved | Step::Piped) => {}
-                    Poll::Ready(Step::Blocked(rest)) => self.rest = Some(Box::new(rest)),
-                    Poll::Ready(Step::Finished) => self.state = State::ShuttingDown,
+                    Poll::Ready(Step::Left(rest)) => self.rest = rest,
+                    Poll::Ready(Step::Finished) => self.finish(obituary),
                     Poll::Pending => {
                         self.bulk.paused();
                         if self.unflushed {
@@ -159,18 +236,40 @@ impl Direction {
         Poll::Pending
     }
 
+    /// Puts a frame of ours next, if one is due and this is the place.
+    fn insert(&mut self) {
+        if let Some(lane) = &mut self.lane
+            && self.rest.is_none()
+            && !self.bulk.holds()
+            && self.state != State::Done
+            && let Some(frame) = lane.take_due()
+        {
+            let bytes = frame.as_bytes().to_vec();
+            let ours = 0..bytes.len();
+            self.rest = Rest::of(Made { bytes, ours });
+        }
+    }
+
+    /// Nothing more will be read.
+    fn finish(&mut self, obituary: Option<&Close>) {
+        self.state = State::ShuttingDown;
+        if let Some(lane) = &mut self.lane {
+            self.rest = Rest::theirs(lane.finish(obituary).into());
+        }
+    }
+
     /// Writes what is left of an earlier read.
     fn poll_rest<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<Result<(), Broken>>
     where
         W: AsyncWrite + Unpin,
     {
         while let Some(rest) = &mut self.rest {
-            let written = ready!(poll_write(cx, writer, rest))?;
-            rest.advance(written);
-            if rest.is_empty() {
+            let written = ready!(poll_write(cx, writer, rest.as_bytes()))?;
+            let theirs = rest.advance(written);
+            if rest.as_bytes().is_empty() {
                 self.rest = None;
             }
-            self.wrote(written);
+            self.wrote(theirs);
         }
         Poll::Ready(Ok(()))
     }
@@ -188,7 +287,7 @@ impl Direction {
                     self.total += bytes as u64;
                     self.spliced += bytes as u64;
                 }
-                Emptied::Evacuated(bytes) => self.rest = Some(Box::new(bytes.into())),
+                Emptied::Evacuated(bytes) => self.rest = Rest::theirs(bytes.into()),
             }
         }
         Poll::Ready(Ok(()))
@@ -206,38 +305,83 @@ impl Direction {
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
     {
+        let allowed = match &mut self.gate {
+            None => u64::MAX,
+            Some(gate) => match gate.open(Instant::now()) {
+                0 => return Poll::Pending,
+                bytes => bytes,
+            },
+        };
         if self.bulk.wanted()
             && let Some((from, _)) = sockets(reader, writer)
+            && let Some(step) = ready!(self.poll_splice(cx, from, allowed))?
         {
-            match ready!(self.bulk.poll_fill(cx, from)).map_err(Broken::read)? {
-                Some(0) => return Poll::Ready(Ok(Step::Finished)),
-                Some(bytes) => {
-                    self.bulk.read(bytes);
-                    return Poll::Ready(Ok(Step::Piped));
-                }
-                // Not now: by way of the buffer.
-                None => {}
-            }
+            return Poll::Ready(Ok(step));
         }
         with_scratch(|scratch| {
-            let mut buf = ReadBuf::new(scratch);
+            let most = usize::try_from(allowed).map_or(scratch.len(), |allowed| allowed.min(scratch.len()));
+            let mut buf = ReadBuf::new(&mut scratch[..most]);
             ready!(Pin::new(reader).poll_read(cx, &mut buf)).map_err(Broken::read)?;
             let mut bytes = buf.filled();
             if bytes.is_empty() {
                 return Poll::Ready(Ok(Step::Finished));
             }
-            self.bulk.read(bytes.len());
+            self.count(bytes.len());
+            if let Some(lane) = &mut self.lane
+                && let Some(made) = lane.pass(bytes)
+            {
+                return Poll::Ready(Ok(Step::Left(Rest::of(made))));
+            }
             while !bytes.is_empty() {
                 match poll_write(cx, writer, bytes)? {
                     Poll::Ready(written) => {
                         self.wrote(written);
                         bytes = &bytes[written..];
                     }
-                    Poll::Pending => return Poll::Ready(Ok(Step::Blocked(Bytes::copy_from_slice(bytes)))),
+                    Poll::Pending => {
+                        let rest = Rest::theirs(Bytes::copy_from_slice(bytes));
+                        return Poll::Ready(Ok(Step::Left(rest)));
+                    }
                 }
             }
             Poll::Ready(Ok(Step::Moved))
         })
+    }
+
+    /// One piece into a pipe. `None` when it is to go by way of the buffer.
+    fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &TcpStream,
+        allowed: u64,
+    ) -> Poll<Result<Option<Step>, Broken>> {
+        let unseen = match &mut self.lane {
+            Some(lane) => ready!(lane.poll_unseen(cx, from)).map_err(Broken::read)?,
+            None => u64::MAX,
+        };
+        let filled = ready!(self.bulk.poll_fill(cx, from, unseen.min(allowed))).map_err(Broken::read)?;
+        Poll::Ready(Ok(match filled {
+            None => None,
+            Some(0) => Some(Step::Finished),
+            Some(bytes) => {
+                self.count(bytes);
+                if self.lane.as_mut().is_none_or(|lane| lane.skip(bytes)) {
+                    Some(Step::Piped)
+                } else {
+                    let bytes = self.bulk.take_back().map_err(Broken::read)?;
+                    let made = self.lane.as_mut().and_then(|lane| lane.pass(&bytes));
+                    Some(Step::Left(made.map_or_else(|| Rest::theirs(bytes.into()), Rest::of)))
+                }
+            }
+        }))
+    }
+
+    fn count(&mut self, read: usize) {
+        self.read += read as u64;
+        self.bulk.read(read);
+        if let Some(gate) = &mut self.gate {
+            gate.take(read as u64);
+        }
     }
 
     fn wrote(&mut self, bytes: usize) {

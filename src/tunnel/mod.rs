@@ -2,19 +2,28 @@
 //!
 //! [`Tunnel`] needs no HTTP: it joins any two `AsyncRead + AsyncWrite`. The layer makes one of
 //! every verified upgrade. Each direction is one small state machine ([`copy`]) that holds no
-//! buffer while nothing moves, and splices between sockets while much does ([`splice`], [`pipe`]);
-//! one lazy timer ([`clock`]) serves all timeouts.
+//! buffer while nothing moves, and splices between sockets while much does ([`splice`], [`pipe`]).
+//! Those of a WebSocket follow its frames ([`lane`], [`frames`]), so that its sides can be told why it
+//! ends ([`closing`]). What comes next when no byte moves is the [`course`]'s to say; one lazy timer
+//! ([`clock`]) waits for it. From outside a tunnel is seen and steered by what is in [`live`].
 
 mod clock;
 mod close;
+mod closes;
+mod closing;
+mod config;
 mod copy;
-#[allow(dead_code, unused_imports, reason = "nothing walks over frames yet")]
+mod course;
 mod frames;
+mod handle;
+mod keep_alive;
 mod known;
-#[allow(dead_code, reason = "wip")]
+mod lane;
 pub(crate) mod live;
 #[cfg(target_os = "linux")]
 mod pipe;
+mod rate;
+mod rest;
 mod scratch;
 #[cfg_attr(not(target_os = "linux"), path = "splice_absent.rs")]
 mod splice;
@@ -25,82 +34,26 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use pin_project_lite::pin_project;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use clock::Clock;
 pub use close::{Close, CloseCode};
-use copy::{Broken, Direction};
+pub use closes::Closes;
+pub use config::TunnelConfig;
+use copy::{Broken, Copied, Direction};
+use course::{Before, Course, Event};
+pub use handle::TunnelHandle;
+pub use keep_alive::KeepAlive;
 use known::{is_stream_reset, reset_on_drop};
+use lane::Lane;
+use live::Live;
 pub use live::TunnelState;
-use live::{Count, Live};
+pub use rate::RateLimit;
 pub use summary::{Side, TunnelEnd, TunnelSummary};
-
-/// When a tunnel is ended although both sides are still there.
-///
-/// ```
-/// use std::time::Duration;
-/// use tower_upgrade_proxy::TunnelConfig;
-///
-/// let config = TunnelConfig::new()
-///     .idle_timeout(Duration::from_secs(300))
-///     .half_close_timeout(None)
-///     .max_lifetime(Duration::from_secs(86_400));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TunnelConfig {
-    idle: Option<Duration>,
-    half_close: Option<Duration>,
-    lifetime: Option<Duration>,
-}
-
-impl TunnelConfig {
-    /// Idle 60 s, half-closed 30 s, no limit of lifetime.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            idle: Some(Duration::from_secs(60)),
-            half_close: Some(Duration::from_secs(30)),
-            lifetime: None,
-        }
-    }
-
-    /// Ends the tunnel when no byte came for this long, in either direction. Default 60 s, like
-    /// nginx's `proxy_read_timeout`; `None` switches it off.
-    #[must_use]
-    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.idle = timeout.into();
-        self
-    }
-
-    /// Ends the tunnel when one side has finished sending and the other sent no byte for this
-    /// long. Default 30 s; `None` leaves it to the idle timeout.
-    #[must_use]
-    pub fn half_close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.half_close = timeout.into();
-        self
-    }
-
-    /// Ends the tunnel at this age, busy or not. Default `None`, no limit.
-    #[must_use]
-    pub fn max_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
-        self.lifetime = lifetime.into();
-        self
-    }
-}
-
-impl Default for TunnelConfig {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 pin_project! {
     /// A future that carries bytes between two streams, both ways, until the tunnel ends.
@@ -108,6 +61,9 @@ pin_project! {
     /// The two ends are called client and upstream, but they are treated alike. Bytes are copied
     /// verbatim. When one side finishes sending, the other is told so by a shutdown of its write
     /// half, and may go on sending. An error on either side ends both directions at once.
+    ///
+    /// Of a [`websocket`](Self::websocket) the frames are followed, so that its sides can be told with a
+    /// Close why it ends.
     ///
     /// Memory: no buffer while idle; at most 64 KiB per direction for bytes that were read and that
     /// the other side does not take yet. As long as there are any, nothing more is read.
@@ -154,8 +110,7 @@ pin_project! {
         upstream: U,
         up: Direction,
         down: Direction,
-        first_to_finish: Option<Side>,
-        live: Option<Arc<Live>>,
+        course: Course,
         #[pin]
         clock: Clock,
     }
@@ -176,17 +131,24 @@ where
         Self {
             client,
             upstream,
-            up: Direction::new(),
-            down: Direction::new(),
-            first_to_finish: None,
-            live: None,
-            clock: Clock::new(config),
+            up: Direction::new(config.from_client),
+            down: Direction::new(config.from_upstream),
+            course: Course::new(config),
+            clock: Clock::new(),
         }
     }
 
-    /// Seen and steered by way of `live`.
-    pub(crate) fn watched(mut self, live: Option<Arc<Live>>) -> Self {
-        self.live = live;
+    /// The bytes are WebSocket frames ([RFC 6455, 5](https://www.rfc-editor.org/rfc/rfc6455#section-5)),
+    /// and the sides are told of the tunnel's end as [`Closes`] says; then their answer is awaited for
+    /// the [close timeout](TunnelConfig::close_timeout). What is no valid framing goes through all the
+    /// same, unless that is [strict](TunnelConfig::strict_framing).
+    ///
+    /// To be called before [`early_bytes`](Self::early_bytes). The layer does so for the protocol
+    /// `websocket`.
+    pub fn websocket(mut self) -> Self {
+        self.up.follow(Lane::new(Side::Client, &self.course.config));
+        self.down.follow(Lane::new(Side::Upstream, &self.course.config));
+        self.course.watch_pulses();
         self
     }
 
@@ -195,6 +157,17 @@ where
     pub fn early_bytes(mut self, from_client: Bytes, from_upstream: Bytes) -> Self {
         self.up.preload(from_client);
         self.down.preload(from_upstream);
+        self
+    }
+
+    /// A handle by which it is seen and can be ended.
+    pub fn handle(&mut self) -> TunnelHandle {
+        TunnelHandle::new(Arc::clone(self.course.live.get_or_insert_with(|| Arc::new(Live::new()))))
+    }
+
+    /// Seen and steered by way of `live`.
+    pub(crate) fn watched(mut self, live: Option<Arc<Live>>) -> Self {
+        self.course.live = live;
         self
     }
 }
@@ -208,60 +181,90 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TunnelSummary> {
         let mut this = self.project();
-        let before = this.up.total() + this.down.total();
-        // Both are polled before either result is looked at: when one side is gone, what it sent
-        // before it went still arrives.
-        let up = this.up.poll_copy(cx, this.client, this.upstream, this.down.done());
-        let down = this.down.poll_copy(cx, this.upstream, this.client, this.up.done());
-        if this.first_to_finish.is_none() {
-            *this.first_to_finish = match (this.up.finished(), this.down.finished()) {
-                (true, _) => Some(Side::Client),
-                (_, true) => Some(Side::Upstream),
-                _ => None,
-            };
-        }
-        let moved = this.up.total() + this.down.total() > before;
-        if let Some(live) = this.live
-            && moved
-        {
-            live.record([this.up.total(), this.down.total()].map(|bytes| Count { bytes, messages: 0 }));
-        }
-        let end = match (up, down, *this.first_to_finish) {
-            (Poll::Ready(Err(broken)), ..) => failed(broken, Side::Client, Side::Upstream),
-            (_, Poll::Ready(Err(broken)), _) => failed(broken, Side::Upstream, Side::Client),
-            (Poll::Ready(Ok(())), Poll::Ready(Ok(())), Some(first)) => TunnelEnd::Closed { first },
-            (.., first) => match this.clock.as_mut().poll_expired(cx, moved, first.is_some()) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(end) => {
-                    // The farewell (FIN, close_notify) goes out if it can go out at once.
-                    let _ = Pin::new(&mut *this.client).poll_shutdown(cx);
-                    let _ = Pin::new(&mut *this.upstream).poll_shutdown(cx);
-                    end
+        let (up, down, course) = (this.up, this.down, this.course);
+        let end = loop {
+            course.take_order(cx);
+            let before = Before::of(up, down);
+            let closes = &course.config.closes;
+            // Both are polled before either result is looked at: when one side is gone, what it sent
+            // before it went still arrives.
+            let obituary = closes.at_end_of_other(Side::Upstream);
+            let up_copied = up.poll_copy(cx, this.client, this.upstream, down.done(), obituary);
+            let obituary = closes.at_end_of_other(Side::Client);
+            let down_copied = down.poll_copy(cx, this.upstream, this.client, up.done(), obituary);
+            course.observe(&before, up, down);
+            let end = match &mut course.closing {
+                None => ended(up_copied, down_copied, course.first).or_else(|| Course::fault(up, down)),
+                Some(closing) => {
+                    if closing.mourn(&up_copied, UP, up, down) | closing.mourn(&down_copied, DOWN, up, down) {
+                        continue;
+                    }
+                    if closing.is_over(cx, (this.client, this.upstream), (up, down)) {
+                        break closing.end.clone();
+                    }
+                    None
                 }
-            },
+            };
+            let end = match end {
+                Some(end) => end,
+                None => {
+                    let Some((moment, event)) = course.next(up, down) else { return Poll::Pending };
+                    if this.clock.as_mut().poll_until(cx, moment).is_pending() {
+                        return Poll::Pending;
+                    }
+                    match event {
+                        Event::End(end) => end,
+                        Event::Cut => break course.cut(),
+                        Event::Probe(side) => {
+                            course.probe(side, up, down);
+                            continue;
+                        }
+                        Event::Open => continue,
+                    }
+                }
+            };
+            if let Some(end) = course.begin_closing(end, up, down) {
+                break end;
+            }
         };
         match &end {
-            // After its end a reset only says that it wants no more.
-            TunnelEnd::Failed { side: Side::Client, error }
-                if !this.up.finished() && is_stream_reset(error) =>
-            {
-                reset_on_drop(this.upstream);
+            TunnelEnd::Closed { .. } => {}
+            TunnelEnd::Failed { side, error } if course.closing.is_none() => {
+                // After its end a reset only says that it wants no more.
+                match side {
+                    Side::Client if !up.finished() && is_stream_reset(error) => reset_on_drop(this.upstream),
+                    Side::Upstream if !down.finished() && is_stream_reset(error) => {
+                        reset_on_drop(this.client);
+                    }
+                    _ => {}
+                }
             }
-            TunnelEnd::Failed { side: Side::Upstream, error }
-                if !this.down.finished() && is_stream_reset(error) =>
-            {
-                reset_on_drop(this.client);
+            _ => {
+                // The farewell (FIN, close_notify) goes out if it can go out at once.
+                let _ = Pin::new(&mut *this.client).poll_shutdown(cx);
+                let _ = Pin::new(&mut *this.upstream).poll_shutdown(cx);
             }
-            _ => {}
         }
-        let duration = Instant::now() - this.clock.opened();
-        let summary = TunnelSummary::new(this.up.total(), this.down.total(), duration, end);
-        Poll::Ready(summary.with_spliced(this.up.spliced() + this.down.spliced()))
+        Poll::Ready(course.summary(end, up, down))
     }
 }
 
-/// Which side an error belongs to, in the direction that goes from `reader` to `writer`.
-fn failed(broken: Broken, reader: Side, writer: Side) -> TunnelEnd {
+/// Where the directions begin and end.
+const UP: (Side, Side) = (Side::Client, Side::Upstream);
+const DOWN: (Side, Side) = (Side::Upstream, Side::Client);
+
+/// Why there is nothing more to carry.
+fn ended(up: Copied, down: Copied, first: Option<Side>) -> Option<TunnelEnd> {
+    Some(match (up, down, first) {
+        (Poll::Ready(Err(broken)), ..) => failed(broken, UP),
+        (_, Poll::Ready(Err(broken)), _) => failed(broken, DOWN),
+        (Poll::Ready(Ok(())), Poll::Ready(Ok(())), Some(first)) => TunnelEnd::Closed { first },
+        _ => return None,
+    })
+}
+
+/// Which side an error belongs to.
+fn failed(broken: Broken, (reader, writer): (Side, Side)) -> TunnelEnd {
     match broken {
         Broken::Read(error) => TunnelEnd::Failed { side: reader, error },
         Broken::Write(error) => TunnelEnd::Failed { side: writer, error },

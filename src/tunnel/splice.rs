@@ -70,17 +70,23 @@ impl Bulk {
         self.pipe.is_some()
     }
 
-    /// Takes what `from` has into a pipe. `None` when this cannot be spliced now.
+    /// Takes what `from` has into a pipe, no more than `most`. `None` when this cannot be spliced now, or
+    /// is not worth it.
     pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         from: &TcpStream,
+        most: u64,
     ) -> Poll<io::Result<Option<usize>>> {
+        if most < LARGE as u64 {
+            return Poll::Ready(Ok(None));
+        }
         loop {
             ready!(from.poll_read_ready(cx))?;
             let Some(mut pipe) = Pipe::lend() else { return Poll::Ready(Ok(None)) };
-            let most = if Pipe::scarce() { MODEST } else { CAPACITY };
-            let filled = from.try_io(Interest::READABLE, || pipe.fill(from, most));
+            let room = if Pipe::scarce() { MODEST } else { CAPACITY };
+            let bytes = u32::try_from(most).map_or(room, |most| most.min(room));
+            let filled = from.try_io(Interest::READABLE, || pipe.fill(from, bytes));
             if pipe.is_empty() {
                 pipe.give_back();
             } else {
@@ -125,6 +131,18 @@ impl Bulk {
         let bytes = pipe.evacuate()?;
         self.give_back_if_empty();
         Poll::Ready(Ok(Emptied::Evacuated(bytes)))
+    }
+
+    /// What stands in the pipe, in memory.
+    pub(super) fn take_back(&mut self) -> io::Result<Vec<u8>> {
+        let bytes = self.pipe.as_mut().map_or_else(|| Ok(Vec::new()), Pipe::evacuate);
+        self.give_back_if_empty();
+        bytes
+    }
+
+    /// What stands in the pipe goes nowhere.
+    pub(super) fn drop_pipe(&mut self) {
+        self.pipe = None;
     }
 
     fn give_back_if_empty(&mut self) {

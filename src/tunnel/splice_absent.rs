@@ -36,9 +36,16 @@ impl Bulk {
         &mut self,
         _: &mut Context<'_>,
         _: &TcpStream,
+        _: u64,
     ) -> Poll<io::Result<Option<usize>>> {
         Poll::Ready(Ok(None))
     }
+
+    pub(super) fn take_back(&mut self) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    pub(super) fn drop_pipe(&mut self) {}
 
     pub(super) fn poll_empty(&mut self, _: &mut Context<'_>, _: &TcpStream) -> Poll<io::Result<Emptied>> {
         Poll::Ready(Ok(Emptied::Wrote(0)))

@@ -2,6 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
+use super::live::Count;
 use crate::Upstream;
 
 /// One of the two ends of a tunnel.
@@ -44,6 +45,28 @@ pub enum TunnelEnd {
     HalfCloseTimeout,
     /// The tunnel reached its maximum lifetime.
     LifetimeReached,
+    /// It was told to end: by a drain, or by its [handle](crate::TunnelHandle).
+    Drained {
+        /// The grace ran out before both sides had agreed.
+        cut: bool,
+    },
+    /// A side did not answer our pings; the other was told.
+    KeepAliveTimeout {
+        /// Which.
+        side: Side,
+    },
+    /// A side sent a WebSocket frame or message above the limit, and that did not pass.
+    TooBig {
+        /// Which.
+        side: Side,
+    },
+    /// A side sent what is no valid WebSocket framing, and that did not pass.
+    InvalidFraming {
+        /// Which.
+        side: Side,
+        /// In words: `reserved opcode`.
+        reason: &'static str,
+    },
     /// The client never got hold of its end: it left while the 101 was on its way, or an outer
     /// service answered something else.
     HandOverFailed,
@@ -52,10 +75,10 @@ pub enum TunnelEnd {
 }
 
 impl TunnelEnd {
-    /// Whether the tunnel ended as its two sides meant it to.
+    /// Whether the tunnel ended as its two sides meant it to, or agreed when it was drained.
     #[must_use]
     pub fn is_orderly(&self) -> bool {
-        matches!(self, Self::Closed { .. })
+        matches!(self, Self::Closed { .. } | Self::Drained { cut: false })
     }
 }
 
@@ -67,6 +90,11 @@ impl fmt::Display for TunnelEnd {
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::HalfCloseTimeout => f.write_str("half-close timeout"),
             Self::LifetimeReached => f.write_str("maximum lifetime reached"),
+            Self::Drained { cut: false } => f.write_str("drained"),
+            Self::Drained { cut: true } => f.write_str("drained, and cut at the end of the grace"),
+            Self::KeepAliveTimeout { side } => write!(f, "{side} did not answer pings"),
+            Self::TooBig { side } => write!(f, "message of the {side} is too big"),
+            Self::InvalidFraming { side, reason } => write!(f, "{side} broke the framing: {reason}"),
             Self::HandOverFailed => f.write_str("the client's connection was not handed over"),
             Self::HandOverTimeout => f.write_str("hand-over timeout"),
         }
@@ -76,22 +104,33 @@ impl fmt::Display for TunnelEnd {
 /// What a tunnel carried, how long it stood and why it ended.
 #[derive(Clone, Debug)]
 pub struct TunnelSummary {
-    client_to_upstream: u64,
-    upstream_to_client: u64,
+    from_client: Count,
+    from_upstream: Count,
     spliced: u64,
     duration: Duration,
     end: TunnelEnd,
+    /// Of a WebSocket: the code each side sent.
+    closes: Option<(u16, u16)>,
     upstream: Option<Upstream>,
 }
 
+/// A Close without a code
+/// ([RFC 6455, 7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5)).
+const NO_STATUS: u16 = 1005;
+
+/// No Close.
+const ABNORMAL: u16 = 1006;
+
 impl TunnelSummary {
-    pub(crate) fn new(
-        client_to_upstream: u64,
-        upstream_to_client: u64,
-        duration: Duration,
-        end: TunnelEnd,
-    ) -> Self {
-        Self { client_to_upstream, upstream_to_client, spliced: 0, duration, end, upstream: None }
+    pub(crate) fn new([from_client, from_upstream]: [Count; 2], duration: Duration, end: TunnelEnd) -> Self {
+        Self { from_client, from_upstream, spliced: 0, duration, end, closes: None, upstream: None }
+    }
+
+    /// A WebSocket, with what was in the Close of each side that sent one.
+    pub(crate) fn with_closes(mut self, client: Option<Option<u16>>, upstream: Option<Option<u16>>) -> Self {
+        let code = |close: Option<Option<u16>>| close.map_or(ABNORMAL, |code| code.unwrap_or(NO_STATUS));
+        self.closes = Some((code(client), code(upstream)));
+        self
     }
 
     pub(crate) fn with_upstream(mut self, upstream: Upstream) -> Self {
@@ -107,13 +146,35 @@ impl TunnelSummary {
     /// Bytes the upstream took from the client, handshake not counted.
     #[must_use]
     pub fn client_to_upstream(&self) -> u64 {
-        self.client_to_upstream
+        self.from_client.bytes
     }
 
     /// Bytes the client took from the upstream, handshake not counted.
     #[must_use]
     pub fn upstream_to_client(&self) -> u64 {
-        self.upstream_to_client
+        self.from_upstream.bytes
+    }
+
+    /// Complete messages the client of a WebSocket sent; what was no valid framing counts for nothing.
+    #[must_use]
+    pub fn messages_from_client(&self) -> u64 {
+        self.from_client.messages
+    }
+
+    /// Complete messages the upstream of a WebSocket sent.
+    #[must_use]
+    pub fn messages_from_upstream(&self) -> u64 {
+        self.from_upstream.messages
+    }
+
+    /// The code in the Close that `side` of a WebSocket sent: 1005 when it had none, 1006 when it sent no
+    /// Close. What the proxy told a side is not in here. `None` for any other protocol.
+    #[must_use]
+    pub fn close_code(&self, side: Side) -> Option<u16> {
+        self.closes.map(|(client, upstream)| match side {
+            Side::Client => client,
+            Side::Upstream => upstream,
+        })
     }
 
     /// Bytes of both directions that went through the kernel alone, by `splice(2)`. 0 where that is

@@ -10,6 +10,8 @@ pub(crate) struct Event {
     /// Behind the header of a data frame, behind the whole of a control frame, behind the bytes that
     /// make a frame invalid.
     pub(crate) end: usize,
+    /// Whether its payload is masked. Not known of an invalid one.
+    pub(crate) is_masked: bool,
     /// The frame.
     pub(crate) frame: Frame,
 }

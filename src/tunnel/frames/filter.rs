@@ -1,6 +1,6 @@
 //! Taking frames out of a stream.
 
-use super::{event::Event, start::Start, walker::Walker};
+use super::{event::Event, head::Violation, start::Start, walker::Walker};
 
 /// A [`Walker`] that holds back the beginning of a frame until it is known whether the frame may pass.
 ///
@@ -91,6 +91,16 @@ impl Filter {
             walker.step_back();
         }
         walker
+    }
+
+    /// See [`Walker::messages`].
+    pub(crate) fn messages(&self) -> u64 {
+        self.walker.messages()
+    }
+
+    /// See [`Walker::given_up`].
+    pub(crate) fn given_up(&self) -> Option<Violation> {
+        self.walker.given_up()
     }
 
     /// See [`Walker::skip`].

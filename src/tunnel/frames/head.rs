@@ -91,6 +91,7 @@ impl fmt::Display for Violation {
 pub(super) struct Head {
     pub(super) opcode: Opcode,
     pub(super) is_final: bool,
+    pub(super) is_masked: bool,
     /// Bytes of the payload.
     pub(super) length: u64,
     /// Bytes of the header itself.
@@ -133,8 +134,8 @@ impl Head {
         if length >> 63 != 0 {
             return Err(Violation::Length);
         }
-        let key = if second & MASKED != 0 { 4 } else { 0 };
-        let size = 2 + extended + key;
-        Ok((bytes.len() >= size).then_some(Self { opcode, is_final, length, size }))
+        let is_masked = second & MASKED != 0;
+        let size = 2 + extended + if is_masked { 4 } else { 0 };
+        Ok((bytes.len() >= size).then_some(Self { opcode, is_final, is_masked, length, size }))
     }
 }

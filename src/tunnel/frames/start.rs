@@ -24,7 +24,7 @@ impl Start {
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
@@ -59,6 +59,11 @@ impl Start {
         Opcode::of(self.bytes[0]) == Some(Opcode::Close)
     }
 
+    /// Whether a control frame whose header is complete is masked.
+    pub(super) fn is_masked(&self) -> bool {
+        self.bytes[1] & MASKED != 0
+    }
+
     #[inline]
     pub(super) fn is_final(&self) -> bool {
         self.bytes[0] & FIN != 0
@@ -72,7 +77,7 @@ impl Start {
     /// The complete control frame that begins so.
     pub(super) fn control(&self) -> Frame {
         let (header, key) = match self.bytes {
-            [_, second, a, b, c, d, ..] if second & MASKED != 0 => (6, [a, b, c, d]),
+            [_, _, a, b, c, d, ..] if self.is_masked() => (6, [a, b, c, d]),
             _ => (2, [0; 4]),
         };
         let length = self.bytes[1] & LENGTH;

@@ -67,15 +67,15 @@ impl<'a> Walk<'a> {
     }
 
     #[inline]
-    fn event(&self, frame: Frame) -> Event {
-        Event { start: self.start, end: self.at, frame }
+    fn event(&self, frame: Frame, is_masked: bool) -> Event {
+        Event { start: self.start, end: self.at, is_masked, frame }
     }
 
     #[inline]
     fn data(&mut self, head: &Head) -> Event {
         let message = self.walker.begin(head);
-        let Head { opcode, is_final, length, .. } = *head;
-        let event = self.event(Frame::Data(Data { opcode, is_final, length, message }));
+        let Head { opcode, is_final, is_masked, length, .. } = *head;
+        let event = self.event(Frame::Data(Data { opcode, is_final, length, message }), is_masked);
         if self.walker.is_complete() {
             self.finish();
         }
@@ -83,7 +83,7 @@ impl<'a> Walk<'a> {
     }
 
     fn control(&mut self) -> Event {
-        let event = self.event(self.walker.start.control());
+        let event = self.event(self.walker.start.control(), self.walker.start.is_masked());
         self.finish();
         event
     }
@@ -96,7 +96,7 @@ impl<'a> Walk<'a> {
 
     #[cold]
     fn invalid(&mut self, violation: Violation) -> Event {
-        let event = self.event(Frame::Invalid(violation));
+        let event = self.event(Frame::Invalid(violation), false);
         self.walker.give_up(violation);
         self.start = None;
         event

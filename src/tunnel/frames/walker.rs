@@ -92,6 +92,13 @@ impl Walker {
         begun.or_else(|| walk.start().filter(|start| *start >= from))
     }
 
+    /// The last boundary in the next chunk. Walks over a copy.
+    pub(crate) fn last_boundary(mut self, chunk: &[u8]) -> Option<usize> {
+        let mut walk = self.walk(chunk);
+        let begun = walk.by_ref().filter_map(|event| event.start).last();
+        walk.start().or(begun)
+    }
+
     /// Whether the stream stands between two frames: a control frame may be inserted here.
     pub(crate) fn at_boundary(&self) -> bool {
         self.start.is_empty() && !self.is_over()

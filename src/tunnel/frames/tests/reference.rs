@@ -4,6 +4,7 @@ use super::super::{Data, Event, Frame, Opcode, Payload, Violation};
 
 /// A frame that was read, or as much of it as there is.
 pub(super) struct Read {
+    pub(super) is_masked: bool,
     pub(super) start: usize,
     /// Behind the header.
     pub(super) payload: usize,
@@ -70,7 +71,17 @@ pub(super) fn decode(stream: &[u8]) -> Decoded {
         if !is_control {
             message = (!is_final).then_some(so_far);
         }
-        decoded.frames.push(Read { start, payload, end, opcode, is_final, bytes, message: so_far });
+        let is_masked = !key.is_empty();
+        decoded.frames.push(Read {
+            is_masked,
+            start,
+            payload,
+            end,
+            opcode,
+            is_final,
+            bytes,
+            message: so_far,
+        });
         start = end;
         if end > stream.len() || opcode == 8 {
             break;
@@ -100,7 +111,7 @@ impl Read {
                 message: self.message,
             }),
         };
-        Event { start: Some(self.start), end: self.known(), frame }
+        Event { start: Some(self.start), end: self.known(), is_masked: self.is_masked, frame }
     }
 
     /// From where on there is an event.
@@ -116,6 +127,7 @@ impl Decoded {
         let invalid = self.invalid.map(|(start, end, violation)| Event {
             start: Some(start),
             end,
+            is_masked: false,
             frame: Frame::Invalid(violation),
         });
         frames.chain(invalid).collect()

@@ -1,0 +1,260 @@
+//! The course of a tunnel: what it knows of its life, and what comes next.
+
+use std::{sync::Arc, task::Context};
+
+use tokio::time::{Duration, Instant};
+
+use super::{
+    Side, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary,
+    closing::Closing,
+    copy::Direction,
+    keep_alive::{Next, Pulse},
+    lane::{Fault, Lane, Pinged, random},
+    live::{Count, Live, Order},
+};
+
+/// All of a tunnel but its two ends and the bytes between them.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) config: Arc<TunnelConfig>,
+    pub(super) opened: Instant,
+    last_byte: Instant,
+    /// When it is too old.
+    lifetime: Option<Instant>,
+    /// Whose end came first.
+    pub(super) first: Option<Side>,
+    client: Option<Box<Pulse>>,
+    upstream: Option<Box<Pulse>>,
+    pub(super) order: Option<Box<Order>>,
+    pub(super) closing: Option<Box<Closing>>,
+    pub(super) live: Option<Arc<Live>>,
+}
+
+/// What a moment means.
+#[derive(Debug)]
+pub(super) enum Event {
+    End(TunnelEnd),
+    /// The sides have had their time to answer.
+    Cut,
+    /// A quiet side is to be pinged.
+    Probe(Side),
+    /// A direction may go on.
+    Open,
+}
+
+/// How far both directions were before they were polled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before {
+    up: (u64, u64, bool),
+    down: (u64, u64, bool),
+}
+
+impl Before {
+    pub(super) fn of(up: &Direction, down: &Direction) -> Self {
+        let mark = |direction: &Direction| (direction.read(), direction.total(), direction.is_blocked());
+        Self { up: mark(up), down: mark(down) }
+    }
+}
+
+impl Course {
+    pub(super) fn new(config: Arc<TunnelConfig>) -> Self {
+        let now = Instant::now();
+        let jitter =
+            config.lifetime_jitter.mul_f64(f64::from(u32::from_ne_bytes(random())) / f64::from(u32::MAX));
+        let lifetime = config.lifetime.map(|lifetime| lifetime.saturating_sub(jitter));
+        Self {
+            opened: now,
+            last_byte: now,
+            lifetime: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
+            first: None,
+            client: None,
+            upstream: None,
+            order: None,
+            closing: None,
+            live: None,
+            config,
+        }
+    }
+
+    /// It has frames, so its sides can be pinged.
+    pub(super) fn watch_pulses(&mut self) {
+        self.client = self.config.keep_alive.watch(Side::Client, self.opened);
+        self.upstream = self.config.keep_alive.watch(Side::Upstream, self.opened);
+    }
+
+    pub(super) fn take_order(&mut self, cx: &mut Context<'_>) {
+        let Some(order) = self.live.as_ref().and_then(|live| live.poll_order(cx)) else { return };
+        if let Some(closing) = &mut self.closing {
+            closing.hurry(order.by);
+        } else {
+            self.order = Some(Box::new(order));
+        }
+    }
+
+    /// Takes note of what has happened since `before`.
+    pub(super) fn observe(&mut self, before: &Before, up: &mut Direction, down: &mut Direction) {
+        if self.first.is_none() {
+            self.first = match (up.is_heard(), down.is_heard()) {
+                (true, _) => Some(Side::Client),
+                (_, true) => Some(Side::Upstream),
+                _ => None,
+            };
+        }
+        let after = Before::of(up, down);
+        let moved = (before.up.0, before.up.1) != (after.up.0, after.up.1)
+            || (before.down.0, before.down.1) != (after.down.0, after.down.1);
+        if !moved {
+            return;
+        }
+        let now = Instant::now();
+        self.last_byte = now;
+        if let Some(live) = &self.live {
+            live.record([count(up), count(down)]);
+        }
+        if let Some(pulse) = &mut self.client {
+            feel(pulse, now, (before.up, after.up), (before.down, after.down), down);
+        }
+        if let Some(pulse) = &mut self.upstream {
+            feel(pulse, now, (before.down, after.down), (before.up, after.up), up);
+        }
+    }
+
+    /// What a side did that ends the tunnel.
+    pub(super) fn fault(up: &Direction, down: &Direction) -> Option<TunnelEnd> {
+        [(up, Side::Client), (down, Side::Upstream)].into_iter().find_map(|(direction, side)| {
+            Some(match direction.lane()?.fault()? {
+                Fault::TooBig => TunnelEnd::TooBig { side },
+                Fault::Framing(reason) => TunnelEnd::InvalidFraming { side, reason },
+            })
+        })
+    }
+
+    /// What is next if no byte moves, and when.
+    pub(super) fn next(&self, up: &Direction, down: &Direction) -> Option<(Instant, Event)> {
+        let gates =
+            [up.gated_until(), down.gated_until()].map(|gate| gate.map(|moment| (moment, Event::Open)));
+        let [a, b] = gates;
+        if let Some(closing) = &self.closing {
+            return earliest([Some((closing.by, Event::Cut)), a, b]);
+        }
+        let TunnelConfig { idle, half_close, .. } = *self.config;
+        let half_close = half_close.filter(|_| up.finished() || down.finished());
+        let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
+        let end = |moment: Option<Instant>, end| moment.map(|moment| (moment, Event::End(end)));
+        earliest([
+            end(self.lifetime, TunnelEnd::LifetimeReached),
+            end(after(half_close), TunnelEnd::HalfCloseTimeout),
+            end(after(idle), TunnelEnd::IdleTimeout),
+            end(self.order.as_ref().map(|order| order.at), TunnelEnd::Drained { cut: false }),
+            pulse_event(self.client.as_deref().filter(|_| !up.is_heard()), Side::Client),
+            pulse_event(self.upstream.as_deref().filter(|_| !down.is_heard()), Side::Upstream),
+            a,
+            b,
+        ])
+    }
+
+    /// Has a quiet side pinged.
+    pub(super) fn probe(&mut self, side: Side, up: &mut Direction, down: &mut Direction) {
+        let (place, from, to) = match side {
+            Side::Client => (&mut self.client, up, down),
+            Side::Upstream => (&mut self.upstream, down, up),
+        };
+        let Some(pulse) = place else { return };
+        let now = Instant::now();
+        let tag = pulse.tag();
+        let pinged = to.lane_mut().map_or(Pinged::Never, |lane| lane.ping(tag));
+        match pinged {
+            Pinged::Due => {
+                pulse.probe(now);
+                if let Some(lane) = from.lane_mut() {
+                    lane.take_out_pongs(tag);
+                }
+            }
+            // It has yet to take what is there: that it does is as good as an answer.
+            Pinged::NotNow if to.is_blocked() => pulse.probe(now),
+            Pinged::NotNow => pulse.felt(now),
+            Pinged::Never => *place = None,
+        }
+    }
+
+    /// Begins to end. The end, when there is nothing to wait for.
+    pub(super) fn begin_closing(
+        &mut self,
+        end: TunnelEnd,
+        up: &mut Direction,
+        down: &mut Direction,
+    ) -> Option<TunnelEnd> {
+        if matches!(end, TunnelEnd::Closed { .. }) {
+            return Some(end);
+        }
+        let order = self.order.take().map(|order| *order);
+        match Closing::begin(end, order, &self.config, up, down) {
+            Ok(closing) => {
+                self.closing = Some(Box::new(closing));
+                self.enter(TunnelState::Closing);
+                None
+            }
+            Err(end) => Some(end),
+        }
+    }
+
+    /// The end that was not agreed upon in time.
+    pub(super) fn cut(&self) -> TunnelEnd {
+        match self.closing.as_ref().map(|closing| closing.end.clone()) {
+            None | Some(TunnelEnd::Drained { .. }) => TunnelEnd::Drained { cut: true },
+            Some(end) => end,
+        }
+    }
+
+    pub(super) fn summary(&self, end: TunnelEnd, up: &Direction, down: &Direction) -> TunnelSummary {
+        self.enter(TunnelState::Ended);
+        let summary = TunnelSummary::new([count(up), count(down)], self.opened.elapsed(), end);
+        let summary = summary.with_spliced(up.spliced() + down.spliced());
+        match (up.lane(), down.lane()) {
+            (Some(up), Some(down)) => summary.with_closes(up.heard_close(), down.heard_close()),
+            _ => summary,
+        }
+    }
+
+    fn enter(&self, state: TunnelState) {
+        if let Some(live) = &self.live {
+            live.enter(state);
+        }
+    }
+}
+
+fn count(direction: &Direction) -> Count {
+    Count { bytes: direction.total(), messages: direction.lane().map_or(0, Lane::messages) }
+}
+
+/// Whether there was a sign of life: bytes `from` the side, or some that it took although it had been slow.
+fn feel(
+    pulse: &mut Pulse,
+    now: Instant,
+    from: ((u64, u64, bool), (u64, u64, bool)),
+    to: ((u64, u64, bool), (u64, u64, bool)),
+    direction: &mut Direction,
+) {
+    let ((read, ..), (read_now, ..)) = from;
+    let ((_, taken, blocked), (_, taken_now, _)) = to;
+    if read_now > read || (blocked && taken_now > taken) {
+        pulse.felt(now);
+    }
+    if direction.lane_mut().is_some_and(Lane::take_pinged) {
+        pulse.probe(now);
+    }
+}
+
+fn pulse_event(pulse: Option<&Pulse>, side: Side) -> Option<(Instant, Event)> {
+    pulse?.next().map(|(moment, next)| {
+        let event = match next {
+            Next::Probe => Event::Probe(side),
+            Next::Dead => Event::End(TunnelEnd::KeepAliveTimeout { side }),
+        };
+        (moment, event)
+    })
+}
+
+fn earliest<const N: usize>(events: [Option<(Instant, Event)>; N]) -> Option<(Instant, Event)> {
+    events.into_iter().flatten().min_by_key(|(moment, _)| *moment)
+}

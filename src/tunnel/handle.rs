@@ -1,0 +1,91 @@
+//! [`TunnelHandle`]: a tunnel from outside.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Close, TunnelState,
+    live::{Live, Order},
+};
+
+/// Sees a [`Tunnel`](super::Tunnel), and can end it. Cloning copies a pointer.
+///
+/// ```no_run
+/// # async fn run(client: tokio::net::TcpStream, upstream: tokio::net::TcpStream) {
+/// use std::time::Duration;
+/// use tower_upgrade_proxy::{Close, CloseCode, Tunnel, TunnelConfig};
+///
+/// let mut tunnel = Tunnel::new(client, upstream, TunnelConfig::new()).websocket();
+/// let handle = tunnel.handle();
+/// tokio::spawn(async move {
+///     tokio::signal::ctrl_c().await.ok();
+///     handle.end(Close::new(CloseCode::GOING_AWAY), Duration::from_secs(30));
+/// });
+/// let summary = tunnel.await;
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TunnelHandle(Arc<Live>);
+
+impl TunnelHandle {
+    pub(crate) fn new(live: Arc<Live>) -> Self {
+        Self(live)
+    }
+
+    /// Ends the tunnel with [`TunnelEnd::Drained`](crate::TunnelEnd::Drained).
+    ///
+    /// The sides of a WebSocket get `close` where a frame of their direction ends, unless they have been
+    /// sent one, and have the grace to answer it. Of any other protocol the upstream is told that the
+    /// client has finished, and has the grace to finish too. What is left then is cut.
+    ///
+    /// When it is called again the earlier of both counts.
+    pub fn end(&self, close: Close, grace: Duration) {
+        let now = Instant::now();
+        // A grace of centuries is as good as none that ends.
+        let by = now.checked_add(grace).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()));
+        self.0.order(Order { at: now, by, close });
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> TunnelState {
+        self.0.state()
+    }
+
+    /// How long it has stood.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.0.age()
+    }
+
+    /// How long ago the last byte was.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.0.idle()
+    }
+
+    /// Bytes the upstream took from the client.
+    #[must_use]
+    pub fn client_to_upstream(&self) -> u64 {
+        self.0.counts()[0].bytes
+    }
+
+    /// Bytes the client took from the upstream.
+    #[must_use]
+    pub fn upstream_to_client(&self) -> u64 {
+        self.0.counts()[1].bytes
+    }
+
+    /// Complete messages the client of a WebSocket sent.
+    #[must_use]
+    pub fn messages_from_client(&self) -> u64 {
+        self.0.counts()[0].messages
+    }
+
+    /// Complete messages the upstream of a WebSocket sent.
+    #[must_use]
+    pub fn messages_from_upstream(&self) -> u64 {
+        self.0.counts()[1].messages
+    }
+}
