@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     Close, RateLimit,
     known::take_in,
-    lane::{Lane, Made},
+    lane::{Lane, Made, Unseen},
     rate::Bucket,
     rest::Rest,
     scratch::with_scratch,
@@ -357,15 +357,16 @@ impl Direction {
     ) -> Poll<Result<Option<Step>, Broken>> {
         let unseen = match &mut self.lane {
             Some(lane) => ready!(lane.poll_unseen(cx, from)).map_err(Broken::read)?,
-            None => u64::MAX,
+            None => Unseen::default(),
         };
-        let filled = ready!(self.bulk.poll_fill(cx, from, unseen.min(allowed))).map_err(Broken::read)?;
+        let most = if self.lane.is_some() { unseen.bytes.min(allowed) } else { allowed };
+        let filled = ready!(self.bulk.poll_fill(cx, from, most)).map_err(Broken::read)?;
         Poll::Ready(Ok(match filled {
             None => None,
             Some(0) => Some(Step::Finished),
             Some(bytes) => {
                 self.count(bytes);
-                if self.lane.as_mut().is_none_or(|lane| lane.skip(bytes)) {
+                if self.lane.as_mut().is_none_or(|lane| lane.skip(bytes, &unseen)) {
                     Some(Step::Piped)
                 } else {
                     let bytes = self.bulk.take_back().map_err(Broken::read)?;

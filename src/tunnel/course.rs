@@ -124,7 +124,7 @@ impl Course {
         [(up, Side::Client), (down, Side::Upstream)].into_iter().find_map(|(direction, side)| {
             Some(match direction.lane()?.fault()? {
                 Fault::TooBig => TunnelEnd::TooBig { side },
-                Fault::Framing(reason) => TunnelEnd::InvalidFraming { side, reason },
+                fault => TunnelEnd::InvalidFraming { side, reason: fault.reason() },
             })
         })
     }

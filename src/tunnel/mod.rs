@@ -146,8 +146,8 @@ where
     /// To be called before [`early_bytes`](Self::early_bytes). The layer does so for the protocol
     /// `websocket`.
     pub fn websocket(mut self) -> Self {
-        self.up.follow(Lane::new(Side::Client, &self.course.config));
-        self.down.follow(Lane::new(Side::Upstream, &self.course.config));
+        self.up.follow(Lane::new(Side::Client, Arc::clone(&self.course.config)));
+        self.down.follow(Lane::new(Side::Upstream, Arc::clone(&self.course.config)));
         self.course.watch_pulses();
         self
     }

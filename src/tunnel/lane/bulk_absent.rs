@@ -9,9 +9,11 @@ use tokio::net::TcpStream;
 
 use super::Lane;
 
-/// Nothing.
+/// See the Linux module.
 #[derive(Debug, Default)]
-pub(super) struct Ahead {}
+pub(in super::super) struct Unseen {
+    pub(in super::super) bytes: u64,
+}
 
 #[allow(clippy::unused_self, reason = "the same surface as on Linux")]
 impl Lane {
@@ -19,11 +21,11 @@ impl Lane {
         &mut self,
         _: &mut Context<'_>,
         _: &TcpStream,
-    ) -> Poll<io::Result<u64>> {
-        Poll::Ready(Ok(0))
+    ) -> Poll<io::Result<Unseen>> {
+        Poll::Ready(Ok(Unseen::default()))
     }
 
-    pub(in super::super) fn skip(&mut self, _: usize) -> bool {
+    pub(in super::super) fn skip(&mut self, _: usize, _: &Unseen) -> bool {
         false
     }
 }

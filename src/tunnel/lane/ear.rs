@@ -2,19 +2,15 @@
 
 use super::super::{
     CloseCode, Side, TunnelConfig,
-    config::Sizes,
     frames::{Event, Frame, Payload, Verdict, Violation},
 };
 
 /// The payload of our own pings.
 pub(in super::super) type Tag = [u8; Payload::FIRST];
 
-/// Listens to the frames of one side.
-#[derive(Debug)]
+/// What one side has said.
+#[derive(Debug, Default)]
 pub(super) struct Ear {
-    from: Side,
-    sizes: Sizes,
-    strict: bool,
     /// Its Close, and the code in it.
     pub(super) close: Option<Option<u16>>,
     /// Why nothing more of it passes.
@@ -30,23 +26,25 @@ pub(super) struct Ear {
 pub(in super::super) enum Fault {
     /// A frame or message above the limit.
     TooBig,
-    /// What makes no sense, in words.
-    Framing(&'static str),
+    /// What is no frame.
+    Framing(Violation),
+    /// A frame masked by a server, or not by a client
+    /// ([RFC 6455, 5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.1)).
+    Masking,
+    /// A Close with a code that may not be sent
+    /// ([7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
+    CloseCode,
 }
 
 impl Ear {
-    pub(super) fn new(from: Side, config: &TunnelConfig) -> Self {
-        let (sizes, strict) = (config.sizes, config.strict);
-        Self { from, sizes, strict, close: None, fault: None, tag: None, pinged: false }
-    }
-
+    /// What becomes of the next frame of a side.
     #[inline]
-    pub(super) fn judge(&mut self, event: &Event) -> Verdict {
+    pub(super) fn judge(&mut self, event: &Event, from: Side, config: &TunnelConfig) -> Verdict {
         if let Frame::Close(code) = event.frame {
             self.close = Some(code);
         }
         if self.fault.is_none() {
-            self.fault = self.fault_in(event);
+            self.fault = Fault::of(event, from, config);
         }
         match event.frame {
             _ if self.fault.is_some() => Verdict::Cut,
@@ -58,34 +56,37 @@ impl Ear {
             _ => Verdict::Pass,
         }
     }
+}
 
-    /// What [`judge`](Self::judge) will say of a frame of data.
-    #[cfg(target_os = "linux")]
-    pub(super) fn would(&self, event: &Event) -> Verdict {
-        if self.fault_in(event).is_some() { Verdict::Cut } else { Verdict::Pass }
-    }
-
+impl Fault {
     #[inline]
-    fn fault_in(&self, event: &Event) -> Option<Fault> {
+    pub(super) fn of(event: &Event, from: Side, config: &TunnelConfig) -> Option<Self> {
         if let Frame::Data(data) = event.frame
-            && (self.sizes.frame.is_some_and(|most| data.length > most)
-                || self.sizes.message.is_some_and(|most| data.message > most))
+            && (config.sizes.frame.is_some_and(|most| data.length > most)
+                || config.sizes.message.is_some_and(|most| data.message > most))
         {
-            return Some(Fault::TooBig);
+            return Some(Self::TooBig);
         }
-        if self.strict { self.broken_rule(event).map(Fault::Framing) } else { None }
+        if config.strict { Self::of_framing(event, from) } else { None }
     }
 
     /// What RFC 6455 forbids and a proxy could let through.
-    fn broken_rule(&self, event: &Event) -> Option<&'static str> {
-        match (event.frame, self.from) {
-            (Frame::Invalid(violation), _) => Some(Violation::reason(violation)),
-            (_, Side::Client) if !event.is_masked => Some("frame of a client without a mask"),
-            (_, Side::Upstream) if event.is_masked => Some("frame of a server with a mask"),
-            (Frame::Close(Some(code)), _) if CloseCode::new(code).is_none() => {
-                Some("Close with a reserved code")
-            }
+    fn of_framing(event: &Event, from: Side) -> Option<Self> {
+        match event.frame {
+            Frame::Invalid(violation) => Some(Self::Framing(violation)),
+            _ if event.is_masked != (from == Side::Client) => Some(Self::Masking),
+            Frame::Close(Some(code)) if CloseCode::new(code).is_none() => Some(Self::CloseCode),
             _ => None,
+        }
+    }
+
+    /// In words.
+    pub(in super::super) fn reason(self) -> &'static str {
+        match self {
+            Self::TooBig => "frame or message above the limit",
+            Self::Framing(violation) => violation.reason(),
+            Self::Masking => "frame masked by a server, or not by a client",
+            Self::CloseCode => "Close with a reserved code",
         }
     }
 }

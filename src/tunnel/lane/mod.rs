@@ -8,13 +8,13 @@
 mod bulk;
 mod ear;
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{
     Close, Side, TunnelConfig,
-    frames::{ControlFrame, Filter, Mask, Passed, Violation, Walker},
+    frames::{ControlFrame, Filter, Frame, Mask, Passed, Violation, Walker},
 };
-use bulk::Ahead;
+pub(super) use bulk::Unseen;
 use ear::Ear;
 pub(super) use ear::{Fault, Tag};
 
@@ -22,12 +22,12 @@ pub(super) use ear::{Fault, Tag};
 #[derive(Debug)]
 pub(super) struct Lane {
     from: Side,
+    config: Arc<TunnelConfig>,
     filter: Filter,
     ear: Ear,
     /// Ours, to be written at the next boundary.
     due: Option<Box<Due>>,
     stage: Stage,
-    ahead: Ahead,
 }
 
 #[derive(Debug)]
@@ -56,15 +56,8 @@ pub(super) struct Made {
 }
 
 impl Lane {
-    pub(super) fn new(from: Side, config: &TunnelConfig) -> Self {
-        Self {
-            from,
-            filter: Filter::new(),
-            ear: Ear::new(from, config),
-            due: None,
-            stage: Stage::Open,
-            ahead: Ahead::default(),
-        }
+    pub(super) fn new(from: Side, config: Arc<TunnelConfig>) -> Self {
+        Self { from, config, filter: Filter::new(), ear: Ear::default(), due: None, stage: Stage::Open }
     }
 
     /// Writes a Close at the next boundary, and nothing behind it. False when one has passed already, or
@@ -150,13 +143,18 @@ impl Lane {
     pub(super) fn pass(&mut self, chunk: &[u8]) -> Option<Made> {
         let before = self.due.as_ref().map(|_| self.filter.passed());
         let deaf = self.is_deaf();
-        let Self { filter, ear, .. } = self;
-        let passed = filter.pass(chunk, |event| ear.judge(event));
+        let passed = self.filter(chunk);
         let whole = passed.cut.is_none() && passed.held.is_empty() && passed.bytes.len() == chunk.len();
         if whole && before.is_none() && !deaf {
             return None;
         }
         Some(self.make(before, passed))
+    }
+
+    #[inline]
+    fn filter<'a>(&mut self, chunk: &'a [u8]) -> Passed<'a> {
+        let Self { filter, ear, from, config, .. } = self;
+        filter.pass(chunk, |event| ear.judge(event, *from, config))
     }
 
     #[cold]
@@ -173,8 +171,7 @@ impl Lane {
             if self.ear.fault.is_some() && self.stage == Stage::Open {
                 self.stage = Stage::Refused;
             }
-            let Self { filter, ear, .. } = self;
-            passed = filter.pass(passed.rest, |event| ear.judge(event));
+            passed = self.filter(passed.rest);
         }
         self.insert(before, bytes)
     }
