@@ -182,6 +182,11 @@ impl UpgradeProxyLayer {
         self.with_tunnel(|tunnel| tunnel.half_close_timeout(timeout))
     }
 
+    /// See [`TunnelConfig::close_timeout`](crate::TunnelConfig::close_timeout). Default 5 s.
+    pub fn close_timeout(self, timeout: Duration) -> Self {
+        self.with_tunnel(|tunnel| tunnel.close_timeout(timeout))
+    }
+
     /// See [`TunnelConfig::max_lifetime`](crate::TunnelConfig::max_lifetime). Default `None`.
     pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.with_tunnel(|tunnel| tunnel.max_lifetime(lifetime))

@@ -1,7 +1,7 @@
 //! What may become a tunnel, how many, and for how long.
 
 use futures_util::StreamExt;
-use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::{
     Gateway, answer, get,
@@ -95,7 +95,10 @@ async fn an_idle_tunnel_is_ended() {
     let route = format!("/={}", upstream::start("app").await);
     let mut gateway = Gateway::start(&["--route", &route, "--idle-timeout", "200ms"]).await;
     let mut socket = gateway.websocket("/").await.unwrap();
-    let end = bounded("the end", socket.next()).await;
-    assert!(matches!(end, Some(Err(_)) | None), "{end:?}");
+    match bounded("the end", socket.next()).await {
+        Some(Ok(Message::Close(Some(close)))) => assert_eq!(u16::from(close.code), 1001),
+        end => panic!("{end:?}"),
+    }
+    assert!(bounded("the end", socket.next()).await.is_none_or(|end| end.is_err()));
     gateway.program.wait_for_log("idle timeout").await;
 }

@@ -12,7 +12,10 @@ use tokio::{
     },
 };
 
-use crate::{Speaks, support::bounded};
+use crate::{
+    Speaks,
+    support::{bounded, close_code},
+};
 
 /// A tunnel's end that the test holds.
 pub(crate) struct End {
@@ -87,6 +90,17 @@ impl End {
                 Err(over) => return (bytes, over),
             }
         }
+    }
+
+    /// A Close of the proxy's, answered by ending the connection.
+    pub(crate) async fn expect_close(&mut self, code: u16) {
+        let mut bytes = Vec::new();
+        while close_code(&bytes).is_none() {
+            bytes.extend(self.receiving.some().await.expect("the end instead of a Close"));
+        }
+        assert_eq!(close_code(&bytes), Some(code));
+        self.finish().await;
+        assert!(self.rest().await.0.is_empty());
     }
 
     /// Tears the tunnel down: a reset of the socket, or of the stream.

@@ -101,7 +101,9 @@ async fn a_silent_tunnel_ends_on_both_sides() {
     for (client, upstream) in PAIRS {
         let mut stage = Stage::set_with(client, upstream, |layer| layer.idle_timeout(SHORT)).await;
         let (mut client_end, mut upstream_end) = stage.open().await;
-        assert!(client_end.rest().await.0.is_empty() && upstream_end.rest().await.0.is_empty());
+        for end in [&mut client_end, &mut upstream_end] {
+            end.expect_close(1001).await;
+        }
         let summary = stage.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{client:?} {upstream:?} {summary:?}");
     }
@@ -122,7 +124,8 @@ async fn a_half_closed_tunnel_ends_on_both_sides() {
 #[tokio::test]
 async fn an_old_tunnel_ends_on_both_sides_however_busy() {
     for (client, upstream) in PAIRS {
-        let mut stage = Stage::set_with(client, upstream, |layer| layer.max_lifetime(SHORT)).await;
+        let mut stage =
+            Stage::set_with(client, upstream, |layer| layer.max_lifetime(SHORT).close_timeout(SHORT)).await;
         let (client_end, mut upstream_end) = stage.open().await;
         let End { mut sending, mut receiving } = client_end;
         let busy = tokio::spawn(async move { while sending.try_offer(b"x").await.is_ok() {} });

@@ -62,6 +62,7 @@ async fn an_agreement_with_nothing_to_follow_is_a_tunnel_that_is_half_closed() {
     let (mut proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
     connection.last_headers(stream, OK).await;
     assert_eq!(client.head().await.status(), 101);
+    client.exactly(2 + 2 + "the upstream has gone".len()).await;
     client.expect_end().await;
     client.send("heard").await;
     connection.expect_data(stream, "heard").await;

@@ -8,7 +8,7 @@ use tower_upgrade_proxy::{Http2, Side, TunnelEnd, TunnelSummary, UpgradeProxyLay
 use crate::{
     frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, NO_ERROR},
     proxy::{Proxy, agreed, expect_open},
-    support::{Scripted, Wire, bounded},
+    support::{Scripted, Wire, bounded, close_code},
 };
 
 const SHORT: Duration = Duration::from_millis(50);
@@ -43,7 +43,7 @@ async fn an_upstream_that_answers_no_ping_loses_its_tunnels() {
     let (mut second, _) = proxy.open(&mut connection).await;
     // Nothing of the connection is read from here on.
     for client in [&mut client, &mut second] {
-        client.expect_end().await;
+        client.expect_close(1014).await;
         let summary = proxy.ended().await;
         assert!(is_failure_of_the_upstream(&summary), "{summary:?}");
     }
@@ -102,7 +102,7 @@ async fn pings(http2: Http2, change: impl FnOnce(UpgradeProxyLayer) -> UpgradePr
     loop {
         match connection.next().await {
             Frame::Ping(payload) => connection.pong(&payload).await,
-            Frame::Data { ends: true, .. } => return pings,
+            Frame::Data { bytes, .. } if close_code(&bytes) == Some(1001) => return pings,
             frame => panic!("{frame:?}"),
         }
         pings += 1;

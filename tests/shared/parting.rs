@@ -17,7 +17,7 @@ use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 use crate::{
     frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames},
     proxy::{Proxy, agreed},
-    support::{SWITCHING, Scripted, Wire, handshake},
+    support::{SWITCHING, Scripted, Wire, close_code, handshake},
 };
 
 /// A reader whose end is an error, like that of TLS without `close_notify`.
@@ -85,12 +85,19 @@ async fn the_last_words_of_a_client_that_is_cut_off_arrive() {
 async fn a_tunnel_whose_time_is_up_ends_before_it_is_reset() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream().http2());
-    let proxy = Proxy::start(layer.max_lifetime(Duration::from_millis(50))).await;
+    let proxy =
+        Proxy::start(layer.max_lifetime(Duration::from_millis(50)).close_timeout(Duration::from_millis(50)))
+            .await;
     let client = proxy.asking().await;
     let mut frames = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
     let stream = frames.asked().await;
     let mut client = agreed(client, &mut frames, stream).await;
+    match frames.next().await {
+        Frame::Data { bytes, ends: false, .. } => assert_eq!(close_code(&bytes), Some(1001)),
+        frame => panic!("{frame:?}"),
+    }
+    // The upstream does not answer; the client does.
+    client.expect_close(1001).await;
     frames.expect(Frame::Data { stream, bytes: vec![], ends: true }).await;
     frames.expect(Frame::Reset { stream, reason: CANCEL }).await;
-    client.expect_end().await;
 }

@@ -13,7 +13,7 @@ pub(crate) use serve::{
 #[cfg(feature = "rustls")]
 pub(crate) use tls::TlsServer;
 pub(crate) use upstream::Scripted;
-pub(crate) use wire::{Head, Wire, bounded, ping_pong};
+pub(crate) use wire::{Head, Wire, bounded, close_code, ping_pong};
 
 /// The key of RFC 6455's example, and what it is accepted with.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

@@ -98,6 +98,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         assert!(rest.is_empty(), "expected the end, got {:?}", String::from_utf8_lossy(&rest));
     }
 
+    /// A Close of the proxy's, and the end once that is answered by ending the connection.
+    pub(crate) async fn expect_close(&mut self, code: u16) {
+        while close_code(&self.read).is_none() {
+            assert!(self.fill().await, "the end instead of a Close");
+        }
+        assert_eq!(close_code(&self.read), Some(code));
+        self.read.clear();
+        self.finish().await;
+        self.expect_end().await;
+    }
+
     /// A body of the length the head says, or in chunks.
     pub(crate) async fn body(&mut self, head: &Head) -> Vec<u8> {
         if head.has("transfer-encoding", "chunked") {
@@ -185,4 +196,17 @@ impl Head {
     pub(crate) fn has(&self, name: &str, value: &str) -> bool {
         self.values(name).iter().any(|have| have == value)
     }
+}
+
+/// The code in a WebSocket's Close, masked or not, when `bytes` are one and nothing else.
+pub(crate) fn close_code(bytes: &[u8]) -> Option<u16> {
+    let [0x88, length, rest @ ..] = bytes else { return None };
+    let (key, payload) = if length & 0x80 == 0 { ([0; 4], rest) } else { take(rest)? };
+    let (code, _) = take::<2>(payload)?;
+    (payload.len() == usize::from(length & 0x7f))
+        .then(|| u16::from_be_bytes([code[0] ^ key[0], code[1] ^ key[1]]))
+}
+
+fn take<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
+    bytes.split_first_chunk().map(|(first, rest)| (*first, rest))
 }

@@ -126,7 +126,13 @@ async fn a_reset_from_either_side_closes_the_other_at_once() {
             Side::Upstream => (server, client),
         };
         resetting.reset();
-        tokio::time::timeout(Duration::from_secs(1), other.expect_end()).await.expect("within a second");
+        let told = async {
+            match side {
+                Side::Client => other.expect_end().await,
+                Side::Upstream => other.expect_close(1014).await,
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(1), told).await.expect("within a second");
         let summary = summary_of(&mut reports).await;
         assert!(
             matches!(summary.end(), TunnelEnd::Failed { side: failed, .. } if *failed == side),
@@ -143,11 +149,11 @@ async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay() {
         open(app(layer.idle_timeout(Duration::from_millis(1500))).await, &upstream).await;
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        server.send("tick").await;
-        client.expect("tick").await;
+        server.send(b"\x81\x04tick").await;
+        client.expect(b"\x81\x04tick").await;
     }
-    client.expect_end().await;
-    server.expect_end().await;
+    client.expect_close(1001).await;
+    server.expect_close(1001).await;
     let summary = summary_of(&mut reports).await;
     assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
     assert!(summary.duration() >= Duration::from_millis(3500), "{summary:?}");
