@@ -1,5 +1,7 @@
 //! What can go wrong before a tunnel stands, and the status each failure is answered with.
 
+mod kind;
+
 use std::{error::Error as StdError, fmt, sync::Arc};
 
 use http::StatusCode;
@@ -8,6 +10,8 @@ use crate::{
     Upstream,
     connect::{ConnectTimeout, h2::pool::NoStreamFree},
 };
+
+pub(crate) use kind::Kind;
 
 /// A boxed error, as everywhere in tower.
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -61,31 +65,6 @@ impl StdError for ClientBody {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.0)
     }
-}
-
-/// The stages at which a handshake can end without a tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The client's body broke off or was malformed.
-    Body,
-    /// The client's request can't be a handshake; the text says why.
-    Handshake(&'static str),
-    /// A request that can't be sent on; the text says why.
-    Request(&'static str),
-    /// `CONNECT`, which a reverse proxy has no use for.
-    Method,
-    Connect,
-    ConnectTimeout,
-    Exchange,
-    HandshakeTimeout,
-    HeaderTimeout,
-    /// The upstream agreed, but not to what was asked; the text says why.
-    Response(&'static str),
-    /// An upgrade in HTTP/2 is impossible, the text says why; nor was it possible in HTTP/1.1.
-    NoHttp2(&'static str),
-    NoUpstream,
-    NoStreamFree,
-    TunnelLimit,
 }
 
 impl Error {
@@ -181,6 +160,12 @@ impl Error {
         self.0.kind == Kind::TunnelLimit
     }
 
+    /// Tunnels are being drained, and there are to be no new ones. Status 503 with `Retry-After`.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.kind == Kind::Draining
+    }
+
     /// Neither the layer nor the request named an upstream. Status 503 with `Retry-After`.
     #[must_use]
     pub fn is_no_upstream(&self) -> bool {
@@ -196,31 +181,32 @@ impl Error {
     /// The status this failure is answered with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        match self.0.kind {
-            Kind::Handshake(_) | Kind::Request(_) | Kind::Body => StatusCode::BAD_REQUEST,
-            Kind::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Kind::Connect | Kind::Exchange | Kind::Response(_) | Kind::NoHttp2(_) => StatusCode::BAD_GATEWAY,
-            Kind::ConnectTimeout | Kind::HandshakeTimeout | Kind::HeaderTimeout => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
-            Kind::NoUpstream | Kind::NoStreamFree | Kind::TunnelLimit => StatusCode::SERVICE_UNAVAILABLE,
-        }
+        self.0.kind.status()
+    }
+
+    /// One word for this failure, to count it by. The words stay the same; there may be more of them:
+    ///
+    /// | reason | status | see |
+    /// | --- | --- | --- |
+    /// | `bad_handshake` | 400 | [`is_bad_handshake`](Self::is_bad_handshake) |
+    /// | `bad_request` | 400 | [`is_bad_request`](Self::is_bad_request) |
+    /// | `method_not_allowed` | 405 | [`is_bad_request`](Self::is_bad_request) |
+    /// | `connect` | 502 | [`is_connect`](Self::is_connect) |
+    /// | `no_http2` | 502 | [`is_no_http2`](Self::is_no_http2) |
+    /// | `upstream_protocol` | 502 | [`is_upstream_protocol`](Self::is_upstream_protocol) |
+    /// | `draining` | 503 | [`is_draining`](Self::is_draining) |
+    /// | `no_stream_free` | 503 | [`is_no_stream_free`](Self::is_no_stream_free) |
+    /// | `no_upstream` | 503 | [`is_no_upstream`](Self::is_no_upstream) |
+    /// | `tunnel_limit` | 503 | [`is_tunnel_limit`](Self::is_tunnel_limit) |
+    /// | `connect_timeout`, `handshake_timeout`, `header_timeout` | 504 | [`is_timeout`](Self::is_timeout) |
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.0.kind.reason()
     }
 
     /// What a client may know: no address, no cause.
     pub(crate) fn public_reason(&self) -> &'static str {
-        match self.0.kind {
-            Kind::Handshake(reason) | Kind::Request(reason) => reason,
-            Kind::Body => "the body is broken",
-            Kind::Method => "CONNECT is not served",
-            Kind::Connect => "the upstream cannot be reached",
-            Kind::ConnectTimeout => "the upstream could not be reached in time",
-            Kind::Exchange | Kind::Response(_) | Kind::NoHttp2(_) => "the upstream did not answer properly",
-            Kind::HandshakeTimeout | Kind::HeaderTimeout => "the upstream did not answer in time",
-            Kind::NoUpstream => "no upstream is available",
-            Kind::NoStreamFree => "the upstream is full",
-            Kind::TunnelLimit => "too many tunnels are open",
-        }
+        self.0.kind.public_reason()
     }
 }
 
@@ -244,6 +230,7 @@ impl fmt::Display for Error {
             Kind::NoUpstream => "no upstream is configured for this request",
             Kind::NoStreamFree => "all its HTTP/2 connections are full",
             Kind::TunnelLimit => "the tunnel limit is reached",
+            Kind::Draining => "tunnels are being drained",
         })?;
         if let Kind::NoHttp2(reason) = self.0.kind {
             write!(f, "no upgrade in HTTP/2, as {reason}, nor in HTTP/1.1")?;
@@ -278,32 +265,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_the_status_of_the_table() {
-        let table = [
-            (Kind::Handshake("x"), 400),
-            (Kind::Request("x"), 400),
-            (Kind::Method, 405),
-            (Kind::Body, 400),
-            (Kind::HeaderTimeout, 504),
-            (Kind::Connect, 502),
-            (Kind::Exchange, 502),
-            (Kind::Response("x"), 502),
-            (Kind::ConnectTimeout, 504),
-            (Kind::HandshakeTimeout, 504),
-            (Kind::NoUpstream, 503),
-            (Kind::TunnelLimit, 503),
-        ];
-        for (kind, status) in table {
-            assert_eq!(Error::new(kind).status(), status, "{kind:?}");
-        }
-    }
-
-    #[test]
     fn the_text_names_upstream_stage_and_cause_but_the_public_reason_does_not() {
         let upstream: Upstream = "http://10.1.2.3:9000".parse().unwrap();
         let error = Error::caused(Kind::Connect, &upstream, "no route");
         assert_eq!(error.to_string(), "upstream http://10.1.2.3:9000: connect: no route");
         assert!(!error.public_reason().contains("10.1.2.3"));
         assert!(error.source().is_some());
+    }
+    #[test]
+    fn draining_is_not_taken_for_a_limit() {
+        let error = Error::new(Kind::Draining);
+        assert!(error.is_draining() && !error.is_tunnel_limit());
+        assert!(!Error::new(Kind::TunnelLimit).is_draining());
+        assert_eq!(error.to_string(), "tunnels are being drained");
     }
 }
