@@ -11,7 +11,7 @@ use std::{
 
 use http::{HeaderValue, Uri, request::Parts};
 
-use crate::{Peer, TunnelSummary, Upstream};
+use crate::{Forwarded, TunnelSummary, Upstream};
 
 /// Told when a tunnel opens and when it ends.
 ///
@@ -74,9 +74,9 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn of(parts: &Parts) -> Self {
+    pub(crate) fn of(parts: &Parts, forwarded: &Forwarded) -> Self {
         Self {
-            client: Peer::of(&parts.extensions).and_then(Peer::address).map(|address| address.ip()),
+            client: forwarded.client(parts),
             uri: parts.uri.clone(),
             label: parts.extensions.get().cloned(),
         }
@@ -102,7 +102,9 @@ impl TunnelInfo {
         self.0.id
     }
 
-    /// The client's address, as [`Peer`] or axum's `ConnectInfo` says it.
+    /// The client's address: that of the [`Peer`](crate::Peer) or of axum's `ConnectInfo`, or what
+    /// [trusted](Forwarded#the-clients-address) peers say. An IPv4 address is never written as IPv6.
+    /// `None` when the server did not tell whose connection it is.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         self.0.origin.client

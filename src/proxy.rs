@@ -49,7 +49,7 @@ async fn attempt(
 ) -> Result<Response<Own>, Error> {
     let admission = config.admit()?;
     let upstream = config.select(&parts.extensions)?;
-    let origin = Origin::of(&parts);
+    let origin = Origin::of(&parts, &config.forwarded);
     let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
     let (mut response, connection) = ask(config, &handshake, &upstream, request).await?;
     if !connection.agrees(response.status()) {

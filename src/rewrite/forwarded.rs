@@ -1,5 +1,6 @@
 //! What the upstream is told of the client: `X-Forwarded-*`, `X-Real-IP`, `Forwarded`, `Via`.
 
+mod client;
 mod field;
 mod node;
 
@@ -49,6 +50,21 @@ pub enum ForwardedField {
 /// `X-Forwarded-For` and `X-Real-IP` get nothing from the proxy, `Forwarded` says `for=unknown`,
 /// and the peer is trusted by nobody. Without a [`Peer`] the scheme is that of the request's URI, as HTTP/2
 /// has one, else `http`.
+///
+/// # The client's address
+///
+/// Limits per client and [`TunnelInfo::client`](crate::TunnelInfo::client) are about whoever is behind
+/// the proxies of your own, as with nginx's `real_ip_recursive on`: the peer, or, when that is
+/// [trusted](Self::trust), the last address in `X-Forwarded-For` that is not trusted itself. If all
+/// are, it is the first of them. Ports are ignored. What is no address, like `unknown`, ends the search
+/// where it has come to, and so do 32 addresses.
+///
+/// When there is no `X-Forwarded-For`, the `for` of each element of `Forwarded` counts in the same way
+/// ([RFC 7239, 5.2](https://www.rfc-editor.org/rfc/rfc7239#section-5.2)). Both are read as they came,
+/// whatever is then sent on.
+///
+/// A trusted peer must therefore set `X-Forwarded-For`, append to it or remove it. One that passes it on
+/// as it came, like a balancer that only knows `Forwarded`, lets its clients choose their addresses.
 ///
 /// ```
 /// use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer};
@@ -198,6 +214,7 @@ impl Forwarded {
     }
 
     /// Peers whose fields are believed: proxies of your own in front of this one. Nobody by default.
+    /// They also say [who the client is](Self#the-clients-address).
     #[must_use]
     pub fn trust(mut self, peers: impl IntoIterator<Item = IpNet>) -> Self {
         self.trusted.extend(peers);

@@ -1,9 +1,14 @@
 //! What upgrades and ordinary requests alike tell the upstream of the client.
 
 use axum::{Router, extract::Request, middleware::map_request};
-use tower_upgrade_proxy::{Forwarded, ForwardedField, Host, PathRewrite, Peer, UpgradeProxyLayer};
+use tokio::sync::mpsc;
+use tower_upgrade_proxy::{
+    Forwarded, ForwardedField, Host, PathRewrite, Peer, TunnelInfo, TunnelSummary, UpgradeProxyLayer,
+};
 
-use crate::support::{Head, Scripted, Wire, handshake, serve, serve_knowing_peers};
+use crate::support::{
+    Head, SWITCHING, Scripted, Wire, bounded, handshake, handshake_with, serve, serve_knowing_peers,
+};
 
 const FORGED: &str = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-Proto: gopher\r\n\
     X-Forwarded-Host: forged.example\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n\
@@ -123,4 +128,31 @@ async fn without_an_address_none_is_told() {
     let head = upstream.accept().await.head().await;
     assert!(head.values("x-forwarded-for").is_empty() && head.values("x-real-ip").is_empty());
     assert_eq!(head.values("x-forwarded-proto"), one("http"));
+}
+
+#[tokio::test]
+async fn a_tunnels_client_is_the_peer_or_whom_a_trusted_peer_names() {
+    let trusting = Forwarded::none().trust(["127.0.0.0/8".parse().unwrap()]);
+    let cases = [
+        (trusting.clone(), "X-Forwarded-For: 192.0.2.1, 192.0.2.2", "192.0.2.2"),
+        (trusting.clone(), "Forwarded: for=192.0.2.1, for=192.0.2.2", "192.0.2.2"),
+        (trusting, "X-Real-IP: 192.0.2.1", "127.0.0.1"),
+        (Forwarded::nginx(), "X-Forwarded-For: 192.0.2.1, 192.0.2.2", "127.0.0.1"),
+    ];
+    for (forwarded, line, client) in cases {
+        let upstream = Scripted::start().await;
+        let (sender, mut ended) = mpsc::unbounded_channel();
+        let layer = UpgradeProxyLayer::new(upstream.upstream())
+            .forwarded(forwarded)
+            .on_tunnel(move |tunnel: &TunnelInfo, _: &TunnelSummary| sender.send(tunnel.client()).unwrap());
+        let mut wire = Wire::connect(serve_knowing_peers(Router::new().layer(layer)).await).await;
+        wire.send(handshake_with("/", &[line])).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server.send(SWITCHING).await;
+        assert_eq!(wire.head().await.status(), 101, "{line}");
+        drop((wire, server));
+        let told = bounded("the end", ended.recv()).await.unwrap();
+        assert_eq!(told, Some(client.parse().unwrap()), "{line}");
+    }
 }

@@ -43,7 +43,7 @@ impl Peer {
         Self { https: true, ..self }
     }
 
-    pub(crate) fn of(extensions: &Extensions) -> Option<Self> {
+    pub(super) fn of(extensions: &Extensions) -> Option<Self> {
         let own = extensions.get::<Self>().copied();
         #[cfg(feature = "axum")]
         let own = own.or_else(|| {
@@ -53,7 +53,7 @@ impl Peer {
         own
     }
 
-    pub(crate) fn address(self) -> Option<SocketAddr> {
+    pub(super) fn address(self) -> Option<SocketAddr> {
         self.address
     }
 

@@ -1,0 +1,162 @@
+//! Whose request it is, when proxies of ours stand in between.
+
+mod said;
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED, request::Parts};
+
+use super::{Forwarded, Peer, X_FORWARDED_FOR};
+
+/// More proxies than stand in a row anywhere. What is further left is not looked at.
+const HOPS: usize = 32;
+
+impl Forwarded {
+    /// The address of the client, as the docs of [`Forwarded`] say. `None` when the
+    /// server did not tell whose connection it is.
+    pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
+        let peer = Peer::of(&parts.extensions)?.address()?.ip().to_canonical();
+        if !self.trusts(peer) {
+            return Some(peer);
+        }
+        let headers = &parts.headers;
+        Some(if headers.contains_key(X_FORWARDED_FOR) {
+            self.nearest_stranger(peer, last_first(headers, X_FORWARDED_FOR).flat_map(said::listed))
+        } else {
+            self.nearest_stranger(peer, last_first(headers, FORWARDED).flat_map(said::elements))
+        })
+    }
+
+    /// Goes from one that is trusted to the one whom it names, until somebody is not trusted or names
+    /// nobody.
+    fn nearest_stranger(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+        let mut client = peer;
+        for hop in hops.take(HOPS).map_while(|hop| hop) {
+            client = hop;
+            if !self.trusts(client) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// The lines of a field, which are one list
+/// ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)).
+fn last_first(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(name).iter().rev().map(HeaderValue::as_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn client(forwarded: &Forwarded, peer: &str, lines: &[(&str, &[u8])]) -> String {
+        let mut builder = Request::get("/");
+        for (name, value) in lines {
+            builder = builder.header(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+        parts.extensions.insert(Peer::new(peer.parse().unwrap()));
+        forwarded.client(&parts).unwrap().to_string()
+    }
+
+    fn trusting() -> Forwarded {
+        Forwarded::none().trust(["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap()))
+    }
+
+    #[test]
+    fn the_client_is_the_nearest_address_that_is_not_trusted() {
+        const FOR: &str = "x-forwarded-for";
+        let table: &[(&[(&str, &str)], &str)] = &[
+            (&[], "10.0.0.1"),
+            (&[(FOR, "1.1.1.1")], "1.1.1.1"),
+            (&[(FOR, "1.1.1.1, 2.2.2.2")], "2.2.2.2"),
+            (&[(FOR, "1.1.1.1,2.2.2.2 ,\t10.0.0.7, fd00::1")], "2.2.2.2"),
+            (&[(FOR, "1.1.1.1"), (FOR, "2.2.2.2, 10.0.0.7"), (FOR, "10.0.0.8")], "2.2.2.2"),
+            // All are ours, and the first of them is the one who asks.
+            (&[(FOR, "10.3.4.5, 10.0.0.7")], "10.3.4.5"),
+            // What is no address ends the walk where it has come to.
+            (&[(FOR, "")], "10.0.0.1"),
+            (&[(FOR, "unknown")], "10.0.0.1"),
+            (&[(FOR, "1.1.1.1, unknown, 10.0.0.7")], "10.0.0.7"),
+            (&[(FOR, "1.1.1.1, 1.2.3.4.5")], "10.0.0.1"),
+            (&[(FOR, "1.1.1.1, , 10.0.0.7")], "10.0.0.7"),
+            (&[(FOR, "1.1.1.1, fe80::1%eth0")], "10.0.0.1"),
+            // As some proxies write it: with ports, with brackets.
+            (&[(FOR, "1.1.1.1:4711")], "1.1.1.1"),
+            (&[(FOR, "2001:db8::1")], "2001:db8::1"),
+            (&[(FOR, "[2001:db8::1]")], "2001:db8::1"),
+            (&[(FOR, "[2001:db8::1]:4711")], "2001:db8::1"),
+            (&[(FOR, "::ffff:1.1.1.1")], "1.1.1.1"),
+            (&[(FOR, "1.1.1.1, ::ffff:10.0.0.7")], "1.1.1.1"),
+            (&[(FOR, "1.1.1.1:"), (FOR, "10.0.0.7")], "10.0.0.7"),
+            (&[(FOR, "[2001:db8::1"), (FOR, "10.0.0.7")], "10.0.0.7"),
+            (&[(FOR, "[2001:db8::1]x"), (FOR, "10.0.0.7")], "10.0.0.7"),
+            (&[(FOR, "[1.1.1.1]"), (FOR, "10.0.0.7")], "10.0.0.7"),
+            (&[(FOR, "\"1.1.1.1\""), (FOR, "10.0.0.7")], "10.0.0.7"),
+            // `Forwarded` counts where there is no X-Forwarded-For.
+            (&[(FOR, "1.1.1.1"), ("forwarded", "for=2.2.2.2")], "1.1.1.1"),
+            (&[(FOR, "unknown"), ("forwarded", "for=2.2.2.2")], "10.0.0.1"),
+            (&[("forwarded", "for=1.1.1.1;proto=https, for=2.2.2.2;by=_x")], "2.2.2.2"),
+            (&[("forwarded", "for=1.1.1.1"), ("forwarded", "host=a;FOR=\"10.0.0.7:80\"")], "1.1.1.1"),
+            (&[("forwarded", "for=\"[2001:db8::1]:4711\";host=\"a,b;for=3.3.3.3\"")], "2001:db8::1"),
+            (&[("forwarded", "for=1.1.1.1;host=\"a\\\", for=3.3.3.3\"")], "1.1.1.1"),
+            (&[("forwarded", "for=1.1.1.1;host=\"a\\\\\"")], "1.1.1.1"),
+            (&[("forwarded", "for=1.1.1.1, for=_hidden, for=10.0.0.7")], "10.0.0.7"),
+            (&[("forwarded", "for=1.1.1.1, for=unknown")], "10.0.0.1"),
+            (&[("forwarded", "for=1.1.1.1, proto=https")], "10.0.0.1"),
+            (&[("forwarded", "for=1.1.1.1;for=2.2.2.2")], "10.0.0.1"),
+            (&[("forwarded", "xfor=1.1.1.1")], "10.0.0.1"),
+            (&[("forwarded", "for=\"1.1.1.1, for=2.2.2.2")], "2.2.2.2"),
+            (&[("forwarded", "for=\"")], "10.0.0.1"),
+            // Names that only some servers take for the same say nothing.
+            (&[("x_forwarded_for", "1.1.1.1"), ("x-real-ip", "1.1.1.1")], "10.0.0.1"),
+        ];
+        for (lines, expected) in table {
+            let lines: Vec<_> = lines.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+            for peer in ["10.0.0.1:5", "[::ffff:10.0.0.1]:5"] {
+                assert_eq!(client(&trusting(), peer, &lines), *expected, "{lines:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_peer_there_is_no_client_whatever_is_said() {
+        let trusting_all = Forwarded::none().trust(["0.0.0.0/0".parse().unwrap()]);
+        let request = Request::get("/").header("x-forwarded-for", "1.1.1.1");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        assert_eq!(trusting_all.client(&parts), None);
+        parts.extensions.insert(Peer::unknown());
+        assert_eq!(trusting_all.client(&parts), None);
+    }
+
+    #[test]
+    fn the_walk_is_bounded() {
+        let list = format!("1.1.1.1{}", ", 10.0.0.7".repeat(HOPS - 1));
+        assert_eq!(client(&trusting(), "10.0.0.1:5", &[("x-forwarded-for", list.as_bytes())]), "1.1.1.1");
+        let list = format!("{list}, 10.0.0.7");
+        assert_eq!(client(&trusting(), "10.0.0.1:5", &[("x-forwarded-for", list.as_bytes())]), "10.0.0.7");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_client_makes_up_hides_its_address(
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(b'"'), Just(b','), Just(b'\\'), Just(b';'), Just(b'='), 0x20..=0x7e_u8, 0x80..=0xff_u8],
+                0..60,
+            ),
+        ) {
+            for (name, hop) in [("x-forwarded-for", "203.0.113.7"), ("forwarded", "for=203.0.113.7;host=\"a\"")] {
+                let appended = [&bytes[..], b", ", hop.as_bytes()].concat();
+                prop_assert_eq!(client(&trusting(), "10.0.0.1:5", &[(name, &appended)]), "203.0.113.7");
+                prop_assert_eq!(client(&trusting(), "192.0.2.1:5", &[(name, &appended)]), "192.0.2.1");
+                let on_a_line_of_its_own: &[(&str, &[u8])] = &[(name, &bytes), (name, hop.as_bytes())];
+                prop_assert_eq!(client(&trusting(), "10.0.0.1:5", on_a_line_of_its_own), "203.0.113.7");
+            }
+        }
+    }
+}
