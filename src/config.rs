@@ -4,12 +4,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, Response, request::Parts};
 use http_body_util::Full;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Upstream,
     connect::{Connector, Timeouts},
     error::Kind,
+    limits::Limits,
 };
 
 /// The user's last word on a request: inbound read-only, outbound mutable.
@@ -34,15 +34,11 @@ pub(crate) struct Config {
     pub(crate) body_timeout: Option<Duration>,
     pub(crate) pool_idle_timeout: Duration,
     pub(crate) tunnel: Arc<TunnelConfig>,
-    /// One permit for each tunnel, counted over all services of the layer.
-    pub(crate) tunnels: Option<Arc<Semaphore>>,
+    /// Counted over all services of the layer.
+    pub(crate) limits: Limits,
     pub(crate) on_tunnel: Option<Arc<dyn OnTunnel>>,
     pub(crate) error_response: Option<ErrorHook>,
 }
-
-/// The right to have one tunnel, held from before the upstream is dialled until the tunnel ends.
-#[derive(Debug)]
-pub(crate) struct Admission(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
 
 impl Config {
     pub(crate) fn new(upstream: Option<Upstream>) -> Self {
@@ -61,7 +57,7 @@ impl Config {
             body_timeout: Some(Duration::from_secs(60)),
             pool_idle_timeout: Duration::from_secs(30),
             tunnel: Arc::default(),
-            tunnels: None,
+            limits: Limits::default(),
             on_tunnel: None,
             error_response: None,
         }
@@ -70,12 +66,6 @@ impl Config {
     /// What connecting is limited by.
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts { connect: self.connect_timeout, idle: self.pool_idle_timeout }
-    }
-
-    /// Takes a place among the allowed number of tunnels.
-    pub(crate) fn admit(&self) -> Result<Admission, Error> {
-        let permit = self.tunnels.as_ref().map(|tunnels| Arc::clone(tunnels).try_acquire_owned());
-        permit.transpose().map(Admission).map_err(|_| Error::new(Kind::TunnelLimit))
     }
 
     /// The request's own upstream, else the layer's.
@@ -97,7 +87,7 @@ impl fmt::Debug for Config {
             .field("handshake_timeout", &self.handshake_timeout)
             .field("hand_over_timeout", &self.hand_over_timeout)
             .field("tunnel", &self.tunnel)
-            .field("free_tunnels", &self.tunnels.as_ref().map(|tunnels| tunnels.available_permits()))
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

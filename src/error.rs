@@ -154,10 +154,34 @@ impl Error {
         matches!(self.0.kind, Kind::ConnectTimeout | Kind::HandshakeTimeout | Kind::HeaderTimeout)
     }
 
-    /// The configured number of tunnels is open. Status 503 with `Retry-After`.
+    /// As many tunnels as there may be are open ([`max_tunnels`](crate::UpgradeProxyLayer::max_tunnels)).
+    /// Status 503 with `Retry-After`.
     #[must_use]
     pub fn is_tunnel_limit(&self) -> bool {
         self.0.kind == Kind::TunnelLimit
+    }
+
+    /// The client has as many tunnels as it may
+    /// ([`max_tunnels_per_client`](crate::UpgradeProxyLayer::max_tunnels_per_client)). Status 429 with
+    /// `Retry-After`.
+    #[must_use]
+    pub fn is_client_limit(&self) -> bool {
+        self.0.kind == Kind::ClientLimit
+    }
+
+    /// The upstream has as many tunnels as it may
+    /// ([`max_tunnels_per_upstream`](crate::UpgradeProxyLayer::max_tunnels_per_upstream)). Status 503
+    /// with `Retry-After`.
+    #[must_use]
+    pub fn is_upstream_limit(&self) -> bool {
+        self.0.kind == Kind::UpstreamLimit
+    }
+
+    /// As many handshakes as there may be are in flight
+    /// ([`max_handshakes`](crate::UpgradeProxyLayer::max_handshakes)). Status 503 with `Retry-After`.
+    #[must_use]
+    pub fn is_handshake_limit(&self) -> bool {
+        self.0.kind == Kind::HandshakeLimit
     }
 
     /// Tunnels are being drained, and there are to be no new ones. Status 503 with `Retry-After`.
@@ -191,13 +215,16 @@ impl Error {
     /// | `bad_handshake` | 400 | [`is_bad_handshake`](Self::is_bad_handshake) |
     /// | `bad_request` | 400 | [`is_bad_request`](Self::is_bad_request) |
     /// | `method_not_allowed` | 405 | [`is_bad_request`](Self::is_bad_request) |
+    /// | `client_limit` | 429 | [`is_client_limit`](Self::is_client_limit) |
     /// | `connect` | 502 | [`is_connect`](Self::is_connect) |
     /// | `no_http2` | 502 | [`is_no_http2`](Self::is_no_http2) |
     /// | `upstream_protocol` | 502 | [`is_upstream_protocol`](Self::is_upstream_protocol) |
     /// | `draining` | 503 | [`is_draining`](Self::is_draining) |
+    /// | `handshake_limit` | 503 | [`is_handshake_limit`](Self::is_handshake_limit) |
     /// | `no_stream_free` | 503 | [`is_no_stream_free`](Self::is_no_stream_free) |
     /// | `no_upstream` | 503 | [`is_no_upstream`](Self::is_no_upstream) |
     /// | `tunnel_limit` | 503 | [`is_tunnel_limit`](Self::is_tunnel_limit) |
+    /// | `upstream_limit` | 503 | [`is_upstream_limit`](Self::is_upstream_limit) |
     /// | `connect_timeout`, `handshake_timeout`, `header_timeout` | 504 | [`is_timeout`](Self::is_timeout) |
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -230,6 +257,9 @@ impl fmt::Display for Error {
             Kind::NoUpstream => "no upstream is configured for this request",
             Kind::NoStreamFree => "all its HTTP/2 connections are full",
             Kind::TunnelLimit => "the tunnel limit is reached",
+            Kind::ClientLimit => "the client's tunnel limit is reached",
+            Kind::UpstreamLimit => "its tunnel limit is reached",
+            Kind::HandshakeLimit => "the handshake limit is reached",
             Kind::Draining => "tunnels are being drained",
         })?;
         if let Kind::NoHttp2(reason) = self.0.kind {

@@ -11,9 +11,10 @@ use tokio::{
 
 use crate::{
     OnTunnel, Tunnel, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary,
-    config::{Admission, Config},
+    config::Config,
     connect::{Connection, transport::Transport},
     handshake::{Asked, Handshake, is_websocket},
+    limits::Admission,
     trace,
     tunnel::live::Count,
 };

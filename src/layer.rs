@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, Uri, request::Parts};
-use tokio::sync::Semaphore;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -16,7 +15,7 @@ use crate::{
 /// Sends upgrade requests to an upstream and everything else to the inner service.
 ///
 /// See the [crate's documentation](crate) for what happens to a request. Cloning the layer, and
-/// wrapping several services with it, shares the count of [`max_tunnels`](Self::max_tunnels).
+/// wrapping several services with it, shares the counts of its limits.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -195,8 +194,33 @@ impl UpgradeProxyLayer {
     /// At most this many tunnels at a time, handshakes included; more are answered with 503 and
     /// `Retry-After`. Counted over everything this layer and its clones wrap. Default no limit.
     pub fn max_tunnels(self, tunnels: usize) -> Self {
-        let tunnels = Arc::new(Semaphore::new(tunnels.min(Semaphore::MAX_PERMITS)));
-        self.with(|config| config.tunnels = Some(tunnels))
+        self.with(|config| config.limits.set_tunnels(tunnels))
+    }
+
+    /// At most this many tunnels of one client at a time, handshakes included; more are answered with
+    /// 429 ([RFC 6585, 4](https://www.rfc-editor.org/rfc/rfc6585#section-4)) and `Retry-After`. Counted
+    /// like [`max_tunnels`](Self::max_tunnels). Default no limit.
+    ///
+    /// A client is an IPv4 address, or the /64 of an IPv6 address, as one client commonly has the whole
+    /// of that. Behind proxies of your own it is [whom they name](Forwarded#the-clients-address), if
+    /// [`forwarded`](Self::forwarded) trusts them. A request of which the server told no address is not
+    /// limited: it needs a [`Peer`](crate::Peer) or axum's `ConnectInfo`.
+    pub fn max_tunnels_per_client(self, tunnels: usize) -> Self {
+        self.with(|config| config.limits.set_per_client(tunnels))
+    }
+
+    /// At most this many tunnels to one upstream at a time, handshakes included, whatever their base
+    /// paths; more are answered with 503 and `Retry-After`. An upstream is a scheme with host and port
+    /// as written, or a socket's path. Counted like [`max_tunnels`](Self::max_tunnels). Default no limit.
+    pub fn max_tunnels_per_upstream(self, tunnels: usize) -> Self {
+        self.with(|config| config.limits.set_per_upstream(tunnels))
+    }
+
+    /// At most this many handshakes in flight at a time, from the client's request to the upstream's
+    /// answer; more are answered with 503 and `Retry-After`. So a slow upstream, or clients that all come
+    /// back at once, can't pile up. Counted like [`max_tunnels`](Self::max_tunnels). Default no limit.
+    pub fn max_handshakes(self, handshakes: usize) -> Self {
+        self.with(|config| config.limits.set_handshakes(handshakes))
     }
 
     /// Called when a tunnel opens and when it ends.

@@ -35,7 +35,9 @@
 //!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); or when it is HTTP/2 and
 //!    CONNECT with such a `:protocol` ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
 //!    Everything else is the inner service's.
-//! 2. **Select.** The [`Upstream`] in its extensions, else the layer's.
+//! 2. **Select.** The [`Upstream`] in its extensions, else the layer's; if there is a place left. Of the
+//!    limits that are set, the one on handshakes is looked at first, then those on tunnels: in total,
+//!    per client, per upstream. A request that is refused holds no place.
 //! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
 //!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Forwarded`],
 //!    [`Host`], [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.
@@ -62,8 +64,9 @@
 //! | --- | --- |
 //! | 400 | the handshake is malformed: `Host` or key missing, repeated or invalid; a body on an upgrade; a path that leaves its prefix |
 //! | 405 | `CONNECT` at [`Forward`] |
+//! | 429 with `Retry-After` | the client has [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
 //! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
-//! | 503 with `Retry-After` | [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, there is no upstream, or all its HTTP/2 connections are full |
+//! | 503 with `Retry-After` | [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream) to this one, or [`max_handshakes`](UpgradeProxyLayer::max_handshakes) in flight; there is no upstream, or all its HTTP/2 connections are full |
 //! | 504 | the connect, handshake or header timeout ran out |
 //!
 //! # Features
@@ -87,6 +90,7 @@ mod future;
 mod handover;
 mod handshake;
 mod layer;
+mod limits;
 mod observe;
 mod proxy;
 mod respond;

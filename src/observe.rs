@@ -82,6 +82,10 @@ impl Origin {
         }
     }
 
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.client
+    }
+
     /// As long as the tunnel stands, nothing of the request's buffer is to be kept.
     fn detached(self) -> Self {
         let path = self.uri.path().to_owned();
@@ -107,7 +111,7 @@ impl TunnelInfo {
     /// `None` when the server did not tell whose connection it is.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
-        self.0.origin.client
+        self.0.origin.client()
     }
 
     /// The path the layer saw. Without the query, which may hold secrets.

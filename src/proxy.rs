@@ -20,7 +20,7 @@ use crate::{
     respond,
 };
 
-/// select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
+/// admit, select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
 ///
 /// Nothing of the client's goes upstream but the head made here (and the body of protocols that
 /// have one) until the upstream has agreed, and the client sees no agreement that was not checked.
@@ -47,9 +47,11 @@ async fn attempt(
     parts: Parts,
     body: Outgoing,
 ) -> Result<Response<Own>, Error> {
-    let admission = config.admit()?;
-    let upstream = config.select(&parts.extensions)?;
+    let _in_flight = config.limits.start()?;
     let origin = Origin::of(&parts, &config.forwarded);
+    let admitted = config.limits.admit(origin.client())?;
+    let upstream = config.select(&parts.extensions)?;
+    let admission = config.limits.admit_to(&upstream, admitted)?;
     let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
     let (mut response, connection) = ask(config, &handshake, &upstream, request).await?;
     if !connection.agrees(response.status()) {

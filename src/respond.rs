@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use crate::{Error, body::Own, config::Config, connect::Connection, handshake::Asked, rewrite::hygiene};
 
-/// What a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
+/// What a 429 or a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// The response for a failure: the user's, or status and reason as text.
@@ -28,7 +28,7 @@ fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response

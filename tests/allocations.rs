@@ -36,7 +36,11 @@ fn request(method: &str, fields: &[(&str, &str)]) -> Request<Empty<Bytes>> {
 #[test]
 fn pass_through_allocates_nothing() {
     let inner = service_fn(|_| ready(Ok(Response::new(Empty::<Bytes>::new()))));
-    let layer = UpgradeProxyLayer::new("http://127.0.0.1:9".parse().unwrap()).max_tunnels(1);
+    let layer = UpgradeProxyLayer::new("http://127.0.0.1:9".parse().unwrap())
+        .max_tunnels(1)
+        .max_tunnels_per_client(1)
+        .max_tunnels_per_upstream(1)
+        .max_handshakes(1);
     let websocket = [("connection", "upgrade"), ("upgrade", "websocket")];
     let h2c = [("connection", "upgrade, http2-settings"), ("upgrade", "h2c")];
     let ordinary: [(&str, &[(&str, &str)]); 6] = [

@@ -25,6 +25,9 @@ pub(crate) enum Kind {
     NoUpstream,
     NoStreamFree,
     TunnelLimit,
+    ClientLimit,
+    UpstreamLimit,
+    HandshakeLimit,
     Draining,
 }
 
@@ -37,9 +40,13 @@ impl Kind {
             Self::ConnectTimeout | Self::HandshakeTimeout | Self::HeaderTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::NoUpstream | Self::NoStreamFree | Self::TunnelLimit | Self::Draining => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::ClientLimit => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoUpstream
+            | Self::NoStreamFree
+            | Self::TunnelLimit
+            | Self::UpstreamLimit
+            | Self::HandshakeLimit
+            | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -58,6 +65,9 @@ impl Kind {
             Self::NoUpstream => "no_upstream",
             Self::NoStreamFree => "no_stream_free",
             Self::TunnelLimit => "tunnel_limit",
+            Self::ClientLimit => "client_limit",
+            Self::UpstreamLimit => "upstream_limit",
+            Self::HandshakeLimit => "handshake_limit",
             Self::Draining => "draining",
         }
     }
@@ -75,6 +85,9 @@ impl Kind {
             Self::NoUpstream => "no upstream is available",
             Self::NoStreamFree => "the upstream is full",
             Self::TunnelLimit => "too many tunnels are open",
+            Self::ClientLimit => "too many tunnels are open from this address",
+            Self::UpstreamLimit => "the upstream has too many tunnels",
+            Self::HandshakeLimit => "too many upgrades are being answered",
             Self::Draining => "the server is going away",
         }
     }
@@ -101,6 +114,9 @@ mod tests {
             (Kind::NoUpstream, 503, "no_upstream"),
             (Kind::NoStreamFree, 503, "no_stream_free"),
             (Kind::TunnelLimit, 503, "tunnel_limit"),
+            (Kind::ClientLimit, 429, "client_limit"),
+            (Kind::UpstreamLimit, 503, "upstream_limit"),
+            (Kind::HandshakeLimit, 503, "handshake_limit"),
             (Kind::Draining, 503, "draining"),
         ];
         for (kind, status, reason) in table {

@@ -1,0 +1,167 @@
+//! How many tunnels there may be: in total, per client, per upstream; and how many handshakes at a time.
+//!
+//! A limit that is not set costs nothing: no lock, no allocation. What a place was taken for, it is
+//! held by: a handshake until it is answered, a tunnel until it has ended.
+
+mod keyed;
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
+
+use http::uri::{Authority, Scheme};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{Error, Upstream, error::Kind};
+use keyed::{Keyed, Place};
+
+/// The network part of an IPv6 address that one client commonly has for itself
+/// ([RFC 6177](https://www.rfc-editor.org/rfc/rfc6177#section-2)): its first 64 bits.
+const NETWORK: u128 = !0 << 64;
+
+/// The limits of a layer. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Limits {
+    handshakes: Option<Arc<Semaphore>>,
+    tunnels: Option<Arc<Semaphore>>,
+    per_client: Option<Arc<Keyed<IpAddr>>>,
+    /// By what tells connections to one server from those to others.
+    per_upstream: Option<Arc<Keyed<(Scheme, Authority)>>>,
+}
+
+/// The right to have one handshake in flight.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// The right of a client to have one tunnel, to an upstream that is still to be chosen.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    _tunnel: Option<OwnedSemaphorePermit>,
+    _client: Option<Place<IpAddr>>,
+}
+
+/// The right to have one tunnel, held from before the upstream is dialled until the tunnel ends.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    _client: Admitted,
+    _upstream: Option<Place<(Scheme, Authority)>>,
+}
+
+impl Limits {
+    pub(crate) fn set_handshakes(&mut self, limit: usize) {
+        self.handshakes = Some(places(limit));
+    }
+
+    pub(crate) fn set_tunnels(&mut self, limit: usize) {
+        self.tunnels = Some(places(limit));
+    }
+
+    pub(crate) fn set_per_client(&mut self, limit: usize) {
+        self.per_client = Some(Arc::new(Keyed::new(limit)));
+    }
+
+    pub(crate) fn set_per_upstream(&mut self, limit: usize) {
+        self.per_upstream = Some(Arc::new(Keyed::new(limit)));
+    }
+
+    /// Takes a place among the handshakes.
+    pub(crate) fn start(&self) -> Result<InFlight, Error> {
+        take(self.handshakes.as_ref(), Kind::HandshakeLimit).map(|_place| InFlight { _place })
+    }
+
+    /// Takes a place among the tunnels, and one among those of the client, if it is known.
+    pub(crate) fn admit(&self, client: Option<IpAddr>) -> Result<Admitted, Error> {
+        let tunnel = take(self.tunnels.as_ref(), Kind::TunnelLimit)?;
+        let client = self.per_client.as_ref().zip(client).map(|(places, client)| {
+            places.take(network(client)).ok_or_else(|| Error::new(Kind::ClientLimit))
+        });
+        Ok(Admitted { _tunnel: tunnel, _client: client.transpose()? })
+    }
+
+    /// Takes a place among the tunnels of the upstream.
+    pub(crate) fn admit_to(&self, upstream: &Upstream, client: Admitted) -> Result<Admission, Error> {
+        let place = self.per_upstream.as_ref().map(|places| {
+            places.take(upstream.pool().clone()).ok_or_else(|| Error::at(Kind::UpstreamLimit, upstream))
+        });
+        Ok(Admission { _client: client, _upstream: place.transpose()? })
+    }
+}
+
+fn places(limit: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))
+}
+
+fn take(places: Option<&Arc<Semaphore>>, otherwise: Kind) -> Result<Option<OwnedSemaphorePermit>, Error> {
+    let permit = places.map(|places| Arc::clone(places).try_acquire_owned());
+    permit.transpose().map_err(|_| Error::new(otherwise))
+}
+
+/// What a client is counted by.
+fn network(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & NETWORK).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_ipv4_address_or_64_bits_of_an_ipv6_address() {
+        let table = [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::", "2001:db8:1:2::"),
+            ("::1", "::"),
+        ];
+        for (client, key) in table {
+            assert_eq!(network(client.parse().unwrap()).to_string(), key, "{client}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_by_one_limit_holds_no_place_of_another() {
+        let [one, two] = ["http://a", "http://b"].map(|text| text.parse::<Upstream>().unwrap());
+        let [first, second] = ["192.0.2.1", "192.0.2.2"].map(|text| Some(text.parse().unwrap()));
+        let mut limits = Limits::default();
+        limits.set_tunnels(3);
+        limits.set_per_client(2);
+        limits.set_per_upstream(1);
+        let unused = format!("{limits:?}");
+        let open = |client, upstream| limits.admit_to(upstream, limits.admit(client)?);
+
+        let held = open(first, &one).unwrap();
+        for _ in 0..5 {
+            assert!(open(first, &one).unwrap_err().is_upstream_limit());
+        }
+        let also_held = open(first, &two).unwrap();
+        for _ in 0..5 {
+            assert!(open(first, &two).unwrap_err().is_client_limit());
+        }
+        drop(also_held);
+        let also_held = open(second, &two).unwrap();
+        let third = limits.admit(second).unwrap();
+        assert!(limits.admit(None).unwrap_err().is_tunnel_limit());
+        drop((held, also_held, third));
+        assert_eq!(format!("{limits:?}"), unused);
+    }
+
+    #[test]
+    fn no_limit_that_can_be_set_panics() {
+        for limit in [0, 1, usize::MAX] {
+            let mut limits = Limits::default();
+            limits.set_handshakes(limit);
+            limits.set_tunnels(limit);
+            limits.set_per_client(limit);
+            limits.set_per_upstream(limit);
+            assert_eq!(limits.start().is_ok(), limit > 0);
+            assert_eq!(limits.admit(Some(Ipv6Addr::LOCALHOST.into())).is_ok(), limit > 0);
+        }
+    }
+}

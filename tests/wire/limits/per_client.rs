@@ -1,0 +1,119 @@
+//! `max_tunnels_per_client`.
+
+use tower_upgrade_proxy::Forwarded;
+
+use super::*;
+use crate::{app, http2};
+
+fn layer(upstream: &Scripted, limit: usize) -> UpgradeProxyLayer {
+    UpgradeProxyLayer::new(upstream.upstream()).max_tunnels_per_client(limit)
+}
+
+fn trusting_loopback() -> Forwarded {
+    Forwarded::none().trust(["127.0.0.0/8".parse().unwrap()])
+}
+
+#[tokio::test]
+async fn a_client_beyond_its_limit_gets_a_429_until_one_of_its_tunnels_has_ended() {
+    let upstream = Scripted::start().await;
+    let address = limited(layer(&upstream, 2)).await;
+    let (one, other) = (from("192.0.2.1"), from("192.0.2.2"));
+    let first = open(address, &upstream, &one).await;
+    let _second = open(address, &upstream, &one).await;
+    expect_refusal(address, &one, 429, "client_limit").await;
+    upstream.expect_untouched().await;
+    let _of_another = open(address, &upstream, &other).await;
+    expect_refusal(address, &one, 429, "client_limit").await;
+    drop(first);
+    let _again = until_admitted(address, &upstream, &one).await;
+    expect_refusal(address, &one, 429, "client_limit").await;
+}
+
+#[tokio::test]
+async fn a_client_is_its_ipv4_address_or_its_64_of_ipv6() {
+    let upstream = Scripted::start().await;
+    let address = limited(layer(&upstream, 1)).await;
+    let mut held = Vec::new();
+    let cases = [
+        ("192.0.2.1", "::ffff:192.0.2.1"),
+        ("::ffff:192.0.2.2", "192.0.2.2"),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"),
+        ("2001:db8:0:2::1", "2001:db8:0:2::2"),
+    ];
+    for (one, same) in cases {
+        held.push(open(address, &upstream, &from(one)).await);
+        expect_refusal(address, &from(same), 429, "client_limit").await;
+    }
+}
+
+#[tokio::test]
+async fn a_place_comes_back_when_the_handshake_fails_or_its_client_leaves() {
+    let upstream = Scripted::start().await;
+    let address = limited(layer(&upstream, 1)).await;
+    let (mut client, server) = start(address, &upstream, &handshake("/")).await;
+    expect_refusal(address, &handshake("/"), 429, "client_limit").await;
+    drop(server);
+    assert_eq!(client.head().await.status(), 502);
+
+    let (client, mut server) = start(address, &upstream, &handshake("/")).await;
+    drop(client);
+    server.rest().await;
+    until_admitted(address, &upstream, &handshake("/")).await;
+}
+
+#[tokio::test]
+async fn clients_behind_a_trusted_proxy_count_apart() {
+    let upstream = Scripted::start().await;
+    let address = limited(layer(&upstream, 1).forwarded(trusting_loopback())).await;
+    let behind = |list| handshake_with("/", &[&format!("X-Forwarded-For: {list}")]);
+    let _one = open(address, &upstream, &behind("192.0.2.1")).await;
+    let _two = open(address, &upstream, &behind("192.0.2.2")).await;
+    for list in ["192.0.2.1", "6.6.6.6, 192.0.2.1", "192.0.2.1, 127.0.0.5", "192.0.2.2:80"] {
+        expect_refusal(address, &behind(list), 429, "client_limit").await;
+    }
+    // What the proxy does not know counts as the proxy.
+    let _unknown = open(address, &upstream, &behind("192.0.2.3, unknown")).await;
+    expect_refusal(address, &handshake("/"), 429, "client_limit").await;
+}
+
+#[tokio::test]
+async fn a_stranger_is_who_it_is_whatever_it_says() {
+    let upstream = Scripted::start().await;
+    let address = limited(layer(&upstream, 1).forwarded(trusting_loopback())).await;
+    let claiming = |line| handshake_with("/", &["X-Peer: 198.51.100.1", line]);
+    let _held = open(address, &upstream, &from("198.51.100.1")).await;
+    for line in ["X-Forwarded-For: 192.0.2.1", "X-Real-IP: 192.0.2.1", "Forwarded: for=192.0.2.1"] {
+        expect_refusal(address, &claiming(line), 429, "client_limit").await;
+    }
+    let _named = open(address, &upstream, &handshake_with("/", &["X-Forwarded-For: 192.0.2.1"])).await;
+}
+
+#[tokio::test]
+async fn a_client_whose_address_is_not_known_is_not_limited() {
+    let upstream = Scripted::start().await;
+    let address = app(layer(&upstream, 1)).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(open(address, &upstream, &handshake("/")).await);
+    }
+}
+
+#[tokio::test]
+async fn streams_of_one_connection_are_of_one_client() {
+    let upstream = Scripted::start().await;
+    let address = limited(layer(&upstream, 1)).await;
+    let mut client = http2::connect(address).await;
+    let pending = tokio::spawn({
+        let mut client = client.clone();
+        async move { http2::send(&mut client, http2::extended("websocket")).await }
+    });
+    let mut server = upstream.accept().await;
+    server.head().await;
+    let refused = http2::send(&mut client, http2::extended("websocket")).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "5");
+    // Its stream is reset.
+    pending.abort();
+    server.rest().await;
+    until_admitted(address, &upstream, &handshake("/")).await;
+}

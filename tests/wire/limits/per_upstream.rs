@@ -1,0 +1,40 @@
+//! `max_tunnels_per_upstream`.
+
+use super::*;
+
+/// A client that is sent to `upstream`, below `base`.
+fn to(upstream: &Scripted, base: &str) -> String {
+    handshake_with("/", &[&format!("X-Upstream: {}{base}", upstream.uri())])
+}
+
+#[tokio::test]
+async fn beyond_its_limit_an_upstream_is_left_alone_and_others_are_not() {
+    let (one, other) = (Scripted::start().await, Scripted::start().await);
+    let address = limited(UpgradeProxyLayer::per_request().max_tunnels_per_upstream(2)).await;
+    let first = open(address, &one, &to(&one, "")).await;
+    let _second = open(address, &one, &to(&one, "/base")).await;
+    for base in ["", "/base", "/another"] {
+        expect_refusal(address, &to(&one, base), 503, "upstream_limit").await;
+    }
+    one.expect_untouched().await;
+    let _elsewhere = open(address, &other, &to(&other, "")).await;
+    drop(first);
+    let _again = until_admitted(address, &one, &to(&one, "")).await;
+    expect_refusal(address, &to(&one, ""), 503, "upstream_limit").await;
+}
+
+#[tokio::test]
+async fn a_place_comes_back_when_the_handshake_fails_or_its_client_leaves() {
+    let upstream = Scripted::start().await;
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).max_tunnels_per_upstream(1);
+    let address = limited(layer).await;
+    let (mut client, server) = start(address, &upstream, &handshake("/")).await;
+    expect_refusal(address, &handshake("/"), 503, "upstream_limit").await;
+    drop(server);
+    assert_eq!(client.head().await.status(), 502);
+
+    let (client, mut server) = start(address, &upstream, &handshake("/")).await;
+    drop(client);
+    server.rest().await;
+    until_admitted(address, &upstream, &handshake("/")).await;
+}
