@@ -9,6 +9,7 @@
 //! `RUST_LOG=debug` shows every tunnel.
 
 mod https;
+mod limits;
 mod listen;
 mod options;
 mod serve;
@@ -103,8 +104,8 @@ async fn accept_plain(listener: Option<TcpListener>, http: Http, service: impl A
     }
 }
 
-/// One location per route, all with the same settings; they share the number of tunnels, with the
-/// other workers too.
+/// One location per route, all with the same settings; their tunnels and handshakes count together,
+/// with those of the other workers too.
 fn locations(options: &Options, layer: &UpgradeProxyLayer) -> Vec<Location> {
     let location = |route: &Route| {
         let layer = layer.clone().upstream(options.upstream(route));

@@ -15,7 +15,7 @@ use tower_upgrade_proxy::{
     Forwarded, Host, InvalidProtocol, Protocol, Protocols, UpgradeProxyLayer, Upstream,
 };
 
-use crate::serve::Http;
+use crate::{limits::Limits, serve::Http};
 
 /// Ten years. hyper panics when the clock cannot tell the end of its wait.
 const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -62,17 +62,16 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "none")]
     forwarded: ForwardedPolicy,
 
-    /// Peers whose X-Forwarded-* and the like are believed; repeatable
-    #[arg(long = "trust", value_name = "CIDR", requires = "forwarded")]
+    /// Peers whose X-Forwarded-* and the like are believed, also about who the client is; repeatable
+    #[arg(long = "trust", value_name = "CIDR")]
     trusted: Vec<IpNet>,
 
     /// A protocol to allow besides websocket, with any method and a request body; repeatable
     #[arg(long = "allow", value_name = "PROTOCOL", value_parser = protocol)]
     allowed: Vec<Protocol>,
 
-    /// Answer 503 when this many tunnels are open [default: no limit]
-    #[arg(long, value_name = "N")]
-    max_tunnels: Option<usize>,
+    #[command(flatten)]
+    limits: Limits,
 
     /// Streams that one HTTP/2 connection may have open; each is a request or a tunnel
     #[arg(long, value_name = "N", default_value = "250")]
@@ -210,10 +209,7 @@ impl Options {
             .idle_timeout(self.idle_timeout.0)
             .half_close_timeout(self.half_close_timeout.0)
             .max_lifetime(self.max_lifetime.0);
-        match self.max_tunnels {
-            Some(tunnels) => layer.max_tunnels(tunnels),
-            None => layer,
-        }
+        self.limits.set(layer)
     }
 
     /// Two routes with one prefix: one of them would never be used.

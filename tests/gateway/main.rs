@@ -9,6 +9,7 @@ mod forwarded;
 mod http2;
 mod https;
 mod identity;
+mod limits;
 mod locations;
 mod process;
 mod program;

@@ -1,10 +1,10 @@
-//! What may become a tunnel, how many, and for how long.
+//! What may become a tunnel, and for how long.
 
 use futures_util::StreamExt;
-use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    Gateway, answer, get,
+    Gateway,
     support::{SWITCHING, Scripted, bounded, handshake},
     upstream,
 };
@@ -42,31 +42,6 @@ async fn a_protocol_that_is_not_allowed_is_an_ordinary_request() {
     assert!(head.values("upgrade").is_empty() && head.values("connection").is_empty(), "{}", head.text());
     server.send("HTTP/1.1 426 Upgrade Required\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(client.head().await.status(), 426);
-}
-
-#[tokio::test]
-async fn the_second_of_one_allowed_tunnel_gets_503_on_every_route_until_the_first_ends() {
-    let routes =
-        [format!("/a/={}", upstream::start("a").await), format!("/b/={}", upstream::start("b").await)];
-    let arguments = ["--route", &routes[0], "--route", &routes[1], "--max-tunnels", "1"];
-    let gateway = Gateway::start(&arguments).await;
-    let mut first = gateway.websocket("/a/").await.unwrap();
-    assert_eq!(answer(&mut first).await, "a /a/ client.example");
-    for path in ["/a/", "/b/"] {
-        match gateway.websocket(path).await {
-            Err(tungstenite::Error::Http(response)) => {
-                assert_eq!(response.status(), 503, "{path}");
-                assert!(response.headers().contains_key("retry-after"));
-            }
-            other => panic!("{path}: {other:?}"),
-        }
-        let (_, body) = get(&mut gateway.wire().await, path).await;
-        assert!(body.ends_with("/ client.example"), "ordinary requests are not counted: {body}");
-    }
-    assert_eq!(answer(&mut first).await, "a /a/ client.example");
-    drop(first);
-    // The gateway learns of the end in its own time; each attempt waits for an answer.
-    bounded("a free place", async { while gateway.websocket("/b/").await.is_err() {} }).await;
 }
 
 #[cfg(target_os = "linux")]
