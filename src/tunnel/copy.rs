@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     Close, RateLimit,
     known::take_in,
-    lane::{Lane, Made, Unseen},
+    lane::{Lane, Made},
     rate::Bucket,
     rest::Rest,
     scratch::with_scratch,
@@ -305,6 +305,9 @@ impl Direction {
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
     {
+        if let Some(error) = self.lane.as_mut().and_then(|lane| lane.take_error()) {
+            return Poll::Ready(Err(Broken::read(error)));
+        }
         let allowed = match &mut self.gate {
             None => u64::MAX,
             Some(gate) => match gate.open(Instant::now()) {
@@ -355,26 +358,36 @@ impl Direction {
         from: &TcpStream,
         allowed: u64,
     ) -> Poll<Result<Option<Step>, Broken>> {
-        let unseen = match &mut self.lane {
-            Some(lane) => ready!(lane.poll_unseen(cx, from)).map_err(Broken::read)?,
-            None => Unseen::default(),
+        let Some(lane) = &mut self.lane else {
+            let filled = ready!(self.bulk.poll_fill(cx, from, allowed)).map_err(Broken::read)?;
+            return Poll::Ready(Ok(filled.map(|bytes| self.piped(bytes))));
         };
-        let most = if self.lane.is_some() { unseen.bytes.min(allowed) } else { allowed };
-        let filled = ready!(self.bulk.poll_fill(cx, from, most)).map_err(Broken::read)?;
-        Poll::Ready(Ok(match filled {
-            None => None,
-            Some(0) => Some(Step::Finished),
-            Some(bytes) => {
-                self.count(bytes);
-                if self.lane.as_mut().is_none_or(|lane| lane.skip(bytes, &unseen)) {
-                    Some(Step::Piped)
-                } else {
-                    let bytes = self.bulk.take_back().map_err(Broken::read)?;
-                    let made = self.lane.as_mut().and_then(|lane| lane.pass(&bytes));
-                    Some(Step::Left(made.map_or_else(|| Rest::theirs(bytes.into()), Rest::of)))
-                }
+        let mut unseen = ready!(lane.poll_unseen(cx, from)).map_err(Broken::read)?;
+        let filled = ready!(self.bulk.poll_fill(cx, from, unseen.bytes.min(allowed)));
+        let Some(mut bytes) = filled.map_err(Broken::read)? else { return Poll::Ready(Ok(None)) };
+        let mut step = self.piped(bytes);
+        while let Some(lane) = &mut self.lane
+            && bytes > 0
+        {
+            if !lane.skip(bytes, &unseen) {
+                // It ends within a header.
+                let piped = self.bulk.take_back().map_err(Broken::read)?;
+                step = Step::Left(Rest::of(lane.look_back(piped, bytes)));
+                break;
             }
-        }))
+            // The next frame as well, if it is there.
+            if bytes as u64 != unseen.bytes || allowed < u64::MAX || !lane.look_ahead(cx, from, &mut unseen) {
+                break;
+            }
+            bytes = self.bulk.fill_up(from, unseen.bytes);
+            self.count(bytes);
+        }
+        Poll::Ready(Ok(Some(step)))
+    }
+
+    fn piped(&mut self, bytes: usize) -> Step {
+        self.count(bytes);
+        if bytes == 0 { Step::Finished } else { Step::Piped }
     }
 
     fn count(&mut self, read: usize) {

@@ -76,14 +76,18 @@ impl Pipe {
         self.held == 0
     }
 
-    /// Moves what `socket` has into the pipe, `most` bytes at most. Only an empty pipe is filled: so
-    /// `WouldBlock` always means the socket.
+    /// Moves what `socket` has into the pipe, `most` bytes at most. Only when the pipe is empty does
+    /// `WouldBlock` mean the socket for sure.
     pub(super) fn fill(&mut self, socket: impl AsFd, most: u32) -> io::Result<usize> {
-        debug_assert!(self.is_empty(), "a full pipe would block too");
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let moved = splice(socket, None, &self.writer, None, most as usize, flags)?;
-        self.held = u32::try_from(moved).unwrap_or(u32::MAX);
+        self.held = self.held.saturating_add(u32::try_from(moved).unwrap_or(u32::MAX));
         Ok(moved)
+    }
+
+    /// How much more it should take, once it holds something.
+    pub(super) fn room(&self) -> u32 {
+        CAPACITY.saturating_sub(self.held)
     }
 
     /// Moves what stands in the pipe to `socket`, as far as that takes it.

@@ -104,6 +104,15 @@ impl Bulk {
         }
     }
 
+    /// Takes up to `most` bytes more into the pipe, which holds some. Fewer, or none, say nothing about
+    /// `from`.
+    pub(super) fn fill_up(&mut self, from: &TcpStream, most: u64) -> usize {
+        let Some(pipe) = self.pipe.as_mut().filter(|_| !Pipe::scarce()) else { return 0 };
+        let room = pipe.room();
+        let most = u32::try_from(most).map_or(room, |most| most.min(room));
+        if (most as usize) < LARGE { 0 } else { pipe.fill(from, most).unwrap_or(0) }
+    }
+
     /// Moves what stands in the pipe on to `to`.
     pub(super) fn poll_empty(&mut self, cx: &mut Context<'_>, to: &TcpStream) -> Poll<io::Result<Emptied>> {
         let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(Emptied::Wrote(0))) };

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{io::ReadBuf, net::TcpStream};
 
-use super::{Fault, Frame, Lane};
+use super::{Fault, Frame, Lane, Made};
 
 /// Bytes of the longest header of a frame.
 const LONGEST: usize = 14;
@@ -49,6 +49,39 @@ impl Lane {
             unseen.bytes = data.length.saturating_add(event.end as u64);
         }
         Poll::Ready(Ok(unseen))
+    }
+
+    /// Looks at what comes behind what has passed unseen. False when it can't pass so too, or is not there
+    /// yet.
+    pub(in super::super) fn look_ahead(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &TcpStream,
+        unseen: &mut Unseen,
+    ) -> bool {
+        match self.poll_unseen(cx, from) {
+            Poll::Ready(Ok(next)) => {
+                *unseen = next;
+                return unseen.bytes > 0;
+            }
+            // It is told once only, and what stands in the pipe goes first.
+            Poll::Ready(Err(error)) => self.error = Some(error),
+            Poll::Pending => {}
+        }
+        false
+    }
+
+    /// The last `bytes` of what was piped are to be looked at after all.
+    pub(in super::super) fn look_back(&mut self, mut piped: Vec<u8>, bytes: usize) -> Made {
+        let unseen = piped.len().saturating_sub(bytes);
+        match self.pass(&piped[unseen..]) {
+            None => Made { bytes: piped, ours: 0..0 },
+            Some(Made { bytes, ours }) => {
+                piped.truncate(unseen);
+                piped.extend_from_slice(&bytes);
+                Made { bytes: piped, ours: unseen + ours.start..unseen + ours.end }
+            }
+        }
     }
 
     /// So many bytes have passed unseen. False when they ended within a header, and are to be looked at

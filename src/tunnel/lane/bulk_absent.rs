@@ -7,7 +7,7 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use super::Lane;
+use super::{Lane, Made};
 
 /// See the Linux module.
 #[derive(Debug, Default)]
@@ -23,6 +23,19 @@ impl Lane {
         _: &TcpStream,
     ) -> Poll<io::Result<Unseen>> {
         Poll::Ready(Ok(Unseen::default()))
+    }
+
+    pub(in super::super) fn look_ahead(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &TcpStream,
+        _: &mut Unseen,
+    ) -> bool {
+        false
+    }
+
+    pub(in super::super) fn look_back(&mut self, bytes: Vec<u8>, _: usize) -> Made {
+        Made { bytes, ours: 0..0 }
     }
 
     pub(in super::super) fn skip(&mut self, _: usize, _: &Unseen) -> bool {

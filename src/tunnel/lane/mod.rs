@@ -8,13 +8,12 @@
 mod bulk;
 mod ear;
 
-use std::{ops::Range, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
 use super::{
     Close, Side, TunnelConfig,
     frames::{ControlFrame, Filter, Frame, Mask, Passed, Violation, Walker},
 };
-pub(super) use bulk::Unseen;
 use ear::Ear;
 pub(super) use ear::{Fault, Tag};
 
@@ -28,6 +27,8 @@ pub(super) struct Lane {
     /// Ours, to be written at the next boundary.
     due: Option<Box<Due>>,
     stage: Stage,
+    /// Of the reader, met while bytes from before it stood in a pipe.
+    error: Option<io::Error>,
 }
 
 #[derive(Debug)]
@@ -57,7 +58,15 @@ pub(super) struct Made {
 
 impl Lane {
     pub(super) fn new(from: Side, config: Arc<TunnelConfig>) -> Self {
-        Self { from, config, filter: Filter::new(), ear: Ear::default(), due: None, stage: Stage::Open }
+        Self {
+            from,
+            config,
+            filter: Filter::new(),
+            ear: Ear::default(),
+            due: None,
+            stage: Stage::Open,
+            error: None,
+        }
     }
 
     /// Writes a Close at the next boundary, and nothing behind it. False when one has passed already, or
@@ -149,6 +158,12 @@ impl Lane {
             return None;
         }
         Some(self.make(before, passed))
+    }
+
+    /// What reading has come to in the meantime.
+    #[inline]
+    pub(super) fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
     }
 
     #[inline]
