@@ -68,6 +68,15 @@ pub(crate) struct Order {
     pub(crate) close: Close,
 }
 
+impl Order {
+    /// Both: what is due first is said, and what is over first is the end.
+    pub(crate) fn and(self, other: Self) -> Self {
+        let by = self.by.min(other.by);
+        let first = if other.at < self.at { other } else { self };
+        Self { by, ..first }
+    }
+}
+
 impl Live {
     pub(crate) fn new() -> Self {
         Self {
@@ -101,12 +110,13 @@ impl Live {
         all.get(stage).copied().unwrap_or(TunnelState::Ended)
     }
 
-    /// Has the tunnel end. Of several orders the one that is due first counts.
+    /// Has the tunnel end. Several orders become one.
     pub(crate) fn order(&self, order: Order) {
         let mut place = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        if place.as_ref().is_none_or(|known| order.by < known.by || order.at < known.at) {
-            *place = Some(order);
-        }
+        *place = Some(match place.take() {
+            Some(known) => known.and(order),
+            None => order,
+        });
         drop(place);
         self.tunnel.wake();
     }
