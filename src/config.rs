@@ -6,8 +6,9 @@ use http::{Extensions, Response, request::Parts};
 use http_body_util::Full;
 
 use crate::{
-    Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Upstream,
+    Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Tunnels, Upstream, Watcher,
     connect::{Connector, Timeouts},
+    drain::Pass,
     error::Kind,
     limits::Limits,
 };
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     /// Counted over all services of the layer.
     pub(crate) limits: Limits,
     pub(crate) on_tunnel: Option<Arc<dyn OnTunnel>>,
+    pub(crate) registry: Option<Tunnels>,
+    pub(crate) drain: Option<Watcher>,
     pub(crate) error_response: Option<ErrorHook>,
 }
 
@@ -59,6 +62,8 @@ impl Config {
             tunnel: Arc::default(),
             limits: Limits::default(),
             on_tunnel: None,
+            registry: None,
+            drain: None,
             error_response: None,
         }
     }
@@ -66,6 +71,12 @@ impl Config {
     /// What connecting is limited by.
     pub(crate) fn timeouts(&self) -> Timeouts {
         Timeouts { connect: self.connect_timeout, idle: self.pool_idle_timeout }
+    }
+
+    /// Leave to begin a handshake: refused while draining, and nothing without a drain.
+    pub(crate) fn pass(&self) -> Result<Option<Pass>, Error> {
+        let pass = self.drain.as_ref().map(|drain| drain.pass().ok_or_else(|| Error::new(Kind::Draining)));
+        pass.transpose()
     }
 
     /// The request's own upstream, else the layer's.

@@ -1,22 +1,30 @@
 //! From a verified agreement to a running tunnel.
 
-use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::{poll_fn, ready},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
     OnTunnel, Tunnel, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary,
     config::Config,
     connect::{Connection, transport::Transport},
+    drain::Pass,
     handshake::{Asked, Handshake, is_websocket},
     limits::Admission,
     trace,
-    tunnel::live::Count,
+    tunnel::live::{Count, Live, Order},
+    tunnels::Presence,
 };
 
 /// Both halves of a tunnel, before either has let go of HTTP.
@@ -25,24 +33,29 @@ pub(crate) struct Opening {
     pub(crate) connection: Connection,
     pub(crate) info: TunnelInfo,
     pub(crate) admission: Admission,
+    pub(crate) pass: Option<Pass>,
 }
 
 /// What stays with a tunnel to its end.
 struct Observed {
     info: TunnelInfo,
     hook: Option<Arc<dyn OnTunnel>>,
+    presence: Presence,
     _admission: Admission,
-}
-
-/// The client's half, to be.
-struct Client {
-    asked: Asked,
-    on_upgrade: OnUpgrade,
-    websocket: bool,
 }
 
 /// A tunnel between two sockets, which can splice, or between anything.
 type AnyTunnel = Pin<Box<dyn Future<Output = TunnelSummary> + Send>>;
+
+/// Both sides of a tunnel, on their way out of HTTP.
+struct Halves {
+    asked: Asked,
+    on_upgrade: OnUpgrade,
+    connection: Connection,
+    websocket: bool,
+    config: Arc<TunnelConfig>,
+    live: Option<Arc<Live>>,
+}
 
 impl Opening {
     /// Runs the tunnel as a task of its own. Only call this with a 101 that goes to the client: the
@@ -50,13 +63,19 @@ impl Opening {
     pub(crate) fn spawn(self, config: &Config) {
         let Handshake { asked, on_upgrade, .. } = self.handshake;
         let hook = config.on_tunnel.clone();
-        let observed = Observed { info: self.info, hook, _admission: self.admission };
+        let presence = Presence::new(&self.info, config.registry.as_ref(), self.pass);
+        let halves = Halves {
+            asked,
+            on_upgrade,
+            connection: self.connection,
+            websocket: is_websocket(self.info.protocol().as_bytes()),
+            config: Arc::clone(&config.tunnel),
+            live: presence.live().cloned(),
+        };
+        let observed = Observed { info: self.info, hook, presence, _admission: self.admission };
         observed.open();
         // Each stage in a box of its own, so that the task keeps no room for one that is over.
-        let (limit, tunnel) = (config.hand_over_timeout, Arc::clone(&config.tunnel));
-        let websocket = is_websocket(observed.info.protocol().as_bytes());
-        let client = Client { asked, on_upgrade, websocket };
-        let hand_over = Box::pin(hand_over(client, self.connection, limit, tunnel));
+        let hand_over = Box::pin(hand_over(halves, config.hand_over_timeout));
         tokio::spawn(async move {
             let summary = hand_over.await.await;
             observed.close(summary);
@@ -66,54 +85,86 @@ impl Opening {
 
 /// Waits for both connections, and joins them. What comes out without both is a tunnel that has
 /// ended before it carried a byte.
-async fn hand_over(
-    client: Client,
-    connection: Connection,
-    limit: Duration,
-    config: Arc<TunnelConfig>,
-) -> AnyTunnel {
+async fn hand_over(halves: Halves, limit: Duration) -> AnyTunnel {
     let opened = Instant::now();
-    let end = match timeout(limit, join(client, connection, config)).await {
-        Ok(Some(tunnel)) => return tunnel,
-        Ok(None) => TunnelEnd::HandOverFailed,
+    let live = halves.live.clone();
+    let end = match timeout(limit, unless_cut(halves.join(), live.as_deref())).await {
+        Ok(Ok(Some(tunnel))) => return tunnel,
+        Ok(Ok(None)) => TunnelEnd::HandOverFailed,
+        Ok(Err(Cut)) => TunnelEnd::Drained { cut: true },
         Err(_) => TunnelEnd::HandOverTimeout,
     };
     Box::pin(ready(TunnelSummary::new([Count::default(); 2], opened.elapsed(), end)))
 }
 
-/// Takes both connections out of hyper.
-async fn join(client: Client, connection: Connection, config: Arc<TunnelConfig>) -> Option<AnyTunnel> {
-    let (upstream, from_upstream) = connection.into_transport().await?;
-    let Client { asked, on_upgrade, websocket } = client;
-    let upgraded = on_upgrade.await.ok()?;
-    let (client, from_client) = match asked {
-        Asked::Upgrade => Transport::from_upgraded(upgraded),
-        Asked::ExtendedConnect => Transport::from_stream(upgraded),
-    };
-    client.set_nodelay();
-    let early = (from_client, from_upstream);
-    Some(match (client, upstream) {
-        (Transport::Tcp(client), Transport::Tcp(upstream)) => {
-            tunnel(client, upstream, websocket, early, config)
+/// An order's time was over.
+struct Cut;
+
+/// Waits for `joined`, but not beyond the end of an order. The order is the tunnel's to obey, and so it is
+/// put back for it.
+async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Live>) -> Result<T, Cut> {
+    let Some(live) = live else { return Ok(joined.await) };
+    let mut joined = pin!(joined);
+    let mut order: Option<(Order, _)> = None;
+    let joined = poll_fn(|cx| {
+        if let Some(new) = live.poll_order(cx) {
+            let new = match order.take() {
+                Some((known, _)) => known.and(new),
+                None => new,
+            };
+            let end = Box::pin(sleep_until(new.by));
+            order = Some((new, end));
         }
-        (client, upstream) => tunnel(client, upstream, websocket, early, config),
-    })
+        match joined.as_mut().poll(cx) {
+            Poll::Ready(joined) => Poll::Ready(Ok(joined)),
+            Poll::Pending => match &mut order {
+                Some((_, end)) => end.as_mut().poll(cx).map(|()| Err(Cut)),
+                None => Poll::Pending,
+            },
+        }
+    });
+    let joined = joined.await;
+    if let Some((order, _)) = order {
+        live.order(order);
+    }
+    joined
+}
+
+impl Halves {
+    /// Takes both connections out of hyper.
+    async fn join(self) -> Option<AnyTunnel> {
+        let (upstream, from_upstream) = self.connection.into_transport().await?;
+        let upgraded = self.on_upgrade.await.ok()?;
+        let (client, from_client) = match self.asked {
+            Asked::Upgrade => Transport::from_upgraded(upgraded),
+            Asked::ExtendedConnect => Transport::from_stream(upgraded),
+        };
+        client.set_nodelay();
+        let early = (from_client, from_upstream);
+        let Self { websocket, config, live, .. } = self;
+        Some(match (client, upstream) {
+            (Transport::Tcp(client), Transport::Tcp(upstream)) => {
+                tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, live)
+            }
+            (client, upstream) => {
+                tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, live)
+            }
+        })
+    }
 }
 
 fn tunnel<C, U>(
-    client: C,
-    upstream: U,
+    tunnel: Tunnel<C, U>,
     websocket: bool,
     (from_client, from_upstream): (Bytes, Bytes),
-    config: Arc<TunnelConfig>,
+    live: Option<Arc<Live>>,
 ) -> AnyTunnel
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     U: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let tunnel = Tunnel::with_shared(client, upstream, config);
     let tunnel = if websocket { tunnel.websocket() } else { tunnel };
-    Box::pin(tunnel.early_bytes(from_client, from_upstream))
+    Box::pin(tunnel.early_bytes(from_client, from_upstream).watched(live))
 }
 
 impl Observed {
@@ -130,5 +181,51 @@ impl Observed {
         if let Some(hook) = &self.hook {
             hook.on_close(&self.info, &summary);
         }
+        // Who waits for the end may count on the hook.
+        self.presence.end(summary.end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::{Close, CloseCode};
+
+    fn order(seconds: u64) -> Order {
+        let now = Instant::now();
+        Order { at: now, by: now + Duration::from_secs(seconds), close: Close::new(CloseCode::GOING_AWAY) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_that_comes_during_the_hand_over_is_left_for_the_tunnel() {
+        let (live, start) = (Arc::new(Live::new()), Instant::now());
+        let waiting = tokio::spawn({
+            let live = Arc::clone(&live);
+            async move { unless_cut(sleep(Duration::from_secs(5)), Some(&live)).await.is_ok() }
+        });
+        for by in [60, 20, 40] {
+            live.order(order(by));
+            tokio::task::yield_now().await;
+        }
+        assert!(waiting.await.unwrap());
+        let left = live.poll_order(&mut Context::from_waker(Waker::noop())).unwrap();
+        assert_eq!(left.by, start + Duration::from_secs(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_hand_over_is_waited_for_no_longer_than_an_order_says() {
+        let (live, start) = (Arc::new(Live::new()), Instant::now());
+        let waiting = tokio::spawn({
+            let live = Arc::clone(&live);
+            async move { unless_cut(sleep(Duration::from_secs(5)), Some(&live)).await.is_err() }
+        });
+        tokio::task::yield_now().await;
+        live.order(order(2));
+        assert!(waiting.await.unwrap(), "cut");
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
     }
 }

@@ -8,8 +8,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Error, Forward, Forwarded, Host, Http2, OnTunnel, PathRewrite, Protocols, TunnelConfig, UpgradeProxy,
-    UpgradeRequired, Upstream, config::Config, error::BoxError,
+    Error, Forward, Forwarded, Host, Http2, OnTunnel, PathRewrite, Protocols, TunnelConfig, Tunnels,
+    UpgradeProxy, UpgradeRequired, Upstream, Watcher, config::Config, error::BoxError,
 };
 
 /// Sends upgrade requests to an upstream and everything else to the inner service.
@@ -226,6 +226,19 @@ impl UpgradeProxyLayer {
     /// Called when a tunnel opens and when it ends.
     pub fn on_tunnel(self, hook: impl OnTunnel) -> Self {
         self.with(|config| config.on_tunnel = Some(Arc::new(hook)))
+    }
+
+    /// Every tunnel is in `tunnels` from now on, as long as it stands. Several layers may have one
+    /// registry in common. Default none.
+    pub fn tunnels(self, tunnels: &Tunnels) -> Self {
+        self.with(|config| config.registry = Some(tunnels.clone()))
+    }
+
+    /// Takes part in a [`Drain`](crate::Drain): once it has begun, upgrades are answered with 503 and
+    /// `Retry-After` before anything is dialled, and every tunnel is told to end. The tunnels are listed in
+    /// [`Drain::tunnels`](crate::Drain::tunnels). Default none.
+    pub fn drain(self, watcher: Watcher) -> Self {
+        self.with(|config| config.drain = Some(watcher))
     }
 
     /// Makes the responses for the proxy's own failures. The default is the status of

@@ -47,7 +47,8 @@
 //!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). In HTTP/2 it is a 200, and
 //!    either becomes what the client's version has. Any other answer is relayed as it is.
 //! 6. **Tunnel.** Bytes are copied verbatim both ways until both sides have finished, one fails, or
-//!    a timeout of [`TunnelConfig`] runs out. [`OnTunnel`] is told.
+//!    a timeout of [`TunnelConfig`] runs out. [`OnTunnel`] is told; [`Tunnels`] lists them, and [`Drain`]
+//!    ends them before the program does.
 //!
 //! # Ordinary requests
 //!
@@ -66,7 +67,7 @@
 //! | 405 | `CONNECT` at [`Forward`] |
 //! | 429 with `Retry-After` | the client has [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
 //! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
-//! | 503 with `Retry-After` | [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream) to this one, or [`max_handshakes`](UpgradeProxyLayer::max_handshakes) in flight; there is no upstream, or all its HTTP/2 connections are full |
+//! | 503 with `Retry-After` | a [`Drain`] has begun; [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream) to this one, or [`max_handshakes`](UpgradeProxyLayer::max_handshakes) in flight; there is no upstream, or all its HTTP/2 connections are full |
 //! | 504 | the connect, handshake or header timeout ran out |
 //!
 //! # Features
@@ -84,6 +85,7 @@ mod ask;
 mod body;
 mod config;
 mod connect;
+mod drain;
 mod error;
 mod forward;
 mod future;
@@ -98,6 +100,7 @@ mod rewrite;
 mod service;
 mod trace;
 mod tunnel;
+mod tunnels;
 mod upgrade_required;
 mod upstream;
 
@@ -106,6 +109,7 @@ pub use connect::h2::Http2;
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use connect::tls::Tls;
+pub use drain::{Drain, DrainConfig, Drained, Watcher};
 pub use error::Error;
 pub use forward::{Forward, ForwardFuture, body::UpstreamBody, proxy_pass};
 pub use future::ResponseFuture;
@@ -122,6 +126,7 @@ pub use tunnel::{
     Close, CloseCode, Closes, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelHandle,
     TunnelState, TunnelSummary,
 };
+pub use tunnels::{TunnelStatus, Tunnels};
 pub use upgrade_required::UpgradeRequired;
 pub use upstream::{InvalidUpstream, Upstream};
 
@@ -134,3 +139,7 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/http2.md")]
 struct Http2Guide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/lifecycle.md")]
+struct LifecycleGuide;

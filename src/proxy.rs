@@ -47,6 +47,7 @@ async fn attempt(
     parts: Parts,
     body: Outgoing,
 ) -> Result<Response<Own>, Error> {
+    let pass = config.pass()?;
     let _in_flight = config.limits.start()?;
     let origin = Origin::of(&parts, &config.forwarded);
     let admitted = config.limits.admit(origin.client())?;
@@ -66,7 +67,7 @@ async fn attempt(
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.asked, &handshake.protocol, &mut response);
     let info = TunnelInfo::new(origin, upstream, handshake.protocol.clone());
-    Opening { handshake, connection, info, admission }.spawn(config);
+    Opening { handshake, connection, info, admission, pass }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
     Ok(response.map(|()| Own::Text(Full::new(Bytes::new()))))

@@ -1,0 +1,109 @@
+//! Who is told to end when.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{DrainConfig, Tally, Wait};
+use crate::{Close, tunnel::live::Order};
+
+/// tokio's own "never", 30 years: for times that the clock cannot tell.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+
+/// A drain that begins now.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    close: Close,
+    /// Until then each is told at some moment.
+    told: Instant,
+    by: Instant,
+    /// Of the moments: a hash with a random key.
+    chance: RandomState,
+}
+
+impl Plan {
+    pub(crate) fn new(config: DrainConfig) -> Self {
+        let DrainConfig { close, jitter, grace } = config;
+        let (now, grace) = (Instant::now(), grace.min(NEVER));
+        let told = now + jitter.min(grace / 2);
+        Self { close, told, by: now + grace, chance: RandomState::new() }
+    }
+
+    /// One that is alone has nobody to come back at the same time with.
+    pub(crate) fn for_number(self, tunnels: usize) -> Self {
+        if tunnels > 1 { self } else { Self { told: Instant::now(), ..self } }
+    }
+
+    /// This, or `other` when its end is nearer.
+    pub(crate) fn or_sooner(self, other: Self) -> Self {
+        if other.by < self.by { other } else { self }
+    }
+
+    /// What the tunnel is told.
+    pub(crate) fn order(&self, id: u64) -> Order {
+        let now = Instant::now();
+        let window = self.told.saturating_duration_since(now);
+        let share = self.chance.hash_one(id) as f64 / u64::MAX as f64;
+        Order { at: now + window.mul_f64(share), by: self.by, close: self.close.clone() }
+    }
+
+    /// What counts the ends, and what waits for them.
+    pub(crate) fn tally(&self, handshakes: usize) -> (Tally, Wait) {
+        Tally::new(handshakes, self.by)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(config: &DrainConfig) -> (Vec<Duration>, Duration) {
+        let (start, plan) = (Instant::now(), Plan::new(config.clone()).for_number(500));
+        let orders: Vec<_> = (1..=500).map(|id| plan.order(id)).collect();
+        assert!(orders.iter().all(|order| order.by == start + config.grace && order.close == config.close));
+        (orders.iter().map(|order| order.at - start).collect(), plan.told - start)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn moments_are_spread_over_the_whole_jitter_and_not_beyond() {
+        let config = DrainConfig::new().jitter(Duration::from_secs(4)).grace(Duration::from_secs(30));
+        let (moments, _) = spread(&config);
+        for second in 0..4 {
+            let within = Duration::from_secs(second)..Duration::from_secs(second + 1);
+            let number = moments.iter().filter(|moment| within.contains(moment)).count();
+            assert!((75..=175).contains(&number), "{number} of 500 in second {second}");
+        }
+        assert!(moments.iter().max() <= Some(&Duration::from_secs(4)));
+        assert_ne!(moments, spread(&config).0, "another drain, other moments");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_jitter_takes_half_of_the_grace_at_most() {
+        let config = DrainConfig::new().jitter(Duration::from_secs(60)).grace(Duration::from_secs(10));
+        let (moments, window) = spread(&config);
+        assert_eq!(window, Duration::from_secs(5));
+        assert!(moments.iter().max() <= Some(&window));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_alone_or_comes_late_does_not_wait_for_others() {
+        let config = DrainConfig::new().jitter(Duration::from_secs(4));
+        assert_eq!(Plan::new(config.clone()).for_number(1).order(7).at, Instant::now());
+        let plan = Plan::new(config).for_number(2);
+        let until = Instant::now() + Duration::from_secs(4);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert!((1..100).all(|id| (Instant::now()..=until).contains(&plan.order(id).at)));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(plan.order(7).at, Instant::now());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_duration_is_too_long() {
+        let config = DrainConfig::new().jitter(Duration::MAX).grace(Duration::MAX);
+        let order = Plan::new(config).order(1);
+        assert!(order.at < order.by && order.by > Instant::now() + NEVER / 2);
+    }
+}

@@ -1,0 +1,139 @@
+use std::{
+    task::{Context, Waker},
+    time::Duration,
+};
+
+use tokio::time::{Instant, advance};
+
+use super::*;
+use crate::{
+    Close, CloseCode, Forwarded, TunnelEnd, TunnelLabel, TunnelState, observe::Origin, tunnel::live::Order,
+};
+
+/// A tunnel without a tunnel.
+pub(crate) struct Dummy {
+    pub(crate) info: TunnelInfo,
+    pub(crate) presence: Presence,
+}
+
+impl Dummy {
+    pub(crate) fn labelled(label: &str, open: impl FnOnce(&TunnelInfo) -> Presence) -> Self {
+        let request = http::Request::get("/path?query").extension(TunnelLabel::new(label)).body(()).unwrap();
+        let origin = Origin::of(&request.into_parts().0, &Forwarded::none());
+        let upstream = "http://a.example".parse().unwrap();
+        let info = TunnelInfo::new(origin, upstream, http::HeaderValue::from_static("websocket"));
+        Self { presence: open(&info), info }
+    }
+
+    fn new(label: &str, tunnels: &Tunnels) -> Self {
+        Self::labelled(label, |info| Presence::new(info, Some(tunnels), None))
+    }
+
+    /// What it was told, as its task would see it.
+    pub(crate) fn order(&self) -> Option<Order> {
+        self.presence.live().unwrap().poll_order(&mut Context::from_waker(Waker::noop()))
+    }
+
+    pub(crate) fn end(self, end: &TunnelEnd) {
+        self.presence.end(end);
+    }
+}
+
+fn ids(tunnels: &Tunnels) -> Vec<u64> {
+    tunnels.list().iter().map(|tunnel| tunnel.info().id()).collect()
+}
+
+#[test]
+fn without_registry_and_drain_nothing_is_kept() {
+    let dummy = Dummy::labelled("", |info| Presence::new(info, None, None));
+    assert!(dummy.presence.live().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tunnels_are_listed_by_id_until_they_end_or_are_dropped() {
+    let tunnels = Tunnels::new();
+    assert!(tunnels.is_empty());
+    let [a, b, c] = ["a", "b", "c"].map(|label| Dummy::new(label, &tunnels));
+    let clone = tunnels.clone();
+    assert_eq!(ids(&clone), [&a, &b, &c].map(|dummy| dummy.info.id()));
+    advance(Duration::from_secs(3)).await;
+    let status = tunnels.get(b.info.id()).unwrap();
+    assert_eq!((status.info().label(), status.state()), (Some("b"), TunnelState::Opening));
+    assert_eq!((status.age(), status.idle()), (Duration::from_secs(3), Duration::from_secs(3)));
+
+    let id = b.info.id();
+    b.end(&TunnelEnd::IdleTimeout);
+    assert!(tunnels.get(id).is_none());
+    drop(a);
+    assert_eq!((ids(&tunnels), tunnels.len()), (vec![c.info.id()], 1));
+    drop(c);
+    assert!(clone.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_tells_whom_the_filter_chose_and_nobody_who_comes_later() {
+    let tunnels = Tunnels::new();
+    let dummies = ["eve", "bob", "eve"].map(|label| Dummy::new(label, &tunnels));
+    let close = Close::new(CloseCode::POLICY_VIOLATION).reason("revoked");
+    let config = DrainConfig::new().close(close.clone()).grace(Duration::from_secs(7)).jitter(Duration::ZERO);
+    let drained = tunnels.drain(|tunnel| tunnel.label() == Some("eve"), config);
+    let late = Dummy::new("eve", &tunnels);
+
+    let [first, bob, second] = dummies;
+    for dummy in [&first, &second] {
+        let order = dummy.order().expect("it was told by the call itself");
+        assert_eq!((order.at, order.by), (Instant::now(), Instant::now() + Duration::from_secs(7)));
+        assert_eq!(order.close, close);
+    }
+    assert!(bob.order().is_none() && late.order().is_none());
+    first.end(&TunnelEnd::Drained { cut: false });
+    second.end(&TunnelEnd::Drained { cut: true });
+    let drained = drained.await;
+    assert_eq!((drained.agreed(), drained.cut(), drained.total()), (1, 1, 2));
+    assert_eq!(ids(&tunnels), [bob.info.id(), late.info.id()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tunnel_that_is_drained_alone_is_told_at_once() {
+    let tunnels = Tunnels::new();
+    let [one, other] = ["", ""].map(|label| Dummy::new(label, &tunnels));
+    let config = DrainConfig::new().jitter(Duration::from_secs(10));
+    let id = one.info.id();
+    drop(tunnels.drain(|tunnel| tunnel.id() == id, config));
+    assert_eq!(one.order().map(|order| order.at), Some(Instant::now()));
+    assert!(other.order().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_of_nobody_is_over_at_once() {
+    let (tunnels, start) = (Tunnels::new(), Instant::now());
+    let _other = Dummy::new("", &tunnels);
+    let drained = tunnels.drain(|_| false, DrainConfig::new()).await;
+    assert_eq!((drained, start), (Drained::default(), Instant::now()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_drains_of_one_tunnel_both_count_it() {
+    let tunnels = Tunnels::new();
+    let dummy = Dummy::new("", &tunnels);
+    let both =
+        [30, 10].map(|grace| tunnels.drain(|_| true, DrainConfig::new().grace(Duration::from_secs(grace))));
+    assert_eq!(dummy.order().map(|order| order.by), Some(Instant::now() + Duration::from_secs(10)));
+    dummy.end(&TunnelEnd::IdleTimeout);
+    for drained in both {
+        assert_eq!(drained.await.finished(), 1);
+    }
+}
+
+#[test]
+fn it_is_one_tunnel_in_two_registries() {
+    let (one, drain) = (Tunnels::new(), crate::Drain::new());
+    for (tunnels, separate) in [(&one, true), (drain.tunnels(), false)] {
+        let pass = drain.watcher().pass();
+        let dummy = Dummy::labelled("", |info| Presence::new(info, Some(tunnels), pass));
+        assert_eq!((tunnels.len(), drain.active()), (1, 1));
+        assert!(separate || one.is_empty());
+        drop(dummy);
+        assert_eq!((tunnels.len(), drain.active()), (0, 0));
+    }
+}
