@@ -87,6 +87,10 @@ impl Course {
         if let Some(closing) = &mut self.closing {
             closing.hurry(order.by);
         } else {
+            let order = match self.order.take() {
+                Some(known) => known.and(order),
+                None => order,
+            };
             self.order = Some(Box::new(order));
         }
     }
@@ -99,6 +103,9 @@ impl Course {
                 (_, true) => Some(Side::Upstream),
                 _ => None,
             };
+            if self.first.is_some() && self.closing.is_none() {
+                self.enter(TunnelState::HalfClosed);
+            }
         }
         let after = Before::of(up, down);
         let moved = (before.up.0, before.up.1) != (after.up.0, after.up.1)
@@ -216,7 +223,7 @@ impl Course {
         }
     }
 
-    fn enter(&self, state: TunnelState) {
+    pub(super) fn enter(&self, state: TunnelState) {
         if let Some(live) = &self.live {
             live.enter(state);
         }

@@ -162,12 +162,15 @@ where
 
     /// A handle by which it is seen and can be ended.
     pub fn handle(&mut self) -> TunnelHandle {
-        TunnelHandle::new(Arc::clone(self.course.live.get_or_insert_with(|| Arc::new(Live::new()))))
+        let live = Arc::clone(self.course.live.get_or_insert_with(|| Arc::new(Live::new())));
+        live.enter(TunnelState::Open);
+        TunnelHandle::new(live)
     }
 
     /// Seen and steered by way of `live`.
     pub(crate) fn watched(mut self, live: Option<Arc<Live>>) -> Self {
         self.course.live = live;
+        self.course.enter(TunnelState::Open);
         self
     }
 }

@@ -1,0 +1,158 @@
+//! All tunnels end.
+
+use std::time::{Duration, Instant};
+
+use tower_upgrade_proxy::{Close, CloseCode, Drain, Http2, Protocol, Protocols, UpgradeProxyLayer};
+
+use crate::{
+    app, open,
+    support::{Scripted, Wire, bounded},
+    upstream::Echo,
+    websocket::{Client, going_away},
+    worker::Worker,
+};
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn both_sides_are_told_in_any_pair_of_versions_and_it_is_over_when_they_have_answered() {
+    for http2 in [false, true] {
+        let (mut upstream, drain) = (Echo::start().await, Drain::new().jitter(Duration::from_millis(50)));
+        let place = if http2 { upstream.upstream().http2() } else { upstream.upstream() };
+        let address = app(UpgradeProxyLayer::new(place).http2(Http2::new()).drain(drain.watcher())).await;
+        let mut clients = Vec::new();
+        for _ in 0..5 {
+            clients.push(Client::http1(address, "/").await);
+            clients.push(Client::http2(address, "/").await);
+        }
+        for client in &mut clients {
+            client.echo("before").await;
+        }
+        assert_eq!(drain.active(), 10);
+        let (start, drained) = (Instant::now(), drain.shutdown(LONG));
+        for client in &mut clients {
+            assert_eq!(client.told().await, going_away());
+        }
+        for _ in &clients {
+            assert_eq!(upstream.told().await, going_away());
+        }
+        let drained = bounded("the drain", drained).await;
+        assert_eq!((drained.agreed(), drained.total(), drained.is_clean()), (10, 10, true), "{drained}");
+        assert!(start.elapsed() < LONG && drain.active() == 0);
+    }
+}
+
+#[tokio::test]
+async fn code_and_reason_are_the_users() {
+    let mut upstream = Echo::start().await;
+    let drain = Drain::new().close(Close::new(CloseCode::SERVICE_RESTART).reason("deploy 42"));
+    let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
+    let mut client = Client::http1(address, "/").await;
+    drop(drain.shutdown(LONG));
+    let told = (1012, "deploy 42".to_owned());
+    assert_eq!((client.told().await, upstream.told().await), (told.clone(), told));
+}
+
+#[tokio::test]
+async fn who_does_not_answer_is_cut_at_the_deadline() {
+    let grace = Duration::from_millis(300);
+    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
+    let (mut client, mut server) = open(address, &upstream).await;
+    let (start, drained) = (Instant::now(), drain.shutdown(grace));
+    client.expect(b"\x88\x0c\x03\xe9going away").await;
+    assert_eq!(server.exactly(18).await[..2], [0x88, 0x8c]);
+    client.expect_end().await;
+    server.expect_end().await;
+    let drained = bounded("the drain", drained).await;
+    assert_eq!((drained.cut(), drained.total()), (1, 1), "{drained}");
+    assert!((grace..grace * 10).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn without_any_grace_all_are_cut_after_their_close() {
+    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
+    let (mut client, mut server) = open(address, &upstream).await;
+    let drained = bounded("the drain", drain.shutdown(Duration::ZERO)).await;
+    assert_eq!((drained.cut(), drained.total()), (1, 1), "{drained}");
+    assert_eq!(client.rest().await, b"\x88\x0c\x03\xe9going away");
+    assert_eq!(server.rest().await.len(), 18);
+}
+
+#[tokio::test]
+async fn another_protocol_ends_when_its_upstream_finishes_and_else_at_the_deadline() {
+    for finishes in [true, false] {
+        let (upstream, drain) = (Scripted::start().await, Drain::new());
+        let layer = UpgradeProxyLayer::new(upstream.upstream())
+            .protocols(Protocols::websocket().allow(Protocol::new("tcp").unwrap()))
+            .drain(drain.watcher());
+        let mut client = Wire::connect(app(layer).await).await;
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await;
+        assert_eq!(client.head().await.status(), 101);
+        let grace = if finishes { LONG } else { Duration::from_millis(300) };
+        let drained = drain.shutdown(grace);
+        server.expect_end().await;
+        server.send("last words").await;
+        client.expect("last words").await;
+        if finishes {
+            drop(server);
+        }
+        client.expect_end().await;
+        let drained = bounded("the drain", drained).await;
+        assert_eq!((drained.cut(), drained.total()), (usize::from(!finishes), 1), "{drained}");
+    }
+}
+
+#[tokio::test]
+async fn tunnels_of_two_layers_on_two_runtimes_are_told_from_a_third() {
+    let (mut upstream, drain) = (Echo::start().await, Drain::new());
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher());
+    let other = UpgradeProxyLayer::per_request().upstream(upstream.upstream()).drain(drain.watcher());
+    let workers = [Worker::start(&layer).await, Worker::start(&other).await];
+    let mut clients = Vec::new();
+    for worker in &workers {
+        clients.push(Client::http1(worker.address, "/").await);
+        clients.push(Client::http2(worker.address, "/").await);
+    }
+    assert_eq!(drain.active(), 4);
+    let drained = drain.shutdown(LONG);
+    for client in &mut clients {
+        assert_eq!(client.told().await, going_away());
+        assert_eq!(upstream.told().await, going_away());
+    }
+    assert_eq!(bounded("the drain", drained).await.agreed(), 4);
+    for worker in workers {
+        worker.stop();
+    }
+}
+
+#[tokio::test]
+async fn a_later_deadline_does_not_replace_an_earlier_one_that_the_tunnel_knows() {
+    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
+    let _tunnels = [open(address, &upstream).await, open(address, &upstream).await];
+    let first = drain.shutdown(Duration::from_millis(600));
+    // They have taken it, and will not speak for a while.
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let second = drain.shutdown(LONG);
+    assert_eq!(bounded("the first", first).await.cut(), 2);
+    assert_eq!(bounded("the second", second).await.cut(), 2);
+}
+
+#[tokio::test]
+async fn what_has_ended_otherwise_is_counted_so() {
+    let (upstream, drain) = (Scripted::start().await, Drain::new().jitter(LONG));
+    let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
+    let tunnels = [open(address, &upstream).await, open(address, &upstream).await];
+    let drained = drain.shutdown(LONG);
+    drop(tunnels); // long before their moment has come, or one of them at worst
+    let drained = bounded("the drain", drained).await;
+    assert_eq!((drained.cut(), drained.left(), drained.total()), (0, 0, 2), "{drained}");
+    assert!(drained.finished() >= 1, "{drained}");
+}

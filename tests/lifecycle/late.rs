@@ -1,0 +1,82 @@
+//! Handshakes that are under way when a drain begins.
+
+use std::{pin::pin, task::Poll, time::Duration};
+
+use axum::{Router, middleware::map_response, response::Response};
+use http::StatusCode;
+use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
+
+use crate::{
+    app,
+    support::{SWITCHING, Scripted, Wire, bounded, handshake, serve},
+    until,
+};
+
+/// Close 1001 "going away", as it is sent to a client.
+const GOING_AWAY: &[u8] = b"\x88\x0c\x03\xe9going away";
+
+async fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
+    std::future::poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_pending())).await
+}
+
+#[tokio::test]
+async fn one_that_succeeds_gets_its_101_and_then_its_close() {
+    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    let mut drained = pin!(drain.shutdown(Duration::from_secs(60)));
+    assert!(is_pending(&mut drained).await, "it is waited for");
+
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    client.expect(GOING_AWAY).await;
+    client.send(b"\x88\x82\0\0\0\0\x03\xe9").await;
+    client.expect_end().await;
+    // Masked, with a key of the proxy's own.
+    assert_eq!(server.exactly(18).await[..2], [0x88, 0x8c]);
+    assert!(is_pending(&mut drained).await, "the upstream has not answered");
+    server.send(b"\x88\x02\x03\xe9").await;
+    let drained = bounded("the drain", drained).await;
+    assert_eq!((drained.agreed(), drained.total()), (1, 1));
+}
+
+#[tokio::test]
+async fn one_that_fails_is_not_waited_for_any_longer() {
+    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    let drained = drain.shutdown(Duration::from_secs(60));
+    server.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 401);
+    assert_eq!(bounded("the drain", drained).await.total(), 0);
+}
+
+#[tokio::test]
+async fn a_hand_over_that_hangs_is_cut_at_the_deadline() {
+    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let layer = UpgradeProxyLayer::new(upstream.upstream())
+        .hand_over_timeout(Duration::from_secs(3600))
+        .drain(drain.watcher());
+    let replace = map_response(|response: Response| async move {
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Response::new("replaced".into()),
+            _ => response,
+        }
+    });
+    let address = serve(Router::new().fallback_service(layer.into_service()).layer(replace)).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    until(drain.tunnels(), 1).await;
+    let drained = bounded("the drain", drain.shutdown(Duration::from_millis(100))).await;
+    assert_eq!((drained.cut(), drained.total()), (1, 1));
+    server.expect_end().await;
+}

@@ -1,0 +1,46 @@
+//! The life of tunnels between real sockets: who is told what when they are to end, and who is there.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod drain;
+mod late;
+mod refusal;
+mod registry;
+mod some;
+mod upstream;
+mod websocket;
+mod worker;
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use support::{SWITCHING, Scripted, Wire, bounded, handshake, serve};
+use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
+
+/// An application with `layer` around an ordinary page.
+async fn app(layer: UpgradeProxyLayer) -> SocketAddr {
+    serve(Router::new().fallback(|| async { "a page" }).layer(layer)).await
+}
+
+/// Both ends of a tunnel as bytes.
+async fn open(address: SocketAddr, upstream: &Scripted) -> (Wire, Wire) {
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    (client, server)
+}
+
+/// Waits until as many stand as are expected. It is so a moment after the peers see it.
+async fn until(tunnels: &Tunnels, number: usize) {
+    let wait = async {
+        while tunnels.len() != number {
+            tokio::task::yield_now().await;
+        }
+    };
+    bounded("the number of tunnels", wait).await;
+}

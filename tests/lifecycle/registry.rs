@@ -1,0 +1,136 @@
+//! Who is listed, and for how long.
+
+use std::time::Duration;
+
+use axum::{Router, middleware::map_response, response::Response};
+use http::StatusCode;
+use tower_upgrade_proxy::{TunnelState, Tunnels, UpgradeProxyLayer};
+
+use crate::{
+    app, open,
+    support::{SWITCHING, Scripted, Wire, handshake, serve, serve_knowing_peers},
+    until,
+    upstream::Echo,
+    websocket::Client,
+    worker::Worker,
+};
+
+/// A layer for `upstream` with its registry.
+fn listed(upstream: &Scripted) -> (UpgradeProxyLayer, Tunnels) {
+    let tunnels = Tunnels::new();
+    (UpgradeProxyLayer::new(upstream.upstream()).tunnels(&tunnels), tunnels)
+}
+
+#[tokio::test]
+async fn a_tunnel_says_which_it_is_and_its_numbers_grow() {
+    let (upstream, tunnels) = (Echo::start().await, Tunnels::new());
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).tunnels(&tunnels);
+    let app = Router::new().fallback_service(layer.into_service());
+    let mut client = Client::http1(serve_knowing_peers(app).await, "/chat?token=secret").await;
+    client.echo("one").await;
+    let list = tunnels.list();
+    let [first] = &list[..] else { panic!("{list:?}") };
+    let info = first.info();
+    assert_eq!((info.path(), info.protocol(), info.label()), ("/chat", "websocket", None));
+    assert_eq!((info.client(), info.upstream()), (Some([127, 0, 0, 1].into()), &upstream.upstream()));
+    assert_eq!(first.state(), TunnelState::Open);
+    // Masked there, not masked back.
+    assert_eq!((first.client_to_upstream(), first.upstream_to_client()), (9, 5));
+    assert_eq!((first.messages_from_client(), first.messages_from_upstream()), (1, 1));
+
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let second = tunnels.get(info.id()).unwrap();
+    assert!(second.age() > first.age() && second.idle() >= Duration::from_millis(15), "{second:?}");
+    client.echo("three").await;
+    let third = tunnels.get(info.id()).unwrap();
+    assert!(third.idle() < third.age() && third.age() > second.age(), "{third:?}");
+    assert_eq!((third.client_to_upstream(), third.upstream_to_client()), (20, 12));
+    assert_eq!((third.messages_from_client(), third.messages_from_upstream()), (2, 2));
+    client.close().await;
+    drop(client);
+    until(&tunnels, 0).await;
+}
+
+#[tokio::test]
+async fn it_is_half_closed_when_one_side_has_finished() {
+    let upstream = Scripted::start().await;
+    let (layer, tunnels) = listed(&upstream);
+    let (mut client, mut server) = open(app(layer).await, &upstream).await;
+    client.finish().await;
+    server.expect_end().await;
+    let state = || tunnels.list().iter().map(|tunnel| tunnel.state()).collect::<Vec<_>>();
+    assert_eq!(state(), [TunnelState::HalfClosed]);
+    server.finish().await;
+    client.rest().await;
+    until(&tunnels, 0).await;
+}
+
+#[tokio::test]
+async fn a_failed_tunnel_and_one_whose_time_is_over_go() {
+    let upstream = Scripted::start().await;
+    let (layer, tunnels) = listed(&upstream);
+    let (client, _server) = open(app(layer.clone()).await, &upstream).await;
+    assert_eq!(tunnels.len(), 1);
+    client.reset();
+    until(&tunnels, 0).await;
+
+    let layer = layer.idle_timeout(Duration::from_millis(10));
+    let (_client, _server) = open(app(layer).await, &upstream).await;
+    until(&tunnels, 0).await;
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_never_comes() {
+    let upstream = Scripted::start().await;
+    let (layer, tunnels) = listed(&upstream);
+    let address = app(layer).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    assert!(tunnels.is_empty(), "a handshake is no tunnel yet");
+    server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 403);
+    assert!(tunnels.is_empty());
+}
+
+#[tokio::test]
+async fn a_hand_over_is_listed_as_opening_until_it_has_failed() {
+    let upstream = Scripted::start().await;
+    let (layer, tunnels) = listed(&upstream);
+    let layer = layer.hand_over_timeout(Duration::from_secs(1));
+    let replace = map_response(|response: Response| async move {
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Response::new("replaced".into()),
+            _ => response,
+        }
+    });
+    let address = serve(Router::new().fallback_service(layer.into_service()).layer(replace)).await;
+    let mut client = Wire::connect(address).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 200);
+    assert_eq!(tunnels.list()[0].state(), TunnelState::Opening);
+    until(&tunnels, 0).await;
+}
+
+#[tokio::test]
+async fn two_layers_on_two_runtimes_have_one_registry_and_a_runtime_takes_its_tunnels_along() {
+    let upstream = Scripted::start().await;
+    let (layer, tunnels) = listed(&upstream);
+    let other = UpgradeProxyLayer::per_request().upstream(upstream.upstream()).tunnels(&tunnels);
+    let (one, two) = (Worker::start(&layer).await, Worker::start(&other).await);
+    let mut pairs = Vec::new();
+    for address in [one.address, two.address, one.address] {
+        pairs.push(open(address, &upstream).await);
+    }
+    let ids = || tunnels.list().iter().map(|tunnel| tunnel.info().id()).collect::<Vec<_>>();
+    let before = ids();
+    assert!(before.len() == 3 && before.is_sorted(), "{before:?}");
+    one.stop();
+    assert_eq!(ids(), [before[1]]);
+    two.stop();
+    assert!(tunnels.is_empty());
+}

@@ -1,0 +1,102 @@
+//! Some tunnels end, and the others go on.
+
+use std::net::SocketAddr;
+
+use axum::{Router, extract::Request, middleware::map_request};
+use tower_upgrade_proxy::{
+    Close, CloseCode, DrainConfig, TunnelInfo, TunnelLabel, Tunnels, UpgradeProxyLayer, Upstream,
+};
+
+use crate::{
+    support::{bounded, serve},
+    until,
+    upstream::Echo,
+    websocket::Client,
+};
+
+/// Two upstreams, below `/a` and `/b`; a tunnel's label is the last part of its path.
+struct Stage {
+    tunnels: Tunnels,
+    address: SocketAddr,
+    a: Echo,
+    b: Echo,
+}
+
+impl Stage {
+    async fn start() -> Self {
+        let (tunnels, a, b) = (Tunnels::new(), Echo::start().await, Echo::start().await);
+        let [to_a, to_b] =
+            [&a, &b].map(|echo| UpgradeProxyLayer::new(echo.upstream()).tunnels(&tunnels).into_service());
+        let label = map_request(async |mut request: Request| {
+            let label = request.uri().path().rsplit('/').next().unwrap().to_owned();
+            request.extensions_mut().insert(TunnelLabel::new(label));
+            request
+        });
+        let app = Router::new().route_service("/a/{who}", to_a).route_service("/b/{who}", to_b);
+        Self { address: serve(app.layer(label)).await, tunnels, a, b }
+    }
+
+    /// One tunnel each for eve, eve over HTTP/2, bob, and eve at the other upstream.
+    async fn open(&self) -> [Client; 4] {
+        [
+            Client::http1(self.address, "/a/eve").await,
+            Client::http2(self.address, "/a/eve").await,
+            Client::http1(self.address, "/a/bob").await,
+            Client::http2(self.address, "/b/eve").await,
+        ]
+    }
+
+    /// Drains those `clients` that `filter` chooses, and requires that they are those marked.
+    async fn drain(
+        &mut self,
+        mut clients: [Client; 4],
+        filter: impl Fn(&TunnelInfo) -> bool,
+        marked: [bool; 4],
+    ) {
+        let close = Close::new(CloseCode::POLICY_VIOLATION).reason("revoked");
+        let told = (1008, "revoked".to_owned());
+        let drained = self.tunnels.drain(filter, DrainConfig::new().close(close));
+        let mut late = Client::http1(self.address, "/a/eve").await;
+        for ((client, marked), index) in clients.iter_mut().zip(marked).zip(0..) {
+            if marked {
+                let upstream = if index < 3 { &mut self.a } else { &mut self.b };
+                assert_eq!((client.told().await, upstream.told().await), (told.clone(), told.clone()));
+            }
+        }
+        let number = marked.iter().filter(|marked| **marked).count();
+        let drained = bounded("the drain", drained).await;
+        assert_eq!((drained.agreed(), drained.total()), (number, number), "{drained}");
+        for (client, marked) in clients.iter_mut().zip(marked) {
+            if !marked {
+                client.echo("still there").await;
+            }
+        }
+        late.echo("not affected").await;
+        assert_eq!(self.tunnels.len(), 5 - number);
+        drop((clients, late));
+        until(&self.tunnels, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn by_label() {
+    let mut stage = Stage::start().await;
+    let clients = stage.open().await;
+    stage.drain(clients, |tunnel| tunnel.label() == Some("eve"), [true, true, false, true]).await;
+}
+
+#[tokio::test]
+async fn by_upstream() {
+    let mut stage = Stage::start().await;
+    let clients = stage.open().await;
+    let removed: Upstream = stage.a.upstream();
+    stage.drain(clients, |tunnel| *tunnel.upstream() == removed, [true, true, true, false]).await;
+}
+
+#[tokio::test]
+async fn by_id() {
+    let mut stage = Stage::start().await;
+    let clients = stage.open().await;
+    let id = stage.tunnels.list()[1].info().id();
+    stage.drain(clients, |tunnel| tunnel.id() == id, [false, true, false, false]).await;
+}
