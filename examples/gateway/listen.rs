@@ -1,6 +1,6 @@
 //! From a listening socket to connections: TCP, TLS.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -9,7 +9,10 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower_upgrade_proxy::Peer;
 
-use crate::serve::{Answers, Http, begins_http2};
+use crate::{
+    ending::Work,
+    serve::{Answers, Http, begins_http2},
+};
 
 /// What is waited after a failed accept, so that "too many open files" does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -18,18 +21,24 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))
 }
 
-/// Accepts until the future is dropped. No error ends it: those of `accept` pass.
+/// Accepts until it is time to leave. No error ends it: those of `accept` pass.
 pub(crate) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     http: Http,
+    work: Work,
     service: impl Answers,
 ) {
+    let mut draining = pin!(work.draining());
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut draining => return,
+        };
+        match accepted {
             Ok((socket, peer)) => {
-                let connection = connection(socket, peer, tls.clone(), http.clone(), service.clone());
-                drop(tokio::spawn(connection));
+                let (tls, http, work, service) = (tls.clone(), http.clone(), work.clone(), service.clone());
+                drop(tokio::spawn(connection(socket, peer, tls, http, work, service)));
             }
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
@@ -46,26 +55,36 @@ async fn connection(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     http: Http,
+    work: Work,
     service: impl Answers,
 ) {
     let Some(tls) = tls else {
         let peer = Peer::new(peer);
-        return match time::timeout(http.client_timeout(), begins_http2(&socket)).await {
-            Ok(Ok(true)) => http.serve_http2(socket, peer, service).await,
-            Ok(Ok(false)) => http.serve_http1(socket, peer, service).await,
-            Ok(Err(error)) => tracing::debug!(?peer, %error, "connection failed"),
-            Err(_) => tracing::debug!(?peer, "no request in time"),
+        return match in_time(&http, &work, begins_http2(&socket)).await {
+            Some(Ok(true)) => http.serve_http2(socket, peer, work, service).await,
+            Some(Ok(false)) => http.serve_http1(socket, peer, work, service).await,
+            Some(Err(error)) => tracing::debug!(?peer, %error, "connection failed"),
+            None => tracing::debug!(?peer, "no request in time"),
         };
     };
-    match time::timeout(http.client_timeout(), tls.accept(socket)).await {
-        Ok(Ok(stream)) => {
+    match in_time(&http, &work, tls.accept(socket)).await {
+        Some(Ok(stream)) => {
             let peer = Peer::new(peer).https();
             match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => http.serve_http2(stream, peer, service).await,
-                _ => http.serve_http1(stream, peer, service).await,
+                Some(b"h2") => http.serve_http2(stream, peer, work, service).await,
+                _ => http.serve_http1(stream, peer, work, service).await,
             }
         }
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "TLS handshake timed out"),
+        Some(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+        None => tracing::debug!(%peer, "TLS handshake timed out"),
+    }
+}
+
+/// What a client begins with; nothing when it takes too long, or when it is time to leave.
+async fn in_time<T>(http: &Http, work: &Work, beginning: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        beginning = time::timeout(http.client_timeout(), beginning) => beginning.ok(),
+        () = work.draining() => None,
     }
 }

@@ -6,8 +6,11 @@
 //!     --route /ws/=http://127.0.0.1:9000 --route /=unix:/run/app.sock
 //! ```
 //!
-//! `RUST_LOG=debug` shows every tunnel.
+//! `RUST_LOG=debug` shows every tunnel. On SIGTERM or Ctrl-C nothing new is accepted, both sides of every
+//! WebSocket are told so with Close 1001, and the program ends, with code 0, when all have answered or
+//! `--drain` is over. Who has not answered then is cut.
 
+mod ending;
 mod https;
 mod limits;
 mod listen;
@@ -21,16 +24,16 @@ use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use mimalloc::MiMalloc;
-use tokio::{net::TcpListener, signal};
 use tower::{ServiceExt, service_fn};
 use tower_upgrade_proxy::{
     Forward, PathRewrite, ResponseBody, UpgradeProxy, UpgradeProxyLayer, UpstreamBody,
 };
 use tracing_subscriber::EnvFilter;
 
+use ending::{Ending, Signals};
 use listen::{accept, bind};
 use options::{Options, Route};
-use serve::{Answers, Http};
+use serve::Answers;
 
 /// Open tunnels cost a third less memory with it, and new ones a little less time, than with the
 /// system's allocator.
@@ -64,12 +67,18 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut listeners = workers::listeners(options.listen, options.workers())?;
     let first = listeners.swap_remove(0);
     let port = first.local_addr()?.port();
-    let layer = options.layer();
+    let (ending, work) = Ending::new(options.drain);
+    let layer = options.layer().drain(work.watcher());
     let http = options.http();
     for listener in listeners {
         let (tls, http, gateway) = (tls.clone(), http.clone(), gateway(locations(options, &layer)));
+        let work = work.clone();
         thread::Builder::new().name("worker".to_owned()).spawn(move || {
-            let served = workers::run(listener, async |listener| accept(listener, tls, http, gateway).await);
+            let served = workers::run(listener, async |listener| {
+                accept(listener, tls, http, work, gateway).await;
+                // The tunnels are not over yet. The first worker knows when they are.
+                pending::<()>().await;
+            });
             if let Err(error) = served {
                 tracing::error!("a worker could not start: {error}");
             }
@@ -77,31 +86,22 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     workers::run(first, async |listener| {
         // Before the first connection: from here on both signals are ours.
-        let stop = stop_signal()?;
+        let mut signals = Signals::new()?;
         println!("listening on {}", listener.local_addr()?);
-        let redirect = match options.redirect_http {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
-        if let Some(redirect) = &redirect {
+        if let Some(address) = options.redirect_http {
+            let redirect = bind(address).await?;
             println!("redirecting to https on {}", redirect.local_addr()?);
+            let to_https = service_fn(move |request| async move { Ok(https::redirect(&request, port)) });
+            tokio::spawn(accept(redirect, None, http.clone(), work.clone(), to_https));
         }
-        let to_https = service_fn(move |request| async move { Ok(https::redirect(&request, port)) });
+        tokio::spawn(accept(listener, tls, http, work, gateway(locations(options, &layer))));
+        signals.next().await;
         tokio::select! {
-            () = accept(listener, tls, http.clone(), gateway(locations(options, &layer))) => {}
-            () = accept_plain(redirect, http, to_https) => {}
-            () = stop => tracing::info!("stopping"),
+            () = ending.begin() => {}
+            () = signals.next() => tracing::info!("stopping at once"),
         }
         Ok(())
     })?
-}
-
-/// The redirecting listener, if there is one.
-async fn accept_plain(listener: Option<TcpListener>, http: Http, service: impl Answers) {
-    match listener {
-        Some(listener) => accept(listener, None, http, service).await,
-        None => pending().await,
-    }
 }
 
 /// One location per route, all with the same settings; their tunnels and handshakes count together,
@@ -142,22 +142,4 @@ fn plain(status: StatusCode, text: &str) -> Response<Body> {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
     response
-}
-
-#[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async { signal::ctrl_c().await.unwrap_or_default() })
 }

@@ -126,6 +126,11 @@ pub(crate) struct Options {
     /// End every tunnel at this age, or `off`
     #[arg(long, value_name = "DURATION", default_value = "off")]
     max_lifetime: Limit,
+
+    /// On SIGTERM or Ctrl-C, how long tunnels and requests may take to end; what is left is cut, and a second
+    /// signal cuts at once. Orchestrators kill a program after 30 s
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = humantime::parse_duration)]
+    pub(crate) drain: Duration,
 }
 
 #[derive(Clone)]

@@ -29,7 +29,7 @@ use tokio::{
 use tower::{Service, ServiceExt};
 use tower_upgrade_proxy::Peer;
 
-use crate::Body;
+use crate::{Body, ending::Work};
 
 /// Bytes of a request that may come before somebody takes them. A tunnel that stands still holds no more.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -96,20 +96,29 @@ impl Http {
         self.client_timeout
     }
 
-    /// In HTTP/1.1, to the end.
-    pub(crate) async fn serve_http1<I>(&self, io: I, peer: Peer, service: impl Answers)
+    /// In HTTP/1.1, to the end; when it is time to leave, to that of the request.
+    pub(crate) async fn serve_http1<I>(&self, io: I, peer: Peer, work: Work, service: impl Answers)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let service = TowerToHyperService::new(from(peer, service));
         let connection = self.http1.serve_connection(TokioIo::new(io), service).with_upgrades();
-        if let Err(error) = connection.await {
+        let mut connection = pin!(connection);
+        let end = tokio::select! {
+            end = connection.as_mut() => end,
+            () = work.draining() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = end {
             tracing::debug!(?peer, %error, "connection failed");
         }
     }
 
-    /// In HTTP/2, to the end. hyper would wait without limit for the first request, and for more.
-    pub(crate) async fn serve_http2<I>(&self, io: I, peer: Peer, service: impl Answers)
+    /// In HTTP/2, to the end; when it is time to leave, to that of its requests and tunnels. hyper would wait
+    /// without limit for the first request, and for more.
+    pub(crate) async fn serve_http2<I>(&self, io: I, peer: Peer, work: Work, service: impl Answers)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -121,8 +130,16 @@ impl Http {
         });
         let connection = self.http2.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
         let (mut connection, mut before, mut limit) = (pin!(connection), 0, self.client_timeout);
+        let mut draining = pin!(work.draining());
         let end = loop {
-            match time::timeout(limit, &mut connection).await {
+            let served = tokio::select! {
+                served = time::timeout(limit, &mut connection) => served,
+                () = &mut draining => {
+                    connection.as_mut().graceful_shutdown();
+                    break connection.await;
+                }
+            };
+            match served {
                 Ok(end) => break end,
                 Err(_) => match requests.load(Ordering::Relaxed) {
                     0 => return tracing::debug!(?peer, "no request in time"),

@@ -7,7 +7,7 @@ use crate::{identity::Identity, program::end};
 #[tokio::test]
 async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
     let good = "/=http://127.0.0.1:1";
-    let table: [(&[&str], &str); 21] = [
+    let table: [(&[&str], &str); 22] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
         (&["--route", "/ws/"], "it has no `=`; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
@@ -20,6 +20,7 @@ async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
         (&["--route", good, "--idle-timeout", "60"], "time unit needed"),
         (&["--route", good, "--header-timeout", "off"], "expected number"),
         (&["--route", good, "--client-timeout", "off"], "expected number"),
+        (&["--route", good, "--drain", "off"], "expected number"),
         (&["--route", good, "--http2-streams", "0"], "number would be zero"),
         (&["--route", good, "--http2-upstream=h3"], "possible values: never, auto, always"),
         (&["--route", good, "--allow", "h2c"], "HTTP inside HTTP is never tunnelled"),
@@ -89,7 +90,9 @@ async fn bad_certificate_files_end_it_with_code_1_and_are_named() {
 async fn help_shows_every_default() {
     let output = end("gateway", &["--help"]).await;
     let help = String::from_utf8(output.stdout).unwrap();
-    for default in ["127.0.0.1:8080", "60s", "30s", "10s", "250", "off", "preserve", "none", "no limit"] {
+    for default in
+        ["127.0.0.1:8080", "60s", "30s", "25s", "10s", "250", "off", "preserve", "none", "no limit"]
+    {
         assert!(help.contains(&format!("[default: {default}]")), "{default}: {help}");
     }
 }

@@ -5,6 +5,8 @@
 mod support;
 
 mod arguments;
+#[cfg(unix)]
+mod drain;
 mod forwarded;
 mod http2;
 mod https;

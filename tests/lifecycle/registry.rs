@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Router, middleware::map_response, response::Response};
 use http::StatusCode;
-use tower_upgrade_proxy::{TunnelState, Tunnels, UpgradeProxyLayer};
+use tower_upgrade_proxy::{TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
 
 use crate::{
     app, open,
@@ -58,7 +58,7 @@ async fn it_is_half_closed_when_one_side_has_finished() {
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     client.finish().await;
     server.expect_end().await;
-    let state = || tunnels.list().iter().map(|tunnel| tunnel.state()).collect::<Vec<_>>();
+    let state = || tunnels.list().iter().map(TunnelStatus::state).collect::<Vec<_>>();
     assert_eq!(state(), [TunnelState::HalfClosed]);
     server.finish().await;
     client.rest().await;
