@@ -1,10 +1,16 @@
 //! The life of tunnels between real sockets: who is told what when they are to end, and who is there.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+#[cfg(unix)]
+#[allow(dead_code, reason = "it is for several test programs")]
+#[path = "../gateway/program.rs"]
+mod program;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod drain;
+#[cfg(unix)]
+mod example;
 mod late;
 mod refusal;
 mod registry;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Router, middleware::map_response, response::Response};
 use http::StatusCode;
-use tower_upgrade_proxy::{TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
+use tower_upgrade_proxy::{TunnelConfig, TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
 
 use crate::{
     app, open,
@@ -74,7 +74,8 @@ async fn a_failed_tunnel_and_one_whose_time_is_over_go() {
     client.reset();
     until(&tunnels, 0).await;
 
-    let layer = layer.idle_timeout(Duration::from_millis(10));
+    let brief = Duration::from_millis(10);
+    let layer = layer.tunnel(TunnelConfig::new().idle_timeout(brief).close_timeout(brief));
     let (_client, _server) = open(app(layer).await, &upstream).await;
     until(&tunnels, 0).await;
 }

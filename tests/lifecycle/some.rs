@@ -1,6 +1,6 @@
 //! Some tunnels end, and the others go on.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::Request, middleware::map_request};
 use tower_upgrade_proxy::{
@@ -55,7 +55,8 @@ impl Stage {
     ) {
         let close = Close::new(CloseCode::POLICY_VIOLATION).reason("revoked");
         let told = (1008, "revoked".to_owned());
-        let drained = self.tunnels.drain(filter, DrainConfig::new().close(close));
+        let drained =
+            self.tunnels.drain(filter, DrainConfig::new().close(close).jitter(Duration::from_millis(50)));
         let mut late = Client::http1(self.address, "/a/eve").await;
         for ((client, marked), index) in clients.iter_mut().zip(marked).zip(0..) {
             if marked {
