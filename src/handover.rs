@@ -41,6 +41,7 @@ struct Observed {
     info: TunnelInfo,
     hook: Option<Arc<dyn OnTunnel>>,
     presence: Presence,
+    span: trace::Span,
     _admission: Admission,
 }
 
@@ -72,7 +73,8 @@ impl Opening {
             config: Arc::clone(&config.tunnel),
             live: presence.live().cloned(),
         };
-        let observed = Observed { info: self.info, hook, presence, _admission: self.admission };
+        let span = trace::Span::of(&self.info);
+        let observed = Observed { info: self.info, hook, span, presence, _admission: self.admission };
         observed.open();
         // Each stage in a box of its own, so that the task keeps no room for one that is over.
         let hand_over = Box::pin(hand_over(halves, config.hand_over_timeout));
@@ -169,18 +171,22 @@ where
 
 impl Observed {
     fn open(&self) {
-        trace::opened(&self.info);
-        if let Some(hook) = &self.hook {
-            hook.on_open(&self.info);
-        }
+        self.span.within(|| {
+            trace::opened();
+            if let Some(hook) = &self.hook {
+                hook.on_open(&self.info);
+            }
+        });
     }
 
     fn close(self, summary: TunnelSummary) {
         let summary = summary.with_upstream(self.info.upstream().clone());
-        trace::ended(&self.info, &summary);
-        if let Some(hook) = &self.hook {
-            hook.on_close(&self.info, &summary);
-        }
+        self.span.within(|| {
+            trace::ended(&summary);
+            if let Some(hook) = &self.hook {
+                hook.on_close(&self.info, &summary);
+            }
+        });
         // Who waits for the end may count on the hook.
         self.presence.end(summary.end());
     }

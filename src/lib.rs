@@ -75,6 +75,7 @@
 //! - `axum` (default): [`PathRewrite::original_uri`]; [`Forwarded`] reads `ConnectInfo`.
 //! - `tracing` (default): events under the target `tower_upgrade_proxy`. Debug: upgrades not taken,
 //!   tunnels opened and closed. Info: tunnels cut by a timeout or an error. Warn: refusals with a 5xx.
+//!   Each tunnel has a span, which follows from the request's.
 //! - `rustls`: `https://` and `wss://` upstreams, [`Tls`].
 //!
 //! tokio is needed: connections and timers are its, and every tunnel is a task of its runtime.

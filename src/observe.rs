@@ -15,8 +15,8 @@ use crate::{Forwarded, TunnelSummary, Upstream};
 
 /// Told when a tunnel opens and when it ends.
 ///
-/// Both methods run on the tunnel's task or on the request's and must not block. Each opened tunnel
-/// ends exactly once, unless the runtime is shut down under it.
+/// Both methods run on the tunnel's task or on the request's, inside the tunnel's span, and must not
+/// block. Each opened tunnel ends exactly once, unless the runtime is shut down under it.
 ///
 /// A closure is a hook for the end:
 ///

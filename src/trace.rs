@@ -1,4 +1,4 @@
-//! The events of the feature `tracing`; nothing without it.
+//! The span and the events of the feature `tracing`; nothing without it.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
 use std::fmt::Debug;
@@ -29,27 +29,59 @@ pub(crate) fn refused(error: &Error) {
     }
 }
 
-/// A 101 was verified.
-pub(crate) fn opened(tunnel: &TunnelInfo) {
+/// The span of a tunnel, from its verified 101 to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
     #[cfg(feature = "tracing")]
-    tracing::debug!(
-        tunnel = tunnel.id(),
-        upstream = %tunnel.upstream(),
-        protocol = tunnel.protocol(),
-        "tunnel opened"
-    );
+    span: tracing::Span,
 }
 
-/// A tunnel ended: at info when it was cut by a timeout or an error, else at debug.
-pub(crate) fn ended(tunnel: &TunnelInfo, summary: &TunnelSummary) {
+impl Span {
+    /// At info, as what happens to tunnels is at most that: whoever sees an event sees whose it is.
+    ///
+    /// A root that follows from the request's span. As its child it would hold that open, and with it
+    /// the request's duration and its way to a collector, for as long as the tunnel stands.
+    pub(crate) fn of(tunnel: &TunnelInfo) -> Self {
+        #[cfg(feature = "tracing")]
+        let span = tracing::info_span!(
+            parent: None,
+            "tunnel",
+            id = tunnel.id(),
+            client = tunnel.client().map(tracing::field::display),
+            upstream = %tunnel.upstream(),
+            protocol = tunnel.protocol(),
+            path = tunnel.path(),
+            label = tunnel.label(),
+        );
+        #[cfg(feature = "tracing")]
+        span.follows_from(tracing::Span::current());
+        Self {
+            #[cfg(feature = "tracing")]
+            span,
+        }
+    }
+
+    /// Runs `f` inside it. The tunnel's own polls are not: they would pay for it with each message.
+    pub(crate) fn within<T>(&self, f: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "tracing")]
+        let _entered = self.span.enter();
+        f()
+    }
+}
+
+/// A 101 was verified. Inside the tunnel's span, which says whose it is.
+pub(crate) fn opened() {
+    #[cfg(feature = "tracing")]
+    tracing::debug!("tunnel opened");
+}
+
+/// A tunnel ended: at info when it was cut by a timeout or an error, else at debug. Inside its span.
+pub(crate) fn ended(summary: &TunnelSummary) {
     #[cfg(feature = "tracing")]
     {
         macro_rules! event {
             ($level:ident) => {
                 tracing::$level!(
-                    tunnel = tunnel.id(),
-                    upstream = %tunnel.upstream(),
-                    protocol = tunnel.protocol(),
                     client_to_upstream = summary.client_to_upstream(),
                     upstream_to_client = summary.upstream_to_client(),
                     spliced = summary.spliced(),

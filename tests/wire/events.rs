@@ -20,8 +20,12 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// Catches the events of this thread; the tests below run on one.
     fn catch(&self) -> tracing::subscriber::DefaultGuard {
+        self.catch_from(tracing::Level::DEBUG)
+    }
+
+    fn catch_from(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::DEBUG)
+            .with_max_level(level)
             .with_ansi(false)
             .with_writer(self.clone())
             .finish();
@@ -115,8 +119,27 @@ async fn the_end_of_a_tunnel_is_one_event_at_info_when_it_was_cut() {
         let line = log.line("tunnel ended");
         let (level, reason) = if cut { ("INFO", "idle timeout") } else { ("DEBUG", "closed by the") };
         assert!(line.contains(level) && line.contains(reason), "{line}");
-        assert!(line.contains("client_to_upstream=0") && line.contains(&upstream.uri()), "{line}");
+        assert!(line.contains("client_to_upstream=0"), "{line}");
+        for once in [upstream.uri().as_str(), "websocket", "tunnel{id="] {
+            assert_eq!(line.matches(once).count(), 1, "{once}: {line}");
+        }
+        log.line("tunnel opened");
     }
+}
+
+#[tokio::test]
+async fn an_event_at_info_says_whose_it_is_where_no_more_than_info_is_seen() {
+    let log = Log::default();
+    let _guard = log.catch_from(tracing::Level::INFO);
+    let upstream = Scripted::start().await;
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let layer = UpgradeProxyLayer::new(upstream.upstream())
+        .max_lifetime(Duration::from_millis(50))
+        .on_tunnel(move |tunnel: &tower_upgrade_proxy::TunnelInfo, _: &_| ended.send(tunnel.id()).unwrap());
+    let _tunnel = open(app(layer).await, &upstream).await;
+    let id = end.recv().await.unwrap();
+    let line = log.line("tunnel ended");
+    assert!(line.contains(&format!("tunnel{{id={id} upstream={} ", upstream.uri())), "{line}");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod http2_upstream;
 mod limits;
 mod respond;
 mod rewrite;
+mod spans;
 mod tunnel;
 
 use std::net::SocketAddr;

@@ -1,0 +1,174 @@
+//! The span that a tunnel has.
+
+use std::{
+    collections::HashMap,
+    fmt::{Debug, Write},
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Extension, Router,
+    extract::{ConnectInfo, Request},
+    middleware::{Next, from_fn},
+};
+use tokio::sync::mpsc;
+use tower_http::trace::TraceLayer;
+use tower_upgrade_proxy::{OnTunnel, TunnelInfo, TunnelLabel, TunnelSummary, UpgradeProxyLayer};
+use tracing::{
+    Span, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id},
+};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+};
+
+use crate::{
+    describe, open,
+    support::{Scripted, bounded, ping_pong, serve},
+};
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    name: &'static str,
+    fields: String,
+    parent: bool,
+    follows: Option<u64>,
+    entered: usize,
+}
+
+/// Keeps what it hears of the spans of this thread, and tells the names of those that close.
+#[derive(Clone)]
+struct Spans {
+    known: Arc<Mutex<HashMap<u64, Known>>>,
+    closed: mpsc::UnboundedSender<&'static str>,
+}
+
+impl Spans {
+    fn watch() -> (Self, mpsc::UnboundedReceiver<&'static str>, tracing::subscriber::DefaultGuard) {
+        let (closed, closes) = mpsc::unbounded_channel();
+        let spans = Self { known: Arc::default(), closed };
+        let guard = tracing::subscriber::set_default(Registry::default().with(spans.clone()));
+        (spans, closes, guard)
+    }
+
+    /// The one span of that name.
+    fn one(&self, name: &str) -> (u64, Known) {
+        let known = self.known.lock().unwrap();
+        let mut found = known.iter().filter(|(_, span)| span.name == name);
+        let (id, span) = found.next().expect("a span");
+        assert!(found.next().is_none(), "{known:#?}");
+        (*id, span.clone())
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        let span = context.span(id).unwrap();
+        let known = Known {
+            name: span.name(),
+            fields: fields.0,
+            parent: span.parent().is_some(),
+            ..Known::default()
+        };
+        self.known.lock().unwrap().insert(id.into_u64(), known);
+    }
+
+    fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
+        self.known.lock().unwrap().get_mut(&id.into_u64()).unwrap().follows = Some(follows.into_u64());
+    }
+
+    fn on_enter(&self, id: &Id, _: Context<'_, S>) {
+        self.known.lock().unwrap().get_mut(&id.into_u64()).unwrap().entered += 1;
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let _ = self.closed.send(context.span(&id).unwrap().name());
+    }
+}
+
+#[derive(Default)]
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{field}={value:?} ").unwrap();
+    }
+}
+
+/// Waits until a span of that name has closed.
+async fn close_of(closes: &mut mpsc::UnboundedReceiver<&'static str>, name: &str) {
+    while bounded(name, closes.recv()).await.unwrap() != name {}
+}
+
+#[tokio::test]
+async fn a_tunnels_span_stands_for_itself_and_follows_from_the_requests() {
+    let (spans, mut closes, _guard) = Spans::watch();
+    let upstream = Scripted::start().await;
+    let label = from_fn(|mut request: Request, next: Next| {
+        request.extensions_mut().insert(TunnelLabel::new("alice"));
+        next.run(request)
+    });
+    let address = serve(
+        Router::new()
+            .fallback(describe)
+            .layer(UpgradeProxyLayer::new(upstream.upstream()))
+            .layer(label)
+            .layer(Extension(ConnectInfo(std::net::SocketAddr::from(([192, 0, 2, 7], 4711)))))
+            .layer(TraceLayer::new_for_http()),
+    )
+    .await;
+    let (mut client, mut server) = open(address, &upstream).await;
+
+    // The request is over, for whoever measures it, while the tunnel stands.
+    close_of(&mut closes, "request").await;
+    ping_pong(&mut client, &mut server).await;
+    assert!(closes.is_empty());
+    let (_, tunnel) = spans.one("tunnel");
+    let (request, _) = spans.one("request");
+    assert_eq!((tunnel.parent, tunnel.follows), (false, Some(request)), "{tunnel:?}");
+    let expected = format!(
+        "client=192.0.2.7 upstream={} protocol=\"websocket\" path=\"/\" label=\"alice\" ",
+        upstream.uri()
+    );
+    let (id, rest) = tunnel.fields.split_once(' ').unwrap();
+    assert!(id.strip_prefix("id=").unwrap().parse::<u64>().unwrap() > 0, "{id}");
+    assert_eq!(rest, expected);
+
+    drop((client, server));
+    close_of(&mut closes, "tunnel").await;
+}
+
+/// Tells the name of the span that it is called in.
+struct Within(mpsc::UnboundedSender<(&'static str, Option<&'static str>)>);
+
+impl OnTunnel for Within {
+    fn on_open(&self, _: &TunnelInfo) {
+        self.0.send(("open", Span::current().metadata().map(|span| span.name()))).unwrap();
+    }
+
+    fn on_close(&self, _: &TunnelInfo, _: &TunnelSummary) {
+        self.0.send(("close", Span::current().metadata().map(|span| span.name()))).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn hooks_run_inside_the_span_and_messages_do_not() {
+    let (spans, mut closes, _guard) = Spans::watch();
+    let upstream = Scripted::start().await;
+    let (said, mut heard) = mpsc::unbounded_channel();
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Within(said));
+    let (mut client, mut server) = open(crate::app(layer).await, &upstream).await;
+    for _ in 0..20 {
+        ping_pong(&mut client, &mut server).await;
+    }
+    drop((client, server));
+    close_of(&mut closes, "tunnel").await;
+    assert_eq!(heard.recv().await, Some(("open", Some("tunnel"))));
+    assert_eq!(heard.recv().await, Some(("close", Some("tunnel"))));
+    assert_eq!(spans.one("tunnel").1.entered, 2);
+}
