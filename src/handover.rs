@@ -22,7 +22,7 @@ use crate::{
     drain::Pass,
     handshake::{Asked, Handshake, is_websocket},
     limits::Admission,
-    trace,
+    metrics, trace,
     tunnel::live::{Count, Live, Order},
     tunnels::Presence,
 };
@@ -40,8 +40,9 @@ pub(crate) struct Opening {
 struct Observed {
     info: TunnelInfo,
     hook: Option<Arc<dyn OnTunnel>>,
-    presence: Presence,
     span: trace::Span,
+    counted: metrics::Tunnel,
+    presence: Presence,
     _admission: Admission,
 }
 
@@ -65,16 +66,19 @@ impl Opening {
         let Handshake { asked, on_upgrade, .. } = self.handshake;
         let hook = config.on_tunnel.clone();
         let presence = Presence::new(&self.info, config.registry.as_ref(), self.pass);
+        let mut live = presence.live().cloned();
+        let counted = metrics::Tunnel::open(&mut live);
         let halves = Halves {
             asked,
             on_upgrade,
             connection: self.connection,
             websocket: is_websocket(self.info.protocol().as_bytes()),
             config: Arc::clone(&config.tunnel),
-            live: presence.live().cloned(),
+            live,
         };
         let span = trace::Span::of(&self.info);
-        let observed = Observed { info: self.info, hook, span, presence, _admission: self.admission };
+        let observed =
+            Observed { info: self.info, hook, span, counted, presence, _admission: self.admission };
         observed.open();
         // Each stage in a box of its own, so that the task keeps no room for one that is over.
         let hand_over = Box::pin(hand_over(halves, config.hand_over_timeout));
@@ -181,6 +185,7 @@ impl Observed {
 
     fn close(self, summary: TunnelSummary) {
         let summary = summary.with_upstream(self.info.upstream().clone());
+        self.counted.end(&summary);
         self.span.within(|| {
             trace::ended(&summary);
             if let Some(hook) = &self.hook {

@@ -76,6 +76,8 @@
 //! - `tracing` (default): events under the target `tower_upgrade_proxy`. Debug: upgrades not taken,
 //!   tunnels opened and closed. Info: tunnels cut by a timeout or an error. Warn: refusals with a 5xx.
 //!   Each tunnel has a span, which follows from the request's.
+//! - `metrics`: counters, gauges and histograms by way of the crate [`metrics`](https://docs.rs/metrics), for
+//!   whatever recorder is installed: tunnels opened, active, ended and refused, bytes, messages, times.
 //! - `rustls`: `https://` and `wss://` upstreams, [`Tls`].
 //!
 //! tokio is needed: connections and timers are its, and every tunnel is a task of its runtime.
@@ -94,6 +96,8 @@ mod handover;
 mod handshake;
 mod layer;
 mod limits;
+#[cfg_attr(not(feature = "metrics"), path = "metrics_absent.rs")]
+mod metrics;
 mod observe;
 mod proxy;
 mod respond;
@@ -140,6 +144,11 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/http2.md")]
 struct Http2Guide;
+
+/// The guide's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/observability.md")]
+struct ObservabilityGuide;
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/lifecycle.md")]

@@ -16,6 +16,7 @@ use crate::{
     error::Kind,
     handover::Opening,
     handshake::{Asked, Handshake, accept::accept, encode::encode},
+    metrics::{self, Outcome},
     observe::Origin,
     respond,
 };
@@ -34,11 +35,15 @@ pub(crate) async fn proxy(
     handshake: Handshake,
     parts: Parts,
     body: Outgoing,
+    counted: metrics::Handshake,
 ) -> Response<Own> {
-    match attempt(&config, handshake, parts, body).await {
-        Ok(response) => response,
-        Err(error) => respond::error(&config, &error),
-    }
+    let (response, outcome) = match attempt(&config, handshake, parts, body).await {
+        Ok(response) if matches!(response.body(), Own::Upstream(_)) => (response, Outcome::Relayed),
+        Ok(response) => (response, Outcome::Upgraded),
+        Err(error) => (respond::error(&config, &error), Outcome::Refused),
+    };
+    counted.end(outcome);
+    response
 }
 
 async fn attempt(

@@ -6,14 +6,17 @@ use http::{
 };
 use http_body_util::Full;
 
-use crate::{Error, body::Own, config::Config, connect::Connection, handshake::Asked, rewrite::hygiene};
+use crate::{
+    Error, body::Own, config::Config, connect::Connection, handshake::Asked, metrics, rewrite::hygiene, trace,
+};
 
 /// What a 429 or a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// The response for a failure: the user's, or status and reason as text.
 pub(crate) fn error(config: &Config, error: &Error) -> Response<Own> {
-    crate::trace::refused(error);
+    trace::refused(error);
+    metrics::refused(error);
     let mut response = match &config.error_response {
         Some(make) => make(error),
         None => plain(error),

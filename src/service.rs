@@ -17,6 +17,7 @@ use crate::{
     connect::Outgoing,
     error::{BoxError, ClientBody},
     handshake::detect::detect,
+    metrics,
     proxy::proxy,
     respond,
 };
@@ -55,15 +56,19 @@ where
         match detect(&mut request, &self.config.protocols) {
             Ok(None) => ResponseFuture::inner(self.inner.call(request)),
             Ok(Some(handshake)) => {
+                let counted = metrics::Handshake::begin();
                 let (parts, body) = request.into_parts();
                 let body: Outgoing = if handshake.body {
                     Either::Right(body.map_err(ClientBody::boxed).boxed_unsync())
                 } else {
                     Either::Left(Empty::new())
                 };
-                ResponseFuture::proxy(proxy(Arc::clone(&self.config), handshake, parts, body))
+                ResponseFuture::proxy(proxy(Arc::clone(&self.config), handshake, parts, body, counted))
             }
-            Err(error) => ResponseFuture::ready(respond::error(&self.config, &error)),
+            Err(error) => {
+                metrics::Handshake::begin().end(metrics::Outcome::Refused);
+                ResponseFuture::ready(respond::error(&self.config, &error))
+            }
         }
     }
 }

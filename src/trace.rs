@@ -5,6 +5,8 @@ use std::fmt::Debug;
 
 use http::{Method, Uri};
 
+#[cfg(feature = "tracing")]
+use crate::Side;
 use crate::{Error, TunnelInfo, TunnelSummary};
 
 /// A request with `Upgrade`, or `:protocol`, goes to the inner service.
@@ -84,6 +86,10 @@ pub(crate) fn ended(summary: &TunnelSummary) {
                 tracing::$level!(
                     client_to_upstream = summary.client_to_upstream(),
                     upstream_to_client = summary.upstream_to_client(),
+                    messages_from_client = summary.messages_from_client(),
+                    messages_from_upstream = summary.messages_from_upstream(),
+                    client_close_code = summary.close_code(Side::Client),
+                    upstream_close_code = summary.close_code(Side::Upstream),
                     spliced = summary.spliced(),
                     duration = ?summary.duration(),
                     reason = %summary.end(),

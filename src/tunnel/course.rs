@@ -116,7 +116,7 @@ impl Course {
         let now = Instant::now();
         self.last_byte = now;
         if let Some(live) = &self.live {
-            live.record([count(up), count(down)]);
+            live.record(now, [count(up), count(down)]);
         }
         if let Some(pulse) = &mut self.client {
             feel(pulse, now, (before.up, after.up), (before.down, after.down), down);

@@ -13,6 +13,7 @@ use atomic_waker::AtomicWaker;
 use tokio::time::Instant;
 
 use super::Close;
+use crate::metrics::Meter;
 
 /// What a tunnel shares with those who watch it. It writes its counts here whenever bytes have moved, and
 /// looks here whenever it is polled.
@@ -23,8 +24,10 @@ pub(crate) struct Live {
     last_byte: AtomicU64,
     counts: [Atomic; 2],
     stage: AtomicU8,
-    order: Mutex<Option<Order>>,
+    /// Boxed, as most tunnels never have one.
+    order: Mutex<Option<Box<Order>>>,
     tunnel: AtomicWaker,
+    meter: Meter,
 }
 
 /// What went from one side to the other.
@@ -86,6 +89,7 @@ impl Live {
             stage: AtomicU8::new(TunnelState::Opening as u8),
             order: Mutex::new(None),
             tunnel: AtomicWaker::new(),
+            meter: Meter::default(),
         }
     }
 
@@ -113,10 +117,10 @@ impl Live {
     /// Has the tunnel end. Several orders become one.
     pub(crate) fn order(&self, order: Order) {
         let mut place = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(match place.take() {
+        *place = Some(Box::new(match place.take() {
             Some(known) => known.and(order),
             None => order,
-        });
+        }));
         drop(place);
         self.tunnel.wake();
     }
@@ -124,21 +128,28 @@ impl Live {
     /// The order, when there is one. Whom `cx` stands for is woken when there is.
     pub(crate) fn poll_order(&self, cx: &mut Context<'_>) -> Option<Order> {
         self.tunnel.register(cx.waker());
-        self.order.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.order.lock().unwrap_or_else(PoisonError::into_inner).take().map(|order| *order)
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     pub(super) fn enter(&self, state: TunnelState) {
         self.stage.store(state as u8, Ordering::Relaxed);
     }
 
-    /// So much has gone by now, the last of it just now.
-    pub(super) fn record(&self, counts: [Count; 2]) {
+    /// So much has gone by `now`, the last of it just now.
+    pub(super) fn record(&self, now: Instant, counts: [Count; 2]) {
         for (atomic, count) in self.counts.iter().zip(counts) {
             atomic.bytes.store(count.bytes, Ordering::Relaxed);
             atomic.messages.store(count.messages, Ordering::Relaxed);
         }
-        let age = u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX);
+        let age = now.saturating_duration_since(self.opened).as_millis();
+        let age = u64::try_from(age).unwrap_or(u64::MAX);
         self.last_byte.store(age, Ordering::Relaxed);
+        self.meter.moved(age, counts);
     }
 }
 

@@ -80,6 +80,45 @@ impl TunnelEnd {
     pub fn is_orderly(&self) -> bool {
         matches!(self, Self::Closed { .. } | Self::Drained { cut: false })
     }
+
+    /// One word for this end, to count it by. The words stay the same; there may be more of them:
+    ///
+    /// | reason | end |
+    /// | --- | --- |
+    /// | `client_closed`, `upstream_closed` | [`Closed`](Self::Closed), by who was first |
+    /// | `client_failed`, `upstream_failed` | [`Failed`](Self::Failed) |
+    /// | `idle_timeout` | [`IdleTimeout`](Self::IdleTimeout) |
+    /// | `half_close_timeout` | [`HalfCloseTimeout`](Self::HalfCloseTimeout) |
+    /// | `lifetime_reached` | [`LifetimeReached`](Self::LifetimeReached) |
+    /// | `drained`, `drained_cut` | [`Drained`](Self::Drained) |
+    /// | `client_keep_alive_timeout`, `upstream_keep_alive_timeout` | [`KeepAliveTimeout`](Self::KeepAliveTimeout) |
+    /// | `client_too_big`, `upstream_too_big` | [`TooBig`](Self::TooBig) |
+    /// | `client_invalid_framing`, `upstream_invalid_framing` | [`InvalidFraming`](Self::InvalidFraming) |
+    /// | `hand_over_failed` | [`HandOverFailed`](Self::HandOverFailed) |
+    /// | `hand_over_timeout` | [`HandOverTimeout`](Self::HandOverTimeout) |
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        use Side::{Client, Upstream};
+        match self {
+            Self::Closed { first: Client } => "client_closed",
+            Self::Closed { first: Upstream } => "upstream_closed",
+            Self::Failed { side: Client, .. } => "client_failed",
+            Self::Failed { side: Upstream, .. } => "upstream_failed",
+            Self::IdleTimeout => "idle_timeout",
+            Self::HalfCloseTimeout => "half_close_timeout",
+            Self::LifetimeReached => "lifetime_reached",
+            Self::Drained { cut: false } => "drained",
+            Self::Drained { cut: true } => "drained_cut",
+            Self::KeepAliveTimeout { side: Client } => "client_keep_alive_timeout",
+            Self::KeepAliveTimeout { side: Upstream } => "upstream_keep_alive_timeout",
+            Self::TooBig { side: Client } => "client_too_big",
+            Self::TooBig { side: Upstream } => "upstream_too_big",
+            Self::InvalidFraming { side: Client, .. } => "client_invalid_framing",
+            Self::InvalidFraming { side: Upstream, .. } => "upstream_invalid_framing",
+            Self::HandOverFailed => "hand_over_failed",
+            Self::HandOverTimeout => "hand_over_timeout",
+        }
+    }
 }
 
 impl fmt::Display for TunnelEnd {
@@ -200,5 +239,39 @@ impl TunnelSummary {
     #[must_use]
     pub fn upstream(&self) -> Option<&Upstream> {
         self.upstream.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_has_the_reason_of_the_table() {
+        let (client, upstream) = (Side::Client, Side::Upstream);
+        let error = Arc::new(io::Error::from(io::ErrorKind::ConnectionReset));
+        let failed = |side| TunnelEnd::Failed { side, error: Arc::clone(&error) };
+        let broken = |side| TunnelEnd::InvalidFraming { side, reason: "x" };
+        for (end, reason) in [
+            (TunnelEnd::Closed { first: client }, "client_closed"),
+            (TunnelEnd::Closed { first: upstream }, "upstream_closed"),
+            (failed(client), "client_failed"),
+            (failed(upstream), "upstream_failed"),
+            (TunnelEnd::IdleTimeout, "idle_timeout"),
+            (TunnelEnd::HalfCloseTimeout, "half_close_timeout"),
+            (TunnelEnd::LifetimeReached, "lifetime_reached"),
+            (TunnelEnd::Drained { cut: false }, "drained"),
+            (TunnelEnd::Drained { cut: true }, "drained_cut"),
+            (TunnelEnd::KeepAliveTimeout { side: client }, "client_keep_alive_timeout"),
+            (TunnelEnd::KeepAliveTimeout { side: upstream }, "upstream_keep_alive_timeout"),
+            (TunnelEnd::TooBig { side: client }, "client_too_big"),
+            (TunnelEnd::TooBig { side: upstream }, "upstream_too_big"),
+            (broken(client), "client_invalid_framing"),
+            (broken(upstream), "upstream_invalid_framing"),
+            (TunnelEnd::HandOverFailed, "hand_over_failed"),
+            (TunnelEnd::HandOverTimeout, "hand_over_timeout"),
+        ] {
+            assert_eq!(end.reason(), reason, "{end}");
+        }
     }
 }

@@ -14,6 +14,8 @@ mod forwarded;
 mod http2;
 mod http2_upstream;
 mod limits;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod respond;
 mod rewrite;
 mod spans;

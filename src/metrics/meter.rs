@@ -1,0 +1,112 @@
+//! Bytes and messages, while they go through.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ::metrics::counter;
+
+use super::{BYTES, MESSAGES};
+use crate::tunnel::live::Count;
+
+/// How far the traffic of a tunnel has been counted.
+///
+/// It is told of all that moves, and looks up and adds to the counters only when there is something to
+/// add and a second has passed since it last did, or a MiB. So what a counter lacks of a tunnel that stands
+/// is at most the one or the other.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    counted: [Counted; 2],
+    /// In milliseconds of the tunnel's age.
+    due: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    bytes: AtomicU64,
+    messages: AtomicU64,
+}
+
+const PERIOD: u64 = 1000;
+const PIECE: u64 = 1 << 20;
+
+impl Meter {
+    /// The tunnel has carried so much, at the age of so many milliseconds.
+    #[inline]
+    pub(crate) fn moved(&self, age: u64, counts: [Count; 2]) {
+        let much = |(counted, count): (&Counted, Count)| {
+            count.bytes.saturating_sub(counted.bytes.load(Ordering::Relaxed)) >= PIECE
+        };
+        if age >= self.due.load(Ordering::Relaxed) || self.counted.iter().zip(counts).any(much) {
+            self.due.store(age.saturating_add(PERIOD), Ordering::Relaxed);
+            self.count(counts);
+        }
+    }
+
+    /// Adds to the counters what they lack. Cold: once in a while.
+    #[cold]
+    pub(super) fn count(&self, [from_client, from_upstream]: [Count; 2]) {
+        let [up, down] = &self.counted;
+        if let Some(bytes) = gain(&up.bytes, from_client.bytes) {
+            counter!(BYTES, "direction" => "client_to_upstream").increment(bytes);
+        }
+        if let Some(bytes) = gain(&down.bytes, from_upstream.bytes) {
+            counter!(BYTES, "direction" => "upstream_to_client").increment(bytes);
+        }
+        if let Some(messages) = gain(&up.messages, from_client.messages) {
+            counter!(MESSAGES, "direction" => "client_to_upstream").increment(messages);
+        }
+        if let Some(messages) = gain(&down.messages, from_upstream.messages) {
+            counter!(MESSAGES, "direction" => "upstream_to_client").increment(messages);
+        }
+    }
+}
+
+/// What is new.
+fn gain(counted: &AtomicU64, now: u64) -> Option<u64> {
+    let before = counted.fetch_max(now, Ordering::Relaxed);
+    now.checked_sub(before).filter(|gain| *gain > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn what_has_moved_is_counted_once_a_second_or_once_a_mebibyte() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _guard = ::metrics::set_default_local_recorder(&recorder);
+        let handle = recorder.handle();
+        let counted = |name: &str, direction: &str| {
+            let sample = format!("tower_upgrade_proxy_{name}_total{{direction=\"{direction}\"}} ");
+            let text = handle.render();
+            text.lines()
+                .find_map(|line| line.strip_prefix(sample.as_str()))
+                .map_or(0, |value| value.parse().unwrap())
+        };
+        let meter = Meter::default();
+        let mut messages = 0;
+        // Milliseconds; bytes up and down; what the counters say then.
+        for (age, bytes, expected) in [
+            (5, [10, 0], [10, 0]),
+            (5, [20, 1], [10, 0]),
+            (1004, [30, 2], [10, 0]),
+            (1005, [40, 3], [40, 3]),
+            (1006, [50, 4], [40, 3]),
+            (1007, [39 + PIECE, 4], [40, 3]),
+            (1008, [40 + PIECE, 5], [40 + PIECE, 5]),
+            (1009, [40 + PIECE, 5 + PIECE], [40 + PIECE, 5 + PIECE]),
+            (5000, [41 + PIECE, 6 + PIECE], [41 + PIECE, 6 + PIECE]),
+        ] {
+            messages += 1;
+            meter.moved(age, bytes.map(|bytes| Count { bytes, messages }));
+            let both = ["client_to_upstream", "upstream_to_client"];
+            assert_eq!(both.map(|direction| counted("bytes", direction)), expected, "{age} ms");
+        }
+        assert_eq!(counted("messages", "upstream_to_client"), messages);
+        // At its end; a count that lags behind takes nothing away.
+        meter.count([Count { bytes: 50 + PIECE, messages }, Count::default()]);
+        assert_eq!(counted("bytes", "client_to_upstream"), 50 + PIECE);
+        assert_eq!(counted("bytes", "upstream_to_client"), 6 + PIECE);
+    }
+}

@@ -1,0 +1,54 @@
+//! Tunnels that open and end.
+
+use std::{sync::Arc, time::Duration};
+
+use ::metrics::{Gauge, counter, gauge, histogram};
+
+use super::{ACTIVE, ENDED, LIFE, OPENED};
+use crate::{
+    TunnelSummary,
+    tunnel::live::{Count, Live},
+};
+
+/// One of the tunnels that stand now. Dropped without an end, its task was dropped, or has panicked.
+pub(crate) struct Tunnel {
+    /// The one that was incremented, even if there is another recorder by now.
+    active: Gauge,
+    live: Arc<Live>,
+    has_ended: bool,
+}
+
+impl Tunnel {
+    /// A 101 was verified. The tunnel is to be watched by way of `live`, for this if nothing else wants it.
+    pub(crate) fn open(live: &mut Option<Arc<Live>>) -> Self {
+        counter!(OPENED).increment(1);
+        let active = gauge!(ACTIVE);
+        active.increment(1);
+        let live = Arc::clone(live.get_or_insert_with(|| Arc::new(Live::new())));
+        Self { active, live, has_ended: false }
+    }
+
+    pub(crate) fn end(mut self, summary: &TunnelSummary) {
+        self.has_ended = true;
+        let from_client =
+            Count { bytes: summary.client_to_upstream(), messages: summary.messages_from_client() };
+        let from_upstream =
+            Count { bytes: summary.upstream_to_client(), messages: summary.messages_from_upstream() };
+        self.count(summary.end().reason(), summary.duration(), [from_client, from_upstream]);
+    }
+
+    fn count(&self, reason: &'static str, life: Duration, counts: [Count; 2]) {
+        self.active.decrement(1);
+        self.live.meter().count(counts);
+        counter!(ENDED, "reason" => reason).increment(1);
+        histogram!(LIFE).record(life);
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.count("aborted", self.live.age(), self.live.counts());
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Every way in which a tunnel can end.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{Router, middleware::map_response, response::Response};
+use tower_upgrade_proxy::{
+    Close, CloseCode, Closes, DrainConfig, OnTunnel, TunnelConfig, TunnelInfo, TunnelSummary, Tunnels,
+    UpgradeProxyLayer,
+};
+
+use super::{Metrics, from_client};
+use crate::{
+    app, describe, open,
+    support::{SWITCHING, Scripted, Wire, handshake, serve},
+};
+
+const SOON: Duration = Duration::from_millis(20);
+
+impl Metrics {
+    /// One tunnel was opened, and it ended for this reason.
+    async fn expect_end(&self, reason: &str) {
+        self.until("tunnels_active", 0.0).await;
+        self.until(&format!("tunnels_ended_total{{reason=\"{reason}\"}}"), 1.0).await;
+        let ends = self.samples("tunnels_ended_total");
+        assert_eq!(ends.len(), 1, "{ends:?}");
+        assert_eq!(self.value("tunnels_opened_total"), 1.0);
+        assert_eq!(self.value("tunnel_seconds_count"), 1.0);
+        let text = self.handle.render();
+        assert!(text.contains("tunnels_active 0\n"), "{text}");
+    }
+}
+
+/// A tunnel through `layer`, both its ends.
+async fn tunnel(layer: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> (Wire, Wire) {
+    let upstream = Scripted::start().await;
+    open(app(layer(UpgradeProxyLayer::new(upstream.upstream()))).await, &upstream).await
+}
+
+#[tokio::test]
+async fn closed_by_either_side() {
+    for (reason, by_client) in [("client_closed", true), ("upstream_closed", false)] {
+        let metrics = Metrics::install();
+        let (mut client, mut server) = tunnel(|layer| layer).await;
+        let (first, second) = if by_client { (&mut client, &mut server) } else { (&mut server, &mut client) };
+        first.finish().await;
+        second.rest().await;
+        second.finish().await;
+        metrics.expect_end(reason).await;
+    }
+}
+
+#[tokio::test]
+async fn broken_by_either_side() {
+    for (reason, by_client) in [("client_failed", true), ("upstream_failed", false)] {
+        let metrics = Metrics::install();
+        let closes = TunnelConfig::new().closes(Closes::none());
+        let (client, server) = tunnel(|layer| layer.tunnel(closes)).await;
+        let (broken, _other) = if by_client { (client, server) } else { (server, client) };
+        broken.reset();
+        metrics.expect_end(reason).await;
+    }
+}
+
+#[tokio::test]
+async fn ended_by_a_timeout() {
+    let config = || TunnelConfig::new().closes(Closes::none());
+    for (reason, config) in [
+        ("idle_timeout", config().idle_timeout(SOON)),
+        ("lifetime_reached", config().max_lifetime(SOON)),
+        ("half_close_timeout", config().half_close_timeout(SOON)),
+    ] {
+        let metrics = Metrics::install();
+        let (mut client, _server) = tunnel(|layer| layer.tunnel(config)).await;
+        if reason == "half_close_timeout" {
+            client.finish().await;
+        }
+        metrics.expect_end(reason).await;
+    }
+}
+
+#[tokio::test]
+async fn drained_in_agreement_or_cut() {
+    for (reason, grace) in [("drained", 20), ("drained_cut", 0)] {
+        let metrics = Metrics::install();
+        let tunnels = Tunnels::new();
+        let (mut client, mut server) = tunnel(|layer| layer.tunnels(&tunnels)).await;
+        // So that it is seen to stand.
+        client.send(from_client("hello")).await;
+        server.expect(from_client("hello")).await;
+        let close = Close::new(CloseCode::SERVICE_RESTART);
+        let config = DrainConfig::new().close(close).grace(Duration::from_secs(grace));
+        let drained = tokio::spawn(tunnels.drain(|_| true, config));
+        if grace > 0 {
+            client.expect([0x88, 2, 3, 244]).await;
+            client.send([0x88, 0x82, 0, 0, 0, 0, 3, 244]).await;
+            server.exactly(8).await;
+            server.send([0x88, 2, 3, 244]).await;
+        }
+        metrics.expect_end(reason).await;
+        drained.await.unwrap();
+    }
+}
+
+/// An application around whose proxy stands a service that loses the 101.
+async fn losing(layer: UpgradeProxyLayer, panics: bool) -> SocketAddr {
+    let lose = map_response(move |_: Response| async move {
+        assert!(!panics, "the test's own panic");
+        "lost"
+    });
+    serve(Router::new().fallback(describe).layer(layer).layer(lose)).await
+}
+
+#[tokio::test]
+async fn never_handed_over() {
+    for (reason, panics) in [("hand_over_timeout", false), ("hand_over_failed", true)] {
+        let metrics = Metrics::install();
+        let upstream = Scripted::start().await;
+        let limit = if panics { Duration::from_secs(60) } else { SOON };
+        let layer = UpgradeProxyLayer::new(upstream.upstream()).hand_over_timeout(limit);
+        let mut client = Wire::connect(losing(layer, panics).await).await;
+        client.send(handshake("/")).await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        server.send(SWITCHING).await;
+        metrics.expect_end(reason).await;
+    }
+}
+
+#[test]
+fn dropped_with_its_runtime() {
+    let metrics = Metrics::install();
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let first = runtime();
+    let (mut client, mut server) = first.block_on(tunnel(|layer| layer));
+    first.block_on(async {
+        for _ in 0..3 {
+            client.send(from_client("hello")).await;
+            server.expect(from_client("hello")).await;
+        }
+    });
+    assert_eq!(metrics.value("tunnels_active"), 1.0);
+    drop(first);
+    runtime().block_on(metrics.expect_end("aborted"));
+    assert_eq!(metrics.value(r#"bytes_total{direction="client_to_upstream"}"#), 33.0);
+}
+
+/// Panics when told that a tunnel opens.
+struct Panics;
+
+impl OnTunnel for Panics {
+    fn on_open(&self, _: &TunnelInfo) {
+        panic!("the test's own panic");
+    }
+
+    fn on_close(&self, _: &TunnelInfo, _: &TunnelSummary) {}
+}
+
+#[tokio::test]
+async fn lost_in_a_panic() {
+    let metrics = Metrics::install();
+    let upstream = Scripted::start().await;
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Panics);
+    let mut client = Wire::connect(app(layer).await).await;
+    client.send(handshake("/")).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send(SWITCHING).await;
+    client.expect_end().await;
+    metrics.expect_end("aborted").await;
+}

@@ -1,0 +1,68 @@
+//! Answers of the proxy's own.
+
+use std::{convert::Infallible, future::pending, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use tower::service_fn;
+use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
+
+use super::Metrics;
+use crate::{
+    describe,
+    support::{Scripted, Wire, handshake, serve_knowing_peers},
+};
+
+const SOON: Duration = Duration::from_millis(20);
+
+/// Sends `request` to what `layer` makes of an application, or to the layer's own forwarding.
+async fn status(layer: UpgradeProxyLayer, request: &str, forward: bool) -> u16 {
+    let app = match forward {
+        true => axum::Router::new().fallback_service(layer.forward()),
+        false => axum::Router::new().fallback(describe).layer(layer),
+    };
+    // Whose address is unknown is not limited.
+    let address = serve_knowing_peers(app).await;
+    Wire::connect(address).await.ask(request).await.status()
+}
+
+#[tokio::test]
+async fn each_refusal_is_counted_by_its_reason() {
+    let metrics = Metrics::install();
+    let upstream = Scripted::start().await;
+    let layer = || UpgradeProxyLayer::new(upstream.upstream());
+    let upgrade = handshake("/");
+    let nobody = UpgradeProxyLayer::new("http://127.0.0.1:1".parse().unwrap());
+    let never = service_fn(|_: http::Uri| async {
+        Ok::<_, Infallible>(pending::<TokioIo<tokio::net::TcpStream>>().await)
+    });
+    let liar = Scripted::start().await;
+    let lied_to = UpgradeProxyLayer::new(liar.upstream());
+    tokio::spawn(async move { while let Ok(()) = liar.accept().await.stream.set_zero_linger() {} });
+    let drain = Drain::new();
+    let drained = layer().drain(drain.watcher());
+    drop(drain.shutdown(Duration::ZERO));
+
+    let ordinary = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let cases = [
+        ("bad_handshake", 400, layer(), upgrade.replace("Key: d", "Key: "), false),
+        ("bad_request", 400, layer(), ordinary.replace("Host: a\r\n", ""), true),
+        ("method_not_allowed", 405, layer(), "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), true),
+        ("connect", 502, nobody, upgrade.clone(), false),
+        ("connect_timeout", 504, layer().connector(never).connect_timeout(SOON), upgrade.clone(), false),
+        ("upstream_protocol", 502, lied_to, upgrade.clone(), false),
+        ("handshake_timeout", 504, layer().handshake_timeout(SOON), upgrade.clone(), false),
+        ("header_timeout", 504, layer().header_timeout(SOON), ordinary.to_owned(), true),
+        ("no_upstream", 503, UpgradeProxyLayer::per_request(), upgrade.clone(), false),
+        ("tunnel_limit", 503, layer().max_tunnels(0), upgrade.clone(), false),
+        ("client_limit", 429, layer().max_tunnels_per_client(0), upgrade.clone(), false),
+        ("upstream_limit", 503, layer().max_tunnels_per_upstream(0), upgrade.clone(), false),
+        ("handshake_limit", 503, layer().max_handshakes(0), upgrade.clone(), false),
+        ("draining", 503, drained, upgrade.clone(), false),
+    ];
+    for (known, (reason, expected, layer, request, forward)) in cases.into_iter().enumerate() {
+        assert_eq!(status(layer, &request, forward).await, expected, "{reason}");
+        assert_eq!(metrics.value(&format!("refused_total{{reason=\"{reason}\"}}")), 1.0, "{reason}");
+        assert_eq!(metrics.samples("refused_total").len(), known + 1, "{reason}");
+    }
+    assert_eq!(metrics.value("tunnels_opened_total"), 0.0);
+}
