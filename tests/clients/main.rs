@@ -6,6 +6,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod browser;
+#[cfg(feature = "metrics")]
+mod dashboard;
 mod devtools;
 mod echo_page;
 mod events;
@@ -98,6 +100,8 @@ fn main() -> ExitCode {
     let visit = |page| format!("chromium::{page}");
     let quickstart = || browser::patiently(browser::quickstart());
     trials.push(trial(visit("quickstart"), missing.clone(), quickstart));
+    #[cfg(feature = "metrics")]
+    trials.push(trial(visit("dashboard"), missing.clone(), || browser::patiently(dashboard::visit())));
     trials.push(trial(visit("tls_page"), missing.clone(), || browser::patiently(tls_page::visit())));
     trials.push(trial(visit("event_stream"), missing.clone(), || browser::patiently(events::read())));
     trials.push(trial(visit("http2"), missing.clone(), || browser::patiently(echo_page::http2())));

@@ -1,0 +1,96 @@
+//! The dashboard: a page, the events that feed it, and the button that drains a tunnel.
+//!
+//! Whoever can open it can end tunnels: in an application it belongs behind a login.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, ORIGIN},
+    },
+    response::{
+        Html, IntoResponse, Sse,
+        sse::{Event, KeepAlive},
+    },
+    routing::{get, post},
+};
+use futures_util::{Stream, stream};
+use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
+use tower_upgrade_proxy::{Close, CloseCode, DrainConfig, TunnelStatus, Tunnels};
+
+/// No script but ours, nothing from elsewhere, and in nobody's frame, where a click could be stolen.
+const POLICY: &str = "default-src 'none'; img-src data:; connect-src 'self'; style-src 'unsafe-inline'; \
+    script-src 'self'; frame-ancestors 'none'";
+
+pub(crate) fn routes(tunnels: Tunnels) -> Router {
+    Router::new()
+        .route("/", get(([(CONTENT_SECURITY_POLICY, POLICY)], Html(include_str!("tunnels.html")))))
+        .route("/tunnels.js", get(([(CONTENT_TYPE, "text/javascript")], include_str!("tunnels.js"))))
+        .route("/list", get(list))
+        .route("/events", get(events))
+        .route("/{id}/drain", post(drain))
+        .with_state(tunnels)
+}
+
+/// All tunnels as they are now, for scripts.
+async fn list(State(tunnels): State<Tunnels>) -> Json<Value> {
+    Json(snapshot(&tunnels))
+}
+
+/// The same once a second. When the page goes, the server drops the stream, and nothing is left of it.
+async fn events(State(tunnels): State<Tunnels>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let events = stream::unfold((second, tunnels), |(mut second, tunnels)| async {
+        second.tick().await;
+        let event = Event::default().data(snapshot(&tunnels).to_string());
+        Some((Ok(event), (second, tunnels)))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// Ends one tunnel politely. It may take as long as both sides need to answer, so this does not wait for it.
+async fn drain(State(tunnels): State<Tunnels>, Path(id): Path<u64>, headers: HeaderMap) -> impl IntoResponse {
+    if !is_same_origin(&headers) {
+        return (StatusCode::FORBIDDEN, "only the dashboard itself may do this\n");
+    }
+    if tunnels.get(id).is_none() {
+        return (StatusCode::NOT_FOUND, "it has ended\n");
+    }
+    let close = Close::new(CloseCode::GOING_AWAY).reason("drained from the dashboard");
+    let config = DrainConfig::new().close(close).grace(Duration::from_secs(10));
+    drop(tunnels.drain(|tunnel| tunnel.id() == id, config));
+    (StatusCode::ACCEPTED, "draining\n")
+}
+
+/// Whether a page of this very server asks. Browsers send `Origin` with every POST, and no page can forge it;
+/// so other sites can't have a visitor's browser end tunnels.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let (Some(origin), Some(host)) = (text(ORIGIN), text(HOST)) else { return false };
+    origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+}
+
+fn snapshot(tunnels: &Tunnels) -> Value {
+    tunnels.list().iter().map(tunnel).collect()
+}
+
+fn tunnel(tunnel: &TunnelStatus) -> Value {
+    let info = tunnel.info();
+    json!({
+        "id": info.id(),
+        "client": info.client(),
+        "upstream": info.upstream().to_string(),
+        "path": info.path(),
+        "label": info.label(),
+        "state": format!("{:?}", tunnel.state()),
+        "age": tunnel.age().as_secs_f64(),
+        "idle": tunnel.idle().as_secs_f64(),
+        "bytes": [tunnel.client_to_upstream(), tunnel.upstream_to_client()],
+        "messages": [tunnel.messages_from_client(), tunnel.messages_from_upstream()],
+    })
+}
