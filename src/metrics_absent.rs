@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Error, TunnelSummary,
+    Error, Side, TunnelSummary,
     tunnel::live::{Count, Live},
 };
 
@@ -34,6 +34,8 @@ impl Handshake {
 
 impl Meter {
     pub(crate) fn moved(&self, _: u64, _: [Count; 2]) {}
+
+    pub(crate) fn gave_up(&self, _: Side) {}
 }
 
 impl Tunnel {

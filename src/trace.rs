@@ -5,9 +5,7 @@ use std::fmt::Debug;
 
 use http::{Method, Uri};
 
-#[cfg(feature = "tracing")]
-use crate::Side;
-use crate::{Error, TunnelInfo, TunnelSummary};
+use crate::{Error, Side, TunnelInfo, TunnelSummary};
 
 /// A request with `Upgrade`, or `:protocol`, goes to the inner service.
 pub(crate) fn not_taken(method: &Method, uri: &Uri, asked: Option<&dyn Debug>, reason: &'static str) {
@@ -77,8 +75,19 @@ pub(crate) fn opened() {
     tracing::debug!("tunnel opened");
 }
 
+/// The frames of `side` of a tunnel that has ended could not be followed. Inside its span.
+fn invalid_framing(side: Side, reason: &'static str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(%side, reason, "invalid framing went through");
+}
+
 /// A tunnel ended: at info when it was cut by a timeout or an error, else at debug. Inside its span.
 pub(crate) fn ended(summary: &TunnelSummary) {
+    for side in [Side::Client, Side::Upstream] {
+        if let Some(reason) = summary.invalid_framing(side) {
+            invalid_framing(side, reason);
+        }
+    }
     #[cfg(feature = "tracing")]
     {
         macro_rules! event {

@@ -1,11 +1,11 @@
 //! Bytes and messages, while they go through.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use ::metrics::counter;
 
-use super::{BYTES, MESSAGES};
-use crate::tunnel::live::Count;
+use super::{BYTES, INVALID, MESSAGES};
+use crate::{Side, tunnel::live::Count};
 
 /// How far the traffic of a tunnel has been counted.
 ///
@@ -17,6 +17,8 @@ pub(crate) struct Meter {
     counted: [Counted; 2],
     /// In milliseconds of the tunnel's age.
     due: AtomicU64,
+    /// Of the client, and of the upstream.
+    gave_up: [AtomicBool; 2],
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +40,17 @@ impl Meter {
         if age >= self.due.load(Ordering::Relaxed) || self.counted.iter().zip(counts).any(much) {
             self.due.store(age.saturating_add(PERIOD), Ordering::Relaxed);
             self.count(counts);
+        }
+    }
+
+    /// The frames of `side` can't be followed. Counted once.
+    pub(crate) fn gave_up(&self, side: Side) {
+        if !self.gave_up[side as usize].swap(true, Ordering::Relaxed) {
+            let side = match side {
+                Side::Client => "client",
+                Side::Upstream => "upstream",
+            };
+            counter!(INVALID, "side" => side).increment(1);
         }
     }
 

@@ -28,6 +28,7 @@ const ENDED: &str = "tower_upgrade_proxy_tunnels_ended_total";
 const LIFE: &str = "tower_upgrade_proxy_tunnel_seconds";
 const BYTES: &str = "tower_upgrade_proxy_bytes_total";
 const MESSAGES: &str = "tower_upgrade_proxy_messages_total";
+const INVALID: &str = "tower_upgrade_proxy_invalid_framing_total";
 
 /// A request ends with an answer of the proxy's own.
 pub(crate) fn refused(error: &Error) {
@@ -58,4 +59,9 @@ fn describe() {
     describe_histogram!(LIFE, Unit::Seconds, "How long tunnels stood");
     describe_counter!(BYTES, Unit::Bytes, "Bytes carried by tunnels, handshakes not counted");
     describe_counter!(MESSAGES, Unit::Count, "Complete messages carried by WebSocket tunnels");
+    describe_counter!(
+        INVALID,
+        Unit::Count,
+        "Sides of WebSocket tunnels that sent invalid framing, which went through"
+    );
 }

@@ -117,6 +117,11 @@ impl Course {
         self.last_byte = now;
         if let Some(live) = &self.live {
             live.record(now, [count(up), count(down)]);
+            for (side, direction) in [(Side::Client, &*up), (Side::Upstream, &*down)] {
+                if direction.lane().is_some_and(Lane::has_given_up) {
+                    live.gave_up(side);
+                }
+            }
         }
         if let Some(pulse) = &mut self.client {
             feel(pulse, now, (before.up, after.up), (before.down, after.down), down);
@@ -218,7 +223,9 @@ impl Course {
         let summary = TunnelSummary::new([count(up), count(down)], self.opened.elapsed(), end);
         let summary = summary.with_spliced(up.spliced() + down.spliced());
         match (up.lane(), down.lane()) {
-            (Some(up), Some(down)) => summary.with_closes(up.heard_close(), down.heard_close()),
+            (Some(up), Some(down)) => summary
+                .with_closes(up.heard_close(), down.heard_close())
+                .with_invalid_framing([up.given_up(), down.given_up()]),
             _ => summary,
         }
     }

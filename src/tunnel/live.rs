@@ -12,7 +12,7 @@ use std::{
 use atomic_waker::AtomicWaker;
 use tokio::time::Instant;
 
-use super::Close;
+use super::{Close, Side};
 use crate::metrics::Meter;
 
 /// What a tunnel shares with those who watch it. It writes its counts here whenever bytes have moved, and
@@ -129,6 +129,11 @@ impl Live {
     pub(crate) fn poll_order(&self, cx: &mut Context<'_>) -> Option<Order> {
         self.tunnel.register(cx.waker());
         self.order.lock().unwrap_or_else(PoisonError::into_inner).take().map(|order| *order)
+    }
+
+    /// The frames of `side` can't be followed.
+    pub(super) fn gave_up(&self, side: Side) {
+        self.meter.gave_up(side);
     }
 
     #[cfg(feature = "metrics")]

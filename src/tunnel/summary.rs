@@ -150,6 +150,8 @@ pub struct TunnelSummary {
     end: TunnelEnd,
     /// Of a WebSocket: the code each side sent.
     closes: Option<(u16, u16)>,
+    /// What was wrong with the frames of the client, and of the upstream.
+    invalid: [Option<&'static str>; 2],
     upstream: Option<Upstream>,
 }
 
@@ -162,13 +164,32 @@ const ABNORMAL: u16 = 1006;
 
 impl TunnelSummary {
     pub(crate) fn new([from_client, from_upstream]: [Count; 2], duration: Duration, end: TunnelEnd) -> Self {
-        Self { from_client, from_upstream, spliced: 0, duration, end, closes: None, upstream: None }
+        Self {
+            from_client,
+            from_upstream,
+            spliced: 0,
+            duration,
+            end,
+            closes: None,
+            invalid: [None; 2],
+            upstream: None,
+        }
     }
 
     /// A WebSocket, with what was in the Close of each side that sent one.
     pub(crate) fn with_closes(mut self, client: Option<Option<u16>>, upstream: Option<Option<u16>>) -> Self {
         let code = |close: Option<Option<u16>>| close.map_or(ABNORMAL, |code| code.unwrap_or(NO_STATUS));
         self.closes = Some((code(client), code(upstream)));
+        self
+    }
+
+    /// Frames of the client, and of the upstream, that could not be followed. Where that was the end, they
+    /// did not go through.
+    pub(crate) fn with_invalid_framing(mut self, mut invalid: [Option<&'static str>; 2]) -> Self {
+        if let TunnelEnd::InvalidFraming { side, .. } = self.end {
+            invalid[side as usize] = None;
+        }
+        self.invalid = invalid;
         self
     }
 
@@ -216,6 +237,14 @@ impl TunnelSummary {
         })
     }
 
+    /// What was wrong with the frames of `side` of a WebSocket, in words, when they were no valid framing and
+    /// went through all the same: from there on its messages were not counted, and it could not be told why the
+    /// tunnel ends.
+    #[must_use]
+    pub fn invalid_framing(&self, side: Side) -> Option<&'static str> {
+        self.invalid[side as usize]
+    }
+
     /// Bytes of both directions that went through the kernel alone, by `splice(2)`. 0 where that is
     /// not possible: for TLS, HTTP/2, messages that are small, and on systems other than Linux.
     #[must_use]
@@ -245,6 +274,15 @@ impl TunnelSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn framing_that_ended_the_tunnel_did_not_go_through() {
+        let end = TunnelEnd::InvalidFraming { side: Side::Client, reason: "x" };
+        let summary = TunnelSummary::new([Count::default(); 2], Duration::ZERO, end);
+        let summary = summary.with_invalid_framing([Some("x"), Some("y")]);
+        let sides = [Side::Client, Side::Upstream];
+        assert_eq!(sides.map(|side| summary.invalid_framing(side)), [None, Some("y")]);
+    }
 
     #[test]
     fn every_end_has_the_reason_of_the_table() {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tower_upgrade_proxy::{Closes, TunnelConfig, UpgradeProxyLayer};
+use tower_upgrade_proxy::{Closes, Side, TunnelConfig, TunnelSummary, UpgradeProxyLayer};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
@@ -141,6 +141,27 @@ async fn an_event_at_info_says_whose_it_is_where_no_more_than_info_is_seen() {
     let id = end.recv().await.unwrap();
     let line = log.line("tunnel ended");
     assert!(line.contains(&format!("tunnel{{id={id} upstream={} ", upstream.uri())), "{line}");
+}
+
+#[tokio::test]
+async fn invalid_framing_is_one_event_at_info_for_each_side() {
+    let log = Log::default();
+    let _guard = log.catch_from(tracing::Level::INFO);
+    let upstream = Scripted::start().await;
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let layer = UpgradeProxyLayer::new(upstream.upstream())
+        .on_tunnel(move |_: &_, summary: &TunnelSummary| ended.send(summary.clone()).unwrap());
+    let (mut client, mut server) = open(app(layer).await, &upstream).await;
+    for _ in 0..2 {
+        client.send([0x83, 0x80, 0, 0, 0, 0]).await;
+        server.expect([0x83, 0x80, 0, 0, 0, 0]).await;
+    }
+    drop((client, server));
+    let summary = end.recv().await.unwrap();
+    let reason = summary.invalid_framing(Side::Client).unwrap();
+    assert_eq!(summary.invalid_framing(Side::Upstream), None);
+    let line = log.line("invalid framing went through");
+    assert!(line.contains("tunnel{id=") && line.contains("side=client") && line.contains(reason), "{line}");
 }
 
 #[tokio::test]

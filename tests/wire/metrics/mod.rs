@@ -97,6 +97,24 @@ async fn bytes_and_messages_are_counted_while_the_tunnel_stands_and_the_rest_at_
 }
 
 #[tokio::test]
+async fn invalid_framing_is_counted_once_for_each_side_and_goes_through() {
+    let metrics = Metrics::install();
+    let upstream = Scripted::start().await;
+    let (mut client, mut server) = open(app_for(&upstream).await, &upstream).await;
+    for expected in [1.0, 1.0] {
+        client.send([0x83, 0x80, 0, 0, 0, 0]).await;
+        server.expect([0x83, 0x80, 0, 0, 0, 0]).await;
+        metrics.until(r#"invalid_framing_total{side="client"}"#, expected).await;
+    }
+    assert_eq!(metrics.value(r#"invalid_framing_total{side="upstream"}"#), 0.0);
+    server.send([0x89, 126, 0, 126]).await;
+    client.exactly(4).await;
+    metrics.until(r#"invalid_framing_total{side="upstream"}"#, 1.0).await;
+    assert_eq!(metrics.value(r#"invalid_framing_total{side="client"}"#), 1.0);
+    assert_eq!(metrics.value("tunnels_active"), 1.0, "counted while it stands");
+}
+
+#[tokio::test]
 async fn a_handshake_is_timed_by_what_came_of_it() {
     let metrics = Metrics::install();
     let upstream = Scripted::start().await;
