@@ -39,11 +39,11 @@ impl Ending {
         let drained = self.drain.shutdown(self.grace);
         let by = Instant::now().checked_add(self.grace);
         tracing::info!(tunnels = self.drain.active(), grace = ?self.grace, "draining");
-        let drained = drained.await;
+        tracing::info!(drained = %drained.await, "tunnels ended");
         let at_least = Instant::now() + AFTERMATH;
         let by = by.map_or(at_least, |by| by.max(at_least));
         let in_time = time::timeout_at(by, self.closed.recv()).await.is_ok();
-        tracing::info!(%drained, in_time, "stopped");
+        tracing::info!(in_time, "stopped");
     }
 }
 

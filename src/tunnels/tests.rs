@@ -125,15 +125,18 @@ async fn two_drains_of_one_tunnel_both_count_it() {
     }
 }
 
-#[test]
-fn it_is_one_tunnel_in_two_registries() {
-    let (one, drain) = (Tunnels::new(), crate::Drain::new());
-    for (tunnels, separate) in [(&one, true), (drain.tunnels(), false)] {
-        let pass = drain.watcher().pass();
+#[tokio::test(start_paused = true)]
+async fn it_is_one_tunnel_in_two_registries_or_in_one_twice() {
+    let (separate, drain) = (Tunnels::new(), crate::Drain::new());
+    let passes = [drain.watcher().pass(), drain.watcher().pass()];
+    let drained = drain.shutdown(Duration::from_secs(10));
+    for (tunnels, pass) in [&separate, drain.tunnels()].into_iter().zip(passes) {
         let dummy = Dummy::labelled("", |info| Presence::new(info, Some(tunnels), pass));
         assert_eq!((tunnels.len(), drain.active()), (1, 1));
-        assert!(separate || one.is_empty());
-        drop(dummy);
+        assert!(dummy.order().is_some());
+        dummy.end(&TunnelEnd::Drained { cut: false });
         assert_eq!((tunnels.len(), drain.active()), (0, 0));
     }
+    let drained = drained.await;
+    assert_eq!((drained.agreed(), drained.total()), (2, 2), "{drained}");
 }

@@ -47,6 +47,8 @@ async fn sigterm_and_ctrl_c_end_it_with_success_once_all_have_answered() {
         let mut idle = gateway.wire().await;
         assert_eq!(get(&mut idle, "/").await.0.status(), 200);
         let _silent = gateway.wire().await;
+        let mut idle_http2 = Client::new(gateway.connect().await).await;
+        assert_eq!(idle_http2.ask("GET", "/", "").await.0, 200);
         let mut open = gateway.websocket("/").await.unwrap();
         assert_eq!(answer(&mut open).await, "app / client.example");
         let start = Instant::now();
@@ -111,10 +113,6 @@ async fn while_it_drains_a_request_is_finished_and_a_handshake_too() {
     gateway.signal("TERM").await;
     gateway.program.wait_for_log("draining").await;
 
-    answering.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
-    let head = asking.head().await;
-    assert_eq!((head.status(), asking.body(&head).await), (200, b"done".to_vec()));
-    asking.expect_end().await;
     server.send(SWITCHING).await;
     let head = upgrading.head().await;
     assert_eq!(head.status(), 101, "{}", head.text());
@@ -122,6 +120,11 @@ async fn while_it_drains_a_request_is_finished_and_a_handshake_too() {
     upgrading.send(b"\x88\x82\0\0\0\0\x03\xe9").await;
     server.exactly(18).await;
     server.send(b"\x88\x02\x03\xe9").await;
+    gateway.program.wait_for_log("tunnels ended drained=1 agreed").await;
+    answering.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
+    let head = asking.head().await;
+    assert_eq!((head.status(), asking.body(&head).await), (200, b"done".to_vec()));
+    asking.expect_end().await;
     assert_eq!(gateway.code().await, Some(0));
 }
 

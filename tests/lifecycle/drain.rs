@@ -1,6 +1,12 @@
 //! All tunnels end.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use tower_upgrade_proxy::{Close, CloseCode, Drain, Http2, Protocol, Protocols, UpgradeProxyLayer};
 
@@ -155,4 +161,21 @@ async fn what_has_ended_otherwise_is_counted_so() {
     let drained = bounded("the drain", drained).await;
     assert_eq!((drained.cut(), drained.left(), drained.total()), (0, 0, 2), "{drained}");
     assert!(drained.finished() >= 1, "{drained}");
+}
+
+#[tokio::test]
+async fn every_hook_has_returned_when_it_is_over() {
+    let (upstream, drain, closed) = (Echo::start().await, Drain::new(), Arc::new(AtomicUsize::new(0)));
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher());
+    let counted = Arc::clone(&closed);
+    let worker = Worker::start(&layer.on_tunnel(move |_: &_, _: &_| {
+        std::thread::sleep(Duration::from_millis(100));
+        counted.fetch_add(1, Ordering::SeqCst);
+    }))
+    .await;
+    let mut client = Client::http1(worker.address, "/").await;
+    let drained = drain.shutdown(LONG);
+    assert_eq!(client.told().await, going_away());
+    assert_eq!((bounded("the drain", drained).await.total(), closed.load(Ordering::SeqCst)), (1, 1));
+    worker.stop();
 }
