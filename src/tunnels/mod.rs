@@ -14,9 +14,10 @@ pub use status::TunnelStatus;
 
 /// The live tunnels of any number of layers, to be listed and to be drained.
 ///
-/// A handle: clones show the same tunnels. A tunnel is there from the verified 101 to its end, the hand-over
-/// included, whichever runtime it belongs to. It costs one allocation and a short lock when it opens, a
-/// short lock when it ends, and a few stores when bytes have moved; a layer without a registry pays nothing.
+/// A handle: clones show the same tunnels. A tunnel is there from the verified 101 to its end, until
+/// [`OnTunnel::on_close`](crate::OnTunnel::on_close) has returned, whichever runtime it belongs to. It costs
+/// two small allocations and a short lock when it opens, a short lock when it ends, and a few stores when bytes
+/// have moved; a layer without a registry pays nothing.
 ///
 /// ```
 /// use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
