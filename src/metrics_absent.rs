@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Meter;
+pub(crate) struct Meter(());
 
 pub(crate) struct Tunnel;
 

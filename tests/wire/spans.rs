@@ -148,11 +148,11 @@ struct Within(mpsc::UnboundedSender<(&'static str, Option<&'static str>)>);
 
 impl OnTunnel for Within {
     fn on_open(&self, _: &TunnelInfo) {
-        self.0.send(("open", Span::current().metadata().map(|span| span.name()))).unwrap();
+        self.0.send(("open", Span::current().metadata().map(tracing::Metadata::name))).unwrap();
     }
 
     fn on_close(&self, _: &TunnelInfo, _: &TunnelSummary) {
-        self.0.send(("close", Span::current().metadata().map(|span| span.name()))).unwrap();
+        self.0.send(("close", Span::current().metadata().map(tracing::Metadata::name))).unwrap();
     }
 }
 
