@@ -63,14 +63,22 @@ impl KeepAlive {
         self
     }
 
+    pub(super) fn watches(&self, side: Side) -> bool {
+        self.interval(side).is_some()
+    }
+
     /// What is kept of `side`, when it is to be pinged.
     pub(super) fn watch(&self, side: Side, now: Instant) -> Option<Box<Pulse>> {
-        let interval = match side {
-            Side::Client => self.client,
-            Side::Upstream => self.upstream,
-        };
+        let interval = self.interval(side);
         let timeout = self.timeout;
         interval.map(|interval| Box::new(Pulse { interval, timeout, last: now, probed: None, tag: random() }))
+    }
+
+    fn interval(&self, side: Side) -> Option<Duration> {
+        match side {
+            Side::Client => self.client,
+            Side::Upstream => self.upstream,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use super::{event::Event, head::Violation, start::Start, walker::Walker};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Filter {
     walker: Walker,
+    holds: bool,
 }
 
 /// What becomes of a frame.
@@ -47,7 +48,12 @@ pub(crate) struct Passed<'a> {
 impl Filter {
     /// At the beginning of a stream.
     pub(crate) fn new() -> Self {
-        Self { walker: Walker::new() }
+        Self { walker: Walker::new(), holds: true }
+    }
+
+    /// The same for a stream in which nothing will be cut. Nothing is held back.
+    pub(crate) fn without_cuts() -> Self {
+        Self { holds: false, ..Self::new() }
     }
 
     /// Walks over the next chunk, as far as the first frame that is cut.
@@ -81,7 +87,7 @@ impl Filter {
 
     /// What is held back. It has to be written when the stream ends here.
     pub(crate) fn held(&self) -> Start {
-        self.walker.partial()
+        if self.holds { self.walker.partial() } else { Start::default() }
     }
 
     /// A walker that stands at the end of what has passed.

@@ -12,6 +12,7 @@ use std::{io, ops::Range, sync::Arc};
 
 use super::{
     Close, Side, TunnelConfig,
+    config::Sizes,
     frames::{ControlFrame, Filter, Frame, Mask, Passed, Violation, Walker},
 };
 use ear::Ear;
@@ -60,8 +61,8 @@ impl Lane {
     pub(super) fn new(from: Side, config: Arc<TunnelConfig>) -> Self {
         Self {
             from,
+            filter: if cuts(from, &config) { Filter::new() } else { Filter::without_cuts() },
             config,
-            filter: Filter::new(),
             ear: Ear::default(),
             due: None,
             stage: Stage::Open,
@@ -255,6 +256,11 @@ impl Lane {
             Side::Upstream => Mask::None,
         }
     }
+}
+
+/// Whether something may have to be taken out of what comes from a side.
+fn cuts(from: Side, config: &TunnelConfig) -> bool {
+    config.strict || config.sizes != Sizes::default() || config.keep_alive.watches(from)
 }
 
 /// What has become of a Ping.
