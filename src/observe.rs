@@ -60,7 +60,9 @@ pub struct TunnelInfo(Arc<Inner>);
 
 struct Inner {
     id: u64,
-    origin: Origin,
+    client: Option<IpAddr>,
+    path: Box<str>,
+    label: Option<TunnelLabel>,
     upstream: Upstream,
     protocol: HeaderValue,
 }
@@ -85,19 +87,15 @@ impl Origin {
     pub(crate) fn client(&self) -> Option<IpAddr> {
         self.client
     }
-
-    /// As long as the tunnel stands, nothing of the request's buffer is to be kept.
-    fn detached(self) -> Self {
-        let path = self.uri.path().to_owned();
-        Self { uri: Uri::try_from(path).unwrap_or_default(), ..self }
-    }
 }
 
 impl TunnelInfo {
     pub(crate) fn new(origin: Origin, upstream: Upstream, protocol: HeaderValue) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let id = IDS.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::new(Inner { id, origin: origin.detached(), upstream, protocol }))
+        let Origin { client, uri, label } = origin;
+        // The path is copied: as long as the tunnel stands, nothing of the request's buffer is to be kept.
+        Self(Arc::new(Inner { id, client, path: uri.path().into(), label, upstream, protocol }))
     }
 
     /// A number that no other tunnel of this process has.
@@ -111,19 +109,19 @@ impl TunnelInfo {
     /// `None` when the server did not tell whose connection it is.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
-        self.0.origin.client()
+        self.0.client
     }
 
     /// The path the layer saw. Without the query, which may hold secrets.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.0.origin.uri.path()
+        &self.0.path
     }
 
     /// The [`TunnelLabel`] that the request had in its extensions.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
-        self.0.origin.label.as_ref().map(TunnelLabel::as_str)
+        self.0.label.as_ref().map(TunnelLabel::as_str)
     }
 
     /// Where it goes.

@@ -1,6 +1,6 @@
 //! How many tunnels there may be: in total, per client, per upstream; and how many handshakes at a time.
 //!
-//! A limit that is not set costs nothing: no lock, no allocation. What a place was taken for, it is
+//! A limit that is not set costs nothing: no lock, no allocation, no room. What a place was taken for, it is
 //! held by: a handshake until it is answered, a tunnel until it has ended.
 
 mod keyed;
@@ -40,14 +40,14 @@ pub(crate) struct InFlight {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     _tunnel: Option<OwnedSemaphorePermit>,
-    _client: Option<Place<IpAddr>>,
+    _client: Option<Box<Place<IpAddr>>>,
 }
 
 /// The right to have one tunnel, held from before the upstream is dialled until the tunnel ends.
 #[derive(Debug)]
 pub(crate) struct Admission {
     _client: Admitted,
-    _upstream: Option<Place<(Scheme, Authority)>>,
+    _upstream: Option<Box<Place<(Scheme, Authority)>>>,
 }
 
 impl Limits {
@@ -76,7 +76,7 @@ impl Limits {
     pub(crate) fn admit(&self, client: Option<IpAddr>) -> Result<Admitted, Error> {
         let tunnel = take(self.tunnels.as_ref(), Kind::TunnelLimit)?;
         let client = self.per_client.as_ref().zip(client).map(|(places, client)| {
-            places.take(network(client)).ok_or_else(|| Error::new(Kind::ClientLimit))
+            places.take(network(client)).map(Box::new).ok_or_else(|| Error::new(Kind::ClientLimit))
         });
         Ok(Admitted { _tunnel: tunnel, _client: client.transpose()? })
     }
@@ -84,7 +84,8 @@ impl Limits {
     /// Takes a place among the tunnels of the upstream.
     pub(crate) fn admit_to(&self, upstream: &Upstream, client: Admitted) -> Result<Admission, Error> {
         let place = self.per_upstream.as_ref().map(|places| {
-            places.take(upstream.pool().clone()).ok_or_else(|| Error::at(Kind::UpstreamLimit, upstream))
+            let place = places.take(upstream.pool().clone()).map(Box::new);
+            place.ok_or_else(|| Error::at(Kind::UpstreamLimit, upstream))
         });
         Ok(Admission { _client: client, _upstream: place.transpose()? })
     }
