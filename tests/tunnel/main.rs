@@ -8,6 +8,7 @@ mod faulty;
 mod splice;
 #[path = "../support/tcp.rs"]
 mod tcp;
+mod websocket;
 
 use std::{
     io,

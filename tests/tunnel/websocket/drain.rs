@@ -1,0 +1,327 @@
+//! Tunnels that are told to end.
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tower_upgrade_proxy::{Close, CloseCode, Side, Tunnel, TunnelEnd, TunnelState};
+
+use super::{
+    MOMENT, Pair, config, each_way, from,
+    peer::{BINARY, CLOSE, TEXT, closing, frozen, pass, settle},
+    seconds,
+};
+
+fn restart() -> Close {
+    Close::new(CloseCode::SERVICE_RESTART).reason("deploy")
+}
+
+fn is_drained(pair: &super::Ended, was_cut: bool) -> bool {
+    matches!(pair.summary.end(), TunnelEnd::Drained { cut } if *cut == was_cut)
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sides_of_a_quiet_tunnel_are_told_at_once_and_let_go_of_once_they_answer() {
+    each_way(config(), async |mut pair| {
+        pair.handle.end(restart(), seconds(30));
+        pair.near.expect(CLOSE, &closing(1012, "deploy")).await;
+        pair.far.expect(CLOSE, &closing(1012, "deploy")).await;
+        assert_eq!(pair.handle.state(), TunnelState::Closing);
+        pass(seconds(10)).await;
+        pair.near.expect_quiet().await;
+        pair.near.close(1012).await;
+        pair.near.expect_end().await;
+        pair.far.expect_quiet().await;
+        pass(seconds(10)).await;
+        // Without a Close it is an answer too.
+        pair.far.finish().await;
+        pair.far.expect_end().await;
+        let ended = pair.summary().await;
+        assert!(is_drained(&ended, false), "{ended:?}");
+        assert!(ended.summary.end().is_orderly());
+        assert_eq!((ended.codes(), ended.sent_by_near()), ((1012, 1006), (0, 0)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_at_the_end_of_the_grace_is_cut() {
+    each_way(config(), async |mut pair| {
+        pair.handle.end(restart(), seconds(30));
+        pair.near.expect_close(1012).await;
+        pair.far.expect_close(1012).await;
+        pair.near.close(1012).await;
+        pair.near.expect_end().await;
+        pass(seconds(30) - MOMENT).await;
+        assert!(!pair.is_finished());
+        pass(MOMENT).await;
+        let ended = pair.end().await;
+        assert!(is_drained(&ended, true), "{ended:?}");
+        assert_eq!((ended.codes(), ended.summary.end().is_orderly()), ((1012, 1006), false));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_grace_the_sides_are_told_all_the_same() {
+    each_way(config(), async |mut pair| {
+        pair.handle.end(restart(), seconds(0));
+        pair.near.expect_close(1012).await;
+        pair.far.expect_close(1012).await;
+        assert!(is_drained(&pair.end().await, true));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_waits_for_the_end_of_a_frame() {
+    let payload: Vec<u8> = (0..1_000_000_u32).map(|at| (at % 251) as u8).collect();
+    for (size, sent) in [(1000, 1), (1000, 3), (1000, 8), (1000, 500), (1_000_000, 600_000)] {
+        each_way(config(), async |mut pair| {
+            let frame = pair.near.frame(BINARY, &payload[..size]);
+            let Pair { near, far, .. } = &mut pair;
+            // Nobody knows of a frame of which not even the header has come.
+            let begins = sent >= frame.len() - size;
+            let seen = if begins { sent } else { 0 };
+            let ((), begun) = tokio::join!(near.send(&frame[..sent]), far.bytes(seen));
+            assert!(begun == frame[..seen]);
+            pair.handle.end(restart(), seconds(30));
+            pair.near.expect_close(1012).await;
+            if !begins {
+                pair.far.expect_close(1012).await;
+                pair.near.send(&frame[sent..]).await;
+            } else {
+                pair.far.expect_quiet().await;
+                let Pair { near, far, .. } = &mut pair;
+                let ((), rest) = tokio::join!(near.send(&frame[sent..]), far.bytes(frame.len() - sent));
+                assert!(rest == frame[sent..]);
+                pair.far.expect(CLOSE, &closing(1012, "deploy")).await;
+                pair.near.say(TEXT, b"this is too late").await;
+                pair.far.expect_quiet().await;
+            }
+            pair.near.close(1012).await;
+            pair.far.close(1012).await;
+            let ended = pair.end().await;
+            assert!(is_drained(&ended, false), "{ended:?}");
+            assert_eq!(ended.sent_by_near().1, if begins { frame.len() as u64 } else { 0 });
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_goes_behind_what_a_blocked_writer_has_to_take_first() {
+    each_way(config(), async |mut pair| {
+        let mut flood = Vec::new();
+        for number in 0..40_000_u32 {
+            flood.extend(pair.near.frame(TEXT, number.to_string().repeat(20).as_bytes()));
+        }
+        let taken = pair.near.flood(&flood).await;
+        assert!(taken < flood.len(), "it is not blocked");
+        pair.handle.end(restart(), seconds(30));
+        pair.near.expect_close(1012).await;
+        let Pair { near, far, .. } = &mut pair;
+        let read = async {
+            for number in 0_u32.. {
+                let frame = far.next().await.unwrap();
+                if frame.first != TEXT {
+                    assert_eq!((frame.first, frame.payload), (CLOSE, closing(1012, "deploy")));
+                    break;
+                }
+                assert_eq!(frame.payload, number.to_string().repeat(20).as_bytes());
+            }
+        };
+        tokio::join!(near.send(&flood[taken..]), read);
+        pair.far.close(1012).await;
+        pair.near.close(1012).await;
+        let ended = pair.end().await;
+        assert!(is_drained(&ended, false), "{ended:?}");
+        // The frames behind it went nowhere.
+        assert!(ended.sent_by_near().1 < flood.len() as u64);
+        assert_eq!(ended.sent_by_near().0, 40_000);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_side_is_cut_at_the_end_of_the_grace() {
+    each_way(config(), async |mut pair| {
+        let flood = pair.near.frame(BINARY, &[1; 3_000_000]);
+        assert!(pair.near.flood(&flood).await < flood.len());
+        pair.handle.end(restart(), seconds(30));
+        pair.near.expect_close(1012).await;
+        pass(seconds(30)).await;
+        let ended = frozen(pair.tunnel).await.unwrap();
+        assert!(matches!(ended.end(), TunnelEnd::Drained { cut: true }), "{ended:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn closes_that_cross_are_one_for_each_side() {
+    // The order comes first.
+    each_way(config(), async |mut pair| {
+        pair.near.close(1000).await;
+        pair.far.close(3000).await;
+        pair.handle.end(restart(), seconds(30));
+        for peer in [&mut pair.near, &mut pair.far] {
+            assert_eq!(peer.next().await.unwrap().first, CLOSE);
+            peer.expect_end().await;
+        }
+        let ended = pair.summary().await;
+        assert!(is_drained(&ended, false), "{ended:?}");
+        assert_eq!(ended.codes(), (1000, 3000));
+    })
+    .await;
+    // Both have closed it, and neither its connection.
+    each_way(config(), async |mut pair| {
+        pair.near.close(1000).await;
+        pair.far.expect_close(1000).await;
+        pair.far.close(3000).await;
+        pair.near.expect_close(3000).await;
+        pair.handle.end(restart(), seconds(30));
+        pair.near.expect_end().await;
+        pair.far.expect_end().await;
+        assert!(is_drained(&pair.summary().await, false));
+    })
+    .await;
+    // One has.
+    each_way(config(), async |mut pair| {
+        pair.near.close(1000).await;
+        pair.far.expect_close(1000).await;
+        pair.handle.end(restart(), seconds(30));
+        pair.near.expect_close(1012).await;
+        pair.near.expect_end().await;
+        pair.far.expect_quiet().await;
+        pair.far.close(1000).await;
+        pair.far.expect_end().await;
+        let ended = pair.summary().await;
+        assert!(is_drained(&ended, false), "{ended:?}");
+        assert_eq!(ended.codes(), (1000, 1000));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_of_two_ends_counts() {
+    for (first, second, earlier) in [(30, 10, 10), (10, 30, 10)] {
+        each_way(config(), async |mut pair| {
+            pair.handle.end(restart(), seconds(first));
+            pair.near.expect_close(1012).await;
+            pair.far.expect_close(1012).await;
+            pair.handle.end(Close::new(CloseCode::GOING_AWAY), seconds(second));
+            pass(seconds(earlier) - MOMENT).await;
+            assert!(!pair.is_finished());
+            pair.near.expect_quiet().await;
+            pass(MOMENT).await;
+            assert!(is_drained(&pair.end().await, true));
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_shortens_the_close_of_a_timeout_and_does_not_lengthen_it() {
+    for (grace, waits) in [(2, 2), (30, 5)] {
+        each_way(config().idle_timeout(seconds(60)), async |mut pair| {
+            pass(seconds(60)).await;
+            pair.near.expect_close(1001).await;
+            pair.far.expect_close(1001).await;
+            pair.handle.end(restart(), seconds(grace));
+            pass(seconds(waits) - MOMENT).await;
+            assert!(!pair.is_finished());
+            pair.near.expect_quiet().await;
+            pass(MOMENT).await;
+            let ended = pair.end().await;
+            assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_fails_while_it_is_told_does_not_hold_up_the_other() {
+    each_way(config(), async |pair| {
+        let Pair { mut near, mut far, handle, tunnel, .. } = pair;
+        handle.end(restart(), seconds(30));
+        near.expect_close(1012).await;
+        far.expect_close(1012).await;
+        near.reset();
+        settle().await;
+        assert!(!tunnel.is_finished());
+        far.close(1012).await;
+        far.expect_end().await;
+        let summary = frozen(tunnel).await.unwrap();
+        assert!(matches!(summary.end(), TunnelEnd::Drained { cut: false }), "{summary:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tunnel_that_is_half_closed_is_told_where_it_can_be() {
+    from(Side::Client, config(), async |mut pair| {
+        pair.near.finish().await;
+        pair.far.expect_end().await;
+        pair.handle.end(restart(), seconds(30));
+        pair.near.expect_close(1012).await;
+        settle().await;
+        assert!(!pair.is_finished());
+        pair.far.finish().await;
+        assert!(is_drained(&pair.end().await, false));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_was_given_before_the_tunnel_ran_is_obeyed() {
+    let (mut client, client_end) = duplex(100);
+    let (mut upstream, upstream_end) = duplex(100);
+    let mut tunnel = Tunnel::new(client_end, upstream_end, config()).websocket();
+    tunnel.handle().end(Close::new(CloseCode::GOING_AWAY), seconds(30));
+    let tunnel = tokio::spawn(
+        tunnel.early_bytes(Bytes::from_static(b"\x81\x80abcd"), Bytes::from_static(b"\x81\x00")),
+    );
+    let mut came = [0; 6];
+    client.read_exact(&mut came).await.unwrap();
+    assert_eq!(&came, b"\x81\x00\x88\x02\x03\xe9");
+    let mut came = [0; 8];
+    upstream.read_exact(&mut came).await.unwrap();
+    assert_eq!(&came, b"\x81\x80abcd\x88\x82");
+    drop((client, upstream));
+    assert!(matches!(frozen(tunnel).await.unwrap().end(), TunnelEnd::Drained { cut: false }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_upstream_of_another_protocol_is_told_that_the_client_has_finished() {
+    for finishes in [true, false] {
+        let (mut client, client_end) = duplex(100);
+        let (mut upstream, upstream_end) = duplex(100);
+        let mut tunnel = Tunnel::new(client_end, upstream_end, config());
+        let handle = tunnel.handle();
+        let tunnel = tokio::spawn(tunnel);
+        client.write_all(b"request").await.unwrap();
+        settle().await;
+        handle.end(restart(), seconds(30));
+        settle().await;
+        client.write_all(b"too late").await.unwrap();
+        let mut came = Vec::new();
+        frozen(upstream.read_to_end(&mut came)).await.unwrap();
+        assert_eq!(came, b"request");
+        assert_eq!(handle.state(), TunnelState::Closing);
+        pass(seconds(29)).await;
+        upstream.write_all(b"answer").await.unwrap();
+        if finishes {
+            upstream.shutdown().await.unwrap();
+            let mut came = String::new();
+            frozen(client.read_to_string(&mut came)).await.unwrap();
+            assert_eq!(came, "answer");
+        } else {
+            settle().await;
+            assert!(!tunnel.is_finished());
+            pass(seconds(1)).await;
+        }
+        let summary = frozen(tunnel).await.unwrap();
+        assert!(matches!(summary.end(), TunnelEnd::Drained { cut } if *cut != finishes), "{summary:?}");
+        assert_eq!((summary.client_to_upstream(), summary.upstream_to_client()), (7, 6));
+        assert_eq!(summary.close_code(Side::Client), None);
+        assert_eq!(handle.state(), TunnelState::Ended);
+    }
+}

@@ -1,0 +1,330 @@
+//! One end of a tunnel: what is sent, and every frame that comes.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf},
+    net::TcpStream,
+    task::spawn_blocking,
+};
+use tower_upgrade_proxy::Side;
+
+pub(super) const TEXT: u8 = 0x81;
+pub(super) const BINARY: u8 = 0x82;
+pub(super) const CLOSE: u8 = 0x88;
+pub(super) const PING: u8 = 0x89;
+pub(super) const PONG: u8 = 0x8a;
+
+/// What its side writes and reads.
+pub(super) struct Peer {
+    pub(super) side: Side,
+    stream: Hand,
+}
+
+pub(super) enum Hand {
+    Memory(DuplexStream, Arc<AtomicBool>),
+    Socket(TcpStream),
+}
+
+/// A frame that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) first: u8,
+    pub(super) payload: Vec<u8>,
+}
+
+/// A frame as `from` writes it: masked by the client, and by nobody else.
+pub(super) fn frame(from: Side, first: u8, payload: &[u8]) -> Vec<u8> {
+    let bit = if from == Side::Client { 0x80 } else { 0 };
+    let mut frame = vec![first];
+    match payload.len() {
+        length @ ..126 => frame.push(bit | length as u8),
+        length @ 126..65_536 => {
+            frame.push(bit | 126);
+            frame.extend(&(length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(bit | 127);
+            frame.extend(&(length as u64).to_be_bytes());
+        }
+    }
+    if bit == 0 {
+        frame.extend(payload);
+    } else {
+        let key = [0x37, 0xfa, 0x21, 0x3d];
+        frame.extend(key);
+        frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    }
+    frame
+}
+
+/// A Close's payload.
+pub(super) fn closing(code: u16, reason: &str) -> Vec<u8> {
+    [&code.to_be_bytes()[..], reason.as_bytes()].concat()
+}
+
+impl Peer {
+    pub(super) fn new(side: Side, stream: Hand) -> Self {
+        Self { side, stream }
+    }
+
+    pub(super) fn frame(&self, first: u8, payload: &[u8]) -> Vec<u8> {
+        frame(self.side, first, payload)
+    }
+
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
+        frozen(self.stream.write_all(bytes)).await.unwrap();
+    }
+
+    pub(super) async fn say(&mut self, first: u8, payload: &[u8]) {
+        self.send(&self.frame(first, payload)).await;
+    }
+
+    pub(super) async fn close(&mut self, code: u16) {
+        self.say(CLOSE, &closing(code, "")).await;
+    }
+
+    /// Finishes sending.
+    pub(super) async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
+    /// Writes until the other takes no more. Returns how much it took.
+    pub(super) async fn flood(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        frozen(async {
+            while taken < bytes.len() {
+                let mut waited = 0;
+                taken += loop {
+                    match poll_once(self.stream.write(&bytes[taken..])).await {
+                        Some(written) => break written.unwrap(),
+                        None if waited == 200 => return,
+                        None => waited += 1,
+                    }
+                    tokio::task::yield_now().await;
+                }
+            }
+        })
+        .await;
+        taken
+    }
+
+    /// Goes as one whose host has crashed and is back.
+    pub(super) fn reset(self) {
+        match self.stream {
+            Hand::Memory(_stream, reset) => reset.store(true, Ordering::SeqCst),
+            Hand::Socket(socket) => socket.set_zero_linger().unwrap(),
+        }
+    }
+
+    /// So many bytes, whatever they are.
+    pub(super) async fn bytes(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        frozen(self.stream.read_exact(&mut bytes)).await.unwrap();
+        bytes
+    }
+
+    /// What has come.
+    pub(super) async fn drain(&mut self) -> Vec<u8> {
+        settle().await;
+        let (mut came, mut block) = (Vec::new(), vec![0; 65_536]);
+        while let Some(read) = poll_once(self.stream.read(&mut block)).await {
+            match read.unwrap() {
+                0 => break,
+                read => came.extend(&block[..read]),
+            }
+            settle().await;
+        }
+        came
+    }
+
+    /// The next frame, masked as it has to be; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<Frame> {
+        frozen(self.read()).await.unwrap_or_else(|error| panic!("{} sees {error}", self.side))
+    }
+
+    async fn read(&mut self) -> io::Result<Option<Frame>> {
+        let mut first = [0];
+        if self.stream.read(&mut first).await? == 0 {
+            return Ok(None);
+        }
+        let second = self.stream.read_u8().await?;
+        let length = match second & 127 {
+            126 => self.stream.read_u16().await?.into(),
+            127 => self.stream.read_u64().await?,
+            short => short.into(),
+        };
+        assert_eq!(second >> 7 == 1, self.side == Side::Upstream, "only what the upstream gets is masked");
+        let mut key = [0; 4];
+        if second >> 7 == 1 {
+            self.stream.read_exact(&mut key).await?;
+        }
+        let mut payload = vec![0; length as usize];
+        self.stream.read_exact(&mut payload).await?;
+        payload.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+        Ok(Some(Frame { first: first[0], payload }))
+    }
+
+    #[track_caller]
+    pub(super) fn expect(&mut self, first: u8, payload: &[u8]) -> impl Future<Output = ()> {
+        let expected = Some(Frame { first, payload: payload.to_vec() });
+        let caller = std::panic::Location::caller();
+        async move {
+            let came = self.next().await;
+            assert!(came == expected, "{}, {caller}: {:.200} came", self.side, format!("{came:x?}"));
+        }
+    }
+
+    /// A Close with this code, whatever its reason.
+    #[track_caller]
+    pub(super) fn expect_close(&mut self, code: u16) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let came = self.next().await;
+            let is_close = came
+                .as_ref()
+                .is_some_and(|frame| frame.first == CLOSE && frame.payload.starts_with(&code.to_be_bytes()));
+            assert!(is_close, "{}, {caller}: {:.200} came", self.side, format!("{came:x?}"));
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn expect_end(&mut self) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let came = self.next().await;
+            assert!(came.is_none(), "{}, {caller}: {:.200} came", self.side, format!("{came:x?}"));
+        }
+    }
+
+    /// The end, or a reset.
+    pub(super) async fn expect_gone(&mut self) {
+        let came = frozen(self.read()).await;
+        assert!(matches!(came, Ok(None) | Err(_)), "{:.200}", format!("{came:x?}"));
+    }
+
+    /// Nothing has come.
+    #[track_caller]
+    pub(super) fn expect_quiet(&mut self) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            settle().await;
+            let came = poll_once(self.stream.read_u8()).await;
+            assert!(came.is_none(), "{}, {caller}: {came:x?} came", self.side);
+        }
+    }
+}
+
+/// Lets everyone do all there is to do at this moment.
+pub(super) async fn settle() {
+    frozen(async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// Lets time pass. What it has happen has then happened.
+pub(super) async fn pass(time: Duration) {
+    settle().await;
+    frozen(tokio::time::advance(time)).await;
+    settle().await;
+}
+
+async fn poll_once<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    std::future::poll_fn(|cx| {
+        Poll::Ready(match work.as_mut().poll(cx) {
+            Poll::Ready(result) => Some(result),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// Keeps the paused clock where it is; fails when nothing happens for long.
+pub(super) async fn frozen<T>(work: impl Future<Output = T>) -> T {
+    let (done, wait) = mpsc::channel::<()>();
+    let mut watchdog = spawn_blocking(move || wait.recv_timeout(Duration::from_secs(20)));
+    let result = tokio::select! {
+        biased;
+        result = work => result,
+        _ = &mut watchdog => panic!("nothing happens"),
+    };
+    drop(done);
+    let _ = watchdog.await;
+    result
+}
+
+impl AsyncRead for Hand {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Memory(stream, _) => Pin::new(stream).poll_read(cx, buf),
+            Self::Socket(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Hand {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Memory(stream, _) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Socket(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Memory(stream, _) => Pin::new(stream).poll_shutdown(cx),
+            Self::Socket(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// The tunnel's end of a stream in memory: what was dropped may have been reset.
+pub(super) struct Resettable(pub(super) DuplexStream, pub(super) Arc<AtomicBool>);
+
+impl AsyncRead for Resettable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.0).poll_read(cx, buf);
+        let ended = matches!(read, Poll::Ready(Ok(()))) && buf.filled().len() == before;
+        if ended && self.1.load(Ordering::SeqCst) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Resettable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
