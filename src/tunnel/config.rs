@@ -84,7 +84,7 @@ impl TunnelConfig {
     }
 
     /// Ends each tunnel up to this much before its maximum lifetime, at random, so that tunnels which
-    /// were opened together do not end together. Default 0.
+    /// were opened together do not end together. More than the lifetime counts as that. Default 0.
     #[must_use]
     pub fn lifetime_jitter(mut self, jitter: Duration) -> Self {
         self.lifetime_jitter = jitter;

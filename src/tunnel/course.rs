@@ -59,9 +59,7 @@ impl Before {
 impl Course {
     pub(super) fn new(config: Arc<TunnelConfig>) -> Self {
         let now = Instant::now();
-        let jitter =
-            config.lifetime_jitter.mul_f64(f64::from(u32::from_ne_bytes(random())) / f64::from(u32::MAX));
-        let lifetime = config.lifetime.map(|lifetime| lifetime.saturating_sub(jitter));
+        let lifetime = config.lifetime.map(|lifetime| lifetime - jitter(&config, lifetime));
         Self {
             opened: now,
             last_byte: now,
@@ -252,6 +250,14 @@ fn feel(
     let ((read, ..), (read_now, ..)) = from;
     let ((_, taken, blocked), (_, taken_now, _)) = to;
     if read_now > read || (blocked && taken_now > taken) {
+/// A part of the jitter, at random.
+fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
+    match config.lifetime_jitter.min(lifetime) {
+        Duration::ZERO => Duration::ZERO,
+        most => most / 1024 * (u32::from_ne_bytes(random()) % 1025),
+    }
+}
+
         pulse.felt(now);
     }
     if direction.lane_mut().is_some_and(Lane::take_pinged) {

@@ -1,6 +1,7 @@
 //! `Tunnel::websocket`, with a hand on either end. Time passes only when a scenario lets it.
 
 mod drain;
+mod endings;
 mod peer;
 
 use std::{
