@@ -163,3 +163,43 @@ impl Atomic {
         Count { bytes: self.bytes.load(Ordering::Relaxed), messages: self.messages.load(Ordering::Relaxed) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::{
+        io::{AsyncReadExt, duplex},
+        task::yield_now,
+    };
+
+    use super::*;
+    use crate::{CloseCode, Tunnel, TunnelConfig, TunnelEnd};
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_orders_the_earlier_moments_count_whenever_they_come() {
+        for (first, second) in [((10, 40), (20, 30)), ((20, 30), (10, 40)), ((10, 30), (20, 40))] {
+            for polled_between in [false, true] {
+                let (_client, client_end) = duplex(1);
+                let (mut upstream, upstream_end) = duplex(1);
+                let live = Arc::new(Live::new());
+                let tunnel = Tunnel::new(client_end, upstream_end, TunnelConfig::new());
+                let tunnel = tokio::spawn(tunnel.watched(Some(Arc::clone(&live))));
+                let begun = Instant::now();
+                for (at, by) in [first, second] {
+                    let [at, by] = [at, by].map(|seconds| begun + Duration::from_secs(seconds));
+                    live.order(Order { at, by, close: Close::new(CloseCode::GOING_AWAY) });
+                    if polled_between {
+                        yield_now().await;
+                        yield_now().await;
+                    }
+                }
+                assert_eq!(upstream.read(&mut [0]).await.unwrap(), 0);
+                assert_eq!(begun.elapsed().as_secs(), 10);
+                let summary = tunnel.await.unwrap();
+                assert!(matches!(summary.end(), TunnelEnd::Drained { cut: true }), "{summary:?}");
+                assert_eq!(begun.elapsed().as_secs(), 30, "{first:?} {second:?}");
+            }
+        }
+    }
+}
