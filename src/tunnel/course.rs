@@ -113,6 +113,10 @@ impl Course {
         }
         let now = Instant::now();
         self.last_byte = now;
+        if self.closing.is_none() {
+            let half_closed = up.finished() || down.finished();
+            self.enter(if half_closed { TunnelState::HalfClosed } else { TunnelState::Open });
+        }
         if let Some(live) = &self.live {
             live.record(now, [count(up), count(down)]);
             for (side, direction) in [(Side::Client, &*up), (Side::Upstream, &*down)] {

@@ -3,6 +3,7 @@
 mod drain;
 mod endings;
 mod peer;
+mod summary;
 
 use std::{
     pin::Pin,
