@@ -97,6 +97,11 @@ impl Bucket {
         self.until
     }
 
+    /// Nobody waits for it any more.
+    pub(super) fn forget(&mut self) {
+        self.until = None;
+    }
+
     /// So many bytes were read.
     pub(super) fn take(&mut self, bytes: u64) {
         self.tokens = self.tokens.saturating_sub(bytes);
