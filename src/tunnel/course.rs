@@ -160,8 +160,8 @@ impl Course {
             end(after(half_close), TunnelEnd::HalfCloseTimeout),
             end(after(idle), TunnelEnd::IdleTimeout),
             end(self.order.as_ref().map(|order| order.at), TunnelEnd::Drained { cut: false }),
-            pulse_event(self.client.as_deref().filter(|_| !up.is_heard()), Side::Client),
-            pulse_event(self.upstream.as_deref().filter(|_| !down.is_heard()), Side::Upstream),
+            pulse_event(self.client.as_deref().filter(|_| is_listened_to(up)), Side::Client),
+            pulse_event(self.upstream.as_deref().filter(|_| is_listened_to(down)), Side::Upstream),
             a,
             b,
         ])
@@ -176,7 +176,9 @@ impl Course {
         let Some(pulse) = place else { return };
         let now = Instant::now();
         let tag = pulse.tag();
-        let pinged = to.lane_mut().map_or(Pinged::Never, |lane| lane.ping(tag));
+        let is_open = !to.finished();
+        let lane = to.lane_mut().filter(|_| is_open);
+        let pinged = lane.map_or(Pinged::Never, |lane| lane.ping(tag));
         match pinged {
             Pinged::Due => {
                 pulse.probe(now);
@@ -277,6 +279,11 @@ fn pulse_event(pulse: Option<&Pulse>, side: Side) -> Option<(Instant, Event)> {
         };
         (moment, event)
     })
+/// Whether the reader's side can be heard: it has not ended, and the writer is not what holds it up.
+fn is_listened_to(direction: &Direction) -> bool {
+    !direction.is_heard() && !direction.is_blocked()
+}
+
 }
 
 fn earliest<const N: usize>(events: [Option<(Instant, Event)>; N]) -> Option<(Instant, Event)> {

@@ -35,6 +35,9 @@ pub struct KeepAlive {
     timeout: Duration,
 }
 
+/// No side is pinged more often.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 impl KeepAlive {
     /// No pings; where an interval is set, 20 s for an answer.
     #[must_use]
@@ -42,14 +45,14 @@ impl KeepAlive {
         Self { client: None, upstream: None, timeout: Duration::from_secs(20) }
     }
 
-    /// Pings the client when it was quiet for this long. Default `None`.
+    /// Pings the client when it was quiet for this long, 1 ms at least. Default `None`.
     #[must_use]
     pub fn client(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.client = interval.into();
         self
     }
 
-    /// Pings the upstream when it was quiet for this long. Default `None`.
+    /// Pings the upstream when it was quiet for this long, 1 ms at least. Default `None`.
     #[must_use]
     pub fn upstream(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.upstream = interval.into();
@@ -69,9 +72,8 @@ impl KeepAlive {
 
     /// What is kept of `side`, when it is to be pinged.
     pub(super) fn watch(&self, side: Side, now: Instant) -> Option<Box<Pulse>> {
-        let interval = self.interval(side);
-        let timeout = self.timeout;
-        interval.map(|interval| Box::new(Pulse { interval, timeout, last: now, probed: None, tag: random() }))
+        let (interval, timeout) = (self.interval(side)?.max(SHORTEST), self.timeout);
+        Some(Box::new(Pulse { interval, timeout, last: now, probed: None, tag: random() }))
     }
 
     fn interval(&self, side: Side) -> Option<Duration> {
