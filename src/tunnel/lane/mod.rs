@@ -73,7 +73,8 @@ impl Lane {
     /// Writes a Close at the next boundary, and nothing behind it. False when one has passed already, or
     /// there are no boundaries.
     pub(super) fn close(&mut self, close: &Close) -> bool {
-        let can = self.stage != Stage::Shut && self.ear.close.is_none() && !self.has_given_up();
+        let closed = self.ear.close.is_some() && self.stage != Stage::Refused;
+        let can = self.stage != Stage::Shut && !closed && !self.has_given_up();
         if can {
             let frame = ControlFrame::close(close.code(), close.text(), self.mask());
             self.due = Some(Box::new(Due { frame, last: true }));
@@ -155,7 +156,7 @@ impl Lane {
         let deaf = self.is_deaf();
         let passed = self.filter(chunk);
         let whole = passed.cut.is_none() && passed.held.is_empty() && passed.bytes.len() == chunk.len();
-        if whole && before.is_none() && !deaf {
+        if whole && before.is_none() && !deaf && self.ear.fault.is_none() {
             return None;
         }
         Some(self.make(before, passed))
@@ -210,6 +211,10 @@ impl Lane {
             bytes.extend_from_slice(&behind);
         }
         Made { bytes, ours }
+        if self.ear.fault.is_some() && self.stage == Stage::Open {
+            // A control frame most of which had passed before it was known to be wrong.
+            self.stage = if self.filter.passed().at_boundary() { Stage::Refused } else { Stage::Shut };
+        }
     }
 
     /// Our frame, if it can be written here: everything before it has been.

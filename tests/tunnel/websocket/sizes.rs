@@ -1,0 +1,100 @@
+//! Frames and messages that are too big.
+
+use tower_upgrade_proxy::{Closes, Side, TunnelConfig, TunnelEnd};
+
+use super::{
+    Pair, config, each_way,
+    peer::{BINARY, CLOSE, PING, TEXT, closing, frame, settle},
+};
+
+/// What makes a direction bulk is smaller.
+const LIMIT: usize = 256 * 1024;
+
+async fn carry(pair: &mut Pair, first: u8, size: usize) {
+    let payload = vec![5; size];
+    let bytes = pair.near.frame(first, &payload);
+    let Pair { near, far, .. } = pair;
+    let ((), came) = tokio::join!(near.send(&bytes), far.next());
+    let came = came.unwrap();
+    assert!((came.first, came.payload) == (first, payload));
+}
+
+async fn expect_too_big(mut pair: Pair, messages: u64) {
+    for peer in [&mut pair.near, &mut pair.far] {
+        peer.expect(CLOSE, &closing(1009, "message too big")).await;
+    }
+    pair.near.close(1009).await;
+    pair.near.expect_end().await;
+    pair.far.close(1009).await;
+    let ended = pair.end().await;
+    let near = ended.near;
+    assert!(matches!(ended.summary.end(), TunnelEnd::TooBig { side } if *side == near), "{ended:?}");
+    assert_eq!((ended.codes(), ended.sent_by_near().0), ((1009, 1009), messages));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_at_the_limit_passes_and_nothing_of_one_above_it_does() {
+    each_way(config().max_frame_size(LIMIT as u64), async |mut pair| {
+        carry(&mut pair, BINARY, LIMIT).await;
+        carry(&mut pair, TEXT, LIMIT).await;
+        // As many of them as one likes.
+        carry(&mut pair, TEXT & 0x7f, LIMIT).await;
+        carry(&mut pair, 0x80, LIMIT).await;
+        let too_big = pair.near.frame(BINARY, &[6; LIMIT + 1]);
+        pair.near.send(&too_big).await;
+        expect_too_big(pair, 4).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_frames_of_a_message_count_together_and_control_frames_do_not() {
+    each_way(config().max_message_size(LIMIT as u64), async |mut pair| {
+        for _ in 0..2 {
+            carry(&mut pair, BINARY & 0x7f, LIMIT - 100_000).await;
+            carry(&mut pair, PING, 125).await;
+            carry(&mut pair, 0, 60_000).await;
+            carry(&mut pair, 0x80, 40_000).await;
+        }
+        carry(&mut pair, BINARY & 0x7f, LIMIT).await;
+        carry(&mut pair, PING, 125).await;
+        carry(&mut pair, 0, 0).await;
+        let too_big = pair.near.frame(0x80, b"x");
+        pair.near.send(&too_big).await;
+        expect_too_big(pair, 3).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_in_pieces_is_judged_as_a_whole_and_what_is_before_it_passes() {
+    for side in [Side::Client, Side::Upstream] {
+        let too_big = frame(side, BINARY, &[6; 300]);
+        let header = too_big.len() - 300;
+        for at in 0..=header {
+            let config = config().max_frame_size(299).max_message_size(100_000);
+            let other = if side == Side::Client { Side::Upstream } else { Side::Client };
+            let mut pair = Pair::in_memory(side, other, &config);
+            let before = pair.near.frame(TEXT, b"before");
+            pair.near.send(&[&before, &too_big[..at]].concat()).await;
+            settle().await;
+            pair.near.send(&too_big[at..]).await;
+            pair.far.expect(TEXT, b"before").await;
+            expect_too_big(pair, 2).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_close_a_frame_that_is_too_big_ends_both_sides_at_once() {
+    let config: TunnelConfig = config().max_frame_size(LIMIT as u64).closes(Closes::new().too_big(None));
+    each_way(config, async |mut pair| {
+        let too_big = pair.near.frame(BINARY, &[6; LIMIT + 1]);
+        pair.near.send(&too_big[..20]).await;
+        pair.far.expect_end().await;
+        let ended = pair.end().await;
+        assert!(matches!(ended.summary.end(), TunnelEnd::TooBig { .. }), "{ended:?}");
+        assert_eq!(ended.sent_by_near(), (0, 0));
+    })
+    .await;
+}
