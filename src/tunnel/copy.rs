@@ -116,7 +116,17 @@ impl Direction {
         self.lane.as_deref_mut()
     }
 
-    /// When reading goes on that the rate limit has stopped.
+    /// Follows no frames any more. False when it does not anyhow.
+    pub(super) fn give_up_frames(&mut self) -> bool {
+        let Some(held) = self.lane.as_mut().and_then(|lane| lane.give_up()) else { return false };
+        match &mut self.rest {
+            Some(rest) => rest.append(held.as_bytes()),
+            rest => *rest = Rest::theirs(Bytes::copy_from_slice(held.as_bytes())),
+        }
+        true
+    }
+
+    /// When reading goes on, if it is the rate limit that it waits for.
     pub(super) fn gated_until(&self) -> Option<Instant> {
         self.gate.as_ref().and_then(|gate| gate.until())
     }
@@ -194,6 +204,9 @@ impl Direction {
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
     {
+        if let Some(gate) = &mut self.gate {
+            gate.forget();
+        }
         for _ in 0..ROUNDS {
             self.insert();
             match self.state {
@@ -204,9 +217,6 @@ impl Direction {
                         take_in(reader, cx);
                         return Poll::Pending;
                     }
-        if let Some(gate) = &mut self.gate {
-            gate.forget();
-        }
                 },
                 _ if self.bulk.holds() => ready!(self.poll_piped(cx, reader, writer))?,
                 State::ShuttingDown if last && TypeId::of::<W>() == TypeId::of::<TcpStream>() => {
@@ -311,7 +321,10 @@ impl Direction {
         if let Some(error) = self.lane.as_mut().and_then(|lane| lane.take_error()) {
             return Poll::Ready(Err(Broken::read(error)));
         }
+        let is_deaf = self.lane.as_ref().is_some_and(|lane| lane.is_deaf());
         let allowed = match &mut self.gate {
+            // What goes nowhere may come as it likes.
+            Some(_) if is_deaf => u64::MAX,
             None => u64::MAX,
             Some(gate) => match gate.open(Instant::now()) {
                 0 => return Poll::Pending,
@@ -321,10 +334,7 @@ impl Direction {
         if self.bulk.wanted()
             && let Some((from, _)) = sockets(reader, writer)
             && let Some(step) = ready!(self.poll_splice(cx, from, allowed))?
-        let is_deaf = self.lane.as_ref().is_some_and(|lane| lane.is_deaf());
         {
-            // What goes nowhere may come as it likes.
-            Some(_) if is_deaf => u64::MAX,
             return Poll::Ready(Ok(step));
         }
         with_scratch(|scratch| {

@@ -93,6 +93,14 @@ impl Course {
         }
     }
 
+    /// A tunnel of which one direction has no frames is no WebSocket. True when that is news, and there
+    /// may be something to be written.
+    pub(super) fn look_for_frames(&self, up: &mut Direction, down: &mut Direction) -> bool {
+        let has_given_up = [&*up, &*down].into_iter().filter_map(Direction::lane).any(Lane::has_given_up);
+        // Both, whatever becomes of the first.
+        has_given_up && self.closing.is_none() && (up.give_up_frames() | down.give_up_frames())
+    }
+
     /// Takes note of what has happened since `before`.
     pub(super) fn observe(&mut self, before: &Before, up: &mut Direction, down: &mut Direction) {
         if self.first.is_none() {
@@ -105,6 +113,10 @@ impl Course {
                 self.enter(TunnelState::HalfClosed);
             }
         }
+        if self.closing.is_none() {
+            let half_closed = up.finished() || down.finished();
+            self.enter(if half_closed { TunnelState::HalfClosed } else { TunnelState::Open });
+        }
         let after = Before::of(up, down);
         let moved = (before.up.0, before.up.1) != (after.up.0, after.up.1)
             || (before.down.0, before.down.1) != (after.down.0, after.down.1);
@@ -113,10 +125,6 @@ impl Course {
         }
         let now = Instant::now();
         self.last_byte = now;
-        if self.closing.is_none() {
-            let half_closed = up.finished() || down.finished();
-            self.enter(if half_closed { TunnelState::HalfClosed } else { TunnelState::Open });
-        }
         if let Some(live) = &self.live {
             live.record(now, [count(up), count(down)]);
             for (side, direction) in [(Side::Client, &*up), (Side::Upstream, &*down)] {
@@ -241,6 +249,14 @@ impl Course {
     }
 }
 
+/// A part of the jitter, at random.
+fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
+    match config.lifetime_jitter.min(lifetime) {
+        Duration::ZERO => Duration::ZERO,
+        most => most / 1024 * (u32::from_ne_bytes(random()) % 1025),
+    }
+}
+
 fn count(direction: &Direction) -> Count {
     Count { bytes: direction.total(), messages: direction.lane().map_or(0, Lane::messages) }
 }
@@ -256,19 +272,16 @@ fn feel(
     let ((read, ..), (read_now, ..)) = from;
     let ((_, taken, blocked), (_, taken_now, _)) = to;
     if read_now > read || (blocked && taken_now > taken) {
-/// A part of the jitter, at random.
-fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
-    match config.lifetime_jitter.min(lifetime) {
-        Duration::ZERO => Duration::ZERO,
-        most => most / 1024 * (u32::from_ne_bytes(random()) % 1025),
-    }
-}
-
         pulse.felt(now);
     }
     if direction.lane_mut().is_some_and(Lane::take_pinged) {
         pulse.probe(now);
     }
+}
+
+/// Whether the reader's side can be heard: it has not ended, and the writer is not what holds it up.
+fn is_listened_to(direction: &Direction) -> bool {
+    !direction.is_heard() && !direction.is_blocked()
 }
 
 fn pulse_event(pulse: Option<&Pulse>, side: Side) -> Option<(Instant, Event)> {
@@ -279,11 +292,6 @@ fn pulse_event(pulse: Option<&Pulse>, side: Side) -> Option<(Instant, Event)> {
         };
         (moment, event)
     })
-/// Whether the reader's side can be heard: it has not ended, and the writer is not what holds it up.
-fn is_listened_to(direction: &Direction) -> bool {
-    !direction.is_heard() && !direction.is_blocked()
-}
-
 }
 
 fn earliest<const N: usize>(events: [Option<(Instant, Event)>; N]) -> Option<(Instant, Event)> {

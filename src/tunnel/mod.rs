@@ -193,8 +193,12 @@ where
             // before it went still arrives.
             let obituary = closes.at_end_of_other(Side::Upstream);
             let up_copied = up.poll_copy(cx, this.client, this.upstream, down.done(), obituary);
+            course.look_for_frames(up, down);
             let obituary = closes.at_end_of_other(Side::Client);
             let down_copied = down.poll_copy(cx, this.upstream, this.client, up.done(), obituary);
+            if course.look_for_frames(up, down) {
+                cx.waker().wake_by_ref();
+            }
             course.observe(&before, up, down);
             let end = match &mut course.closing {
                 None => ended(up_copied, down_copied, course.first).or_else(|| Course::fault(up, down)),

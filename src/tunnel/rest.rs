@@ -26,6 +26,13 @@ impl Rest {
         (!bytes.is_empty()).then(|| Box::new(Self { bytes, ours: 0..0 }))
     }
 
+    /// More of the other side's.
+    pub(super) fn append(&mut self, theirs: &[u8]) {
+        if !theirs.is_empty() {
+            self.bytes = [&self.bytes, theirs].concat().into();
+        }
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

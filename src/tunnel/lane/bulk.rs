@@ -34,6 +34,10 @@ impl Lane {
         if self.is_deaf() || self.due.is_some() {
             return Poll::Ready(Ok(unseen));
         }
+        if self.is_opaque() {
+            unseen.bytes = u64::MAX;
+            return Poll::Ready(Ok(unseen));
+        }
         let mut here = self.filter.passed();
         if !here.at_boundary() || !self.filter.held().is_empty() {
             unseen.bytes = here.unseen();
@@ -87,6 +91,9 @@ impl Lane {
     /// So many bytes have passed unseen. False when they ended within a header, and are to be looked at
     /// after all.
     pub(in super::super) fn skip(&mut self, bytes: usize, unseen: &Unseen) -> bool {
+        if self.is_opaque() {
+            return true;
+        }
         let Some(payload) = bytes.checked_sub(unseen.size) else { return false };
         let passed = self.filter(&unseen.head[..unseen.size]);
         debug_assert!(passed.cut.is_none(), "it was judged before");

@@ -13,7 +13,7 @@ use std::{io, ops::Range, sync::Arc};
 use super::{
     Close, Side, TunnelConfig,
     config::Sizes,
-    frames::{ControlFrame, Filter, Frame, Mask, Passed, Violation, Walker},
+    frames::{ControlFrame, Filter, Frame, Mask, Passed, Start, Violation, Walker},
 };
 use ear::Ear;
 pub(super) use ear::{Fault, Tag};
@@ -43,6 +43,8 @@ struct Due {
 enum Stage {
     /// What comes goes on.
     Open,
+    /// The same, and nothing of ours: one of the directions has no frames.
+    Opaque,
     /// A frame was refused. What comes is only listened to; the writer stands before that frame.
     Refused,
     /// Nothing is written any more. What comes is only listened to.
@@ -116,7 +118,7 @@ impl Lane {
 
     /// Whether what comes is not written.
     pub(super) fn is_deaf(&self) -> bool {
-        self.stage != Stage::Open
+        matches!(self.stage, Stage::Refused | Stage::Shut)
     }
 
     /// The code in the Close of the reader's side: `Some(None)` when it had none.
@@ -139,9 +141,25 @@ impl Lane {
         self.filter.messages()
     }
 
-    /// Whether what came was no valid framing, so that there are no boundaries to be found.
+    /// Whether what came was no valid framing, here or in the other direction, so that nothing of ours
+    /// can be put between frames.
     pub(super) fn has_given_up(&self) -> bool {
-        self.stage == Stage::Open && self.filter.given_up().is_some()
+        self.is_opaque() || self.stage == Stage::Open && self.filter.given_up().is_some()
+    }
+
+    /// What comes goes on as it is from here on, and what was held back is to be written. `None` when
+    /// that is so anyhow, or nothing goes on.
+    pub(super) fn give_up(&mut self) -> Option<Start> {
+        if self.stage != Stage::Open {
+            return None;
+        }
+        self.stage = Stage::Opaque;
+        self.due = None;
+        Some(self.filter.held())
+    }
+
+    fn is_opaque(&self) -> bool {
+        self.stage == Stage::Opaque
     }
 
     /// Why, in words.
@@ -152,6 +170,9 @@ impl Lane {
     /// A chunk that was read. `None` when it goes on as it is.
     #[inline]
     pub(super) fn pass(&mut self, chunk: &[u8]) -> Option<Made> {
+        if self.is_opaque() {
+            return None;
+        }
         let before = self.due.as_ref().map(|_| self.filter.passed());
         let deaf = self.is_deaf();
         let passed = self.filter(chunk);
@@ -190,6 +211,10 @@ impl Lane {
             }
             passed = self.filter(passed.rest);
         }
+        if self.ear.fault.is_some() && self.stage == Stage::Open {
+            // A control frame most of which had passed before it was known to be wrong.
+            self.stage = if self.filter.passed().at_boundary() { Stage::Refused } else { Stage::Shut };
+        }
         self.insert(before, bytes)
     }
 
@@ -211,10 +236,6 @@ impl Lane {
             bytes.extend_from_slice(&behind);
         }
         Made { bytes, ours }
-        if self.ear.fault.is_some() && self.stage == Stage::Open {
-            // A control frame most of which had passed before it was known to be wrong.
-            self.stage = if self.filter.passed().at_boundary() { Stage::Refused } else { Stage::Shut };
-        }
     }
 
     /// Our frame, if it can be written here: everything before it has been.
@@ -232,7 +253,7 @@ impl Lane {
     /// The reader has finished: what was held back, and no more of ours within a frame. If the reader's
     /// side has not closed, the writer's is told `close`.
     pub(super) fn finish(&mut self, close: Option<&Close>) -> Vec<u8> {
-        if self.is_deaf() {
+        if self.is_deaf() || self.is_opaque() {
             return Vec::new();
         }
         let held = self.filter.held();

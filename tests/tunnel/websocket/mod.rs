@@ -2,7 +2,11 @@
 
 mod drain;
 mod endings;
+mod keep_alive;
 mod peer;
+mod rate;
+mod sizes;
+mod strict;
 mod summary;
 
 use std::{

@@ -1,0 +1,202 @@
+//! What is no valid framing.
+
+use tower_upgrade_proxy::{Close, CloseCode, Closes, KeepAlive, Side, TunnelEnd};
+
+use super::{
+    Pair, config, each_way,
+    peer::{BINARY, CLOSE, TEXT, closing, pass, settle},
+    seconds,
+};
+
+/// Frames that are none, without a mask, and why. A length is that of 1000 bytes at least.
+const VIOLATIONS: [(&[u8], &str); 9] = [
+    (b"\x83\x00", "reserved opcode"),
+    (b"\x8f\x00", "reserved opcode"),
+    (b"\x09\x00", "fragmented control frame"),
+    (b"\x89\x7e\x03\xe8", "control frame longer than 125 bytes"),
+    (b"\x88\x01x", "Close with a payload of one byte"),
+    (b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x01x", "length with its top bit set"),
+    (b"\x80\x00", "continuation without a message"),
+    (b"\x01\x00\x81\x00", "new message within an unfinished one"),
+    (b"GET / HTTP/1.1\r\n", "reserved opcode"),
+];
+
+/// What comes of the other side is masked, or not.
+fn written_by(side: Side, bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    if side == Side::Client && bytes[0] != b'G' {
+        bytes[1] |= 0x80;
+        if bytes[..2] == [0x01, 0x80] {
+            return b"\x01\x80abcd\x81\x80abcd".to_vec();
+        }
+    }
+    bytes
+}
+
+fn going_away() -> Close {
+    Close::new(CloseCode::GOING_AWAY)
+}
+
+async fn expect_refused(mut pair: Pair, expected: &str) {
+    pair.near.expect(CLOSE, &closing(1002, "invalid framing")).await;
+    pair.far.expect(CLOSE, &closing(1002, "invalid framing")).await;
+    pair.near.finish().await;
+    pair.near.expect_end().await;
+    pair.far.close(1002).await;
+    let ended = pair.end().await;
+    match ended.summary.end() {
+        TunnelEnd::InvalidFraming { side, reason } => assert_eq!((*side, *reason), (ended.near, expected)),
+        end => panic!("{end}"),
+    }
+    assert_eq!(ended.codes().1, 1002);
+}
+
+#[tokio::test(start_paused = true)]
+async fn strict_framing_refuses_what_is_not_valid() {
+    for (bytes, reason) in VIOLATIONS {
+        each_way(config().strict_framing(true), async |mut pair| {
+            let bytes = written_by(pair.near.side, bytes);
+            let before = pair.near.frame(TEXT, b"before");
+            pair.near.send(&[&before, &bytes[..]].concat()).await;
+            pair.far.expect(TEXT, b"before").await;
+            if reason == "new message within an unfinished one" {
+                pair.far.expect(0x01, b"").await;
+            }
+            expect_refused(pair, reason).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn strict_framing_refuses_what_is_masked_by_the_wrong_side() {
+    let reason = "frame masked by a server, or not by a client";
+    for (first, size) in [(TEXT, 5), (BINARY, 40_000), (0x89, 4), (0x89, 100), (CLOSE, 2)] {
+        each_way(config().strict_framing(true), async |mut pair| {
+            let bytes = super::frame(pair.far.side, first, &vec![3; size]);
+            pair.near.send(&bytes).await;
+            pair.far.expect(CLOSE, &closing(1002, "invalid framing")).await;
+            pair.near.expect(CLOSE, &closing(1002, "invalid framing")).await;
+            pair.far.close(1002).await;
+            pair.near.finish().await;
+            let ended = pair.end().await;
+            match ended.summary.end() {
+                TunnelEnd::InvalidFraming { side, reason: r } => {
+                    assert_eq!((*side, *r), (ended.near, reason))
+                }
+                end => panic!("{end}"),
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn strict_framing_refuses_a_close_with_a_code_that_may_not_be_sent() {
+    for code in [0, 999, 1004, 1005, 1006, 1015, 2000, 5000] {
+        each_way(config().strict_framing(true), async |mut pair| {
+            pair.near.close(code).await;
+            expect_refused(pair, "Close with a reserved code").await;
+        })
+        .await;
+    }
+    // With a reason and in pieces it has gone through before its end has come; the other side knows.
+    each_way(config().strict_framing(true), async |mut pair| {
+        let close = pair.near.frame(CLOSE, &closing(1005, "a reason"));
+        pair.near.send(&close[..close.len() - 2]).await;
+        settle().await;
+        pair.near.send(&close[close.len() - 2..]).await;
+        pair.far.expect(CLOSE, &closing(1005, "a reason")).await;
+        pair.near.expect_close(1002).await;
+        pair.near.expect_end().await;
+        pair.far.expect_quiet().await;
+        pair.far.close(1002).await;
+        let ended = pair.end().await;
+        assert!(matches!(ended.summary.end(), TunnelEnd::InvalidFraming { .. }), "{ended:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrongly_masked_ping_in_pieces_is_the_last_that_passes() {
+    each_way(config().strict_framing(true), async |mut pair| {
+        let ping = super::frame(pair.far.side, 0x89, &[3; 100]);
+        let bulk = pair.near.frame(BINARY, &[4; 300_000]);
+        pair.near.send(&ping[..50]).await;
+        assert_eq!(pair.far.bytes(50).await, ping[..50]);
+        pair.near.send(&[&ping[50..], &bulk].concat()).await;
+        assert_eq!(pair.far.bytes(ping.len() - 50).await, ping[50..]);
+        pair.far.expect_close(1002).await;
+        pair.near.expect_close(1002).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_everything_passes_and_the_tunnel_is_like_one_of_another_protocol() {
+    let keep_alive = KeepAlive::new().client(seconds(20)).upstream(seconds(20)).timeout(seconds(10));
+    for (bytes, _) in VIOLATIONS {
+        each_way(config().keep_alive(keep_alive), async |mut pair| {
+            let mut bytes = written_by(pair.near.side, bytes);
+            bytes.extend(vec![0x81; 500_000]);
+            let Pair { near, far, .. } = &mut pair;
+            let ((), came) = tokio::join!(near.send(&bytes), far.bytes(bytes.len()));
+            assert!(came == bytes);
+            // The other direction is no better.
+            pair.far.send(b"\x81").await;
+            pass(seconds(100)).await;
+            pair.far.send(b"\xff").await;
+            assert_eq!(pair.near.bytes(2).await, b"\x81\xff");
+            pair.far.expect_quiet().await;
+            pair.near.expect_quiet().await;
+            pair.handle.end(going_away(), seconds(30));
+            let upstream = if pair.near.side == Side::Upstream { &mut pair.near } else { &mut pair.far };
+            upstream.expect_end().await;
+            upstream.send(b"rest").await;
+            upstream.finish().await;
+            let client = if pair.near.side == Side::Client { &mut pair.near } else { &mut pair.far };
+            assert_eq!(client.bytes(4).await, b"rest");
+            client.expect_end().await;
+            let ended = pair.summary().await;
+            assert!(matches!(ended.summary.end(), TunnelEnd::Drained { cut: false }), "{ended:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_close_is_put_into_either_direction_of_a_tunnel_of_which_one_has_no_frames() {
+    each_way(config().idle_timeout(seconds(60)), async |mut pair| {
+        pair.near.send(b"GET /").await;
+        assert_eq!(pair.far.bytes(5).await, b"GET /");
+        pair.far.say(TEXT, b"what?").await;
+        pair.near.expect(TEXT, b"what?").await;
+        pass(seconds(60)).await;
+        pair.near.expect_end().await;
+        pair.far.expect_end().await;
+        let ended = pair.summary().await;
+        assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
+    })
+    .await;
+    each_way(config(), async |mut pair| {
+        pair.near.send(b"GET /").await;
+        assert_eq!(pair.far.bytes(5).await, b"GET /");
+        pair.far.finish().await;
+        pair.near.expect_end().await;
+        pair.near.finish().await;
+        pair.end().await;
+    })
+    .await;
+    // Nor is there anything left to be done when a side has been told before.
+    each_way(config().closes(Closes::new().client_gone(going_away())), async |mut pair| {
+        pair.near.finish().await;
+        assert_eq!(pair.far.next().await.unwrap().first, CLOSE);
+        pair.far.expect_end().await;
+        pair.far.send(b"GET /").await;
+        assert_eq!(pair.near.bytes(5).await, b"GET /");
+        let polls = pair.polls();
+        settle().await;
+        assert!(pair.polls() - polls < 3);
+    })
+    .await;
+}
