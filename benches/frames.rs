@@ -62,7 +62,7 @@ fn main() {
     }
     group.throughput(Throughput::Bytes(small.len() as u64));
     group.bench_function("small/boundary", |bencher| {
-        bencher.iter(|| Walker::new().boundary(black_box(&small), CHUNK - 200));
+        bencher.iter(|| Walker::new().last_boundary(black_box(&small)));
     });
     group.finish();
     criterion.final_summary();

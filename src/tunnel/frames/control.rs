@@ -43,12 +43,7 @@ impl ControlFrame {
         Self::new(Opcode::Ping, payload.iter().copied(), mask)
     }
 
-    /// A Pong. No more than 125 bytes of the payload are taken; a valid Ping has no more.
-    pub(crate) fn pong(payload: &[u8], mask: Mask) -> Self {
-        Self::new(Opcode::Pong, payload.iter().copied(), mask)
-    }
-
-    fn new(opcode: Opcode, payload: impl Iterator<Item = u8>, mask: Mask) -> Self {
+    pub(super) fn new(opcode: Opcode, payload: impl Iterator<Item = u8>, mask: Mask) -> Self {
         let mut bytes = [0; Self::MAX];
         let (bit, key, start) = match mask {
             Mask::None => (0, [0; 4], 2),
@@ -90,7 +85,10 @@ mod tests {
         let close = |mask| ControlFrame::close(CloseCode::GOING_AWAY, "Hi", mask);
         let table = [
             (ControlFrame::ping(b"Hello", Mask::None), &b"\x89\x05Hello"[..]),
-            (ControlFrame::pong(b"Hello", KEY), b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"),
+            (
+                ControlFrame::new(Opcode::Pong, b"Hello".iter().copied(), KEY),
+                b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
+            ),
             (ControlFrame::ping(b"", Mask::None), b"\x89\x00"),
             (ControlFrame::ping(b"", KEY), b"\x89\x80\x37\xfa\x21\x3d"),
             (close(Mask::None), b"\x88\x04\x03\xe9Hi"),
@@ -108,7 +106,6 @@ mod tests {
             let frames = [
                 ControlFrame::close(CloseCode::NORMAL, &long, mask),
                 ControlFrame::ping(long.as_bytes(), mask),
-                ControlFrame::pong(long.as_bytes(), mask),
             ];
             assert!(frames.iter().all(|frame| frame.as_bytes().len() == size));
         }

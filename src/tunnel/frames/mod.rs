@@ -22,9 +22,8 @@ mod walker;
 
 pub use close_code::CloseCode;
 pub(crate) use control::{ControlFrame, Mask};
-pub(crate) use event::{Data, Event, Frame, Payload};
+pub(crate) use event::{Event, Frame, Payload};
 pub(crate) use filter::{Filter, Passed, Verdict};
-pub(crate) use head::{Opcode, Violation};
+pub(crate) use head::Violation;
 pub(crate) use start::Start;
-pub(crate) use walk::Walk;
 pub(crate) use walker::Walker;

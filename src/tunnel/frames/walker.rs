@@ -23,7 +23,6 @@ pub(crate) struct Walker {
     /// Bytes of the unfinished message so far.
     message: u64,
     messages: u64,
-    frames: u64,
     /// The current frame's beginning, empty between frames. Of a data frame behind its header only the
     /// first byte is right.
     pub(super) start: Start,
@@ -43,18 +42,13 @@ enum Stage {
 impl Walker {
     /// At the beginning of a stream.
     pub(crate) fn new() -> Self {
-        Self { left: 0, message: 0, messages: 0, frames: 0, start: Start::default(), stage: Stage::Idle }
+        Self { left: 0, message: 0, messages: 0, start: Start::default(), stage: Stage::Idle }
     }
 
     /// Walks over the next chunk, frame by frame.
     #[inline]
     pub(crate) fn walk<'a>(&'a mut self, chunk: &'a [u8]) -> Walk<'a> {
         Walk::new(self, chunk)
-    }
-
-    /// Walks over the next chunk, whatever is in it.
-    pub(crate) fn advance(&mut self, chunk: &[u8]) {
-        self.walk(chunk).for_each(drop);
     }
 
     /// Takes note of payload that passed without being fed.
@@ -84,15 +78,8 @@ impl Walker {
         }
     }
 
-    /// The first boundary in the next chunk, at `from` or behind: an offset at which a control frame may
-    /// be inserted. Walks over a copy.
-    pub(crate) fn boundary(mut self, chunk: &[u8], from: usize) -> Option<usize> {
-        let mut walk = self.walk(chunk);
-        let begun = walk.by_ref().filter_map(|event| event.start).find(|start| *start >= from);
-        begun.or_else(|| walk.start().filter(|start| *start >= from))
-    }
-
-    /// The last boundary in the next chunk. Walks over a copy.
+    /// The last boundary in the next chunk: an offset at which a control frame may be inserted. Walks
+    /// over a copy.
     pub(crate) fn last_boundary(mut self, chunk: &[u8]) -> Option<usize> {
         let mut walk = self.walk(chunk);
         let begun = walk.by_ref().filter_map(|event| event.start).last();
@@ -104,24 +91,9 @@ impl Walker {
         self.start.is_empty() && !self.is_over()
     }
 
-    /// Payload bytes of the current frame still to come; 0 also within a header.
-    pub(crate) fn payload_left(&self) -> u64 {
-        self.left
-    }
-
-    /// Data frames whose header has come.
-    pub(crate) fn frames(&self) -> u64 {
-        self.frames
-    }
-
     /// Messages that have come as a whole.
     pub(crate) fn messages(&self) -> u64 {
         self.messages
-    }
-
-    /// Whether a Close has come.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.stage == Stage::Closed
     }
 
     /// Why the walk was given up, if it was.
@@ -161,7 +133,6 @@ impl Walker {
         if !head.opcode.is_control() {
             let before = if self.is_unfinished() { self.message } else { 0 };
             self.message = before.saturating_add(head.length);
-            self.frames += 1;
             self.stage = if head.is_final { Stage::Idle } else { Stage::Unfinished };
         }
         self.message

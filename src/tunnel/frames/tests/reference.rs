@@ -1,6 +1,6 @@
 //! A decoder that is given the whole stream, written for being obvious.
 
-use super::super::{Data, Event, Frame, Opcode, Payload, Violation};
+use super::super::{Event, Frame, Payload, Violation, event::Data, head::Opcode};
 
 /// A frame that was read, or as much of it as there is.
 pub(super) struct Read {
@@ -139,18 +139,17 @@ impl Decoded {
         [0].into_iter().chain(ends).filter(|end| *end <= self.length).collect()
     }
 
-    /// Payload to come at an offset.
+    /// Payload of a data frame to come at an offset.
     pub(super) fn left(&self, at: usize) -> u64 {
-        let current = self.frames.iter().find(|frame| frame.payload <= at && at < frame.end);
+        let mut data = self.frames.iter().filter(|frame| !frame.is_control());
+        let current = data.find(|frame| frame.payload <= at && at < frame.end);
         current.map_or(0, |frame| (frame.end - at) as u64)
     }
 
-    /// Data frames and messages that have come at an offset.
-    pub(super) fn counts(&self, at: usize) -> (u64, u64) {
-        let data = || self.frames.iter().filter(|frame| !frame.is_control());
-        let frames = data().filter(|frame| frame.payload <= at).count();
-        let messages = data().filter(|frame| frame.is_final && frame.end <= at).count();
-        (frames as u64, messages as u64)
+    /// Messages that have come at an offset.
+    pub(super) fn messages_at(&self, at: usize) -> u64 {
+        let last = |frame: &&Read| !frame.is_control() && frame.is_final && frame.end <= at;
+        self.frames.iter().filter(last).count() as u64
     }
 
     /// The messages that are complete: opcode and payload.

@@ -1,6 +1,8 @@
 //! Frame by frame.
 
-use super::super::{CloseCode, ControlFrame, Data, Event, Frame, Mask, Opcode, Payload, Violation, Walker};
+use super::super::{
+    CloseCode, ControlFrame, Event, Frame, Mask, Payload, Violation, Walker, event::Data, head::Opcode,
+};
 
 /// Bytes, and what is in them: where each is known, and what it is.
 type Row<'a> = (&'a [u8], &'a [(usize, Frame)]);
@@ -67,14 +69,14 @@ fn a_header_of_each_form_is_read() {
 fn control_frames_come_with_their_payload() {
     let key = Mask::Key([1, 2, 3, 4]);
     let long = |mask| ControlFrame::ping(&[7; 125], mask);
-    let pong = |mask| ControlFrame::pong(b"12345678", mask);
+    let pong = |payload: &[u8], mask| ControlFrame::new(Opcode::Pong, payload.iter().copied(), mask);
     let close = |mask| ControlFrame::close(CloseCode::GOING_AWAY, "bye", mask);
     let table = [
         (long(Mask::None), Frame::Ping(payload(&[7; 8], 125))),
         (long(key), Frame::Ping(payload(&[7; 8], 125))),
-        (pong(Mask::None), Frame::Pong(payload(b"12345678", 8))),
-        (pong(key), Frame::Pong(payload(b"12345678", 8))),
-        (ControlFrame::pong(b"ab", key), Frame::Pong(payload(b"ab", 2))),
+        (pong(b"12345678", Mask::None), Frame::Pong(payload(b"12345678", 8))),
+        (pong(b"12345678", key), Frame::Pong(payload(b"12345678", 8))),
+        (pong(b"ab", key), Frame::Pong(payload(b"ab", 2))),
         (close(Mask::None), Frame::Close(Some(1001))),
         (close(key), Frame::Close(Some(1001))),
     ];
@@ -124,7 +126,7 @@ fn an_invalid_frame_ends_the_walk_with_the_reason() {
         let (seen, mut walker) = frames(bytes);
         assert_eq!(seen.last(), Some(&(bytes.len(), Frame::Invalid(violation))), "{bytes:x?}");
         assert_eq!((walker.given_up(), walker.at_boundary()), (Some(violation), false));
-        assert_eq!((walker.boundary(b"\x81\x00", 0), walker.unseen()), (None, u64::MAX));
+        assert_eq!((walker.last_boundary(b"\x81\x00"), walker.unseen()), (None, u64::MAX));
         assert_eq!(walker.walk(b"\x81\x00").next(), None);
         assert!(!violation.to_string().is_empty());
     }
@@ -134,9 +136,9 @@ fn an_invalid_frame_ends_the_walk_with_the_reason() {
 fn nothing_counts_behind_a_close() {
     let (seen, mut walker) = frames(b"\x81\x00\x88\x00\x81\x00\x83");
     assert_eq!(seen.len(), 2);
-    assert_eq!((walker.frames(), walker.messages(), walker.unseen()), (1, 1, u64::MAX));
-    assert!(walker.is_closed() && !walker.at_boundary() && walker.given_up().is_none());
-    assert_eq!(walker.boundary(b"\x81\x00", 0), None);
+    assert_eq!((walker.messages(), walker.unseen()), (1, u64::MAX));
+    assert!(walker.is_over() && !walker.at_boundary() && walker.given_up().is_none());
+    assert_eq!(walker.last_boundary(b"\x81\x00"), None);
     walker.skip(1000);
     assert_eq!(walker.walk(b"\x89\x00").next(), None);
 }
@@ -145,15 +147,16 @@ fn nothing_counts_behind_a_close() {
 fn boundaries_are_where_frames_begin_and_end() {
     //                      0               5       7       9
     let chunk = b"\x01\x03Hel\x89\x00\x80\x00\x81\x7e\x00";
-    let table =
-        [(0, Some(0)), (1, Some(5)), (5, Some(5)), (6, Some(7)), (8, Some(9)), (9, Some(9)), (10, None)];
+    let table = [(12, 9), (9, 9), (8, 7), (7, 7), (6, 5), (5, 5), (4, 0), (1, 0), (0, 0)];
     let walker = Walker::new();
-    for (from, boundary) in table {
-        assert_eq!(walker.boundary(chunk, from), boundary, "{from}");
-        assert_eq!(walker.boundary(&chunk[..9], from), boundary, "{from}");
+    for (length, boundary) in table {
+        assert_eq!(walker.last_boundary(&chunk[..length]), Some(boundary), "{length}");
     }
-    assert_eq!(walker.boundary(b"", 0), Some(0));
-    assert_eq!(walker.boundary(&b"\x88\x00\x81\x00"[..], 1), None);
+    assert_eq!(walker.last_boundary(b"\x81\x00\x88\x00\x81\x00"), Some(2));
+    let mut within = walker;
+    within.walk(&chunk[..3]).for_each(drop);
+    assert_eq!(within.last_boundary(&chunk[3..4]), None);
+    assert_eq!(within.last_boundary(&chunk[3..]), Some(6));
 }
 
 #[test]
@@ -173,16 +176,16 @@ fn only_payload_of_data_may_be_skipped() {
     let table: [(&[u8], u64); 6] =
         [(b"\x81", 0), (b"\x05", 5), (b"Hel", 2), (b"lo", 0), (b"\x8a\x05", 0), (b"Hello", 0)];
     for (chunk, unseen) in table {
-        walker.advance(chunk);
+        walker.walk(chunk).for_each(drop);
         assert_eq!(walker.unseen(), unseen, "{chunk:x?}");
         walker.skip(0);
         assert_eq!(walker.unseen(), unseen, "{chunk:x?}");
     }
-    walker.advance(b"\x82\x7f\x00\x00\x00\xff\x00\x00\x00\x00");
+    walker.walk(b"\x82\x7f\x00\x00\x00\xff\x00\x00\x00\x00").for_each(drop);
     walker.skip(0xfe_ffff_ffff);
-    assert_eq!((walker.payload_left(), walker.at_boundary(), walker.messages()), (1, false, 1));
+    assert_eq!((walker.unseen(), walker.at_boundary(), walker.messages()), (1, false, 1));
     walker.skip(1);
-    assert_eq!((walker.payload_left(), walker.at_boundary(), walker.messages()), (0, true, 2));
+    assert_eq!((walker.unseen(), walker.at_boundary(), walker.messages()), (0, true, 2));
 }
 
 #[test]
