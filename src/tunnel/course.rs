@@ -109,13 +109,9 @@ impl Course {
                 (_, true) => Some(Side::Upstream),
                 _ => None,
             };
-            if self.first.is_some() && self.closing.is_none() {
-                self.enter(TunnelState::HalfClosed);
-            }
         }
-        if self.closing.is_none() {
-            let half_closed = up.finished() || down.finished();
-            self.enter(if half_closed { TunnelState::HalfClosed } else { TunnelState::Open });
+        if self.closing.is_none() && (up.finished() || down.finished()) {
+            self.enter(TunnelState::HalfClosed);
         }
         let after = Before::of(up, down);
         let moved = (before.up.0, before.up.1) != (after.up.0, after.up.1)
@@ -128,7 +124,7 @@ impl Course {
         if let Some(live) = &self.live {
             live.record(now, [count(up), count(down)]);
             for (side, direction) in [(Side::Client, &*up), (Side::Upstream, &*down)] {
-                if direction.lane().is_some_and(Lane::has_given_up) {
+                if direction.lane().is_some_and(|lane| lane.given_up().is_some()) {
                     live.gave_up(side);
                 }
             }

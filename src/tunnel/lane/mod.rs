@@ -162,9 +162,9 @@ impl Lane {
         self.stage == Stage::Opaque
     }
 
-    /// Why, in words.
+    /// Why what came here is no valid framing, where that is let through.
     pub(super) fn given_up(&self) -> Option<&'static str> {
-        self.filter.given_up().map(Violation::reason)
+        self.filter.given_up().filter(|_| self.ear.fault.is_none()).map(Violation::reason)
     }
 
     /// A chunk that was read. `None` when it goes on as it is.

@@ -74,12 +74,14 @@ async fn without_a_grace_the_sides_are_told_all_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_close_waits_for_the_end_of_a_frame() {
     let payload: Vec<u8> = (0..1_000_000_u32).map(|at| (at % 251) as u8).collect();
-    for (size, sent) in [(1000, 1), (1000, 3), (1000, 8), (1000, 500), (1_000_000, 600_000)] {
-        each_way(config(), async |mut pair| {
+    let sizes = [(1000, 1), (1000, 3), (1000, 8), (1000, 500), (1_000_000, 600_000)];
+    for ((size, sent), holds) in sizes.into_iter().flat_map(|size| [(size, false), (size, true)]) {
+        let most = holds.then_some(u64::MAX);
+        each_way(config().max_frame_size(most), async |mut pair| {
             let frame = pair.near.frame(BINARY, &payload[..size]);
             let Pair { near, far, .. } = &mut pair;
-            // Nobody knows of a frame of which not even the header has come.
-            let begins = sent >= frame.len() - size;
+            // Where a frame may be refused, nobody knows of one of which not even the header has come.
+            let begins = !holds || sent >= frame.len() - size;
             let seen = if begins { sent } else { 0 };
             let ((), begun) = tokio::join!(near.send(&frame[..sent]), far.bytes(seen));
             assert!(begun == frame[..seen]);

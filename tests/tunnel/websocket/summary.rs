@@ -76,7 +76,7 @@ async fn a_handle_follows_a_tunnel_from_its_beginning_to_its_end() {
     let (_client, client_end) = duplex(100);
     let (_upstream, upstream_end) = duplex(100);
     let mut tunnel = Tunnel::new(client_end, upstream_end, config());
-    assert_eq!(tunnel.handle().state(), TunnelState::Opening);
+    assert_eq!(tunnel.handle().state(), TunnelState::Open);
 
     each_way(config().idle_timeout(seconds(60)), async |mut pair| {
         settle().await;
