@@ -11,8 +11,8 @@ use super::{Close, CloseCode, Side, TunnelEnd};
 /// | --- | --- | --- |
 /// | idle timeout, maximum lifetime | both | 1001 |
 /// | drained | both | what the drain says |
-/// | the upstream's connection ends, or fails, without a Close | the client | 1014 |
-/// | the upstream does not answer pings | the client | 1014 |
+/// | the upstream's connection ends, or fails, without a Close | the client | 1011 |
+/// | the upstream does not answer pings | the client | 1011 |
 /// | the client's connection ends, or fails, without a Close | the upstream | nothing, as without a proxy |
 /// | the client does not answer pings | the upstream | 1001 |
 /// | a frame or message above the limit | both | 1009 |
@@ -21,9 +21,12 @@ use super::{Close, CloseCode, Side, TunnelEnd};
 /// ```
 /// use tower_upgrade_proxy::{Close, CloseCode, Closes};
 ///
-/// // For clients that don't know 1014.
-/// let closes = Closes::new().upstream_gone(Close::new(CloseCode::INTERNAL_ERROR));
+/// // For clients that know 1014.
+/// let closes = Closes::new().upstream_gone(Close::new(CloseCode::BAD_GATEWAY));
 /// ```
+///
+/// 1014, "bad gateway", would say best that the upstream has gone. But some libraries take it for a violation
+/// of the protocol: tungstenite, and gorilla/websocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closes {
     idle: Option<Close>,
@@ -42,7 +45,7 @@ impl Closes {
         Self {
             idle: Some(Close::because(CloseCode::GOING_AWAY, "idle timeout")),
             lifetime: Some(Close::because(CloseCode::GOING_AWAY, "maximum lifetime reached")),
-            upstream_gone: Some(Close::because(CloseCode::BAD_GATEWAY, "the upstream has gone")),
+            upstream_gone: Some(Close::because(CloseCode::INTERNAL_ERROR, "the upstream has gone")),
             client_gone: None,
             client_silent: Some(Close::because(CloseCode::GOING_AWAY, "the client has gone")),
             too_big: Some(Close::because(CloseCode::TOO_BIG, "message too big")),

@@ -92,7 +92,8 @@ impl TunnelConfig {
     }
 
     /// How long the sides of a WebSocket may take to answer the Close they are sent when a timeout, a
-    /// limit or the other side's failure ends their tunnel; then they are cut. Default 5 s.
+    /// limit or the other side's failure ends their tunnel; and to end their connections when they have sent
+    /// each other a Close. Then they are cut. Default 5 s.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close = timeout;

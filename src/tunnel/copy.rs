@@ -155,7 +155,12 @@ impl Direction {
 
     /// Whether the reader's side has ended: its connection, or with a Close what it has to say.
     pub(super) fn is_heard(&self) -> bool {
-        self.finished() || self.lane.as_ref().is_some_and(|lane| lane.heard_close().is_some())
+        self.finished() || self.has_closed()
+    }
+
+    /// Whether the reader's side of a WebSocket has sent a Close.
+    pub(super) fn has_closed(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.heard_close().is_some())
     }
 
     /// Whether the writer knows of the end: all there is for it has been written, the last frame too.

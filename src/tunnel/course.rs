@@ -159,7 +159,10 @@ impl Course {
         let half_close = half_close.filter(|_| up.finished() || down.finished());
         let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
         let end = |moment: Option<Instant>, end| moment.map(|moment| (moment, Event::End(end)));
+        // Both have said all they had to say; their connections should end any moment.
+        let agreed = self.first.filter(|_| up.has_closed() && down.has_closed());
         earliest([
+            agreed.and_then(|first| end(after(Some(self.config.close)), TunnelEnd::Closed { first })),
             end(self.lifetime, TunnelEnd::LifetimeReached),
             end(after(half_close), TunnelEnd::HalfCloseTimeout),
             end(after(idle), TunnelEnd::IdleTimeout),
@@ -229,7 +232,7 @@ impl Course {
     pub(super) fn summary(&self, end: TunnelEnd, up: &Direction, down: &Direction) -> TunnelSummary {
         self.enter(TunnelState::Ended);
         let summary = TunnelSummary::new([count(up), count(down)], self.opened.elapsed(), end);
-        let summary = summary.with_spliced(up.spliced() + down.spliced());
+        let summary = summary.with_spliced(up.spliced() + down.spliced()).with_first(self.first);
         match (up.lane(), down.lane()) {
             (Some(up), Some(down)) => summary
                 .with_closes(up.heard_close(), down.heard_close())

@@ -27,7 +27,7 @@ impl fmt::Display for Side {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum TunnelEnd {
-    /// Both sides finished sending, `first` before the other.
+    /// Both sides finished sending, `first` before the other; of a WebSocket the first Close counts.
     Closed {
         /// Who finished first.
         first: Side,
@@ -148,6 +148,7 @@ pub struct TunnelSummary {
     spliced: u64,
     duration: Duration,
     end: TunnelEnd,
+    first: Option<Side>,
     /// Of a WebSocket: the code each side sent.
     closes: Option<(u16, u16)>,
     /// What was wrong with the frames of the client, and of the upstream.
@@ -170,10 +171,16 @@ impl TunnelSummary {
             spliced: 0,
             duration,
             end,
+            first: None,
             closes: None,
             invalid: [None; 2],
             upstream: None,
         }
+    }
+
+    pub(crate) fn with_first(mut self, first: Option<Side>) -> Self {
+        self.first = first;
+        self
     }
 
     /// A WebSocket, with what was in the Close of each side that sent one.
@@ -262,6 +269,13 @@ impl TunnelSummary {
     #[must_use]
     pub fn end(&self) -> &TunnelEnd {
         &self.end
+    }
+
+    /// Which side ended first, by the end of its connection or by a Close, whatever the reason of the whole
+    /// is. `None` when neither had.
+    #[must_use]
+    pub fn first(&self) -> Option<Side> {
+        self.first
     }
 
     /// Where it went; `None` for a [`Tunnel`](crate::Tunnel) used alone.

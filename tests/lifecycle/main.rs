@@ -9,6 +9,7 @@ mod program;
 mod support;
 
 mod drain;
+mod endings;
 #[cfg(unix)]
 mod example;
 mod late;

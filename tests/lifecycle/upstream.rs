@@ -1,4 +1,4 @@
-//! An upstream that echoes, in both versions of HTTP, and tells how its WebSockets end.
+//! An upstream that echoes, in both versions of HTTP, leaves when it is asked to, and tells how its WebSockets end.
 
 use axum::{
     Router,
@@ -28,6 +28,10 @@ impl Echo {
         Self { address: serve(app).await, told }
     }
 
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
     pub(crate) fn upstream(&self) -> Upstream {
         format!("http://{}", self.address).parse().unwrap()
     }
@@ -43,6 +47,7 @@ async fn echo(mut socket: WebSocket) -> Told {
     while let Some(Ok(message)) = socket.recv().await {
         match message {
             Message::Close(frame) => told = frame.map(|frame| (frame.code, frame.reason.to_string())),
+            Message::Text(text) if text.as_str().starts_with("leave") => break,
             Message::Text(_) | Message::Binary(_) => socket.send(message).await.unwrap(),
             _ => {}
         }

@@ -51,9 +51,18 @@ impl Client {
     }
 
     pub(crate) async fn echo(&mut self, text: &str) {
-        bounded("send", self.0.send(Message::text(text))).await.unwrap();
+        self.send(text).await;
         let message = bounded("the echo", self.0.next()).await.unwrap().unwrap();
         assert_eq!(message.into_text().unwrap().as_str(), text);
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        bounded("send", self.0.send(Message::text(text))).await.unwrap();
+    }
+
+    /// Whatever comes next.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        self.0.next().await.and_then(Result::ok)
     }
 
     pub(crate) async fn close(&mut self) {

@@ -43,7 +43,7 @@ async fn an_upstream_that_answers_no_ping_loses_its_tunnels() {
     let (mut second, _) = proxy.open(&mut connection).await;
     // Nothing of the connection is read from here on.
     for client in [&mut client, &mut second] {
-        client.expect_close(1014).await;
+        client.expect_close(1011).await;
         let summary = proxy.ended().await;
         assert!(is_failure_of_the_upstream(&summary), "{summary:?}");
     }

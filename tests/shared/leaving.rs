@@ -135,7 +135,7 @@ async fn a_connection_that_breaks_ends_its_tunnels_and_the_next_is_a_new_one() {
         assert_eq!(asking.head().await.status(), 502, "it may have been processed");
         assert!(proxy.error().await.is_upstream_protocol());
         for client in [&mut client, &mut second] {
-            client.expect_close(1014).await;
+            client.expect_close(1011).await;
             let summary = proxy.ended().await;
             assert!(matches!(summary.end(), TunnelEnd::Failed { side: Side::Upstream, .. }), "{summary:?}");
         }

@@ -129,7 +129,7 @@ async fn a_reset_from_either_side_closes_the_other_at_once() {
         let told = async {
             match side {
                 Side::Client => other.expect_end().await,
-                Side::Upstream => other.expect_close(1014).await,
+                Side::Upstream => other.expect_close(1011).await,
             }
         };
         tokio::time::timeout(Duration::from_secs(1), told).await.expect("within a second");

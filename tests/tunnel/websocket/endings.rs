@@ -39,6 +39,26 @@ async fn the_idle_timeout_tells_both_sides_and_ends_once_both_have_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn sides_that_have_both_closed_and_stay_are_cut_at_the_close_timeout() {
+    each_way(config().idle_timeout(seconds(60)).close_timeout(seconds(7)), async |mut pair| {
+        pair.near.close(1000).await;
+        pair.far.expect_close(1000).await;
+        pass(seconds(30)).await;
+        assert!(!pair.is_finished(), "the answer may take as long as any byte");
+        pair.far.close(1000).await;
+        pair.near.expect_close(1000).await;
+        pass(seconds(7) - MOMENT).await;
+        assert!(!pair.is_finished());
+        pass(MOMENT).await;
+        let near = pair.near.side;
+        let ended = pair.summary().await;
+        assert!(matches!(ended.summary.end(), TunnelEnd::Closed { first } if *first == near), "{ended:?}");
+        assert_eq!((ended.codes(), ended.summary.first()), ((1000, 1000), Some(near)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn sides_that_do_not_answer_are_cut_at_the_close_timeout() {
     let config = config().idle_timeout(seconds(60)).close_timeout(seconds(7));
     each_way(config, async |mut pair| {
@@ -111,18 +131,18 @@ async fn an_upstream_that_ends_without_a_close_is_gone_to_the_client() {
         pair.near.say(TEXT, b"last words").await;
         pair.near.finish().await;
         pair.far.expect(TEXT, b"last words").await;
-        pair.far.expect(CLOSE, &closing(1014, "the upstream has gone")).await;
+        pair.far.expect(CLOSE, &closing(1011, "the upstream has gone")).await;
         pair.far.expect_end().await;
         // It is only the upstream's direction that has ended.
         pair.far.say(TEXT, b"but I").await;
-        pair.far.close(1014).await;
+        pair.far.close(1011).await;
         pair.far.finish().await;
         pair.near.expect(TEXT, b"but I").await;
-        pair.near.expect_close(1014).await;
+        pair.near.expect_close(1011).await;
         pair.near.expect_end().await;
         let ended = pair.summary().await;
         assert!(matches!(ended.summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{ended:?}");
-        assert_eq!((ended.codes(), ended.sent_by_near()), ((1006, 1014), (1, 12)));
+        assert_eq!((ended.codes(), ended.sent_by_near()), ((1006, 1011), (1, 12)));
     })
     .await;
 }
@@ -138,7 +158,7 @@ async fn a_client_that_ends_without_a_close_looks_to_the_upstream_as_it_does_wit
         pair.near.expect(TEXT, b"but I").await;
         pair.far.finish().await;
         // Nobody had closed it.
-        pair.near.expect_close(1014).await;
+        pair.near.expect_close(1011).await;
         pair.near.expect_end().await;
         let ended = pair.summary().await;
         assert!(matches!(ended.summary.end(), TunnelEnd::Closed { first: Side::Client }), "{ended:?}");
@@ -199,7 +219,7 @@ async fn no_close_is_put_into_a_frame_that_its_sender_has_left() {
             assert_eq!(far.bytes(passed).await, whole[..passed]);
             near.reset();
             if passed == 0 {
-                far.expect_close(1014).await;
+                far.expect_close(1011).await;
             }
             far.expect_end().await;
             far.finish().await;
@@ -217,15 +237,15 @@ async fn the_client_of_an_upstream_that_is_reset_is_told_and_may_answer() {
         near.say(TEXT, b"last words").await;
         far.expect(TEXT, b"last words").await;
         near.reset();
-        far.expect_close(1014).await;
+        far.expect_close(1011).await;
         far.expect_end().await;
         super::peer::settle().await;
         assert!(!tunnel.is_finished());
-        far.close(1014).await;
+        far.close(1011).await;
         let summary = super::frozen(tunnel).await.unwrap();
         assert!(matches!(summary.end(), TunnelEnd::Failed { side: Side::Upstream, .. }), "{summary:?}");
         let codes = [Side::Client, Side::Upstream].map(|side| summary.close_code(side));
-        assert_eq!(codes, [Some(1014), Some(1006)]);
+        assert_eq!(codes, [Some(1011), Some(1006)]);
     })
     .await;
 }
@@ -313,7 +333,7 @@ async fn a_client_that_stays_when_its_upstream_has_gone_has_the_half_close_timeo
     let config = config().half_close_timeout(seconds(30));
     from(Side::Upstream, config, async |mut pair| {
         pair.near.finish().await;
-        pair.far.expect_close(1014).await;
+        pair.far.expect_close(1011).await;
         pair.far.expect_end().await;
         pass(seconds(30) - MOMENT).await;
         assert!(!pair.is_finished());

@@ -34,7 +34,7 @@ async fn ping(pair: &mut Pair) -> Vec<u8> {
 async fn expect_dead(mut pair: Pair) {
     let (near, code) = match pair.near.side {
         Side::Client => (Side::Client, 1001),
-        Side::Upstream => (Side::Upstream, 1014),
+        Side::Upstream => (Side::Upstream, 1011),
     };
     pair.far.expect_close(code).await;
     assert!(!pair.is_finished());

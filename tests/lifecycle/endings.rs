@@ -1,0 +1,230 @@
+//! Every end that is told, in any pair of HTTP's versions, by what libraries make of it.
+
+use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
+
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use tokio_tungstenite::tungstenite::Message;
+use tower_upgrade_proxy::{
+    Close, CloseCode, Closes, KeepAlive, RateLimit, Side, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary,
+    UpgradeProxyLayer, Upstream,
+};
+
+use crate::{
+    app,
+    support::bounded,
+    upstream::Echo,
+    websocket::{ABNORMAL, Client, Told},
+};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// A tunnel by way of the layer, in one pair of versions.
+struct Pair {
+    client: Client,
+    upstream: Echo,
+    ends: tokio::sync::mpsc::UnboundedReceiver<TunnelSummary>,
+}
+
+impl Pair {
+    /// Each pair; `detour` may put something between the layer and its upstream, or its client.
+    async fn each(config: TunnelConfig, scenario: impl AsyncFn(Self)) {
+        for (http2_client, http2_upstream) in [(false, false), (false, true), (true, false), (true, true)] {
+            let upstream = Echo::start().await;
+            let place = if http2_upstream { upstream.upstream().http2() } else { upstream.upstream() };
+            let (address, ends) = layer(place, config.clone()).await;
+            let client = match http2_client {
+                true => Client::http2(address, "/").await,
+                false => Client::http1(address, "/").await,
+            };
+            let mut pair = Self { client, upstream, ends };
+            pair.client.echo("before").await;
+            scenario(pair).await;
+        }
+    }
+
+    /// Once the client has left.
+    async fn ended(mut self) -> TunnelSummary {
+        drop(self.client);
+        bounded("the tunnel's end", self.ends.recv()).await.unwrap()
+    }
+}
+
+async fn layer(
+    upstream: Upstream,
+    config: TunnelConfig,
+) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TunnelSummary>) {
+    let (sender, ends) = tokio::sync::mpsc::unbounded_channel();
+    let layer = UpgradeProxyLayer::new(upstream).tunnel(config);
+    let layer = layer.on_tunnel(move |_: &TunnelInfo, summary: &TunnelSummary| {
+        let _ = sender.send(summary.clone());
+    });
+    (app(layer).await, ends)
+}
+
+fn told(code: u16, reason: &str) -> Told {
+    (code, reason.to_owned())
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_idle_or_old_goes_away_on_both_sides() {
+    for (config, reason) in [
+        (TunnelConfig::new().idle_timeout(SHORT), "idle timeout"),
+        (TunnelConfig::new().max_lifetime(SHORT), "maximum lifetime reached"),
+    ] {
+        Pair::each(config, async |mut pair| {
+            assert_eq!(pair.client.told().await, told(1001, reason));
+            assert_eq!(pair.upstream.told().await, told(1001, reason));
+            let summary = pair.ended().await;
+            let codes = [Side::Client, Side::Upstream].map(|side| summary.close_code(side));
+            assert_eq!(codes, [Some(1001); 2], "both have answered: {summary:?}");
+            assert_eq!((summary.messages_from_client(), summary.messages_from_upstream()), (1, 1));
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_above_the_limit_is_too_big_for_both_sides() {
+    let config = TunnelConfig::new().max_message_size(1000);
+    Pair::each(config, async |mut pair| {
+        pair.client.echo(&"x".repeat(1000)).await;
+        pair.client.send(&"x".repeat(1001)).await;
+        assert_eq!(pair.client.told().await, told(1009, "message too big"));
+        assert_eq!(pair.upstream.told().await, told(1009, "message too big"));
+        let summary = pair.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
+        assert_eq!(summary.messages_from_upstream(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_gone_is_told_to_the_client_with_the_code_that_was_chosen() {
+    let other = Closes::new().upstream_gone(Close::new(CloseCode::SERVICE_RESTART).reason("sorry"));
+    for (closes, expected) in [
+        (Closes::new(), told(1011, "the upstream has gone")),
+        (other, told(1012, "sorry")),
+        (Closes::none(), told(ABNORMAL, "")),
+    ] {
+        Pair::each(TunnelConfig::new().closes(closes), async |mut pair| {
+            pair.client.send("leave without a Close").await;
+            assert_eq!(pair.client.told().await, expected);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_limited_rate_lets_everything_through_in_its_time() {
+    let limit = RateLimit::bytes_per_second(NonZeroU64::new(400_000).unwrap()).burst(20_000);
+    let config = TunnelConfig::new().rate_limit(Side::Client, limit).rate_limit(Side::Upstream, limit);
+    Pair::each(config, async |mut pair| {
+        let start = std::time::Instant::now();
+        pair.client.echo(&"x".repeat(100_000)).await;
+        // 80,000 bytes beyond the burst.
+        assert!(start.elapsed() >= Duration::from_millis(190), "{:?}", start.elapsed());
+        pair.client.close().await;
+        pair.client.told().await;
+        let summary = pair.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pings_of_ours_are_answered_by_libraries_and_keep_the_tunnel() {
+    let keep_alive = KeepAlive::new().client(SHORT / 4).upstream(SHORT / 4).timeout(SHORT);
+    let config = TunnelConfig::new().keep_alive(keep_alive).idle_timeout(SHORT);
+    Pair::each(config, async |mut pair| {
+        // The library answers pings while it waits for a message, and shows them.
+        let mut pings = 0;
+        while let Ok(next) = tokio::time::timeout(SHORT * 2 / 3, pair.client.next()).await {
+            assert!(matches!(next, Some(Message::Ping(_))), "{next:?}");
+            pings += 1;
+            if pings == 8 {
+                break;
+            }
+        }
+        assert_eq!(pings, 8);
+        pair.client.send("after").await;
+        loop {
+            match bounded("the echo", pair.client.next()).await {
+                Some(Message::Ping(_)) => {}
+                Some(Message::Text(text)) => break assert_eq!(text.as_str(), "after"),
+                other => panic!("{other:?}"),
+            }
+        }
+        pair.client.close().await;
+        pair.client.told().await;
+        let summary = pair.ended().await;
+        assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
+        assert_eq!(summary.messages_from_client(), 2);
+    })
+    .await;
+}
+
+/// A wire that can be made a black hole: nothing goes through any more, and nobody is told.
+struct Hole {
+    address: SocketAddr,
+    is_black: watch::Sender<bool>,
+}
+
+impl Hole {
+    async fn before(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (is_black, black) = watch::channel(false);
+        tokio::spawn(async move {
+            while let Ok((mut from, _)) = listener.accept().await {
+                let mut black = black.clone();
+                tokio::spawn(async move {
+                    let mut to = TcpStream::connect(target).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut from, &mut to) => return,
+                        swallowed = black.wait_for(|black| *black) => drop(swallowed),
+                    }
+                    // Both connections stay, until the test is over.
+                    std::future::pending::<()>().await;
+                });
+            }
+        });
+        Self { address, is_black }
+    }
+}
+
+fn impatient() -> TunnelConfig {
+    let keep_alive = KeepAlive::new().client(SHORT).upstream(SHORT).timeout(SHORT);
+    TunnelConfig::new().keep_alive(keep_alive).close_timeout(SHORT)
+}
+
+#[tokio::test]
+async fn an_upstream_behind_a_black_hole_is_found_and_the_client_told() {
+    let upstream = Echo::start().await;
+    let hole = Hole::before(upstream.address()).await;
+    let place = format!("http://{}", hole.address).parse().unwrap();
+    let (address, mut ends) = layer(place, impatient()).await;
+    let mut client = Client::http1(address, "/").await;
+    client.echo("before").await;
+    hole.is_black.send_replace(true);
+    assert_eq!(client.told().await, told(1011, "the upstream has gone"));
+    let summary = bounded("the tunnel's end", ends.recv()).await.unwrap();
+    assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Upstream }), "{summary:?}");
+    assert!(summary.duration() >= 2 * SHORT && summary.duration() < 20 * SHORT, "{summary:?}");
+}
+
+#[tokio::test]
+async fn a_client_behind_a_black_hole_is_found_and_the_upstream_told() {
+    let mut upstream = Echo::start().await;
+    let (address, mut ends) = layer(upstream.upstream(), impatient()).await;
+    let hole = Hole::before(address).await;
+    let mut client = Client::http1(hole.address, "/").await;
+    client.echo("before").await;
+    hole.is_black.send_replace(true);
+    assert_eq!(upstream.told().await, told(1001, "the client has gone"));
+    let summary = bounded("the tunnel's end", ends.recv()).await.unwrap();
+    assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Client }), "{summary:?}");
+}
