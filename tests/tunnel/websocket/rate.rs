@@ -58,7 +58,7 @@ async fn bytes_go_at_the_rate_and_no_more_than_the_burst_at_once() {
                 pass(STEP).await;
                 let now = push(&mut pair, &mut left).await as u64;
                 // A socket may take a while to see that there is room.
-                let is_even = now <= RATE / 10 + RATE / 50 && now >= RATE / 10 - RATE / 50;
+                let is_even = (RATE / 10 - RATE / 50..=RATE / 10 + RATE / 50).contains(&now);
                 assert!(is_even || pair.bulk, "{now} in a step");
                 moved += now;
                 assert!(moved <= BURST + RATE * step / 10, "{moved} at {step}");

@@ -82,7 +82,7 @@ async fn strict_framing_refuses_what_is_masked_by_the_wrong_side() {
             let ended = pair.end().await;
             match ended.summary.end() {
                 TunnelEnd::InvalidFraming { side, reason: r } => {
-                    assert_eq!((*side, *r), (ended.near, reason))
+                    assert_eq!((*side, *r), (ended.near, reason));
                 }
                 end => panic!("{end}"),
             }
