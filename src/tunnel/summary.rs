@@ -245,8 +245,8 @@ impl TunnelSummary {
     }
 
     /// What was wrong with the frames of `side` of a WebSocket, in words, when they were no valid framing and
-    /// went through all the same: from there on its messages were not counted, and it could not be told why the
-    /// tunnel ends.
+    /// went through all the same: from there on messages were not counted, of neither side, and nobody could be
+    /// told why the tunnel ends.
     #[must_use]
     pub fn invalid_framing(&self, side: Side) -> Option<&'static str> {
         self.invalid[side as usize]

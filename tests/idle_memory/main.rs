@@ -58,7 +58,7 @@ fn from_a_stream_to_a_socket() {
 
 #[test]
 fn from_a_socket_to_a_stream() {
-    expect_at_most(3900, Speaks::Http1, Speaks::Http2);
+    expect_at_most(4200, Speaks::Http1, Speaks::Http2);
 }
 
 #[test]
