@@ -12,7 +12,12 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 
 use frames::{Event, Filter, Frame, Verdict, Walker};
 
-#[allow(dead_code, unused_imports, reason = "not all of it is measured")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "not all of it is measured, and none of it exported"
+)]
 #[path = "../src/tunnel/frames/mod.rs"]
 mod frames;
 
