@@ -4,6 +4,7 @@ mod drain;
 mod endings;
 mod keep_alive;
 mod peer;
+mod random;
 mod rate;
 mod sizes;
 mod strict;

@@ -1,0 +1,227 @@
+//! Two WebSocket endpoints that say random things at random moments, and a tunnel that is drained, pings,
+//! limits and times out meanwhile. What either receives is compared with what the other sent.
+
+mod decode;
+mod endpoint;
+mod jerky;
+
+use std::{future::poll_fn, task::Context, time::Duration};
+
+use proptest::{collection::vec, option, prelude::*};
+use tokio::{io::duplex, time::sleep};
+use tower_upgrade_proxy::{
+    Close, CloseCode, KeepAlive, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary,
+};
+
+use super::peer::{CLOSE, Frame, PING, PONG};
+use decode::{Decoded, decode};
+use endpoint::{Endpoint, Log, Script};
+use jerky::Jerky;
+
+/// All that happens, but for the moments at which the system switches between the three.
+#[derive(Clone, Debug)]
+struct Story {
+    client: Script,
+    upstream: Script,
+    /// Room of each of the streams.
+    room: usize,
+    /// How far each read and write gets, 0 for not now.
+    steps: Vec<u8>,
+    drain: Option<(u64, u64)>,
+    ping: Option<(u64, u64)>,
+    idle: Option<u64>,
+    lifetime: u64,
+    most: Option<u64>,
+}
+
+fn payload() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        40 => vec(any::<u8>(), 0..30),
+        10 => (any::<u8>(), 100..400_usize).prop_map(|(byte, length)| vec![byte; length]),
+        1 => (any::<u8>(), 65_500..70_000_usize).prop_map(|(byte, length)| vec![byte; length]),
+    ]
+}
+
+fn control() -> impl Strategy<Value = Frame> {
+    (PING..=PONG, prop_oneof![4 => vec(any::<u8>(), 0..12), 1 => vec(any::<u8>(), 0..=125)])
+        .prop_map(|(first, payload)| Frame { first, payload })
+}
+
+/// A message in one or more frames, and control frames between them.
+fn message() -> impl Strategy<Value = Vec<Frame>> {
+    (1..=2_u8, vec((payload(), option::weighted(0.3, control())), 1..4)).prop_map(|(opcode, fragments)| {
+        let last = fragments.len() - 1;
+        let frames = fragments.into_iter().enumerate().flat_map(|(at, (payload, control))| {
+            let fin = if at == last { 0x80 } else { 0 };
+            let first = fin | if at == 0 { opcode } else { 0 };
+            control.into_iter().chain([Frame { first, payload }])
+        });
+        frames.collect()
+    })
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    (
+        vec(prop_oneof![3 => message(), 1 => control().prop_map(|frame| vec![frame])], 0..10),
+        vec(prop_oneof![4 => Just(0_u64), 3 => 1..20_u64, 1 => 500..3000_u64], 1..8),
+        vec(1..3000_usize, 1..6),
+        any::<bool>(),
+        prop::bool::weighted(0.85),
+        option::weighted(0.15, 0..30_usize),
+    )
+        .prop_map(|(items, pauses, sizes, closes, answers, leaves)| Script {
+            frames: items.concat(),
+            pauses,
+            sizes,
+            closes,
+            answers,
+            leaves,
+        })
+}
+
+prop_compose! {
+    fn story()(
+        client in script(),
+        upstream in script(),
+        room in prop_oneof![1..20_usize, 100..100_000_usize],
+        steps in vec(prop_oneof![Just(0_u8), 1..20_u8, Just(u8::MAX)], 1..12),
+        drain in option::of((0..5000_u64, 0..5000_u64)),
+        ping in option::of((1..1500_u64, 100..3000_u64)),
+        idle in option::weighted(0.3, 100..4000_u64),
+        lifetime in 500..20_000_u64,
+        most in option::weighted(0.2, 20..70_000_u64),
+    ) -> Story {
+        // Something has to go on.
+        let steps = steps.into_iter().chain([7]).collect();
+        Story { client, upstream, room, steps, drain, ping, idle, lifetime, most }
+    }
+}
+
+impl Story {
+    fn config(&self) -> TunnelConfig {
+        let ms = Duration::from_millis;
+        let keep_alive = match self.ping {
+            None => KeepAlive::new(),
+            Some((interval, timeout)) => {
+                KeepAlive::new().client(ms(interval)).upstream(ms(interval)).timeout(ms(timeout))
+            }
+        };
+        TunnelConfig::new()
+            .idle_timeout(self.idle.map(ms))
+            .max_lifetime(ms(self.lifetime))
+            .max_message_size(self.most)
+            .keep_alive(keep_alive)
+    }
+
+    /// Runs it. What either endpoint has sent and received.
+    fn run(self) -> (TunnelSummary, Log, Log) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async move {
+            let ((client, client_end), (upstream, upstream_end)) = (duplex(self.room), duplex(self.room));
+            let [client_end, upstream_end] =
+                [client_end, upstream_end].map(|end| Jerky::new(end, self.steps.clone()));
+            let mut tunnel = Tunnel::new(client_end, upstream_end, self.config()).websocket();
+            let handle = tunnel.handle();
+            let drain = async {
+                if let Some((at, grace)) = self.drain {
+                    sleep(Duration::from_millis(at)).await;
+                    handle.end(Close::new(CloseCode::SERVICE_RESTART), Duration::from_millis(grace));
+                }
+            };
+            let client = Endpoint::new(Side::Client, self.client).run(client);
+            let upstream = Endpoint::new(Side::Upstream, self.upstream).run(upstream);
+            let tunnel = async {
+                let (mut tunnel, mut polls) = (std::pin::pin!(tunnel), 0);
+                let polled = |cx: &mut Context<'_>| {
+                    polls += 1;
+                    assert!(polls < 200_000, "it does nothing but be polled");
+                    tunnel.as_mut().poll(cx)
+                };
+                poll_fn(polled).await
+            };
+            let (summary, client, upstream, ()) = tokio::join!(tunnel, client, upstream, drain);
+            (summary, client, upstream)
+        })
+    }
+}
+
+/// What `to` received is what `from` sent.
+fn check(summary: &TunnelSummary, from: &Log, to: &Log) -> Result<(), TestCaseError> {
+    let Decoded { mut frames, rest } = decode(from.side, &to.received).map_err(TestCaseError::fail)?;
+    let passed = to.received.len() as u64;
+    let mut ours = 0;
+    let size = |frame: &Frame| super::frame(from.side, frame.first, &frame.payload).len() as u64;
+
+    // Our pings are those that nobody sent, and theirs go on but for the answers to ours.
+    let asked = |log: &Log, by: &Log| -> Vec<Vec<u8>> {
+        let frames = decode(by.side, &log.received).map(|decoded| decoded.frames).unwrap_or_default();
+        let pings = frames.into_iter().filter(|frame| frame.first == PING && frame.payload.len() == 8);
+        pings.map(|frame| frame.payload).filter(|payload| !by.has_sent(PING, payload)).collect()
+    };
+    let (tags_of_to, tags_of_from) = (asked(to, from), asked(from, to));
+    frames.retain(|frame| {
+        let is_ours = frame.first == PING && tags_of_to.contains(&frame.payload);
+        ours += if is_ours { size(frame) } else { 0 };
+        !is_ours
+    });
+    let is_answer = |frame: &Frame| frame.first == PONG && tags_of_from.contains(&frame.payload);
+    let sent: Vec<&Frame> = from.sent.iter().filter(|frame| !is_answer(frame)).collect();
+
+    let own_close = frames.last().filter(|frame| frame.first == CLOSE).cloned();
+    let theirs = own_close.as_ref().is_none_or(|close| sent.get(frames.len() - 1) == Some(&close));
+    if !theirs {
+        let close = frames.pop().unwrap();
+        ours += size(&close);
+        let code = u16::from_be_bytes([close.payload[0], close.payload[1]]);
+        prop_assert!([1001, 1009, 1012, 1014].contains(&code), "{}", code);
+    }
+    prop_assert!(frames.len() <= sent.len(), "{} frames of {}", frames.len(), sent.len());
+    for (came, sent) in frames.iter().zip(&sent) {
+        prop_assert!(came == *sent, "{:.200} came for {:.200}", format!("{came:x?}"), format!("{sent:x?}"));
+    }
+    let mut unsure = 0;
+    if !rest.is_empty() {
+        // A frame that its sender left, or that was cut.
+        let next = sent.get(frames.len()).map(|frame| super::frame(from.side, frame.first, &frame.payload));
+        let is_theirs = next.unwrap_or(from.left.clone()).starts_with(&rest);
+        let may_be_ours = [CLOSE, PING].contains(&rest[0]);
+        prop_assert!(is_theirs || may_be_ours, "{:x?}", rest);
+        prop_assert!(!summary.end().is_orderly() || !from.left.is_empty());
+        prop_assert!(own_close.is_none());
+        if !is_theirs {
+            ours += rest.len() as u64;
+        } else if may_be_ours {
+            unsure = rest.len() as u64;
+        }
+    }
+    if matches!(summary.end(), TunnelEnd::Closed { .. }) {
+        prop_assert_eq!(frames.len(), sent.len());
+    }
+    let (bytes, messages) = match from.side {
+        Side::Client => (summary.client_to_upstream(), summary.messages_from_client()),
+        Side::Upstream => (summary.upstream_to_client(), summary.messages_from_upstream()),
+    };
+    prop_assert!([0, unsure].contains(&(passed - ours - bytes)), "{} of {} and {}", bytes, passed, ours);
+    let is_last = |frame: &&Frame| frame.first & 0x88 == 0x80;
+    let (came, sent) = (frames.iter().filter(is_last).count(), from.sent.iter().filter(is_last).count());
+    prop_assert!(messages >= came as u64 && messages <= sent as u64, "{} of {}", messages, sent);
+    Ok(())
+}
+
+/// One takes a millisecond or two.
+fn many() -> ProptestConfig {
+    let few = ProptestConfig::default();
+    ProptestConfig { cases: few.cases * 5, ..few }
+}
+
+proptest! {
+    #![proptest_config(many())]
+
+    #[test]
+    fn each_endpoint_receives_valid_frames_and_what_the_other_sent(story in story()) {
+        let (summary, client, upstream) = story.run();
+        check(&summary, &client, &upstream)?;
+        check(&summary, &upstream, &client)?;
+    }
+}
