@@ -196,7 +196,7 @@ impl Direction {
 
     /// Moves what can be moved now. Ready once the writer has been told of the end. In the `last`
     /// direction of a tunnel a socket is not: closing it says the same. The writer of a WebSocket whose
-    /// other side ends without a Close gets the `obituary`.
+    /// other side ends without a Close gets the `obituary`, unless it has ended before.
     pub(super) fn poll_copy<R, W>(
         &mut self,
         cx: &mut Context<'_>,

@@ -191,10 +191,10 @@ where
             let closes = &course.config.closes;
             // Both are polled before either result is looked at: when one side is gone, what it sent
             // before it went still arrives.
-            let obituary = closes.at_end_of_other(Side::Upstream);
+            let obituary = closes.at_end_of_other(Side::Upstream).filter(|_| !down.finished());
             let up_copied = up.poll_copy(cx, this.client, this.upstream, down.done(), obituary);
             course.look_for_frames(up, down);
-            let obituary = closes.at_end_of_other(Side::Client);
+            let obituary = closes.at_end_of_other(Side::Client).filter(|_| !up.finished());
             let down_copied = down.poll_copy(cx, this.upstream, this.client, up.done(), obituary);
             if course.look_for_frames(up, down) {
                 cx.waker().wake_by_ref();
