@@ -22,7 +22,7 @@ use super::{
     rate::Bucket,
     rest::Rest,
     scratch::with_scratch,
-    splice::{Bulk, Emptied, sockets},
+    splice::{Bulk, Emptied, LARGE, sockets},
 };
 
 /// Reads in a row before other tasks get their turn.
@@ -337,6 +337,7 @@ impl Direction {
             },
         };
         if self.bulk.wanted()
+            && allowed >= LARGE as u64
             && let Some((from, _)) = sockets(reader, writer)
             && let Some(step) = ready!(self.poll_splice(cx, from, allowed))?
         {

@@ -31,9 +31,19 @@ pub(super) struct Course {
 }
 
 /// What a moment means.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    End(TunnelEnd),
+    TooOld,
+    Idle,
+    HalfClosed,
+    /// It was ordered to end.
+    Ordered,
+    /// Both sides have closed, and stay.
+    Closed {
+        first: Side,
+    },
+    /// A side does not answer.
+    Silent(Side),
     /// The sides have had their time to answer.
     Cut,
     /// A quiet side is to be pinged.
@@ -158,20 +168,33 @@ impl Course {
         let TunnelConfig { idle, half_close, .. } = *self.config;
         let half_close = half_close.filter(|_| up.finished() || down.finished());
         let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
-        let end = |moment: Option<Instant>, end| moment.map(|moment| (moment, Event::End(end)));
+        let at = |moment: Option<Instant>, event| moment.map(|moment| (moment, event));
         // Both have said all they had to say; their connections should end any moment.
         let agreed = self.first.filter(|_| up.has_closed() && down.has_closed());
         earliest([
-            agreed.and_then(|first| end(after(Some(self.config.close)), TunnelEnd::Closed { first })),
-            end(self.lifetime, TunnelEnd::LifetimeReached),
-            end(after(half_close), TunnelEnd::HalfCloseTimeout),
-            end(after(idle), TunnelEnd::IdleTimeout),
-            end(self.order.as_ref().map(|order| order.at), TunnelEnd::Drained { cut: false }),
+            agreed.and_then(|first| at(after(Some(self.config.close)), Event::Closed { first })),
+            at(self.lifetime, Event::TooOld),
+            at(after(half_close), Event::HalfClosed),
+            at(after(idle), Event::Idle),
+            at(self.order.as_ref().map(|order| order.at), Event::Ordered),
             pulse_event(self.client.as_deref().filter(|_| is_listened_to(up)), Side::Client),
             pulse_event(self.upstream.as_deref().filter(|_| is_listened_to(down)), Side::Upstream),
             a,
             b,
         ])
+    }
+
+    /// The end that `event` is, if it is one.
+    pub(super) fn end(event: Event) -> Option<TunnelEnd> {
+        Some(match event {
+            Event::TooOld => TunnelEnd::LifetimeReached,
+            Event::Idle => TunnelEnd::IdleTimeout,
+            Event::HalfClosed => TunnelEnd::HalfCloseTimeout,
+            Event::Ordered => TunnelEnd::Drained { cut: false },
+            Event::Closed { first } => TunnelEnd::Closed { first },
+            Event::Silent(side) => TunnelEnd::KeepAliveTimeout { side },
+            Event::Cut | Event::Probe(_) | Event::Open => return None,
+        })
     }
 
     /// Has a quiet side pinged.
@@ -287,7 +310,7 @@ fn pulse_event(pulse: Option<&Pulse>, side: Side) -> Option<(Instant, Event)> {
     pulse?.next().map(|(moment, next)| {
         let event = match next {
             Next::Probe => Event::Probe(side),
-            Next::Dead => Event::End(TunnelEnd::KeepAliveTimeout { side }),
+            Next::Dead => Event::Silent(side),
         };
         (moment, event)
     })

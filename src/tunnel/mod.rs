@@ -219,14 +219,14 @@ where
                     if this.clock.as_mut().poll_until(cx, moment).is_pending() {
                         return Poll::Pending;
                     }
-                    match event {
-                        Event::End(end) => end,
-                        Event::Cut => break course.cut(),
-                        Event::Probe(side) => {
+                    match (event, Course::end(event)) {
+                        (_, Some(end)) => end,
+                        (Event::Cut, _) => break course.cut(),
+                        (Event::Probe(side), _) => {
                             course.probe(side, up, down);
                             continue;
                         }
-                        Event::Open => continue,
+                        _ => continue,
                     }
                 }
             };

@@ -15,7 +15,7 @@ use tokio::{io::Interest, net::TcpStream};
 use super::pipe::{CAPACITY, Pipe};
 
 /// What arrives in pieces of this many bytes is bulk.
-const LARGE: usize = 16 * 1024;
+pub(super) const LARGE: usize = 16 * 1024;
 
 /// Large pieces in a row that make a direction bulk.
 const ENOUGH: u8 = 2;
@@ -71,14 +71,14 @@ impl Bulk {
     }
 
     /// Takes what `from` has into a pipe, no more than `most`. `None` when this cannot be spliced now, or
-    /// is not worth it.
+    /// there is nothing that may be.
     pub(super) fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
         from: &TcpStream,
         most: u64,
     ) -> Poll<io::Result<Option<usize>>> {
-        if most < LARGE as u64 {
+        if most == 0 {
             return Poll::Ready(Ok(None));
         }
         loop {
@@ -110,7 +110,7 @@ impl Bulk {
         let Some(pipe) = self.pipe.as_mut().filter(|_| !Pipe::scarce()) else { return 0 };
         let room = pipe.room();
         let most = u32::try_from(most).map_or(room, |most| most.min(room));
-        if (most as usize) < LARGE { 0 } else { pipe.fill(from, most).unwrap_or(0) }
+        if (room as usize) < LARGE { 0 } else { pipe.fill(from, most).unwrap_or(0) }
     }
 
     /// Moves what stands in the pipe on to `to`.

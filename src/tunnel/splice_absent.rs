@@ -7,6 +7,9 @@ use std::{
 
 use tokio::net::TcpStream;
 
+/// What would be worth it.
+pub(super) const LARGE: usize = usize::MAX;
+
 /// Nothing.
 #[derive(Debug, Default)]
 pub(super) struct Bulk {}

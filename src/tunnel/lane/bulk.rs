@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{io::ReadBuf, net::TcpStream};
 
-use super::{Fault, Frame, Lane, Made};
+use super::{super::splice::LARGE, Fault, Frame, Lane, Made};
 
 /// Bytes of the longest header of a frame.
 const LONGEST: usize = 14;
@@ -40,13 +40,14 @@ impl Lane {
         }
         let mut here = self.filter.passed();
         if !here.at_boundary() || !self.filter.held().is_empty() {
-            unseen.bytes = here.unseen();
+            unseen.bytes = if self.ear.large { here.unseen() } else { 0 };
             return Poll::Ready(Ok(unseen));
         }
         let mut head = ReadBuf::new(&mut unseen.head);
         ready!(from.poll_peek(cx, &mut head))?;
         if let Some(event) = here.walk(head.filled()).next()
             && let Frame::Data(data) = event.frame
+            && data.length >= LARGE as u64
             && Fault::of(&event, self.from, &self.config).is_none()
         {
             unseen.size = event.end;

@@ -3,6 +3,7 @@
 use super::super::{
     CloseCode, Side, TunnelConfig,
     frames::{Event, Frame, Payload, Verdict, Violation},
+    splice::LARGE,
 };
 
 /// The payload of our own pings.
@@ -19,6 +20,8 @@ pub(super) struct Ear {
     pub(super) tag: Option<Tag>,
     /// A Ping has passed since this was last looked at.
     pub(super) pinged: bool,
+    /// The last frame of data is worth to be spliced.
+    pub(super) large: bool,
 }
 
 /// What a side may not send.
@@ -40,8 +43,10 @@ impl Ear {
     /// What becomes of the next frame of a side.
     #[inline]
     pub(super) fn judge(&mut self, event: &Event, from: Side, config: &TunnelConfig) -> Verdict {
-        if let Frame::Close(code) = event.frame {
-            self.close = Some(code);
+        match event.frame {
+            Frame::Data(data) => self.large = data.length >= LARGE as u64,
+            Frame::Close(code) => self.close = Some(code),
+            _ => {}
         }
         if self.fault.is_none() {
             self.fault = Fault::of(event, from, config);
