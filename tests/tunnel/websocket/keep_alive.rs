@@ -31,6 +31,13 @@ async fn ping(pair: &mut Pair) -> Vec<u8> {
     ping.payload
 }
 
+/// Time in which a side that does not answer would be given up several times.
+async fn long() {
+    for _ in 0..20 {
+        pass(seconds(5)).await;
+    }
+}
+
 async fn expect_dead(mut pair: Pair) {
     let (near, code) = match pair.near.side {
         Side::Client => (Side::Client, 1001),
@@ -229,10 +236,10 @@ async fn a_side_that_has_finished_or_closed_is_not_pinged() {
         async |mut pair| {
             pair.near.close(1000).await;
             pair.far.expect_close(1000).await;
-            pass(seconds(100)).await;
+            long().await;
             pair.near.expect_quiet().await;
             pair.near.finish().await;
-            pass(seconds(100)).await;
+            long().await;
             pair.near.expect_quiet().await;
             assert!(!pair.is_finished());
         },
@@ -247,7 +254,7 @@ async fn a_side_that_can_be_told_nothing_more_is_not_dead() {
         async |mut pair| {
             pair.far.finish().await;
             pair.near.expect_end().await;
-            pass(seconds(100)).await;
+            long().await;
             assert!(!pair.is_finished());
             pair.near.say(TEXT, b"still here").await;
             pair.far.expect(TEXT, b"still here").await;
@@ -259,7 +266,7 @@ async fn a_side_that_can_be_told_nothing_more_is_not_dead() {
         async |mut pair| {
             pair.far.close(1000).await;
             pair.near.expect_close(1000).await;
-            pass(seconds(100)).await;
+            long().await;
             pair.near.expect_quiet().await;
             assert!(!pair.is_finished());
         },

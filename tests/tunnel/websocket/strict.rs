@@ -1,10 +1,13 @@
 //! What is no valid framing.
 
-use tower_upgrade_proxy::{Close, CloseCode, Closes, KeepAlive, Side, TunnelEnd};
+use std::io::Cursor;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, join, sink};
+use tower_upgrade_proxy::{Close, CloseCode, Closes, KeepAlive, Side, Tunnel, TunnelEnd};
 
 use super::{
     Pair, config, each_way,
-    peer::{BINARY, CLOSE, TEXT, closing, pass, settle},
+    peer::{BINARY, CLOSE, TEXT, closing, frozen, pass, settle},
     seconds,
 };
 
@@ -133,6 +136,25 @@ async fn a_wrongly_masked_ping_in_pieces_is_the_last_that_passes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_follows_a_refused_close_that_has_gone_through() {
+    let close = super::frame(Side::Client, CLOSE, &closing(1005, "a reason"));
+    let (begins, ends) = close.split_at(close.len() - 2);
+    let behind = super::frame(Side::Client, TEXT, b"behind");
+    // Three reads, one after the other.
+    let reads = Cursor::new(begins.to_vec()).chain(Cursor::new(ends.to_vec())).chain(Cursor::new(behind));
+    let (mut upstream, upstream_end) = duplex(1000);
+    let client_end = join(reads, sink());
+    let tunnel =
+        tokio::spawn(Tunnel::new(client_end, upstream_end, config().strict_framing(true)).websocket());
+    upstream.shutdown().await.unwrap();
+    let mut came = Vec::new();
+    frozen(upstream.read_to_end(&mut came)).await.unwrap();
+    assert_eq!(came, close);
+    let summary = frozen(tunnel).await.unwrap();
+    assert!(matches!(summary.end(), TunnelEnd::InvalidFraming { side: Side::Client, .. }), "{summary:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn by_default_everything_passes_and_the_tunnel_is_like_one_of_another_protocol() {
     let keep_alive = KeepAlive::new().client(seconds(20)).upstream(seconds(20)).timeout(seconds(10));
     for (bytes, _) in VIOLATIONS {
@@ -167,8 +189,12 @@ async fn by_default_everything_passes_and_the_tunnel_is_like_one_of_another_prot
 #[tokio::test(start_paused = true)]
 async fn no_close_is_put_into_either_direction_of_a_tunnel_of_which_one_has_no_frames() {
     each_way(config().idle_timeout(seconds(60)), async |mut pair| {
+        // What could be the beginning of a frame was held back.
+        pair.far.send(b"\x81").await;
+        pair.near.expect_quiet().await;
         pair.near.send(b"GET /").await;
         assert_eq!(pair.far.bytes(5).await, b"GET /");
+        assert_eq!(pair.near.bytes(1).await, b"\x81");
         pair.far.say(TEXT, b"what?").await;
         pair.near.expect(TEXT, b"what?").await;
         pass(seconds(60)).await;
