@@ -201,7 +201,10 @@ where
             }
             course.observe(&before, up, down);
             let end = match &mut course.closing {
-                None => ended(up_copied, down_copied, course.first).or_else(|| Course::fault(up, down)),
+                None => match ended(up_copied, down_copied, course.first) {
+                    failed @ Some(TunnelEnd::Failed { .. }) => failed,
+                    end => Course::fault(up, down).or(end),
+                },
                 Some(closing) => {
                     if closing.mourn(&up_copied, UP, up, down) | closing.mourn(&down_copied, DOWN, up, down) {
                         continue;
