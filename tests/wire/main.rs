@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod black_hole;
 mod compose;
 mod connect;
 mod detect;
