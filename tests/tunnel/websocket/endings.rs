@@ -1,128 +1,16 @@
-//! Timeouts, and sides that are gone.
+//! Sides that are gone, and what the other is told.
 
-use tokio::time::Instant;
-use tower_upgrade_proxy::{Close, CloseCode, Closes, Side, TunnelConfig, TunnelEnd};
+use tower_upgrade_proxy::{Close, CloseCode, Closes, Side, TunnelEnd};
 
 use super::{
-    MOMENT, Pair, config, each_way, from,
-    peer::{CLOSE, TEXT, closing, pass},
+    Pair, config, each_way, from,
+    moments::pass,
+    peer::{CLOSE, TEXT, closing},
     seconds,
 };
 
-fn custom(code: u16) -> Close {
+pub(super) fn custom(code: u16) -> Close {
     Close::new(CloseCode::new(code).unwrap()).reason("as configured")
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_idle_timeout_tells_both_sides_and_ends_once_both_have_answered() {
-    each_way(config().idle_timeout(seconds(60)), async |mut pair| {
-        pass(seconds(50)).await;
-        pair.near.say(TEXT, b"once more").await;
-        pair.far.expect(TEXT, b"once more").await;
-        pass(seconds(60) - MOMENT).await;
-        pair.near.expect_quiet().await;
-        pair.far.expect_quiet().await;
-        pass(MOMENT).await;
-        pair.near.expect(CLOSE, &closing(1001, "idle timeout")).await;
-        pair.far.expect(CLOSE, &closing(1001, "idle timeout")).await;
-        pair.far.close(1001).await;
-        pair.far.expect_end().await;
-        assert!(!pair.is_finished());
-        pair.near.close(1000).await;
-        pair.near.expect_end().await;
-        let ended = pair.summary().await;
-        assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
-        assert_eq!((ended.codes(), ended.sent_by_near().0), ((1000, 1001), 1));
-        assert_eq!(ended.summary.duration(), seconds(110));
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn sides_that_have_both_closed_and_stay_are_cut_at_the_close_timeout() {
-    each_way(config().idle_timeout(seconds(60)).close_timeout(seconds(7)), async |mut pair| {
-        pair.near.close(1000).await;
-        pair.far.expect_close(1000).await;
-        pass(seconds(30)).await;
-        assert!(!pair.is_finished(), "the answer may take as long as any byte");
-        pair.far.close(1000).await;
-        pair.near.expect_close(1000).await;
-        pass(seconds(7) - MOMENT).await;
-        assert!(!pair.is_finished());
-        pass(MOMENT).await;
-        let near = pair.near.side;
-        let ended = pair.summary().await;
-        assert!(matches!(ended.summary.end(), TunnelEnd::Closed { first } if *first == near), "{ended:?}");
-        assert_eq!((ended.codes(), ended.summary.first()), ((1000, 1000), Some(near)));
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn sides_that_do_not_answer_are_cut_at_the_close_timeout() {
-    let config = config().idle_timeout(seconds(60)).close_timeout(seconds(7));
-    each_way(config, async |mut pair| {
-        pass(seconds(60)).await;
-        pair.near.expect_close(1001).await;
-        pair.far.expect_close(1001).await;
-        pass(seconds(7) - MOMENT).await;
-        assert!(!pair.is_finished());
-        // What comes now goes nowhere, and keeps nothing open.
-        pair.near.say(TEXT, b"too late").await;
-        pair.far.expect_quiet().await;
-        pass(MOMENT).await;
-        let ended = pair.end().await;
-        assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
-        assert_eq!(ended.codes(), (1006, 1006));
-        assert_eq!(ended.sent_by_near().1, 0);
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_lifetime_ends_a_busy_tunnel_with_a_close() {
-    each_way(config().max_lifetime(seconds(10)), async |mut pair| {
-        for _ in 0..9 {
-            pass(seconds(1)).await;
-            pair.near.say(TEXT, b"busy").await;
-            pair.far.expect(TEXT, b"busy").await;
-        }
-        pass(seconds(1)).await;
-        for peer in [&mut pair.near, &mut pair.far] {
-            peer.expect(CLOSE, &closing(1001, "maximum lifetime reached")).await;
-            peer.close(1001).await;
-        }
-        let ended = pair.end().await;
-        assert!(matches!(ended.summary.end(), TunnelEnd::LifetimeReached), "{ended:?}");
-        assert_eq!(ended.summary.duration(), seconds(10));
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_jitter_spreads_the_ends_of_tunnels_that_began_together() {
-    let config = config().max_lifetime(seconds(100)).lifetime_jitter(seconds(40)).closes(Closes::none());
-    let pairs: Vec<_> = (0..200).map(|_| Pair::in_memory(Side::Client, Side::Upstream, &config)).collect();
-    let mut ages = Vec::new();
-    for pair in pairs {
-        ages.push(pair.tunnel.await.unwrap().duration());
-    }
-    assert!(ages.iter().all(|age| *age >= seconds(60) && *age <= seconds(100) + MOMENT), "{ages:?}");
-    assert!(ages.iter().any(|age| *age < seconds(70)) && ages.iter().any(|age| *age > seconds(90)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_jitter_above_the_lifetime_ends_tunnels_at_any_age_below_it() {
-    for jitter in [seconds(1000), std::time::Duration::MAX] {
-        let config = config().max_lifetime(seconds(100)).lifetime_jitter(jitter).closes(Closes::none());
-        let begun = Instant::now();
-        let mut ages = Vec::new();
-        for pair in [(); 100].map(|()| Pair::in_memory(Side::Client, Side::Upstream, &config)) {
-            ages.push(pair.tunnel.await.unwrap().duration());
-        }
-        assert!(begun.elapsed() <= seconds(100) + MOMENT);
-        assert!(ages.iter().any(|age| *age > seconds(50)), "{ages:?}");
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,7 +125,7 @@ async fn the_client_of_an_upstream_that_is_reset_is_told_and_may_answer() {
         near.reset();
         far.expect_close(1011).await;
         far.expect_end().await;
-        super::peer::settle().await;
+        super::moments::settle().await;
         assert!(!tunnel.is_finished());
         far.close(1011).await;
         let summary = super::frozen(tunnel).await.unwrap();
@@ -300,44 +188,6 @@ async fn a_side_that_was_told_by_the_other_is_not_told_again() {
         pass(seconds(60)).await;
         assert!(pair.is_finished());
         pair.end().await;
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_closes_a_timeout_ends_a_websocket_like_any_other_tunnel() {
-    let closes = [(Closes::none(), None), (Closes::none().idle_timeout(custom(4000)), Some(4000))];
-    for (closes, code) in closes {
-        let config = TunnelConfig::new().idle_timeout(seconds(60)).closes(closes);
-        each_way(config, async |mut pair| {
-            pass(seconds(60)).await;
-            if let Some(code) = code {
-                for peer in [&mut pair.near, &mut pair.far] {
-                    peer.expect_close(code).await;
-                    peer.close(code).await;
-                }
-            }
-            pair.near.expect_end().await;
-            pair.far.expect_end().await;
-            let ended = pair.summary().await;
-            assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
-        })
-        .await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_stays_when_its_upstream_has_gone_has_the_half_close_timeout() {
-    let config = config().half_close_timeout(seconds(30));
-    from(Side::Upstream, config, async |mut pair| {
-        pair.near.finish().await;
-        pair.far.expect_close(1011).await;
-        pair.far.expect_end().await;
-        pass(seconds(30) - MOMENT).await;
-        assert!(!pair.is_finished());
-        pass(MOMENT).await;
-        let ended = pair.end().await;
-        assert!(matches!(ended.summary.end(), TunnelEnd::HalfCloseTimeout), "{ended:?}");
     })
     .await;
 }

@@ -3,12 +3,17 @@
 mod drain;
 mod endings;
 mod keep_alive;
+mod moments;
+mod orders;
 mod peer;
 mod random;
 mod rate;
+mod silent;
 mod sizes;
+mod stream;
 mod strict;
 mod summary;
+mod timeouts;
 
 use std::{
     pin::Pin,
@@ -29,7 +34,9 @@ use crate::{
     ends::{BUFFER, ORDERS},
     tcp::tcp_pair,
 };
-use peer::{BINARY, Frame, Hand, Peer, Resettable, frame, frozen};
+use moments::frozen;
+use peer::{BINARY, Frame, Peer, frame};
+use stream::{Hand, Resettable};
 
 /// A WebSocket tunnel and its two ends. `near` is where the scenario begins.
 struct Pair {

@@ -1,23 +1,14 @@
 //! One end of a tunnel: what is sent, and every frame that comes.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, sync::atomic::Ordering};
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf},
-    net::TcpStream,
-    task::spawn_blocking,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_upgrade_proxy::Side;
+
+use super::{
+    moments::{frozen, poll_once, settle},
+    stream::Hand,
+};
 
 pub(super) const TEXT: u8 = 0x81;
 pub(super) const BINARY: u8 = 0x82;
@@ -29,11 +20,6 @@ pub(super) const PONG: u8 = 0x8a;
 pub(super) struct Peer {
     pub(super) side: Side,
     stream: Hand,
-}
-
-pub(super) enum Hand {
-    Memory(DuplexStream, Arc<AtomicBool>),
-    Socket(TcpStream),
 }
 
 /// A frame that came.
@@ -222,109 +208,5 @@ impl Peer {
             let came = poll_once(self.stream.read_u8()).await;
             assert!(came.is_none(), "{}, {caller}: {came:x?} came", self.side);
         }
-    }
-}
-
-/// Lets everyone do all there is to do at this moment.
-pub(super) async fn settle() {
-    frozen(async {
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-}
-
-/// Lets time pass. What it has happen has then happened.
-pub(super) async fn pass(time: Duration) {
-    settle().await;
-    frozen(tokio::time::advance(time)).await;
-    settle().await;
-}
-
-async fn poll_once<T>(work: impl Future<Output = T>) -> Option<T> {
-    let mut work = std::pin::pin!(work);
-    std::future::poll_fn(|cx| {
-        Poll::Ready(match work.as_mut().poll(cx) {
-            Poll::Ready(result) => Some(result),
-            Poll::Pending => None,
-        })
-    })
-    .await
-}
-
-/// Keeps the paused clock where it is; fails when nothing happens for long.
-pub(super) async fn frozen<T>(work: impl Future<Output = T>) -> T {
-    let (done, wait) = mpsc::channel::<()>();
-    let mut watchdog = spawn_blocking(move || wait.recv_timeout(Duration::from_secs(20)));
-    let result = tokio::select! {
-        biased;
-        result = work => result,
-        _ = &mut watchdog => panic!("nothing happens"),
-    };
-    drop(done);
-    let _ = watchdog.await;
-    result
-}
-
-impl AsyncRead for Hand {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Memory(stream, _) => Pin::new(stream).poll_read(cx, buf),
-            Self::Socket(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Hand {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Memory(stream, _) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Socket(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Memory(stream, _) => Pin::new(stream).poll_shutdown(cx),
-            Self::Socket(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-/// The tunnel's end of a stream in memory: what was dropped may have been reset.
-pub(super) struct Resettable(pub(super) DuplexStream, pub(super) Arc<AtomicBool>);
-
-impl AsyncRead for Resettable {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.0).poll_read(cx, buf);
-        let ended = matches!(read, Poll::Ready(Ok(()))) && buf.filled().len() == before;
-        if ended && self.1.load(Ordering::SeqCst) {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Resettable {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -7,7 +7,8 @@ use tower_upgrade_proxy::{Close, CloseCode, KeepAlive, RateLimit, Side, Tunnel, 
 
 use super::{
     Pair, config, from,
-    peer::{BINARY, TEXT, frozen, pass, settle},
+    moments::{frozen, pass, settle},
+    peer::{BINARY, TEXT},
     seconds,
 };
 

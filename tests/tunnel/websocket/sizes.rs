@@ -4,7 +4,8 @@ use tower_upgrade_proxy::{Closes, Side, TunnelConfig, TunnelEnd};
 
 use super::{
     Pair, config, each_way,
-    peer::{BINARY, CLOSE, PING, TEXT, closing, frame, settle},
+    moments::settle,
+    peer::{BINARY, CLOSE, PING, TEXT, closing, frame},
 };
 
 /// What makes a direction bulk is smaller.

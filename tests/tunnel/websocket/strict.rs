@@ -7,7 +7,8 @@ use tower_upgrade_proxy::{Close, CloseCode, Closes, KeepAlive, Side, Tunnel, Tun
 
 use super::{
     Pair, config, each_way,
-    peer::{BINARY, CLOSE, TEXT, closing, frozen, pass, settle},
+    moments::{frozen, pass, settle},
+    peer::{BINARY, CLOSE, TEXT, closing},
     seconds,
 };
 
@@ -188,8 +189,9 @@ async fn by_default_everything_passes_and_the_tunnel_is_like_one_of_another_prot
 
 #[tokio::test(start_paused = true)]
 async fn no_close_is_put_into_either_direction_of_a_tunnel_of_which_one_has_no_frames() {
-    each_way(config().idle_timeout(seconds(60)), async |mut pair| {
-        // What could be the beginning of a frame was held back.
+    let holds = config().idle_timeout(seconds(60)).max_frame_size(1 << 20);
+    each_way(holds, async |mut pair| {
+        // What could be the beginning of a frame that is refused was held back.
         pair.far.send(b"\x81").await;
         pair.near.expect_quiet().await;
         pair.near.send(b"GET /").await;

@@ -5,7 +5,8 @@ use tower_upgrade_proxy::{KeepAlive, Side, Tunnel, TunnelEnd, TunnelState};
 
 use super::{
     Pair, config, each_way,
-    peer::{CLOSE, PING, PONG, TEXT, frozen, pass, settle},
+    moments::{frozen, pass, settle},
+    peer::{CLOSE, PING, PONG, TEXT},
     seconds,
 };
 
