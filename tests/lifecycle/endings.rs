@@ -2,11 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
 
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tower_upgrade_proxy::{
     Close, CloseCode, Closes, KeepAlive, RateLimit, Side, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary,
@@ -26,11 +22,11 @@ const SHORT: Duration = Duration::from_millis(300);
 struct Pair {
     client: Client,
     upstream: Echo,
-    ends: tokio::sync::mpsc::UnboundedReceiver<TunnelSummary>,
+    ends: mpsc::UnboundedReceiver<TunnelSummary>,
 }
 
 impl Pair {
-    /// Each pair; `detour` may put something between the layer and its upstream, or its client.
+    /// In each pair.
     async fn each(config: TunnelConfig, scenario: impl AsyncFn(Self)) {
         for (http2_client, http2_upstream) in [(false, false), (false, true), (true, false), (true, true)] {
             let upstream = Echo::start().await;
@@ -56,8 +52,8 @@ impl Pair {
 async fn layer(
     upstream: Upstream,
     config: TunnelConfig,
-) -> (SocketAddr, tokio::sync::mpsc::UnboundedReceiver<TunnelSummary>) {
-    let (sender, ends) = tokio::sync::mpsc::unbounded_channel();
+) -> (SocketAddr, mpsc::UnboundedReceiver<TunnelSummary>) {
+    let (sender, ends) = mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream).tunnel(config);
     let layer = layer.on_tunnel(move |_: &TunnelInfo, summary: &TunnelSummary| {
         let _ = sender.send(summary.clone());
@@ -165,66 +161,4 @@ async fn pings_of_ours_are_answered_by_libraries_and_keep_the_tunnel() {
         assert_eq!(summary.messages_from_client(), 2);
     })
     .await;
-}
-
-/// A wire that can be made a black hole: nothing goes through any more, and nobody is told.
-struct Hole {
-    address: SocketAddr,
-    is_black: watch::Sender<bool>,
-}
-
-impl Hole {
-    async fn before(target: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (is_black, black) = watch::channel(false);
-        tokio::spawn(async move {
-            while let Ok((mut from, _)) = listener.accept().await {
-                let mut black = black.clone();
-                tokio::spawn(async move {
-                    let mut to = TcpStream::connect(target).await.unwrap();
-                    tokio::select! {
-                        _ = copy_bidirectional(&mut from, &mut to) => return,
-                        swallowed = black.wait_for(|black| *black) => drop(swallowed),
-                    }
-                    // Both connections stay, until the test is over.
-                    std::future::pending::<()>().await;
-                });
-            }
-        });
-        Self { address, is_black }
-    }
-}
-
-fn impatient() -> TunnelConfig {
-    let keep_alive = KeepAlive::new().client(SHORT).upstream(SHORT).timeout(SHORT);
-    TunnelConfig::new().keep_alive(keep_alive).close_timeout(SHORT)
-}
-
-#[tokio::test]
-async fn an_upstream_behind_a_black_hole_is_found_and_the_client_told() {
-    let upstream = Echo::start().await;
-    let hole = Hole::before(upstream.address()).await;
-    let place = format!("http://{}", hole.address).parse().unwrap();
-    let (address, mut ends) = layer(place, impatient()).await;
-    let mut client = Client::http1(address, "/").await;
-    client.echo("before").await;
-    hole.is_black.send_replace(true);
-    assert_eq!(client.told().await, told(1011, "the upstream has gone"));
-    let summary = bounded("the tunnel's end", ends.recv()).await.unwrap();
-    assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Upstream }), "{summary:?}");
-    assert!(summary.duration() >= 2 * SHORT && summary.duration() < 20 * SHORT, "{summary:?}");
-}
-
-#[tokio::test]
-async fn a_client_behind_a_black_hole_is_found_and_the_upstream_told() {
-    let mut upstream = Echo::start().await;
-    let (address, mut ends) = layer(upstream.upstream(), impatient()).await;
-    let hole = Hole::before(address).await;
-    let mut client = Client::http1(hole.address, "/").await;
-    client.echo("before").await;
-    hole.is_black.send_replace(true);
-    assert_eq!(upstream.told().await, told(1001, "the client has gone"));
-    let summary = bounded("the tunnel's end", ends.recv()).await.unwrap();
-    assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Client }), "{summary:?}");
 }

@@ -28,10 +28,6 @@ impl Echo {
         Self { address: serve(app).await, told }
     }
 
-    pub(crate) fn address(&self) -> std::net::SocketAddr {
-        self.address
-    }
-
     pub(crate) fn upstream(&self) -> Upstream {
         format!("http://{}", self.address).parse().unwrap()
     }

@@ -123,11 +123,11 @@ async fn an_upstream_that_has_vanished_is_found_and_the_client_told() {
     let (mut client, _server) = open(app(layer).await, &upstream).await;
     let (near, _far) = middle.stop().await;
     let vanished = Instant::now();
-    expect_close(&mut client, 1014, "the upstream has gone").await;
+    expect_close(&mut client, 1011, "the upstream has gone").await;
     assert!(vanished.elapsed() < INTERVAL + TIMEOUT + Duration::from_secs(3), "{:?}", vanished.elapsed());
     let summary = bounded("the end of the tunnel", reports.recv()).await.unwrap();
     assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Upstream }), "{summary:?}");
-    assert_eq!([Side::Client, Side::Upstream].map(|side| summary.close_code(side)), [Some(1014), Some(1006)]);
+    assert_eq!([Side::Client, Side::Upstream].map(|side| summary.close_code(side)), [Some(1011), Some(1006)]);
     expect_let_go(near).await;
 }
 
