@@ -14,6 +14,7 @@ mod closing;
 mod config;
 mod copy;
 mod course;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing passes unseen there"))]
 mod frames;
 mod handle;
 mod keep_alive;

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::{io::ReadBuf, net::TcpStream};
 
-use super::{super::splice::LARGE, Fault, Frame, Lane, Made};
+use super::{
+    super::{frames::Frame, splice::LARGE},
+    Fault, Lane, Made,
+};
 
 /// Bytes of the longest header of a frame.
 const LONGEST: usize = 14;

@@ -13,7 +13,7 @@ use std::{io, ops::Range, sync::Arc};
 use super::{
     Close, Side, TunnelConfig,
     config::Sizes,
-    frames::{ControlFrame, Filter, Frame, Mask, Passed, Start, Violation, Walker},
+    frames::{ControlFrame, Filter, Mask, Passed, Start, Violation, Walker},
 };
 use ear::Ear;
 pub(super) use ear::{Fault, Tag};

@@ -1,5 +1,8 @@
 //! One direction of a tunnel.
 
+mod bulk;
+mod state;
+
 use std::{
     any::TypeId,
     io,
@@ -22,7 +25,7 @@ use super::{
     rate::Bucket,
     rest::Rest,
     scratch::with_scratch,
-    splice::{Bulk, Emptied, LARGE, sockets},
+    splice::{Bulk, LARGE, sockets},
 };
 
 /// Reads in a row before other tasks get their turn.
@@ -106,92 +109,6 @@ impl Direction {
         self.read += early.len() as u64;
         let made = self.lane.as_mut().and_then(|lane| lane.pass(&early));
         self.rest = made.map_or_else(|| Rest::theirs(early), Rest::of);
-    }
-
-    pub(super) fn lane(&self) -> Option<&Lane> {
-        self.lane.as_deref()
-    }
-
-    pub(super) fn lane_mut(&mut self) -> Option<&mut Lane> {
-        self.lane.as_deref_mut()
-    }
-
-    /// Follows no frames any more. False when it does not anyhow.
-    pub(super) fn give_up_frames(&mut self) -> bool {
-        let Some(held) = self.lane.as_mut().and_then(|lane| lane.give_up()) else { return false };
-        match &mut self.rest {
-            Some(rest) => rest.append(held.as_bytes()),
-            rest => *rest = Rest::theirs(Bytes::copy_from_slice(held.as_bytes())),
-        }
-        true
-    }
-
-    /// When reading goes on, if it is the rate limit that it waits for.
-    pub(super) fn gated_until(&self) -> Option<Instant> {
-        self.gate.as_ref().and_then(|gate| gate.until())
-    }
-
-    /// Reads no more, as if the reader had finished.
-    pub(super) fn cut_off(&mut self) {
-        if self.state == State::Running {
-            self.state = State::ShuttingDown;
-        }
-    }
-
-    /// Writes no more. A WebSocket's reader is still listened to.
-    pub(super) fn mute(&mut self) {
-        self.rest = None;
-        self.bulk.drop_pipe();
-        match &mut self.lane {
-            Some(lane) => lane.mute(),
-            None => self.state = State::Done,
-        }
-    }
-
-    /// Whether the writer has yet to take something that is there for it.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.rest.is_some() || self.bulk.holds()
-    }
-
-    /// Whether the reader's side has ended: its connection, or with a Close what it has to say.
-    pub(super) fn is_heard(&self) -> bool {
-        self.finished() || self.has_closed()
-    }
-
-    /// Whether the reader's side of a WebSocket has sent a Close.
-    pub(super) fn has_closed(&self) -> bool {
-        self.lane.as_ref().is_some_and(|lane| lane.heard_close().is_some())
-    }
-
-    /// Whether the writer knows of the end: all there is for it has been written, the last frame too.
-    pub(super) fn is_told(&self) -> bool {
-        let last_frame = self.lane.as_ref().is_some_and(|lane| lane.is_told() && !lane.has_given_up());
-        self.done() || last_frame && !self.is_blocked() && !self.unflushed
-    }
-
-    /// Bytes read so far.
-    pub(super) fn read(&self) -> u64 {
-        self.read
-    }
-
-    /// Bytes written so far.
-    pub(super) fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// Bytes that were spliced, of those written.
-    pub(super) fn spliced(&self) -> u64 {
-        self.spliced
-    }
-
-    /// Whether the reader has said that it sends no more.
-    pub(super) fn finished(&self) -> bool {
-        self.state != State::Running
-    }
-
-    /// Whether the writer has been told so.
-    pub(super) fn done(&self) -> bool {
-        self.state == State::Done
     }
 
     /// Moves what can be moved now. Ready once the writer has been told of the end. In the `last`
@@ -292,25 +209,6 @@ impl Direction {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what stands in the pipe.
-    fn poll_piped<R, W>(&mut self, cx: &mut Context<'_>, reader: &R, writer: &W) -> Poll<Result<(), Broken>>
-    where
-        R: 'static,
-        W: 'static,
-    {
-        let Some((_, to)) = sockets(reader, writer) else { return Poll::Ready(Ok(())) };
-        while self.bulk.holds() {
-            match ready!(self.bulk.poll_empty(cx, to)).map_err(Broken::write)? {
-                Emptied::Wrote(bytes) => {
-                    self.total += bytes as u64;
-                    self.spliced += bytes as u64;
-                }
-                Emptied::Evacuated(bytes) => self.rest = Rest::theirs(bytes.into()),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
     /// One piece, taken into a pipe if that is worth it, or read and written as far as the writer
     /// takes it.
     fn poll_step<R, W>(
@@ -371,45 +269,6 @@ impl Direction {
             }
             Poll::Ready(Ok(Step::Moved))
         })
-    }
-
-    /// One piece into a pipe. `None` when it is to go by way of the buffer.
-    fn poll_splice(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &TcpStream,
-        allowed: u64,
-    ) -> Poll<Result<Option<Step>, Broken>> {
-        let Some(lane) = &mut self.lane else {
-            let filled = ready!(self.bulk.poll_fill(cx, from, allowed)).map_err(Broken::read)?;
-            return Poll::Ready(Ok(filled.map(|bytes| self.piped(bytes))));
-        };
-        let mut unseen = ready!(lane.poll_unseen(cx, from)).map_err(Broken::read)?;
-        let filled = ready!(self.bulk.poll_fill(cx, from, unseen.bytes.min(allowed)));
-        let Some(mut bytes) = filled.map_err(Broken::read)? else { return Poll::Ready(Ok(None)) };
-        let mut step = self.piped(bytes);
-        while let Some(lane) = &mut self.lane
-            && bytes > 0
-        {
-            if !lane.skip(bytes, &unseen) {
-                // It ends within a header.
-                let piped = self.bulk.take_back().map_err(Broken::read)?;
-                step = Step::Left(Rest::of(lane.look_back(piped, bytes)));
-                break;
-            }
-            // The next frame as well, if it is there.
-            if bytes as u64 != unseen.bytes || allowed < u64::MAX || !lane.look_ahead(cx, from, &mut unseen) {
-                break;
-            }
-            bytes = self.bulk.fill_up(from, unseen.bytes);
-            self.count(bytes);
-        }
-        Poll::Ready(Ok(Some(step)))
-    }
-
-    fn piped(&mut self, bytes: usize) -> Step {
-        self.count(bytes);
-        if bytes == 0 { Step::Finished } else { Step::Piped }
     }
 
     fn count(&mut self, read: usize) {

@@ -1,0 +1,78 @@
+//! The way of a direction through a pipe.
+
+use std::task::{Context, Poll, ready};
+
+use tokio::net::TcpStream;
+
+use super::{
+    super::{
+        rest::Rest,
+        splice::{Emptied, sockets},
+    },
+    Broken, Direction, Step,
+};
+
+impl Direction {
+    /// Writes what stands in the pipe.
+    pub(super) fn poll_piped<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &R,
+        writer: &W,
+    ) -> Poll<Result<(), Broken>>
+    where
+        R: 'static,
+        W: 'static,
+    {
+        let Some((_, to)) = sockets(reader, writer) else { return Poll::Ready(Ok(())) };
+        while self.bulk.holds() {
+            match ready!(self.bulk.poll_empty(cx, to)).map_err(Broken::write)? {
+                Emptied::Wrote(bytes) => {
+                    self.total += bytes as u64;
+                    self.spliced += bytes as u64;
+                }
+                Emptied::Evacuated(bytes) => self.rest = Rest::theirs(bytes.into()),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// One piece into a pipe. `None` when it is to go by way of the buffer.
+    pub(super) fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &TcpStream,
+        allowed: u64,
+    ) -> Poll<Result<Option<Step>, Broken>> {
+        let Some(lane) = &mut self.lane else {
+            let filled = ready!(self.bulk.poll_fill(cx, from, allowed)).map_err(Broken::read)?;
+            return Poll::Ready(Ok(filled.map(|bytes| self.piped(bytes))));
+        };
+        let mut unseen = ready!(lane.poll_unseen(cx, from)).map_err(Broken::read)?;
+        let filled = ready!(self.bulk.poll_fill(cx, from, unseen.bytes.min(allowed)));
+        let Some(mut bytes) = filled.map_err(Broken::read)? else { return Poll::Ready(Ok(None)) };
+        let mut step = self.piped(bytes);
+        while let Some(lane) = &mut self.lane
+            && bytes > 0
+        {
+            if !lane.skip(bytes, &unseen) {
+                // It ends within a header.
+                let piped = self.bulk.take_back().map_err(Broken::read)?;
+                step = Step::Left(Rest::of(lane.look_back(piped, bytes)));
+                break;
+            }
+            // The next frame as well, if it is there.
+            if bytes as u64 != unseen.bytes || allowed < u64::MAX || !lane.look_ahead(cx, from, &mut unseen) {
+                break;
+            }
+            bytes = self.bulk.fill_up(from, unseen.bytes);
+            self.count(bytes);
+        }
+        Poll::Ready(Ok(Some(step)))
+    }
+
+    fn piped(&mut self, bytes: usize) -> Step {
+        self.count(bytes);
+        if bytes == 0 { Step::Finished } else { Step::Piped }
+    }
+}

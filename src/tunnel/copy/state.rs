@@ -1,0 +1,97 @@
+//! What a direction is asked, and told, between polls.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    super::{lane::Lane, rest::Rest},
+    Direction, State,
+};
+
+impl Direction {
+    pub(in super::super) fn lane(&self) -> Option<&Lane> {
+        self.lane.as_deref()
+    }
+
+    pub(in super::super) fn lane_mut(&mut self) -> Option<&mut Lane> {
+        self.lane.as_deref_mut()
+    }
+
+    /// Follows no frames any more. False when it does not anyhow.
+    pub(in super::super) fn give_up_frames(&mut self) -> bool {
+        let Some(held) = self.lane.as_mut().and_then(|lane| lane.give_up()) else { return false };
+        match &mut self.rest {
+            Some(rest) => rest.append(held.as_bytes()),
+            rest => *rest = Rest::theirs(Bytes::copy_from_slice(held.as_bytes())),
+        }
+        true
+    }
+
+    /// When reading goes on, if it is the rate limit that it waits for.
+    pub(in super::super) fn gated_until(&self) -> Option<Instant> {
+        self.gate.as_ref().and_then(|gate| gate.until())
+    }
+
+    /// Reads no more, as if the reader had finished.
+    pub(in super::super) fn cut_off(&mut self) {
+        if self.state == State::Running {
+            self.state = State::ShuttingDown;
+        }
+    }
+
+    /// Writes no more. A WebSocket's reader is still listened to.
+    pub(in super::super) fn mute(&mut self) {
+        self.rest = None;
+        self.bulk.drop_pipe();
+        match &mut self.lane {
+            Some(lane) => lane.mute(),
+            None => self.state = State::Done,
+        }
+    }
+
+    /// Whether the writer has yet to take something that is there for it.
+    pub(in super::super) fn is_blocked(&self) -> bool {
+        self.rest.is_some() || self.bulk.holds()
+    }
+
+    /// Whether the reader's side has ended: its connection, or with a Close what it has to say.
+    pub(in super::super) fn is_heard(&self) -> bool {
+        self.finished() || self.has_closed()
+    }
+
+    /// Whether the reader's side of a WebSocket has sent a Close.
+    pub(in super::super) fn has_closed(&self) -> bool {
+        self.lane.as_ref().is_some_and(|lane| lane.heard_close().is_some())
+    }
+
+    /// Whether the writer knows of the end: all there is for it has been written, the last frame too.
+    pub(in super::super) fn is_told(&self) -> bool {
+        let last_frame = self.lane.as_ref().is_some_and(|lane| lane.is_told() && !lane.has_given_up());
+        self.done() || last_frame && !self.is_blocked() && !self.unflushed
+    }
+
+    /// Bytes read so far.
+    pub(in super::super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Bytes written so far.
+    pub(in super::super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Bytes that were spliced, of those written.
+    pub(in super::super) fn spliced(&self) -> u64 {
+        self.spliced
+    }
+
+    /// Whether the reader has said that it sends no more.
+    pub(in super::super) fn finished(&self) -> bool {
+        self.state != State::Running
+    }
+
+    /// Whether the writer has been told so.
+    pub(in super::super) fn done(&self) -> bool {
+        self.state == State::Done
+    }
+}
