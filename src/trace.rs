@@ -32,8 +32,9 @@ pub(crate) fn refused(error: &Error) {
 /// The span of a tunnel, from its verified 101 to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
+    /// In a box, and not there when nobody listens: every tunnel has room for it.
     #[cfg(feature = "tracing")]
-    span: tracing::Span,
+    span: Option<Box<tracing::Span>>,
 }
 
 impl Span {
@@ -57,14 +58,14 @@ impl Span {
         span.follows_from(tracing::Span::current());
         Self {
             #[cfg(feature = "tracing")]
-            span,
+            span: (!span.is_disabled()).then(|| Box::new(span)),
         }
     }
 
     /// Runs `f` inside it. The tunnel's own polls are not: they would pay for it with each message.
     pub(crate) fn within<T>(&self, f: impl FnOnce() -> T) -> T {
         #[cfg(feature = "tracing")]
-        let _entered = self.span.enter();
+        let _entered = self.span.as_ref().map(|span| span.enter());
         f()
     }
 }

@@ -39,15 +39,21 @@ pub(crate) struct InFlight {
 /// The right of a client to have one tunnel, to an upstream that is still to be chosen.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    _tunnel: Option<OwnedSemaphorePermit>,
-    _client: Option<Box<Place<IpAddr>>>,
+    tunnel: Option<OwnedSemaphorePermit>,
+    client: Option<Place<IpAddr>>,
 }
 
 /// The right to have one tunnel, held from before the upstream is dialled until the tunnel ends.
 #[derive(Debug)]
 pub(crate) struct Admission {
+    _places: Option<Box<Places>>,
+}
+
+/// What an [`Admission`] comes to when there are limits.
+#[derive(Debug)]
+struct Places {
     _client: Admitted,
-    _upstream: Option<Box<Place<(Scheme, Authority)>>>,
+    _upstream: Option<Place<(Scheme, Authority)>>,
 }
 
 impl Limits {
@@ -76,18 +82,22 @@ impl Limits {
     pub(crate) fn admit(&self, client: Option<IpAddr>) -> Result<Admitted, Error> {
         let tunnel = take(self.tunnels.as_ref(), Kind::TunnelLimit)?;
         let client = self.per_client.as_ref().zip(client).map(|(places, client)| {
-            places.take(network(client)).map(Box::new).ok_or_else(|| Error::new(Kind::ClientLimit))
+            places.take(network(client)).ok_or_else(|| Error::new(Kind::ClientLimit))
         });
-        Ok(Admitted { _tunnel: tunnel, _client: client.transpose()? })
+        Ok(Admitted { tunnel, client: client.transpose()? })
     }
 
     /// Takes a place among the tunnels of the upstream.
     pub(crate) fn admit_to(&self, upstream: &Upstream, client: Admitted) -> Result<Admission, Error> {
         let place = self.per_upstream.as_ref().map(|places| {
-            let place = places.take(upstream.pool().clone()).map(Box::new);
+            let place = places.take(upstream.pool().clone());
             place.ok_or_else(|| Error::at(Kind::UpstreamLimit, upstream))
         });
-        Ok(Admission { _client: client, _upstream: place.transpose()? })
+        let upstream = place.transpose()?;
+        let is_limited = client.tunnel.is_some() || client.client.is_some() || upstream.is_some();
+        Ok(Admission {
+            _places: is_limited.then(|| Box::new(Places { _client: client, _upstream: upstream })),
+        })
     }
 }
 

@@ -48,7 +48,7 @@ enum Speaks {
 /// Two sockets as tokio sees them take half of it.
 #[test]
 fn from_a_socket_to_a_socket() {
-    expect_at_most(1900, Speaks::Http1, Speaks::Http1);
+    expect_at_most(1850, Speaks::Http1, Speaks::Http1);
 }
 
 #[test]
