@@ -147,6 +147,9 @@ where
     /// To be called before [`early_bytes`](Self::early_bytes). The layer does so for the protocol
     /// `websocket`.
     pub fn websocket(mut self) -> Self {
+        if !self.course.config.follows_frames {
+            return self;
+        }
         self.up.follow(Lane::new(Side::Client, Arc::clone(&self.course.config)));
         self.down.follow(Lane::new(Side::Upstream, Arc::clone(&self.course.config)));
         self.course.watch_pulses();

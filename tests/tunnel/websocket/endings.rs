@@ -191,3 +191,19 @@ async fn a_side_that_was_told_by_the_other_is_not_told_again() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_websocket_whose_frames_are_not_followed_ends_like_any_other_tunnel() {
+    each_way(config().idle_timeout(seconds(60)).max_frame_size(5).follow_frames(false), async |mut pair| {
+        pair.near.say(TEXT, b"more than five").await;
+        pair.far.expect(TEXT, b"more than five").await;
+        pass(seconds(60)).await;
+        pair.near.expect_end().await;
+        pair.far.expect_end().await;
+        let ended = pair.summary().await;
+        assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
+        let codes = [Side::Client, Side::Upstream].map(|side| ended.summary.close_code(side));
+        assert_eq!(codes, [None; 2]);
+    })
+    .await;
+}
