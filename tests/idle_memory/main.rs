@@ -53,7 +53,7 @@ fn from_a_socket_to_a_socket() {
 
 #[test]
 fn from_a_stream_to_a_socket() {
-    expect_at_most(4300, Speaks::Http2, Speaks::Http1);
+    expect_at_most(4600, Speaks::Http2, Speaks::Http1);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn from_a_socket_to_a_stream() {
 
 #[test]
 fn from_a_stream_to_a_stream() {
-    expect_at_most(5200, Speaks::Http2, Speaks::Http2);
+    expect_at_most(5600, Speaks::Http2, Speaks::Http2);
 }
 
 fn expect_at_most(bytes: i64, client: Speaks, upstream: Speaks) {
