@@ -114,10 +114,7 @@ async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Live>) -> 
     let mut order: Option<(Order, _)> = None;
     let joined = poll_fn(|cx| {
         if let Some(new) = live.poll_order(cx) {
-            let new = match order.take() {
-                Some((known, _)) => known.and(new),
-                None => new,
-            };
+            let new = new.merged(order.take().map(|(known, _)| known));
             let end = Box::pin(sleep_until(new.by));
             order = Some((new, end));
         }

@@ -1,6 +1,6 @@
 //! Bytes and messages, while they go through.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::metrics::counter;
 
@@ -17,8 +17,6 @@ pub(crate) struct Meter {
     counted: [Counted; 2],
     /// In milliseconds of the tunnel's age.
     due: AtomicU64,
-    /// Of the client, and of the upstream.
-    gave_up: [AtomicBool; 2],
 }
 
 #[derive(Debug, Default)]
@@ -43,15 +41,9 @@ impl Meter {
         }
     }
 
-    /// The frames of `side` can't be followed. Counted once.
+    /// The frames of `side` can't be followed any more.
     pub(crate) fn gave_up(&self, side: Side) {
-        if !self.gave_up[side as usize].swap(true, Ordering::Relaxed) {
-            let side = match side {
-                Side::Client => "client",
-                Side::Upstream => "upstream",
-            };
-            counter!(INVALID, "side" => side).increment(1);
-        }
+        counter!(INVALID, "side" => side.as_str()).increment(1);
     }
 
     /// Adds to the counters what they lack. Cold: once in a while.

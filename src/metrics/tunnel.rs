@@ -30,11 +30,7 @@ impl Tunnel {
 
     pub(crate) fn end(mut self, summary: &TunnelSummary) {
         self.has_ended = true;
-        let from_client =
-            Count { bytes: summary.client_to_upstream(), messages: summary.messages_from_client() };
-        let from_upstream =
-            Count { bytes: summary.upstream_to_client(), messages: summary.messages_from_upstream() };
-        self.count(summary.end().reason(), summary.duration(), [from_client, from_upstream]);
+        self.count(summary.end().reason(), summary.duration(), summary.counts());
     }
 
     fn count(&self, reason: &'static str, life: Duration, counts: [Count; 2]) {

@@ -72,10 +72,11 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// Both: what is due first is said, and what is over first is the end.
-    pub(crate) fn and(self, other: Self) -> Self {
-        let by = self.by.min(other.by);
-        let first = if other.at < self.at { other } else { self };
+    /// One order of what is known and this: what is due first is said, and what is over first is the end.
+    pub(crate) fn merged(self, known: Option<Self>) -> Self {
+        let Some(known) = known else { return self };
+        let by = self.by.min(known.by);
+        let first = if self.at < known.at { self } else { known };
         Self { by, ..first }
     }
 }
@@ -117,10 +118,7 @@ impl Live {
     /// Has the tunnel end. Several orders become one.
     pub(crate) fn order(&self, order: Order) {
         let mut place = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(Box::new(match place.take() {
-            Some(known) => known.and(order),
-            None => order,
-        }));
+        *place = Some(Box::new(order.merged(place.take().map(|known| *known))));
         drop(place);
         self.tunnel.wake();
     }

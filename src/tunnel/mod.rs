@@ -46,7 +46,7 @@ pub use close::{Close, CloseCode};
 pub use closes::Closes;
 pub use config::TunnelConfig;
 use copy::{Broken, Copied, Direction};
-use course::{Before, Course, Event};
+use course::{Course, Event, Marks};
 pub use handle::TunnelHandle;
 pub use keep_alive::KeepAlive;
 use known::{is_stream_reset, reset_on_drop};
@@ -191,7 +191,7 @@ where
         let (up, down, course) = (this.up, this.down, this.course);
         let end = loop {
             course.take_order(cx);
-            let before = Before::of(up, down);
+            let before = Marks::of(up, down);
             let closes = &course.config.closes;
             // Both are polled before either result is looked at: when one side is gone, what it sent
             // before it went still arrives.

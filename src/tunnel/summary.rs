@@ -14,12 +14,18 @@ pub enum Side {
     Upstream,
 }
 
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Side {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
             Self::Client => "client",
             Self::Upstream => "upstream",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -198,6 +204,12 @@ impl TunnelSummary {
         }
         self.invalid = invalid;
         self
+    }
+
+    /// What came from the client, and from the upstream.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn counts(&self) -> [Count; 2] {
+        [self.from_client, self.from_upstream]
     }
 
     pub(crate) fn with_upstream(mut self, upstream: Upstream) -> Self {

@@ -34,17 +34,38 @@ pub(super) struct Course {
     pub(super) live: Option<Arc<Live>>,
 }
 
-/// How far both directions were before they were polled.
+/// How far both directions are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Before {
-    up: (u64, u64, bool),
-    down: (u64, u64, bool),
+pub(super) struct Marks {
+    up: Mark,
+    down: Mark,
 }
 
-impl Before {
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    read: u64,
+    taken: u64,
+    blocked: bool,
+}
+
+impl Marks {
     pub(super) fn of(up: &Direction, down: &Direction) -> Self {
-        let mark = |direction: &Direction| (direction.read(), direction.total(), direction.is_blocked());
+        let mark = |direction: &Direction| Mark {
+            read: direction.read(),
+            taken: direction.total(),
+            blocked: direction.is_blocked(),
+        };
         Self { up: mark(up), down: mark(down) }
+    }
+}
+
+impl Mark {
+    fn has_read(&self, before: &Self) -> bool {
+        self.read > before.read
+    }
+
+    fn has_written(&self, before: &Self) -> bool {
+        self.taken > before.taken
     }
 }
 
@@ -77,11 +98,7 @@ impl Course {
         if let Some(closing) = &mut self.closing {
             closing.hurry(order.by);
         } else {
-            let order = match self.order.take() {
-                Some(known) => known.and(order),
-                None => order,
-            };
-            self.order = Some(Box::new(order));
+            self.order = Some(Box::new(order.merged(self.order.take().map(|known| *known))));
         }
     }
 
@@ -90,11 +107,19 @@ impl Course {
     pub(super) fn look_for_frames(&self, up: &mut Direction, down: &mut Direction) -> bool {
         let has_given_up = [&*up, &*down].into_iter().filter_map(Direction::lane).any(Lane::has_given_up);
         // Both, whatever becomes of the first.
-        has_given_up && self.closing.is_none() && (up.give_up_frames() | down.give_up_frames())
+        let news = has_given_up && self.closing.is_none() && (up.give_up_frames() | down.give_up_frames());
+        if news && let Some(live) = &self.live {
+            for (side, direction) in [(Side::Client, &*up), (Side::Upstream, &*down)] {
+                if direction.lane().is_some_and(|lane| lane.given_up().is_some()) {
+                    live.gave_up(side);
+                }
+            }
+        }
+        news
     }
 
     /// Takes note of what has happened since `before`.
-    pub(super) fn observe(&mut self, before: &Before, up: &mut Direction, down: &mut Direction) {
+    pub(super) fn observe(&mut self, before: &Marks, up: &mut Direction, down: &mut Direction) {
         if self.first.is_none() {
             self.first = match (up.is_heard(), down.is_heard()) {
                 (true, _) => Some(Side::Client),
@@ -105,27 +130,22 @@ impl Course {
         if self.closing.is_none() && (up.finished() || down.finished()) {
             self.enter(TunnelState::HalfClosed);
         }
-        let after = Before::of(up, down);
-        let moved = (before.up.0, before.up.1) != (after.up.0, after.up.1)
-            || (before.down.0, before.down.1) != (after.down.0, after.down.1);
-        if !moved {
+        let after = Marks::of(up, down);
+        let both = [(&before.up, &after.up), (&before.down, &after.down)];
+        if !both.iter().any(|(before, after)| after.has_read(before) || after.has_written(before)) {
             return;
         }
         let now = Instant::now();
         self.last_byte = now;
         if let Some(live) = &self.live {
             live.record(now, [count(up), count(down)]);
-            for (side, direction) in [(Side::Client, &*up), (Side::Upstream, &*down)] {
-                if direction.lane().is_some_and(|lane| lane.given_up().is_some()) {
-                    live.gave_up(side);
-                }
-            }
         }
+        let [up_marks, down_marks] = both;
         if let Some(pulse) = &mut self.client {
-            feel(pulse, now, (before.up, after.up), (before.down, after.down), down);
+            feel(pulse, now, up_marks, down_marks, down);
         }
         if let Some(pulse) = &mut self.upstream {
-            feel(pulse, now, (before.down, after.down), (before.up, after.up), up);
+            feel(pulse, now, down_marks, up_marks, up);
         }
     }
 
@@ -199,17 +219,16 @@ fn count(direction: &Direction) -> Count {
     Count { bytes: direction.total(), messages: direction.lane().map_or(0, Lane::messages) }
 }
 
-/// Whether there was a sign of life: bytes `from` the side, or some that it took although it had been slow.
+/// Looks for a sign of life since `before`: bytes `from` a side, or some that it took in the direction `to` it,
+/// although it had been slow.
 fn feel(
     pulse: &mut Pulse,
     now: Instant,
-    from: ((u64, u64, bool), (u64, u64, bool)),
-    to: ((u64, u64, bool), (u64, u64, bool)),
+    (before_from, from): (&Mark, &Mark),
+    (before_to, to): (&Mark, &Mark),
     direction: &mut Direction,
 ) {
-    let ((read, ..), (read_now, ..)) = from;
-    let ((_, taken, blocked), (_, taken_now, _)) = to;
-    if read_now > read || (blocked && taken_now > taken) {
+    if from.has_read(before_from) || (before_to.blocked && to.has_written(before_to)) {
         pulse.felt(now);
     }
     if direction.lane_mut().is_some_and(Lane::take_pinged) {

@@ -27,3 +27,6 @@ pub(crate) use filter::{Filter, Passed, Verdict};
 pub(crate) use head::Violation;
 pub(crate) use start::Start;
 pub(crate) use walker::Walker;
+
+/// Bytes of the longest header of a frame.
+pub(crate) const LONGEST_HEAD: usize = head::Head::MAX;

@@ -8,12 +8,12 @@ use std::{
 use tokio::{io::ReadBuf, net::TcpStream};
 
 use super::{
-    super::{frames::Frame, splice::LARGE},
+    super::{
+        frames::{Frame, LONGEST_HEAD},
+        splice::LARGE,
+    },
     Fault, Lane, Made,
 };
-
-/// Bytes of the longest header of a frame.
-const LONGEST: usize = 14;
 
 /// What may pass without being looked at.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(in super::super) struct Unseen {
     /// Bytes.
     pub(in super::super) bytes: u64,
     /// The header they begin with, which was looked at where it lies.
-    head: [u8; LONGEST],
+    head: [u8; LONGEST_HEAD],
     size: usize,
 }
 

@@ -218,7 +218,8 @@ impl Lane {
         self.insert(before, bytes)
     }
 
-    /// Puts what is due into `bytes`, which are the next to be written.
+    /// Puts the Close that is due into `bytes`, which are the next to be written. A Ping is written before
+    /// anything more is read.
     fn insert(&mut self, before: Option<Walker>, mut bytes: Vec<u8>) -> Made {
         let Some(before) = before else { return Made { bytes, ours: 0..0 } };
         if self.ear.close.is_some() && self.stage == Stage::Open {
@@ -226,15 +227,11 @@ impl Lane {
             self.due = None;
         }
         let Some(at) = before.last_boundary(&bytes) else { return Made { bytes, ours: 0..0 } };
-        let Some(due) = self.due.take() else { return Made { bytes, ours: 0..0 } };
-        let behind = bytes.split_off(at);
-        bytes.extend_from_slice(due.frame.as_bytes());
+        let Some(close) = self.due.take() else { return Made { bytes, ours: 0..0 } };
+        bytes.truncate(at);
+        bytes.extend_from_slice(close.frame.as_bytes());
+        self.stage = Stage::Shut;
         let ours = at..bytes.len();
-        if due.last {
-            self.stage = Stage::Shut;
-        } else {
-            bytes.extend_from_slice(&behind);
-        }
         Made { bytes, ours }
     }
 
