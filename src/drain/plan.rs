@@ -1,17 +1,14 @@
 //! Who is told to end when.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    time::Duration,
-};
+use std::hash::{BuildHasher, RandomState};
 
 use tokio::time::Instant;
 
 use super::{DrainConfig, Tally, Wait};
-use crate::{Close, tunnel::live::Order};
-
-/// tokio's own "never", 30 years: for times that the clock cannot tell.
-const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+use crate::{
+    Close,
+    tunnel::{clock::deadline, live::Order},
+};
 
 /// A drain that begins now.
 #[derive(Clone)]
@@ -27,9 +24,10 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(config: DrainConfig) -> Self {
         let DrainConfig { close, jitter, grace } = config;
-        let (now, grace) = (Instant::now(), grace.min(NEVER));
-        let told = now + jitter.min(grace / 2);
-        Self { close, told, by: now + grace, chance: RandomState::new() }
+        let now = Instant::now();
+        let by = deadline(now, grace);
+        let told = now + jitter.min((by - now) / 2);
+        Self { close, told, by, chance: RandomState::new() }
     }
 
     /// One that is alone has nobody to come back at the same time with.
@@ -58,7 +56,10 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::tunnel::clock::NEVER;
 
     fn spread(config: &DrainConfig) -> (Vec<Duration>, Duration) {
         let (start, plan) = (Instant::now(), Plan::new(config.clone()).for_number(500));

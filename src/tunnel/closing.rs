@@ -10,6 +10,7 @@ use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     Side, TunnelConfig, TunnelEnd,
+    clock::deadline,
     copy::{Broken, Copied, Direction},
     lane::Lane,
     live::Order,
@@ -63,8 +64,7 @@ impl Closing {
         let now = Instant::now();
         let by = match (order, &end) {
             (Some(order), TunnelEnd::Drained { .. }) => order.by,
-            // The longest that tokio's timers can be set for is years away.
-            _ => now.checked_add(config.close).unwrap_or(now),
+            _ => deadline(now, config.close),
         };
         let mut closing = Self { end, by, client: false, upstream: false };
         if let Some(side) = dead {

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Close, TunnelState,
+    clock::deadline,
     live::{Live, Order},
 };
 
@@ -42,9 +43,7 @@ impl TunnelHandle {
     /// When it is called again the earlier of both counts.
     pub fn end(&self, close: Close, grace: Duration) {
         let now = Instant::now();
-        // A grace of centuries is as good as none that ends.
-        let by = now.checked_add(grace).unwrap_or_else(|| now + Duration::from_secs(u32::MAX.into()));
-        self.0.order(Order { at: now, by, close });
+        self.0.order(Order { at: now, by: deadline(now, grace), close });
     }
 
     /// What it is doing.

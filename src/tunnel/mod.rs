@@ -7,7 +7,7 @@
 //! ends ([`closing`]). What comes next when no byte moves is the [`course`]'s to say; one lazy timer
 //! ([`clock`]) waits for it. From outside a tunnel is seen and steered by what is in [`live`].
 
-mod clock;
+pub(crate) mod clock;
 mod close;
 mod closes;
 mod closing;

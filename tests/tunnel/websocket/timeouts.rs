@@ -1,5 +1,7 @@
 //! Timeouts, and what both sides are told of them.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tower_upgrade_proxy::{Closes, Side, TunnelConfig, TunnelEnd};
 
@@ -92,7 +94,7 @@ async fn the_jitter_spreads_the_ends_of_tunnels_that_began_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_jitter_above_the_lifetime_ends_tunnels_at_any_age_below_it() {
-    for jitter in [seconds(1000), std::time::Duration::MAX] {
+    for jitter in [seconds(1000), Duration::MAX] {
         let config = config().max_lifetime(seconds(100)).lifetime_jitter(jitter).closes(Closes::none());
         let begun = Instant::now();
         let mut ages = Vec::new();
@@ -158,6 +160,22 @@ async fn sides_that_have_both_closed_and_stay_are_cut_at_the_close_timeout() {
         let ended = pair.summary().await;
         assert!(matches!(ended.summary.end(), TunnelEnd::Closed { first } if *first == near), "{ended:?}");
         assert_eq!((ended.codes(), ended.summary.first()), ((1000, 1000), Some(near)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_timeout_may_be_as_long_as_a_duration_can_be() {
+    each_way(config().idle_timeout(seconds(60)).close_timeout(Duration::MAX), async |mut pair| {
+        pass(seconds(60)).await;
+        pair.near.expect_close(1001).await;
+        pair.far.expect_close(1001).await;
+        pass(seconds(1_000_000)).await;
+        assert!(!pair.is_finished());
+        pair.near.close(1001).await;
+        pair.far.close(1001).await;
+        let ended = pair.end().await;
+        assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
     })
     .await;
 }
