@@ -196,12 +196,8 @@ impl TunnelSummary {
         self
     }
 
-    /// Frames of the client, and of the upstream, that could not be followed. Where that was the end, they
-    /// did not go through.
-    pub(crate) fn with_invalid_framing(mut self, mut invalid: [Option<&'static str>; 2]) -> Self {
-        if let TunnelEnd::InvalidFraming { side, .. } = self.end {
-            invalid[side as usize] = None;
-        }
+    /// What was wrong with frames of the client, and of the upstream, that went through.
+    pub(crate) fn with_invalid_framing(mut self, invalid: [Option<&'static str>; 2]) -> Self {
         self.invalid = invalid;
         self
     }
@@ -300,15 +296,6 @@ impl TunnelSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn framing_that_ended_the_tunnel_did_not_go_through() {
-        let end = TunnelEnd::InvalidFraming { side: Side::Client, reason: "x" };
-        let summary = TunnelSummary::new([Count::default(); 2], Duration::ZERO, end);
-        let summary = summary.with_invalid_framing([Some("x"), Some("y")]);
-        let sides = [Side::Client, Side::Upstream];
-        assert_eq!(sides.map(|side| summary.invalid_framing(side)), [None, Some("y")]);
-    }
 
     #[test]
     fn every_end_has_the_reason_of_the_table() {

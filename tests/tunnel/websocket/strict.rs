@@ -52,6 +52,8 @@ async fn expect_refused(mut pair: Pair, expected: &str) {
         TunnelEnd::InvalidFraming { side, reason } => assert_eq!((*side, *reason), (ended.near, expected)),
         end => panic!("{end}"),
     }
+    let through = [Side::Client, Side::Upstream].map(|side| ended.summary.invalid_framing(side));
+    assert_eq!(through, [None; 2], "what ended it did not go through");
     assert_eq!(ended.codes().1, 1002);
 }
 
