@@ -1,13 +1,12 @@
 //! One direction of a tunnel.
 
+mod broken;
 mod bulk;
 mod state;
 
 use std::{
     any::TypeId,
-    io,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -27,6 +26,9 @@ use super::{
     scratch::with_scratch,
     splice::{Bulk, LARGE, sockets},
 };
+
+use broken::poll_write;
+pub(super) use broken::{Broken, Copied};
 
 /// Reads in a row before other tasks get their turn.
 const ROUNDS: usize = 16;
@@ -63,16 +65,6 @@ enum State {
     ShuttingDown,
     Done,
 }
-
-/// An error, and which end it came from.
-#[derive(Debug)]
-pub(super) enum Broken {
-    Read(Arc<io::Error>),
-    Write(Arc<io::Error>),
-}
-
-/// What has become of a direction.
-pub(super) type Copied = Poll<Result<(), Broken>>;
 
 /// What one read and the writes after it came to.
 enum Step {
@@ -121,7 +113,7 @@ impl Direction {
         writer: &mut W,
         last: bool,
         obituary: Option<&Close>,
-    ) -> Poll<Result<(), Broken>>
+    ) -> Copied
     where
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
@@ -282,28 +274,5 @@ impl Direction {
     fn wrote(&mut self, bytes: usize) {
         self.total += bytes as u64;
         self.unflushed = true;
-    }
-}
-
-/// One write; a writer that takes nothing is broken.
-fn poll_write<W>(cx: &mut Context<'_>, writer: &mut W, bytes: &[u8]) -> Poll<Result<usize, Broken>>
-where
-    W: AsyncWrite + Unpin,
-{
-    match ready!(Pin::new(writer).poll_write(cx, bytes)) {
-        Ok(0) => Poll::Ready(Err(Broken::write(io::ErrorKind::WriteZero.into()))),
-        // No more than was offered, whatever the writer says.
-        Ok(written) => Poll::Ready(Ok(written.min(bytes.len()))),
-        Err(error) => Poll::Ready(Err(Broken::write(error))),
-    }
-}
-
-impl Broken {
-    fn read(error: io::Error) -> Self {
-        Self::Read(Arc::new(error))
-    }
-
-    fn write(error: io::Error) -> Self {
-        Self::Write(Arc::new(error))
     }
 }
