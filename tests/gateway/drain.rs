@@ -67,12 +67,7 @@ async fn who_does_not_answer_is_cut_when_the_time_is_over_and_the_code_is_still_
     let upstream = Scripted::start().await;
     let route = format!("/={}", upstream.uri());
     let mut gateway = Gateway::start(&["--route", &route, "--drain", "700ms"]).await;
-    let mut client = gateway.wire().await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(client.head().await.status(), 101);
+    let (mut client, _server) = upstream.tunnel(gateway.wire().await).await;
     let start = Instant::now();
     gateway.signal("TERM").await;
     client.expect(b"\x88\x0c\x03\xe9going away").await;
@@ -87,12 +82,7 @@ async fn a_second_signal_ends_it_at_once() {
     let upstream = Scripted::start().await;
     let route = format!("/={}", upstream.uri());
     let mut gateway = Gateway::start(&["--route", &route, "--drain", "1h"]).await;
-    let mut client = gateway.wire().await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(client.head().await.status(), 101);
+    let _tunnel = upstream.tunnel(gateway.wire().await).await;
     gateway.signal("TERM").await;
     gateway.program.wait_for_log("draining").await;
     gateway.signal("TERM").await;

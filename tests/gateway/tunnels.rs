@@ -5,7 +5,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     Gateway,
-    support::{SWITCHING, Scripted, bounded, handshake},
+    support::{Scripted, bounded},
     upstream,
 };
 
@@ -50,12 +50,7 @@ async fn bulk_between_two_sockets_is_spliced() {
     let block = vec![b'x'; 1 << 20];
     let upstream = Scripted::start().await;
     let mut gateway = Gateway::start(&["--route", &format!("/={}", upstream.uri())]).await;
-    let mut client = gateway.wire().await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(client.head().await.status(), 101);
+    let (mut client, mut server) = upstream.tunnel(gateway.wire().await).await;
     let (_, received) = tokio::join!(server.send(&block), client.exactly(block.len()));
     assert!(received == block);
     drop((client, server));

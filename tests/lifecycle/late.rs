@@ -2,13 +2,11 @@
 
 use std::{pin::pin, task::Poll, time::Duration};
 
-use axum::{Router, middleware::map_response, response::Response};
-use http::StatusCode;
 use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
 
 use crate::{
-    app,
-    support::{SWITCHING, Scripted, Wire, bounded, handshake, serve},
+    app, app_that_replaces_101s,
+    support::{SWITCHING, Scripted, Wire, bounded, handshake},
     until,
 };
 
@@ -24,9 +22,7 @@ async fn one_that_succeeds_gets_its_101_and_then_its_close() {
     let (upstream, drain) = (Scripted::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Wire::connect(address).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let mut server = upstream.asked(&mut client, handshake("/")).await;
     let mut drained = pin!(drain.shutdown(Duration::from_secs(60)));
     assert!(is_pending(&mut drained).await, "it is waited for");
 
@@ -48,9 +44,7 @@ async fn one_that_fails_is_not_waited_for_any_longer() {
     let (upstream, drain) = (Scripted::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Wire::connect(address).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let mut server = upstream.asked(&mut client, handshake("/")).await;
     let drained = drain.shutdown(Duration::from_secs(60));
     server.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(client.head().await.status(), 401);
@@ -63,17 +57,9 @@ async fn a_hand_over_that_hangs_is_cut_at_the_deadline() {
     let layer = UpgradeProxyLayer::new(upstream.upstream())
         .hand_over_timeout(Duration::from_secs(3600))
         .drain(drain.watcher());
-    let replace = map_response(|response: Response| async move {
-        match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS => Response::new("replaced".into()),
-            _ => response,
-        }
-    });
-    let address = serve(Router::new().fallback_service(layer.into_service()).layer(replace)).await;
+    let address = app_that_replaces_101s(layer).await;
     let mut client = Wire::connect(address).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let mut server = upstream.asked(&mut client, handshake("/")).await;
     server.send(SWITCHING).await;
     until(drain.tunnels(), 1).await;
     let drained = bounded("the drain", drain.shutdown(Duration::from_millis(100))).await;

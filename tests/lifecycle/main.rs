@@ -22,8 +22,9 @@ mod worker;
 
 use std::net::SocketAddr;
 
-use axum::Router;
-use support::{SWITCHING, Scripted, Wire, bounded, handshake, serve};
+use axum::{Router, middleware::map_response, response::Response};
+use http::StatusCode;
+use support::{Scripted, Wire, bounded, serve};
 use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
 
 /// An application with `layer` around an ordinary page.
@@ -31,15 +32,20 @@ async fn app(layer: UpgradeProxyLayer) -> SocketAddr {
     serve(Router::new().fallback(|| async { "a page" }).layer(layer)).await
 }
 
+/// An application in which no client gets hold of its end of a tunnel.
+async fn app_that_replaces_101s(layer: UpgradeProxyLayer) -> SocketAddr {
+    let replace = map_response(|response: Response| async move {
+        match response.status() {
+            StatusCode::SWITCHING_PROTOCOLS => Response::new("replaced".into()),
+            _ => response,
+        }
+    });
+    serve(Router::new().fallback_service(layer.into_service()).layer(replace)).await
+}
+
 /// Both ends of a tunnel as bytes.
 async fn open(address: SocketAddr, upstream: &Scripted) -> (Wire, Wire) {
-    let mut client = Wire::connect(address).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(client.head().await.status(), 101);
-    (client, server)
+    upstream.tunnel(Wire::connect(address).await).await
 }
 
 /// Waits until as many stand as are expected. It is so a moment after the peers see it.

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use axum::{Router, middleware::map_response, response::Response};
-use http::StatusCode;
+use axum::Router;
 use tower_upgrade_proxy::{TunnelConfig, TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
 
 use crate::{
-    app, open,
-    support::{SWITCHING, Scripted, Wire, handshake, serve, serve_knowing_peers},
+    app, app_that_replaces_101s, open,
+    support::{SWITCHING, Scripted, Wire, handshake, serve_knowing_peers},
     until,
     upstream::Echo,
     websocket::Client,
@@ -86,9 +85,7 @@ async fn a_refused_upgrade_never_comes() {
     let (layer, tunnels) = listed(&upstream);
     let address = app(layer).await;
     let mut client = Wire::connect(address).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let mut server = upstream.asked(&mut client, handshake("/")).await;
     assert!(tunnels.is_empty(), "a handshake is no tunnel yet");
     server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(client.head().await.status(), 403);
@@ -100,17 +97,9 @@ async fn a_hand_over_is_listed_as_opening_until_it_has_failed() {
     let upstream = Scripted::start().await;
     let (layer, tunnels) = listed(&upstream);
     let layer = layer.hand_over_timeout(Duration::from_secs(1));
-    let replace = map_response(|response: Response| async move {
-        match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS => Response::new("replaced".into()),
-            _ => response,
-        }
-    });
-    let address = serve(Router::new().fallback_service(layer.into_service()).layer(replace)).await;
+    let address = app_that_replaces_101s(layer).await;
     let mut client = Wire::connect(address).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
+    let mut server = upstream.asked(&mut client, handshake("/")).await;
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 200);
     assert_eq!(tunnels.list()[0].state(), TunnelState::Opening);

@@ -7,7 +7,7 @@ use tokio::{
     sync::{Mutex, mpsc},
 };
 
-use super::{Wire, bounded};
+use super::{SWITCHING, Wire, bounded, handshake};
 
 /// A listener that hands its connections to the test.
 pub(crate) struct Scripted {
@@ -46,6 +46,22 @@ impl Scripted {
     pub(crate) async fn accept(&self) -> Wire {
         let stream = bounded("the proxy to connect", async { self.accepted.lock().await.recv().await }).await;
         Wire::new(stream.unwrap())
+    }
+
+    /// Asks for `request` on `client`'s connection, and takes it as far as its head.
+    pub(crate) async fn asked(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Wire {
+        client.send(request).await;
+        let mut server = self.accept().await;
+        server.head().await;
+        server
+    }
+
+    /// Both ends of a tunnel on `client`'s connection.
+    pub(crate) async fn tunnel(&self, mut client: Wire) -> (Wire, Wire) {
+        let mut server = self.asked(&mut client, handshake("/")).await;
+        server.send(SWITCHING).await;
+        assert_eq!(client.head().await.status(), 101);
+        (client, server)
     }
 
     /// Fails when anything has connected that was not accepted.

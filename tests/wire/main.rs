@@ -25,7 +25,7 @@ mod tunnel;
 use std::net::SocketAddr;
 
 use axum::{Router, extract::Request, response::IntoResponse};
-use support::{SWITCHING, Scripted, Wire, handshake, serve};
+use support::{Scripted, Wire, serve};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
 /// An application in which `layer` wraps a fallback that describes the request it got.
@@ -40,13 +40,7 @@ async fn app_for(upstream: &Scripted) -> SocketAddr {
 
 /// Both ends of a tunnel through the application at `address`.
 async fn open(address: SocketAddr, upstream: &Scripted) -> (Wire, Wire) {
-    let mut client = Wire::connect(address).await;
-    client.send(handshake("/")).await;
-    let mut server = upstream.accept().await;
-    server.head().await;
-    server.send(SWITCHING).await;
-    assert_eq!(client.head().await.status(), 101);
-    (client, server)
+    upstream.tunnel(Wire::connect(address).await).await
 }
 
 /// Method, target, version and every field, a line each; then the body.

@@ -98,6 +98,19 @@ async fn open(address: SocketAddr, upstream: &Scripted, request: &str) -> (Wire,
     (client, server)
 }
 
+/// Requires that the one place is taken by a handshake, and free again when that fails or its client leaves.
+async fn expect_place_back(address: SocketAddr, upstream: &Scripted, status: u16, reason: &str) {
+    let (mut client, server) = start(address, upstream, &handshake("/")).await;
+    expect_refusal(address, &handshake("/"), status, reason).await;
+    drop(server);
+    assert_eq!(client.head().await.status(), 502);
+
+    let (client, mut server) = start(address, upstream, &handshake("/")).await;
+    drop(client);
+    server.rest().await;
+    until_admitted(address, upstream, &handshake("/")).await;
+}
+
 /// Asks until a place is free: it becomes so a moment after the last tunnel's peers see its end.
 async fn until_admitted(address: SocketAddr, upstream: &Scripted, request: &str) -> (Wire, Wire) {
     bounded("a place", async {

@@ -50,15 +50,7 @@ async fn a_client_is_its_ipv4_address_or_its_64_of_ipv6() {
 async fn a_place_comes_back_when_the_handshake_fails_or_its_client_leaves() {
     let upstream = Scripted::start().await;
     let address = limited(layer(&upstream, 1)).await;
-    let (mut client, server) = start(address, &upstream, &handshake("/")).await;
-    expect_refusal(address, &handshake("/"), 429, "client_limit").await;
-    drop(server);
-    assert_eq!(client.head().await.status(), 502);
-
-    let (client, mut server) = start(address, &upstream, &handshake("/")).await;
-    drop(client);
-    server.rest().await;
-    until_admitted(address, &upstream, &handshake("/")).await;
+    expect_place_back(address, &upstream, 429, "client_limit").await;
 }
 
 #[tokio::test]

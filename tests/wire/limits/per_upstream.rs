@@ -28,13 +28,5 @@ async fn a_place_comes_back_when_the_handshake_fails_or_its_client_leaves() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).max_tunnels_per_upstream(1);
     let address = limited(layer).await;
-    let (mut client, server) = start(address, &upstream, &handshake("/")).await;
-    expect_refusal(address, &handshake("/"), 503, "upstream_limit").await;
-    drop(server);
-    assert_eq!(client.head().await.status(), 502);
-
-    let (client, mut server) = start(address, &upstream, &handshake("/")).await;
-    drop(client);
-    server.rest().await;
-    until_admitted(address, &upstream, &handshake("/")).await;
+    expect_place_back(address, &upstream, 503, "upstream_limit").await;
 }
