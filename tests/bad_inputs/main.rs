@@ -1,0 +1,33 @@
+//! What attackers and broken peers send, a row each of docs/conformance.md: raw bytes in, raw bytes out.
+//!
+//! Every row is run for the layer over an application and for a whole location (the layer with [`Forward`]).
+//! A test is called by its row. A function that [`on_both!`] does not name is dead code, and refused as such.
+//!
+//! [`Forward`]: tower_upgrade_proxy::Forward
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+/// Two tests for each function: `<row>::layer_alone` and `<row>::location`.
+macro_rules! on_both {
+    ($($row:ident),* $(,)?) => {
+        $(
+            mod $row {
+                #[tokio::test]
+                async fn layer_alone() {
+                    super::$row(crate::stage::Served::LayerAlone).await;
+                }
+
+                #[tokio::test]
+                async fn location() {
+                    super::$row(crate::stage::Served::Location).await;
+                }
+            }
+        )*
+    };
+}
+
+mod a_works;
+mod b_liars;
+mod stage;

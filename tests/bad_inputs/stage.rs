@@ -1,0 +1,112 @@
+//! A proxy in front of a scripted upstream.
+
+use std::net::SocketAddr;
+
+use axum::{Router, extract::Request, response::IntoResponse};
+use tower_upgrade_proxy::UpgradeProxyLayer;
+
+use crate::support::{Head, Scripted, Wire, handshake, serve};
+
+/// What the layer wraps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Served {
+    /// An application, which ordinary requests are for.
+    LayerAlone,
+    /// `Forward`, which sends ordinary requests to the same upstream.
+    Location,
+}
+
+pub(crate) struct Stage {
+    pub(crate) served: Served,
+    pub(crate) upstream: Scripted,
+    pub(crate) address: SocketAddr,
+}
+
+impl Served {
+    pub(crate) async fn stage(self) -> Stage {
+        self.stage_with(|layer| layer).await
+    }
+
+    /// The layer with settings.
+    pub(crate) async fn stage_with(self, set: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> Stage {
+        let upstream = Scripted::start().await;
+        let layer = set(UpgradeProxyLayer::new(upstream.upstream()));
+        let app = match self {
+            Self::LayerAlone => Router::new().fallback(describe).layer(layer),
+            Self::Location => Router::new().fallback_service(layer.forward()),
+        };
+        Stage { served: self, upstream, address: serve(app).await }
+    }
+}
+
+impl Stage {
+    /// A connection to the proxy.
+    pub(crate) async fn client(&self) -> Wire {
+        Wire::connect(self.address).await
+    }
+
+    /// A client that has asked with `request`, and the upstream that has read as much.
+    pub(crate) async fn asked(&self, request: impl AsRef<[u8]>) -> (Wire, Wire, Head) {
+        let mut client = self.client().await;
+        client.send(request).await;
+        let mut server = self.upstream.accept().await;
+        let head = server.head().await;
+        (client, server, head)
+    }
+
+    /// Both ends of a tunnel.
+    pub(crate) async fn tunnel(&self) -> (Wire, Wire) {
+        self.upstream.tunnel(self.client().await).await
+    }
+
+    /// What the client gets for a handshake that the upstream answers with `answer`.
+    pub(crate) async fn answered(&self, answer: impl AsRef<[u8]>) -> (Head, Wire, Wire) {
+        let (mut client, mut server, _) = self.asked(handshake("/")).await;
+        server.send(answer).await;
+        (client.head().await, client, server)
+    }
+
+    /// Sends an ordinary request, and gives its head as the application or the upstream has seen it. It is
+    /// answered with a 200 that the client has read.
+    pub(crate) async fn ordinary(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Head {
+        client.send(request).await;
+        match self.served {
+            Served::LayerAlone => {
+                let answer = client.head().await;
+                assert_eq!(answer.status(), 200, "{}", answer.text());
+                Head { raw: client.body(&answer).await }
+            }
+            Served::Location => {
+                let mut server = self.upstream.accept().await;
+                let head = server.head().await;
+                server.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok").await;
+                let answer = client.head().await;
+                assert_eq!((answer.status(), client.body(&answer).await), (200, b"ok".to_vec()));
+                head
+            }
+        }
+    }
+
+    /// Requires `status`, and that the upstream was not dialled.
+    pub(crate) async fn refused(&self, request: impl AsRef<[u8]>, status: u16) -> Wire {
+        let mut client = self.client().await;
+        let answer = client.ask(request).await;
+        assert_eq!(answer.status(), status, "{}", answer.text());
+        self.upstream.expect_untouched().await;
+        client
+    }
+}
+
+/// A request's head, written as it would be sent.
+async fn describe(request: Request) -> impl IntoResponse {
+    let (parts, _) = request.into_parts();
+    let mut head = format!("{} {} {:?}\r\n", parts.method, parts.uri, parts.version).into_bytes();
+    for (name, value) in &parts.headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
