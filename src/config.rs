@@ -6,7 +6,8 @@ use http::{Extensions, Response, request::Parts};
 use http_body_util::Full;
 
 use crate::{
-    Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Tunnels, Upstream, Watcher,
+    AllowOrigin, Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Tunnels, Upstream,
+    Watcher,
     connect::{Connector, Timeouts},
     drain::Pass,
     error::Kind,
@@ -23,6 +24,7 @@ pub(crate) type ErrorHook = Arc<dyn Fn(&Error) -> Response<Full<bytes::Bytes>> +
 pub(crate) struct Config {
     pub(crate) upstream: Option<Upstream>,
     pub(crate) protocols: Protocols,
+    pub(crate) allow_origin: AllowOrigin,
     pub(crate) host: Host,
     pub(crate) forwarded: Forwarded,
     pub(crate) path: PathRewrite,
@@ -48,6 +50,7 @@ impl Config {
         Self {
             upstream,
             protocols: Protocols::default(),
+            allow_origin: AllowOrigin::default(),
             host: Host::default(),
             forwarded: Forwarded::default(),
             path: PathRewrite::default(),
@@ -91,6 +94,7 @@ impl fmt::Debug for Config {
         f.debug_struct("Config")
             .field("upstream", &self.upstream)
             .field("protocols", &self.protocols)
+            .field("allow_origin", &self.allow_origin)
             .field("host", &self.host)
             .field("path", &self.path)
             .field("forwarded", &self.forwarded)

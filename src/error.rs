@@ -81,6 +81,11 @@ impl Error {
         Self(Arc::new(Inner { kind, upstream: Some(upstream.clone()), source }))
     }
 
+    /// A request that is refused for what `said` tells of it.
+    pub(crate) fn of_client(kind: Kind, said: impl Into<BoxError>) -> Self {
+        Self(Arc::new(Inner { kind, upstream: None, source: Some(said.into()) }))
+    }
+
     /// The connection did not come about: in time, or at all.
     pub(crate) fn connecting(upstream: &Upstream, cause: BoxError) -> Self {
         if caused_by::<ConnectTimeout>(&*cause) {
@@ -119,6 +124,13 @@ impl Error {
     #[must_use]
     pub fn is_bad_request(&self) -> bool {
         matches!(self.0.kind, Kind::Request(_) | Kind::Body | Kind::Method)
+    }
+
+    /// A web page that may not open tunnels ([`allow_origin`](crate::UpgradeProxyLayer::allow_origin)).
+    /// Status 403.
+    #[must_use]
+    pub fn is_forbidden_origin(&self) -> bool {
+        self.0.kind == Kind::Origin
     }
 
     /// No connection to the upstream could be made: refused, name not found, TLS failure. Status 502.
@@ -214,6 +226,7 @@ impl Error {
     /// | --- | --- | --- |
     /// | `bad_handshake` | 400 | [`is_bad_handshake`](Self::is_bad_handshake) |
     /// | `bad_request` | 400 | [`is_bad_request`](Self::is_bad_request) |
+    /// | `forbidden_origin` | 403 | [`is_forbidden_origin`](Self::is_forbidden_origin) |
     /// | `method_not_allowed` | 405 | [`is_bad_request`](Self::is_bad_request) |
     /// | `client_limit` | 429 | [`is_client_limit`](Self::is_client_limit) |
     /// | `connect` | 502 | [`is_connect`](Self::is_connect) |
@@ -246,6 +259,7 @@ impl fmt::Display for Error {
             Kind::Handshake(reason) => return write!(f, "bad handshake: {reason}"),
             Kind::Request(reason) => return write!(f, "bad request: {reason}"),
             Kind::Body => "bad request",
+            Kind::Origin => "the origin is not allowed",
             Kind::Method => "CONNECT is not served",
             Kind::Response(reason) => return write!(f, "bad response: {reason}"),
             Kind::Connect => "connect",

@@ -8,8 +8,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    Error, Forward, Forwarded, Host, Http2, OnTunnel, PathRewrite, Protocols, TunnelConfig, Tunnels,
-    UpgradeProxy, UpgradeRequired, Upstream, Watcher, config::Config, error::BoxError,
+    AllowOrigin, Error, Forward, Forwarded, Host, Http2, OnTunnel, PathRewrite, Protocols, TunnelConfig,
+    Tunnels, UpgradeProxy, UpgradeRequired, Upstream, Watcher, config::Config, error::BoxError,
 };
 
 /// Sends upgrade requests to an upstream and everything else to the inner service.
@@ -53,6 +53,11 @@ impl UpgradeProxyLayer {
     /// The protocols that may be upgraded to. Default [`Protocols::websocket`].
     pub fn protocols(self, protocols: Protocols) -> Self {
         self.with(|config| config.protocols = protocols)
+    }
+
+    /// Which web pages may open tunnels; others get 403. Default [`AllowOrigin::any`].
+    pub fn allow_origin(self, origins: AllowOrigin) -> Self {
+        self.with(|config| config.allow_origin = origins)
     }
 
     /// The `Host` the upstream sees. Default [`Host::preserve`].

@@ -35,7 +35,7 @@
 //!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); or when it is HTTP/2 and
 //!    CONNECT with such a `:protocol` ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
 //!    Everything else is the inner service's.
-//! 2. **Select.** The [`Upstream`] in its extensions, else the layer's; if there is a place left. Of the
+//! 2. **Select.** A web page must be of an [`AllowOrigin`]. Then: the [`Upstream`] in its extensions, else the layer's; if there is a place left. Of the
 //!    limits that are set, the one on handshakes is looked at first, then those on tunnels: in total,
 //!    per client, per upstream. A request that is refused holds no place.
 //! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
@@ -64,6 +64,7 @@
 //! | status | when |
 //! | --- | --- |
 //! | 400 | the handshake is malformed: `Host` or key missing, repeated or invalid; a body on an upgrade; a path that leaves its prefix |
+//! | 403 | the page is not of an [`AllowOrigin`] |
 //! | 405 | `CONNECT` at [`Forward`] |
 //! | 429 with `Retry-After` | the client has [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
 //! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
@@ -84,6 +85,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(all(feature = "axum", feature = "rustls")), allow(rustdoc::broken_intra_doc_links))]
 
+mod allow_origin;
 mod ask;
 mod body;
 mod config;
@@ -109,6 +111,7 @@ mod tunnels;
 mod upgrade_required;
 mod upstream;
 
+pub use allow_origin::{AllowOrigin, InvalidOrigin};
 pub use body::ResponseBody;
 pub use connect::h2::Http2;
 #[cfg(feature = "rustls")]

@@ -69,13 +69,13 @@ struct Inner {
 
 /// What the request said that a tunnel comes from.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
+pub(crate) struct Caller {
     client: Option<IpAddr>,
     uri: Uri,
     label: Option<TunnelLabel>,
 }
 
-impl Origin {
+impl Caller {
     pub(crate) fn of(parts: &Parts, forwarded: &Forwarded) -> Self {
         Self {
             client: forwarded.client(parts),
@@ -90,10 +90,10 @@ impl Origin {
 }
 
 impl TunnelInfo {
-    pub(crate) fn new(origin: Origin, upstream: Upstream, protocol: HeaderValue) -> Self {
+    pub(crate) fn new(caller: Caller, upstream: Upstream, protocol: HeaderValue) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let id = IDS.fetch_add(1, Ordering::Relaxed);
-        let Origin { client, uri, label } = origin;
+        let Caller { client, uri, label } = caller;
         // The path is copied: as long as the tunnel stands, nothing of the request's buffer is to be kept.
         Self(Arc::new(Inner { id, client, path: uri.path().into(), label, upstream, protocol }))
     }

@@ -17,7 +17,7 @@ use crate::{
     handover::Opening,
     handshake::{Asked, Handshake, accept::accept, encode::encode},
     metrics::{self, Outcome},
-    observe::Origin,
+    observe::Caller,
     respond,
 };
 
@@ -52,10 +52,11 @@ async fn attempt(
     parts: Parts,
     body: Outgoing,
 ) -> Result<Response<Own>, Error> {
+    config.allow_origin.check(&parts)?;
     let pass = config.pass()?;
     let _in_flight = config.limits.start()?;
-    let origin = Origin::of(&parts, &config.forwarded);
-    let admitted = config.limits.admit(origin.client())?;
+    let caller = Caller::of(&parts, &config.forwarded);
+    let admitted = config.limits.admit(caller.client())?;
     let upstream = config.select(&parts.extensions)?;
     let admission = config.limits.admit_to(&upstream, admitted)?;
     let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
@@ -71,7 +72,7 @@ async fn attempt(
         .verify(response.version(), response.headers_mut())
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.asked, &handshake.protocol, &mut response);
-    let info = TunnelInfo::new(origin, upstream, handshake.protocol.clone());
+    let info = TunnelInfo::new(caller, upstream, handshake.protocol.clone());
     Opening { handshake, connection, info, admission, pass }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();

@@ -15,6 +15,7 @@ mod https;
 mod limits;
 mod listen;
 mod options;
+mod origins;
 mod serve;
 mod workers;
 

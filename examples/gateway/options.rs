@@ -15,7 +15,7 @@ use tower_upgrade_proxy::{
     Forwarded, Host, InvalidProtocol, Protocol, Protocols, UpgradeProxyLayer, Upstream,
 };
 
-use crate::{limits::Limits, serve::Http};
+use crate::{limits::Limits, origins::Origins, serve::Http};
 
 /// Ten years. hyper panics when the clock cannot tell the end of its wait.
 const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -69,6 +69,9 @@ pub(crate) struct Options {
     /// A protocol to allow besides websocket, with any method and a request body; repeatable
     #[arg(long = "allow", value_name = "PROTOCOL", value_parser = protocol)]
     allowed: Vec<Protocol>,
+
+    #[command(flatten)]
+    origins: Origins,
 
     #[command(flatten)]
     limits: Limits,
@@ -205,6 +208,7 @@ impl Options {
         };
         let layer = UpgradeProxyLayer::per_request()
             .protocols(protocols)
+            .allow_origin(self.origins.allow())
             .host(host)
             .forwarded(forwarded.trust(self.trusted.iter().copied()))
             .connect_timeout(self.connect_timeout)

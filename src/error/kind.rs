@@ -9,6 +9,8 @@ pub(crate) enum Kind {
     Body,
     /// The client's request can't be a handshake; the text says why.
     Handshake(&'static str),
+    /// A page that may not open tunnels.
+    Origin,
     /// A request that can't be sent on; the text says why.
     Request(&'static str),
     /// `CONNECT`, which a reverse proxy has no use for.
@@ -35,6 +37,7 @@ impl Kind {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Handshake(_) | Self::Request(_) | Self::Body => StatusCode::BAD_REQUEST,
+            Self::Origin => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Connect | Self::Exchange | Self::Response(_) | Self::NoHttp2(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::HandshakeTimeout | Self::HeaderTimeout => {
@@ -55,6 +58,7 @@ impl Kind {
         match self {
             Self::Handshake(_) => "bad_handshake",
             Self::Request(_) | Self::Body => "bad_request",
+            Self::Origin => "forbidden_origin",
             Self::Method => "method_not_allowed",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
@@ -77,6 +81,7 @@ impl Kind {
         match self {
             Self::Handshake(reason) | Self::Request(reason) => reason,
             Self::Body => "the body is broken",
+            Self::Origin => "pages of this origin may not connect",
             Self::Method => "CONNECT is not served",
             Self::Connect => "the upstream cannot be reached",
             Self::ConnectTimeout => "the upstream could not be reached in time",
@@ -103,6 +108,7 @@ mod tests {
             (Kind::Handshake("x"), 400, "bad_handshake"),
             (Kind::Request("x"), 400, "bad_request"),
             (Kind::Body, 400, "bad_request"),
+            (Kind::Origin, 403, "forbidden_origin"),
             (Kind::Method, 405, "method_not_allowed"),
             (Kind::Connect, 502, "connect"),
             (Kind::ConnectTimeout, 504, "connect_timeout"),

@@ -68,7 +68,7 @@ impl Host {
 }
 
 /// `host[:port]` of an authority.
-pub(super) fn without_user(authority: &Authority) -> &str {
+pub(crate) fn without_user(authority: &Authority) -> &str {
     authority.as_str().rsplit('@').next().unwrap_or_default()
 }
 

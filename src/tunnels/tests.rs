@@ -7,7 +7,7 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::{
-    Close, CloseCode, Forwarded, TunnelEnd, TunnelLabel, TunnelState, observe::Origin, tunnel::live::Order,
+    Close, CloseCode, Forwarded, TunnelEnd, TunnelLabel, TunnelState, observe::Caller, tunnel::live::Order,
 };
 
 /// A tunnel without a tunnel.
@@ -19,9 +19,9 @@ pub(crate) struct Dummy {
 impl Dummy {
     pub(crate) fn labelled(label: &str, open: impl FnOnce(&TunnelInfo) -> Presence) -> Self {
         let request = http::Request::get("/path?query").extension(TunnelLabel::new(label)).body(()).unwrap();
-        let origin = Origin::of(&request.into_parts().0, &Forwarded::none());
+        let caller = Caller::of(&request.into_parts().0, &Forwarded::none());
         let upstream = "http://a.example".parse().unwrap();
-        let info = TunnelInfo::new(origin, upstream, http::HeaderValue::from_static("websocket"));
+        let info = TunnelInfo::new(caller, upstream, http::HeaderValue::from_static("websocket"));
         Self { presence: open(&info), info }
     }
 

@@ -7,7 +7,7 @@ use crate::{identity::Identity, program::end};
 #[tokio::test]
 async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
     let good = "/=http://127.0.0.1:1";
-    let table: [(&[&str], &str); 22] = [
+    let table: [(&[&str], &str); 23] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
         (&["--route", "/ws/"], "it has no `=`; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
@@ -26,6 +26,7 @@ async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
         (&["--route", good, "--allow", "h2c"], "HTTP inside HTTP is never tunnelled"),
         (&["--route", good, "--listen", "localhost"], "invalid socket address"),
         (&["--route", good, "--max-tunnels-per-client", "all"], "invalid digit found in string"),
+        (&["--route", good, "--allow-origin", "app.example"], "it has no scheme"),
         (&["--route", good, "--trust", "10.0.0.0"], "invalid IP address syntax"),
         (&["--route", good, "--tls-cert", "a.pem"], "--tls-key <FILE>"),
         (&["--route", good, "--tls-key", "a.pem"], "--tls-cert <FILE>"),

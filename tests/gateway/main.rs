@@ -13,6 +13,7 @@ mod https;
 mod identity;
 mod limits;
 mod locations;
+mod origins;
 mod process;
 mod program;
 mod redirect;

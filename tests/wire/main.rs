@@ -17,6 +17,7 @@ mod http2_upstream;
 mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod origin;
 mod respond;
 mod rewrite;
 mod spans;

@@ -1,0 +1,88 @@
+//! The origin of a web page, written out.
+
+use std::{error::Error as StdError, fmt, str::FromStr};
+
+use http::uri::Authority;
+
+/// Where a page is from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    Null,
+    /// In lower case, and without the port that the scheme has anyway.
+    Tuple {
+        scheme: String,
+        host: String,
+    },
+}
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        if text == "null" {
+            return Ok(Self::Null);
+        }
+        let lower = text.to_ascii_lowercase();
+        let invalid = |reason| InvalidOrigin { text: text.to_owned(), reason };
+        let (scheme, host) = lower.split_once("://").ok_or_else(|| invalid("it has no scheme"))?;
+        if !scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        {
+            return Err(invalid("its scheme is not valid"));
+        }
+        if host.contains(['/', '?', '#']) {
+            return Err(invalid("an origin has no path, not even `/`"));
+        }
+        if host.contains('@') || host.parse::<Authority>().is_err() {
+            return Err(invalid("its host is not valid"));
+        }
+        Ok(Self::Tuple { scheme: scheme.to_owned(), host: without_default_port(scheme, host).to_owned() })
+    }
+}
+
+pub(super) fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
+    let port = match scheme {
+        "http" | "ws" => ":80",
+        "https" | "wss" => ":443",
+        _ => return host,
+    };
+    host.strip_suffix(port).unwrap_or(host)
+}
+
+/// A text that is no origin ([RFC 6454, 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidOrigin {
+    text: String,
+    reason: &'static str,
+}
+
+impl fmt::Display for InvalidOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no origin like \"https://app.example\": {}", self.text, self.reason)
+    }
+}
+
+impl StdError for InvalidOrigin {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_origin_says_why() {
+        let table = [
+            ("app.example", "no scheme"),
+            ("https://app.example/", "no path"),
+            ("https://", "host is not valid"),
+            ("https://a b", "host is not valid"),
+            ("https://user@a", "host is not valid"),
+            ("ht tp://a", "scheme is not valid"),
+            ("*", "no scheme"),
+            ("", "no scheme"),
+        ];
+        for (text, reason) in table {
+            let error = text.parse::<Origin>().unwrap_err().to_string();
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Which web pages may open tunnels.
+
+use axum::Router;
+use tower_upgrade_proxy::{AllowOrigin, UpgradeProxyLayer, proxy_pass};
+
+use crate::{
+    app, http2,
+    support::{SWITCHING, Scripted, Wire, handshake, handshake_with, serve},
+};
+
+fn layer(upstream: &Scripted) -> UpgradeProxyLayer {
+    let listed = AllowOrigin::list(["https://app.example"]).unwrap();
+    UpgradeProxyLayer::new(upstream.upstream()).allow_origin(AllowOrigin::same_host().or(listed))
+}
+
+#[tokio::test]
+async fn a_page_from_elsewhere_gets_403_before_anything_is_dialled_and_its_connection_goes_on() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app(layer(&upstream)).await).await;
+    for lines in [
+        &["Origin: https://evil.example"][..],
+        &["Origin: null"],
+        &["Origin: https://app.example.evil.example"],
+        &["Origin: https://app.example", "Origin: https://evil.example"],
+        &["Origin: \u{e9}"],
+    ] {
+        let head = client.ask(handshake_with("/", lines)).await;
+        assert_eq!(head.status(), 403, "{lines:?}");
+        assert_eq!(client.body(&head).await, b"403 Forbidden: pages of this origin may not connect\n");
+    }
+    upstream.expect_untouched().await;
+    assert_eq!(
+        client.ask("GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\n\r\n").await.status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn pages_that_are_allowed_and_programs_get_their_tunnel_and_origin_goes_on_as_it_came() {
+    let upstream = Scripted::start().await;
+    let address = app(layer(&upstream)).await;
+    for lines in
+        [&["Origin: HTTPS://app.example"][..], &["Origin: http://client.example"], &["X-No-Origin: at all"]]
+    {
+        let mut client = Wire::connect(address).await;
+        client.send(handshake_with("/", lines)).await;
+        let mut server = upstream.accept().await;
+        assert!(server.head().await.text().to_lowercase().contains(&lines[0].to_lowercase()), "{lines:?}");
+        server.send(SWITCHING).await;
+        assert_eq!(client.head().await.status(), 101, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn over_http2_the_host_is_the_authority() {
+    let upstream = Scripted::start().await;
+    let mut client = http2::connect(app(layer(&upstream)).await).await;
+    for origin in ["https://evil.example", "https://client.example", "http://a.example:443"] {
+        let request = http2::extended("websocket").header("origin", origin);
+        assert_eq!(http2::send(&mut client, request).await.status(), 403, "{origin}");
+    }
+    upstream.expect_untouched().await;
+    let request = http2::extended("websocket").header("origin", "https://a.example");
+    let pending = tokio::spawn(async move { http2::send(&mut client, request).await });
+    let mut server = upstream.accept().await;
+    assert_eq!(server.head().await.values("origin"), ["https://a.example"]);
+    drop(server);
+    assert_eq!(pending.await.unwrap().status(), 502);
+}
+
+#[tokio::test]
+async fn ordinary_requests_are_not_looked_at_and_by_default_no_upgrade_is() {
+    let upstream = Scripted::start().await;
+    let strict = serve(Router::new().fallback_service(layer(&upstream).forward())).await;
+    let open = serve(Router::new().fallback_service(proxy_pass(upstream.upstream()))).await;
+    let evil = "Origin: https://evil.example";
+    let ordinary = format!("GET / HTTP/1.1\r\nHost: a\r\n{evil}\r\n\r\n");
+    for (address, request) in [(strict, ordinary), (open, handshake_with("/", &[evil, evil]))] {
+        let mut client = Wire::connect(address).await;
+        upstream.asked(&mut client, request).await;
+    }
+    assert_eq!(Wire::connect(strict).await.ask(handshake_with("/", &[evil])).await.status(), 403);
+    let mut client = Wire::connect(strict).await;
+    upstream.asked(&mut client, handshake("/")).await;
+}
