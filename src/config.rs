@@ -12,6 +12,7 @@ use crate::{
     drain::Pass,
     error::Kind,
     limits::Limits,
+    refusal,
 };
 
 /// The user's last word on a request: inbound read-only, outbound mutable.
@@ -35,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) hand_over_timeout: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Option<Duration>,
+    pub(crate) refusal: refusal::Limits,
     pub(crate) pool_idle_timeout: Duration,
     pub(crate) tunnel: Arc<TunnelConfig>,
     /// Counted over all services of the layer.
@@ -61,6 +63,7 @@ impl Config {
             hand_over_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),
             body_timeout: Some(Duration::from_secs(60)),
+            refusal: refusal::Limits { timeout: Duration::from_secs(60), size: 16 << 20 },
             pool_idle_timeout: Duration::from_secs(30),
             tunnel: Arc::default(),
             limits: Limits::default(),

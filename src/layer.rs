@@ -154,6 +154,23 @@ impl UpgradeProxyLayer {
         self.with(|config| config.body_timeout = timeout.into())
     }
 
+    /// How long the answer to a refused WebSocket handshake may take to be passed on, from its head to its
+    /// end, however slowly the upstream sends and the client reads; then the upstream is closed, and the
+    /// client's connection is aborted. Default 60 s.
+    ///
+    /// A client has no use for that answer, but may keep it coming for ever. Of other protocols it may be
+    /// what the client goes on with ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)): it
+    /// is limited by [`body_timeout`](Self::body_timeout) alone.
+    pub fn refusal_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.refusal.timeout = timeout)
+    }
+
+    /// How many bytes the body of such an answer may have. One that announces more is answered with 502, and
+    /// where more come, the client's connection is aborted. Default 16 MiB.
+    pub fn max_refusal_size(self, bytes: u64) -> Self {
+        self.with(|config| config.refusal.size = bytes)
+    }
+
     /// nginx's `proxy_read_timeout`: sets [`handshake_timeout`](Self::handshake_timeout),
     /// [`header_timeout`](Self::header_timeout), [`body_timeout`](Self::body_timeout) and
     /// [`idle_timeout`](Self::idle_timeout), all the waits for the upstream to say something.
@@ -197,7 +214,8 @@ impl UpgradeProxyLayer {
     }
 
     /// At most this many tunnels at a time, handshakes included; more are answered with 503 and
-    /// `Retry-After`. Counted over everything this layer and its clones wrap. Default no limit.
+    /// `Retry-After`. Counted over everything this layer and its clones wrap. Default 65,536; `usize::MAX` for
+    /// no limit.
     pub fn max_tunnels(self, tunnels: usize) -> Self {
         self.with(|config| config.limits.set_tunnels(tunnels))
     }
@@ -223,7 +241,7 @@ impl UpgradeProxyLayer {
 
     /// At most this many handshakes in flight at a time, from the client's request to the upstream's
     /// answer; more are answered with 503 and `Retry-After`. So a slow upstream, or clients that all come
-    /// back at once, can't pile up. Counted like [`max_tunnels`](Self::max_tunnels). Default no limit.
+    /// back at once, can't pile up. Counted like [`max_tunnels`](Self::max_tunnels). Default 1,024; `usize::MAX` for no limit.
     pub fn max_handshakes(self, handshakes: usize) -> Self {
         self.with(|config| config.limits.set_handshakes(handshakes))
     }

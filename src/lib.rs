@@ -36,8 +36,8 @@
 //!    CONNECT with such a `:protocol` ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
 //!    Everything else is the inner service's.
 //! 2. **Select.** A web page must be of an [`AllowOrigin`]. Then: the [`Upstream`] in its extensions, else the layer's; if there is a place left. Of the
-//!    limits that are set, the one on handshakes is looked at first, then those on tunnels: in total,
-//!    per client, per upstream. A request that is refused holds no place.
+//!    limits, the one on handshakes is looked at first, then those on tunnels: in total, per client, per
+//!    upstream. A request that is refused holds no place.
 //! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
 //!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Forwarded`],
 //!    [`Host`], [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.
@@ -102,6 +102,7 @@ mod limits;
 mod metrics;
 mod observe;
 mod proxy;
+mod refusal;
 mod respond;
 mod rewrite;
 mod service;

@@ -7,7 +7,16 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
-    Error, body::Own, config::Config, connect::Connection, handshake::Asked, metrics, rewrite::hygiene, trace,
+    Error, Upstream,
+    body::Own,
+    config::Config,
+    connect::Connection,
+    error::Kind,
+    handshake::{Asked, Handshake, is_websocket},
+    metrics,
+    refusal::{self, TooLarge},
+    rewrite::hygiene,
+    trace,
 };
 
 /// What a 429 or a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
@@ -38,19 +47,31 @@ fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
 }
 
 /// An upstream's answer that is no yes, whole and streaming.
+///
+/// # Errors
+///
+/// A body that is announced to be too large.
 pub(crate) fn relay(
     config: &Config,
-    asked: Asked,
+    handshake: &Handshake,
+    upstream: &Upstream,
     response: Response<()>,
     connection: Connection,
-) -> Response<Own> {
+) -> Result<Response<Own>, Error> {
     let (mut parts, ()) = response.into_parts();
     hygiene::strip_response(parts.status, &mut parts.headers);
     // The version is that of the upstream's connection; the client has its own.
-    parts.version = asked.version();
-    if asked == Asked::ExtendedConnect {
+    parts.version = handshake.asked.version();
+    if handshake.asked == Asked::ExtendedConnect {
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }
-    Response::from_parts(parts, Own::Upstream(connection.into_body(config.body_timeout)))
+    let body = connection.into_body(config.body_timeout);
+    let body = match is_websocket(handshake.protocol.as_bytes()) {
+        true => refusal::limited(body, config.refusal).map_err(|TooLarge| {
+            Error::at(Kind::Response("the body of its refusal is too large"), upstream)
+        })?,
+        false => body,
+    };
+    Ok(Response::from_parts(parts, Own::Upstream(body)))
 }

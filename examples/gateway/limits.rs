@@ -8,7 +8,7 @@ type Set = fn(UpgradeProxyLayer, usize) -> UpgradeProxyLayer;
 
 #[derive(Args)]
 pub(crate) struct Limits {
-    /// Answer 503 when this many tunnels are open [default: no limit]
+    /// Answer 503 when this many tunnels are open [default: 65536]
     #[arg(long, value_name = "N")]
     max_tunnels: Option<usize>,
 
@@ -21,7 +21,7 @@ pub(crate) struct Limits {
     #[arg(long, value_name = "N")]
     max_tunnels_per_upstream: Option<usize>,
 
-    /// Answer 503 when this many upgrades wait for their upstream's answer [default: no limit]
+    /// Answer 503 when this many upgrades wait for their upstream's answer [default: 1024]
     #[arg(long, value_name = "N")]
     max_handshakes: Option<usize>,
 }

@@ -1,6 +1,7 @@
 //! How many tunnels there may be: in total, per client, per upstream; and how many handshakes at a time.
 //!
-//! A limit that is not set costs nothing: no lock, no allocation, no room. What a place was taken for, it is
+//! Tunnels in total and handshakes are always limited. A limit by client or upstream that is not set costs
+//! nothing: no lock, no allocation. What a place was taken for, it is
 //! held by: a handshake until it is answered, a tunnel until it has ended.
 
 mod keyed;
@@ -20,11 +21,18 @@ use keyed::{Keyed, Place};
 /// ([RFC 6177](https://www.rfc-editor.org/rfc/rfc6177#section-2)): its first 64 bits.
 const NETWORK: u128 = !0 << 64;
 
+/// An idle tunnel costs two descriptors and a few KiB: this many are some 200 MiB.
+const TUNNELS: usize = 65_536;
+
+/// A handshake costs two descriptors and some 30 KiB. Where upstreams answer in 10 ms, this many are
+/// 100,000 tunnels opened per second.
+const HANDSHAKES: usize = 1024;
+
 /// The limits of a layer. Clones count together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Limits {
-    handshakes: Option<Arc<Semaphore>>,
-    tunnels: Option<Arc<Semaphore>>,
+    handshakes: Arc<Semaphore>,
+    tunnels: Arc<Semaphore>,
     per_client: Option<Arc<Keyed<IpAddr>>>,
     /// By what tells connections to one server from those to others.
     per_upstream: Option<Arc<Keyed<(Scheme, Authority)>>>,
@@ -33,36 +41,48 @@ pub(crate) struct Limits {
 /// The right to have one handshake in flight.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    _place: Option<OwnedSemaphorePermit>,
+    _place: OwnedSemaphorePermit,
 }
 
 /// The right of a client to have one tunnel, to an upstream that is still to be chosen.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    tunnel: Option<OwnedSemaphorePermit>,
+    tunnel: OwnedSemaphorePermit,
     client: Option<Place<IpAddr>>,
 }
 
 /// The right to have one tunnel, held from before the upstream is dialled until the tunnel ends.
 #[derive(Debug)]
 pub(crate) struct Admission {
+    _tunnel: OwnedSemaphorePermit,
     _places: Option<Box<Places>>,
 }
 
-/// What an [`Admission`] comes to when there are limits.
+/// What an [`Admission`] holds besides, when there are limits by client or upstream.
 #[derive(Debug)]
 struct Places {
-    _client: Admitted,
+    _client: Option<Place<IpAddr>>,
     _upstream: Option<Place<(Scheme, Authority)>>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshakes: places(HANDSHAKES),
+            tunnels: places(TUNNELS),
+            per_client: None,
+            per_upstream: None,
+        }
+    }
 }
 
 impl Limits {
     pub(crate) fn set_handshakes(&mut self, limit: usize) {
-        self.handshakes = Some(places(limit));
+        self.handshakes = places(limit);
     }
 
     pub(crate) fn set_tunnels(&mut self, limit: usize) {
-        self.tunnels = Some(places(limit));
+        self.tunnels = places(limit);
     }
 
     pub(crate) fn set_per_client(&mut self, limit: usize) {
@@ -75,12 +95,12 @@ impl Limits {
 
     /// Takes a place among the handshakes.
     pub(crate) fn start(&self) -> Result<InFlight, Error> {
-        take(self.handshakes.as_ref(), Kind::HandshakeLimit).map(|_place| InFlight { _place })
+        take(&self.handshakes, Kind::HandshakeLimit).map(|_place| InFlight { _place })
     }
 
     /// Takes a place among the tunnels, and one among those of the client, if it is known.
     pub(crate) fn admit(&self, client: Option<IpAddr>) -> Result<Admitted, Error> {
-        let tunnel = take(self.tunnels.as_ref(), Kind::TunnelLimit)?;
+        let tunnel = take(&self.tunnels, Kind::TunnelLimit)?;
         let client = self.per_client.as_ref().zip(client).map(|(places, client)| {
             places.take(network(client)).ok_or_else(|| Error::new(Kind::ClientLimit))
         });
@@ -94,8 +114,10 @@ impl Limits {
             place.ok_or_else(|| Error::at(Kind::UpstreamLimit, upstream))
         });
         let upstream = place.transpose()?;
-        let is_limited = client.tunnel.is_some() || client.client.is_some() || upstream.is_some();
+        let Admitted { tunnel, client } = client;
+        let is_limited = client.is_some() || upstream.is_some();
         Ok(Admission {
+            _tunnel: tunnel,
             _places: is_limited.then(|| Box::new(Places { _client: client, _upstream: upstream })),
         })
     }
@@ -105,9 +127,8 @@ fn places(limit: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))
 }
 
-fn take(places: Option<&Arc<Semaphore>>, otherwise: Kind) -> Result<Option<OwnedSemaphorePermit>, Error> {
-    let permit = places.map(|places| Arc::clone(places).try_acquire_owned());
-    permit.transpose().map_err(|_| Error::new(otherwise))
+fn take(places: &Arc<Semaphore>, otherwise: Kind) -> Result<OwnedSemaphorePermit, Error> {
+    Arc::clone(places).try_acquire_owned().map_err(|_| Error::new(otherwise))
 }
 
 /// What a client is counted by.
@@ -161,6 +182,19 @@ mod tests {
         assert!(limits.admit(None).unwrap_err().is_tunnel_limit());
         drop((held, also_held, third));
         assert_eq!(format!("{limits:?}"), unused);
+    }
+
+    #[test]
+    fn by_default_there_are_limits_for_all_together() {
+        let limits = Limits::default();
+        let in_flight: Vec<_> = (0..1024).map(|_| limits.start().unwrap()).collect();
+        assert!(limits.start().unwrap_err().is_handshake_limit());
+        drop(in_flight);
+        limits.start().unwrap();
+        let tunnels: Vec<_> = (0..65_536).map(|_| limits.admit(None).unwrap()).collect();
+        assert!(limits.admit(None).unwrap_err().is_tunnel_limit());
+        drop(tunnels);
+        limits.admit(None).unwrap();
     }
 
     #[test]

@@ -64,6 +64,12 @@ impl Scripted {
         (client, server)
     }
 
+    /// Closes the connections that were not accepted.
+    pub(crate) async fn forget(&self) {
+        let mut waiting = self.accepted.lock().await;
+        while waiting.try_recv().is_ok() {}
+    }
+
     /// Fails when anything has connected that was not accepted.
     pub(crate) async fn expect_untouched(&self) {
         let waiting = self.accepted.lock().await.try_recv();

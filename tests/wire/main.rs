@@ -18,6 +18,7 @@ mod limits;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod origin;
+mod refusal;
 mod respond;
 mod rewrite;
 mod spans;

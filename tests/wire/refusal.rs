@@ -1,0 +1,125 @@
+//! How long and how large the answer to a refused WebSocket handshake may be.
+
+use std::time::Duration;
+
+use tower_upgrade_proxy::{Protocols, UpgradeProxyLayer};
+
+use crate::{
+    app, http2,
+    support::{Scripted, Wire, bounded, handshake},
+};
+
+const LIMIT: Duration = Duration::from_millis(300);
+
+fn layer(upstream: &Scripted) -> UpgradeProxyLayer {
+    UpgradeProxyLayer::new(upstream.upstream()).refusal_timeout(LIMIT).max_refusal_size(1000)
+}
+
+/// A client that has asked, and the upstream that refuses with this head.
+async fn refused(layer: UpgradeProxyLayer, upstream: &Scripted, head: &str) -> (Wire, Wire) {
+    let mut client = Wire::connect(app(layer).await).await;
+    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    server.send(format!("HTTP/1.1 403 Forbidden\r\n{head}\r\n")).await;
+    (client, server)
+}
+
+#[tokio::test]
+async fn an_upstream_that_drips_is_closed_in_time_and_the_client_sees_that_it_is_not_the_end() {
+    let upstream = Scripted::start().await;
+    for head in ["Transfer-Encoding: chunked\r\n", "Content-Length: 1000\r\n", "Connection: close\r\n"] {
+        let (mut client, mut server) = refused(layer(&upstream), &upstream, head).await;
+        assert_eq!(client.head().await.status(), 403);
+        let drip = async {
+            let piece = if head.starts_with('T') { "1\r\nx\r\n" } else { "x" };
+            while tokio::io::AsyncWriteExt::write_all(&mut server.stream, piece.as_bytes()).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let (rest, ()) = tokio::join!(client.rest(), bounded("the end of the upstream", drip));
+        assert!(!rest.is_empty() && !rest.ends_with(b"0\r\n\r\n"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_does_not_hold_the_upstream() {
+    let upstream = Scripted::start().await;
+    let layer = layer(&upstream).max_refusal_size(u64::MAX);
+    let head = "Transfer-Encoding: chunked\r\n";
+    let (_client, mut server) = refused(layer, &upstream, head).await;
+    let chunk = [b"8000\r\n", vec![b'x'; 0x8000].as_slice(), b"\r\n"].concat();
+    let flood = async {
+        let mut sent = 0;
+        while tokio::io::AsyncWriteExt::write_all(&mut server.stream, &chunk).await.is_ok() {
+            sent += chunk.len();
+        }
+        sent
+    };
+    let sent = bounded("the end of the upstream", flood).await;
+    assert!(sent < 64 << 20, "only what sockets hold was taken: {sent}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_too_large_is_a_502_and_one_that_comes_to_be_is_cut() {
+    let upstream = Scripted::start().await;
+    let (mut client, mut server) = refused(layer(&upstream), &upstream, "Content-Length: 1001\r\n").await;
+    assert_eq!(client.head().await.status(), 502);
+    server.expect_end().await;
+
+    let slow = || layer(&upstream).refusal_timeout(Duration::from_secs(3600));
+    let (mut client, mut server) = refused(slow(), &upstream, "Transfer-Encoding: chunked\r\n").await;
+    assert_eq!(client.head().await.status(), 403);
+    server.send(format!("3e8\r\n{}\r\n", "x".repeat(1000))).await;
+    client.expect(format!("3E8\r\n{}\r\n", "x".repeat(1000))).await;
+    server.send("1\r\nx\r\n").await;
+    client.expect_end().await;
+    server.expect_end().await;
+}
+
+#[tokio::test]
+async fn what_keeps_the_limits_comes_whole_and_the_connection_goes_on() {
+    let upstream = Scripted::start().await;
+    let body = "x".repeat(1000);
+    for head in ["Content-Length: 1000\r\n", "Connection: close\r\n", "Content-Length: 0\r\n"] {
+        let (mut client, mut server) = refused(layer(&upstream), &upstream, head).await;
+        let empty = head.ends_with(": 0\r\n");
+        server.send(if empty { "" } else { &body }).await;
+        drop(server);
+        let head = client.head().await;
+        assert_eq!(client.body(&head).await, if empty { "" } else { &body }.as_bytes());
+        assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn over_http2_the_stream_is_reset_and_the_others_go_on() {
+    use http_body_util::BodyExt;
+    let upstream = Scripted::start().await;
+    let mut client = http2::connect(app(layer(&upstream)).await).await;
+    let asking = tokio::spawn({
+        let mut client = client.clone();
+        async move { http2::send(&mut client, http2::extended("websocket")).await }
+    });
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").await;
+    let refusal = asking.await.unwrap();
+    assert_eq!(refusal.status(), 403);
+    assert!(bounded("the end", refusal.into_body().collect()).await.is_err());
+    server.expect_end().await;
+    let ordinary = http::Request::get("https://a.example/");
+    assert_eq!(http2::send(&mut client, ordinary).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_answer_of_another_protocol_may_be_what_the_client_goes_on_with() {
+    let upstream = Scripted::start().await;
+    let mut client = Wire::connect(app(layer(&upstream).protocols(Protocols::any())).await).await;
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n";
+    let mut server = upstream.asked(&mut client, request).await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n").await;
+    let head = client.head().await;
+    // Longer than a WebSocket's refusal may take.
+    tokio::time::sleep(2 * LIMIT).await;
+    server.send("x".repeat(5000)).await;
+    assert_eq!((head.status(), client.body(&head).await.len()), (200, 5000));
+}
