@@ -83,6 +83,9 @@ fn invalid_framing(side: Side, reason: &'static str) {
 }
 
 /// A tunnel ended: at info when it was cut by a timeout or an error, else at debug. Inside its span.
+///
+/// A connection that ended in TLS without its farewell (`close_notify`) is an error to TLS, and what browsers
+/// do when a page is left: debug.
 pub(crate) fn ended(summary: &TunnelSummary) {
     for side in [Side::Client, Side::Upstream] {
         if let Some(reason) = summary.invalid_framing(side) {
@@ -107,10 +110,16 @@ pub(crate) fn ended(summary: &TunnelSummary) {
                 )
             };
         }
-        if summary.end().is_orderly() {
+        if summary.end().is_orderly() || is_bare_end(summary.end()) {
             event!(debug);
         } else {
             event!(info);
         }
     }
+}
+
+/// Whether TLS ended without its farewell.
+#[cfg(feature = "tracing")]
+fn is_bare_end(end: &crate::TunnelEnd) -> bool {
+    matches!(end, crate::TunnelEnd::Failed { error, .. } if error.kind() == std::io::ErrorKind::UnexpectedEof)
 }

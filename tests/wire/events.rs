@@ -176,3 +176,26 @@ async fn a_refused_upgrade_is_a_warning_that_names_upstream_and_cause() {
     let line = log.line("request refused");
     assert!(line.contains("WARN") && line.contains(&upstream.uri()) && line.contains("exchange"), "{line}");
 }
+
+/// As browsers end their connections when a page is left.
+#[cfg(feature = "rustls")]
+#[tokio::test]
+async fn tls_without_its_farewell_is_no_news() {
+    let log = Log::default();
+    let _guard = log.catch();
+    let upstream = crate::support::TlsServer::start("127.0.0.1:0").await;
+    let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
+    let layer = UpgradeProxyLayer::new(upstream.uri("https", "localhost").parse().unwrap())
+        .tls(tower_upgrade_proxy::Tls::config(upstream.client_config()))
+        .on_tunnel(move |_: &_, _: &_| ended.send(()).unwrap());
+    let mut client = Wire::connect(app(layer).await).await;
+    client.send(handshake("/")).await;
+    let mut server = Wire::new(upstream.accept().await.0);
+    server.head().await;
+    server.send(crate::support::SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    drop(server.stream.into_inner().0);
+    end.recv().await.unwrap();
+    let line = log.line("tunnel ended");
+    assert!(line.contains("DEBUG") && line.contains("close_notify"), "{line}");
+}
