@@ -97,18 +97,27 @@ impl Forward {
         Self { config, client }
     }
 
-    async fn answer(self, parts: Parts, body: Outgoing) -> Response<ResponseBody<UpstreamBody>> {
-        match self.attempt(parts, body).await {
+    async fn answer(
+        self,
+        parts: Parts,
+        body: Outgoing,
+        progress: Progress,
+    ) -> Response<ResponseBody<UpstreamBody>> {
+        match self.attempt(parts, body, progress).await {
             Ok(response) => response.map(ResponseBody::inner),
             Err(error) => respond::error(&self.config, &error).map(ResponseBody::own),
         }
     }
 
-    async fn attempt(&self, parts: Parts, body: Outgoing) -> Result<Response<UpstreamBody>, Error> {
+    async fn attempt(
+        &self,
+        parts: Parts,
+        body: Outgoing,
+        progress: Progress,
+    ) -> Result<Response<UpstreamBody>, Error> {
         check(&parts)?;
         let upstream = self.config.select(&parts.extensions)?;
-        let progress = Progress::new(self.config.header_timeout);
-        let request = encode(&self.config, parts, progress.track(body), &upstream)?;
+        let request = encode(&self.config, parts, body, &upstream)?;
         let response = match progress.limit(self.send(request, &upstream)).await {
             Some(response) => response?,
             None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),
@@ -169,12 +178,13 @@ where
         let (parts, body) = request.into_parts();
         // HTTP/1 says in the head whether there is a body; the type may not know.
         let announced = parts.version > Version::HTTP_11 || detect::has_body(&parts.headers);
-        let body: Outgoing = if announced && !body.is_end_stream() {
-            Either::Right(body.map_err(ClientBody::boxed).boxed_unsync())
+        let progress = Progress::new(self.config.header_timeout);
+        let body = if announced && !body.is_end_stream() {
+            progress.track(body.map_err(ClientBody::boxed))
         } else {
             Either::Left(Empty::new())
         };
-        ForwardFuture(Box::pin(self.clone().answer(parts, body)))
+        ForwardFuture(Box::pin(self.clone().answer(parts, body, progress)))
     }
 }
 

@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Either};
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{connect::Outgoing, error::BoxError};
@@ -32,14 +33,11 @@ impl Progress {
     }
 
     /// The body, its pieces noted.
-    pub(super) fn track(&self, body: Outgoing) -> Outgoing {
-        match body {
-            Either::Left(empty) => Either::Left(empty),
-            Either::Right(body) => {
-                let tracked = Tracked { body, progress: self.clone() };
-                Either::Right(tracked.boxed_unsync())
-            }
-        }
+    pub(super) fn track<B>(&self, body: B) -> Outgoing
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    {
+        Either::Right(Tracked { body, progress: self.clone() }.boxed_unsync())
     }
 
     /// The output of `future`, or `None` when nothing has moved for the limit.
@@ -77,26 +75,30 @@ impl Progress {
     }
 }
 
-/// A body that notes each piece taken from it.
-struct Tracked<B> {
-    body: B,
-    progress: Progress,
+pin_project! {
+    /// A body that notes each piece taken from it.
+    struct Tracked<B> {
+        #[pin]
+        body: B,
+        progress: Progress,
+    }
 }
 
 impl<B> Body for Tracked<B>
 where
-    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+    B: Body<Data = Bytes, Error = BoxError>,
 {
     type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let this = self.project();
+        let frame = this.body.poll_frame(cx);
         if frame.is_ready() {
-            self.progress.moved();
+            this.progress.moved();
         }
         frame
     }
