@@ -9,7 +9,8 @@ use crate::{Error, Upstream, error::Kind};
 ///
 /// Whatever the policy makes is put below the upstream's base path, if it has one. As soon as a
 /// prefix, axum's `nest` or a base path is involved, a path whose dot segments (`..`, `%2e%2e`, `..%2f`) would
-/// climb out of it is answered with 400.
+/// climb out of it is answered with 400. Servers read encoded slashes and backslashes differently; it is enough
+/// that one of their readings climbs.
 ///
 /// ```
 /// use tower_upgrade_proxy::{PathRewrite, UpgradeProxyLayer};
@@ -150,13 +151,25 @@ fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether dot segments lead above the path's start.
+/// Whether dot segments lead above the path's start, for any server.
 ///
-/// Servers differ in what they decode before they resolve dot segments, so encoded dots, encoded
-/// slashes and backslashes count as what they could become.
+/// Servers differ in what they decode before they resolve dot segments. An encoded dot counts as a dot.
+/// Encoded slashes and backslashes are tried both ways: as a slash, `a%2f..%2f..` climbs; as part of
+/// a name, `a%2fb/../..` does.
 fn climbs(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    let path = path.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace('\\', "/");
+    const SLASHES: [&str; 3] = ["%2f", "%5c", "\\"];
+    let path = path.to_ascii_lowercase().replace("%2e", ".");
+    if !path.contains("..") {
+        return false;
+    }
+    (0..1 << SLASHES.len()).any(|server| {
+        let decoded = SLASHES.iter().enumerate().filter(|(bit, _)| server >> bit & 1 == 1);
+        leads_above(&decoded.fold(path.clone(), |path, (_, slash)| path.replace(slash, "/")))
+    })
+}
+
+/// The same, when only a slash is one.
+fn leads_above(path: &str) -> bool {
     let mut depth = 0_usize;
     for segment in path.split('/') {
         // Path parameters (`..;x`) are dropped by some servers before they look at the dots.
@@ -215,11 +228,28 @@ mod tests {
     #[test]
     fn a_path_cannot_leave_its_base_or_its_prefix() {
         let strip = PathRewrite::strip_prefix("/ws");
-        for path in ["/..", "/a/../../x", "/%2e%2E/x", "/..%2fx", "/.%2e%5cx", "/..;a/x", "/./..//x"] {
+        let climbing = [
+            "/..",
+            "/a/../../x",
+            "/%2e%2E/x",
+            "/..%2fx",
+            "/.%2e%5cx",
+            "/..;a/x",
+            "/./..//x",
+            // One segment to some servers, two to others.
+            "/a%2fb/../../x",
+            "/a%5Cb/../../x",
+            "/a\\b/%2e%2e/../x",
+            "/a/..;%2fb/../x",
+            "/a%2fb%5c../../..",
+        ];
+        for path in climbing {
             assert!(apply(&PathRewrite::keep(), path, "http://up/base").is_err(), "{path}");
             assert!(apply(&strip, &format!("/ws{path}"), "http://up").is_err(), "{path}");
         }
-        assert!(apply(&PathRewrite::keep(), "/a/../x", "http://up/base").is_ok());
+        for path in ["/a/../x", "/a%2fb/../x", "/a/b%2f..%5c../x", "/a%2fb%2fc"] {
+            assert!(apply(&PathRewrite::keep(), path, "http://up/base").is_ok(), "{path}");
+        }
     }
 
     #[test]
