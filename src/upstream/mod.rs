@@ -15,7 +15,8 @@ pub(crate) use address::Address;
 ///
 /// Parsed from `http://host:port`, `https://`, `ws://` (the same as `http://`), `wss://` (the same
 /// as `https://`) or `unix:/path/to.sock`. A path is the base of every forwarded path:
-/// `http://host/app`, `unix:/run/app.sock:/app`. Cloning copies a pointer.
+/// `http://host/app`, `unix:/run/app.sock:/app`; what is not ASCII in it has to be percent-encoded. Cloning
+/// copies a pointer.
 ///
 /// ```
 /// use tower_upgrade_proxy::Upstream;
@@ -244,6 +245,9 @@ fn base(path: &str, query: Option<&str>) -> Result<String, &'static str> {
     if path.contains("//") || is_encoded || path.split('/').any(is_dots) {
         return Err("the path holds empty or dot segments, or an encoded dot or slash");
     }
+    if !path.is_ascii() {
+        return Err("the path is not ASCII: percent-encode it");
+    }
     if PathAndQuery::try_from(path).is_err() && !path.is_empty() {
         return Err("the path is not valid in a URI");
     }
@@ -335,6 +339,8 @@ mod tests {
             ("http://a?x=1", "query"),
             ("http://a/b/../c", "dot segments"),
             ("http://a/b/%2E%2e/c", "encoded dot"),
+            ("http://a/caf\u{e9}", "not ASCII"),
+            ("unix:/a.sock:/caf\u{e9}", "not ASCII"),
             ("unix:relative.sock", "absolute"),
             ("unix:/a.sock:/b?x", "query"),
             (&long, "longer than 107"),
