@@ -31,10 +31,23 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
 
 const END: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
+
+/// A field whose value has `length` bytes, more than 127.
+pub(crate) fn long_field(length: usize) -> Vec<u8> {
+    let (mut field, mut rest) = (b"\x00\x01x\x7f".to_vec(), length - 127);
+    while rest > 127 {
+        field.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    field.push(rest as u8);
+    field.resize(field.len() + length, b'v');
+    field
+}
 
 /// What the proxy has sent. Its SETTINGS, `WINDOW_UPDATE` and acknowledgements are not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +188,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     /// The head of an answer.
     pub(crate) async fn headers(&mut self, stream: u32, block: &[u8]) {
         self.write(1, END_HEADERS, stream, block).await;
+    }
+
+    /// As many frames as it takes.
+    pub(crate) async fn long_headers(&mut self, stream: u32, block: &[u8]) {
+        let mut pieces = block.chunks(1 << 14);
+        self.write(1, 0, stream, pieces.next().unwrap()).await;
+        for piece in pieces {
+            self.write(CONTINUATION, 0, stream, piece).await;
+        }
+        self.write(CONTINUATION, END_HEADERS, stream, b"").await;
+    }
+
+    /// A head without end. How many bytes of it the proxy takes.
+    pub(crate) async fn endless_headers(&mut self, stream: u32, start: &[u8], goes_on: &[u8]) -> usize {
+        self.write(1, 0, stream, start).await;
+        let length = u32::try_from(goes_on.len()).unwrap().to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], CONTINUATION, 0];
+        frame.extend(stream.to_be_bytes());
+        frame.extend(goes_on);
+        let mut sent = start.len();
+        while bounded("send", self.stream.write_all(&frame)).await.is_ok() {
+            sent += frame.len();
+        }
+        sent
     }
 
     /// The same, with nothing behind it.

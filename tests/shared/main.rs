@@ -13,6 +13,7 @@ mod churn;
 mod client;
 mod floods;
 mod frames;
+mod heads;
 mod keeping;
 mod leaving;
 mod parting;

@@ -60,6 +60,7 @@ pub(super) async fn open(
     let (sender, mut frames) = client::Builder::new()
         .initial_window_size(config.stream_window)
         .initial_connection_window_size(LARGEST_WINDOW)
+        .max_header_list_size(config.max_header_list_size)
         .max_send_buffer_size(4 * MOST)
         // Frames on streams that were reset a while ago are counted as errors, for as long as the
         // connection lives.

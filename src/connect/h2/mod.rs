@@ -41,16 +41,18 @@ pub struct Http2 {
     keep_alive_interval: Option<Duration>,
     keep_alive_timeout: Duration,
     stream_window: u32,
+    max_header_list_size: u32,
 }
 
 impl Http2 {
-    /// At most 100 connections, a ping every 30 s with 10 s to answer, windows of 128 KiB.
+    /// At most 100 connections, a ping every 30 s with 10 s to answer, windows of 128 KiB, heads of 64 KiB.
     pub fn new() -> Self {
         Self {
             max_connections: 100,
             keep_alive_interval: Some(Duration::from_secs(30)),
             keep_alive_timeout: Duration::from_secs(10),
             stream_window: 128 * 1024,
+            max_header_list_size: 64 * 1024,
         }
     }
 
@@ -85,6 +87,18 @@ impl Http2 {
     /// take the others' share.
     pub fn stream_window(mut self, bytes: u32) -> Self {
         self.stream_window = bytes.clamp(1, LARGEST_WINDOW);
+        self
+    }
+
+    /// How large the head of an answer may be: names and values uncompressed, and 32 bytes for each field
+    /// ([RFC 9113, 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)). The upstream is told. An
+    /// answer with more is a 502. One that needs over a quarter more frames than the limit does, and seven at
+    /// least, or that unpacks to four times as much, ends the connection with all its tunnels: it need not
+    /// have an end. Default 64 KiB.
+    ///
+    /// In HTTP/1.1 the limits are hyper's: 100 fields, and a head of 408 KiB.
+    pub fn max_header_list_size(mut self, bytes: u32) -> Self {
+        self.max_header_list_size = bytes;
         self
     }
 }
