@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Debug};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, Method, Request, Uri, Version,
+    HeaderMap, HeaderValue, Method, Request, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE},
     uri::Authority,
 };
@@ -82,12 +82,12 @@ fn connectable<'a>(
 /// An authority without user, and no `Host` that says something else
 /// ([RFC 9113, 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
 fn check_authority(uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
-    let authority = uri.authority().map(Authority::as_str).ok_or(":authority is needed")?;
-    if authority.contains('@') {
+    let authority = uri.authority().ok_or(":authority is needed")?;
+    if !is_host(authority) {
         return Err(":authority is not valid");
     }
-    match headers.get_all(HOST).iter().all(|host| host.as_bytes().eq_ignore_ascii_case(authority.as_bytes()))
-    {
+    let same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
+    match headers.get_all(HOST).iter().all(same) {
         true => Ok(()),
         false => Err("Host differs from :authority"),
     }
@@ -142,8 +142,20 @@ fn check(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
 pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), &'static str> {
     let host = only(headers, HOST).ok_or("exactly one Host is needed")?;
     match Authority::try_from(host) {
-        Ok(authority) if !authority.as_str().contains('@') => Ok(()),
+        Ok(authority) if is_host(&authority) => Ok(()),
         _ => Err("Host is not valid"),
+    }
+}
+
+/// No user, and a port that is a number if there is one
+/// ([RFC 9110, 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
+fn is_host(authority: &Authority) -> bool {
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(port) => {
+            port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+        }
+        None => false,
     }
 }
 
@@ -253,6 +265,8 @@ mod tests {
         let table = [
             (websocket(), protocol, None),
             (websocket().header("content-length", "0"), protocol, None),
+            (no_host().header("host", "[::1]:9000"), protocol, None),
+            (no_host().header("host", "a.example:"), protocol, None),
             (bare().header("content-length", "5"), &with_body, None),
             (websocket().header("content-length", "5"), protocol, Some("body")),
             (websocket().header("transfer-encoding", "chunked"), protocol, Some("body")),
@@ -264,6 +278,7 @@ mod tests {
             (no_host().header("host", "a/b"), protocol, Some("Host is not valid")),
             (no_host().header("host", "u@a"), protocol, Some("Host is not valid")),
             (no_host().header("host", ""), protocol, Some("Host is not valid")),
+            (no_host().header("host", "a:http"), protocol, Some("Host is not valid")),
             (bare(), protocol, Some("one Sec-WebSocket-Key")),
             (websocket().header("sec-websocket-key", KEY), protocol, Some("one Sec-WebSocket-Key")),
             (bare().header("sec-websocket-key", "dGhlIHNhbXBsZQ=="), protocol, Some("Key is not valid")),

@@ -30,4 +30,5 @@ macro_rules! on_both {
 
 mod a_works;
 mod b_liars;
+mod e_framing;
 mod stage;

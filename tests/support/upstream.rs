@@ -72,7 +72,9 @@ impl Scripted {
 
     /// Fails when anything has connected that was not accepted.
     pub(crate) async fn expect_untouched(&self) {
-        let waiting = self.accepted.lock().await.try_recv();
-        assert!(waiting.is_err(), "the proxy connected to the upstream");
+        // Connections come in the order in which they were made.
+        let next = bounded("connect", TcpStream::connect(self.address)).await.unwrap();
+        let accepted = self.accept().await.stream.peer_addr().unwrap();
+        assert_eq!(accepted, next.local_addr().unwrap(), "the proxy connected to the upstream");
     }
 }
