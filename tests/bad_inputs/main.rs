@@ -30,5 +30,10 @@ macro_rules! on_both {
 
 mod a_works;
 mod b_liars;
+mod counted;
 mod e_framing;
+mod e_sizes;
+mod g_handshakes;
+mod g_memory;
+mod g_tunnels;
 mod stage;

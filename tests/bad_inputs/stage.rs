@@ -30,12 +30,16 @@ impl Served {
     /// The layer with settings.
     pub(crate) async fn stage_with(self, set: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> Stage {
         let upstream = Scripted::start().await;
-        let layer = set(UpgradeProxyLayer::new(upstream.upstream()));
-        let app = match self {
+        let app = self.app(set(UpgradeProxyLayer::new(upstream.upstream())));
+        Stage { served: self, upstream, address: serve(app).await }
+    }
+
+    /// What is served.
+    pub(crate) fn app(self, layer: UpgradeProxyLayer) -> Router {
+        match self {
             Self::LayerAlone => Router::new().fallback(describe).layer(layer),
             Self::Location => Router::new().fallback_service(layer.forward()),
-        };
-        Stage { served: self, upstream, address: serve(app).await }
+        }
     }
 }
 
