@@ -7,7 +7,7 @@ use tokio::{
     sync::mpsc,
     time::{self, Instant},
 };
-use tower_upgrade_proxy::{Drain, Watcher};
+use tower_upgrade_proxy::{Drain, Tunnels, Watcher};
 
 /// What connections may take, at least, to send what they still hold when the last tunnel has ended.
 const AFTERMATH: Duration = Duration::from_millis(500);
@@ -32,6 +32,11 @@ impl Ending {
         let drain = Drain::new();
         let work = Work { watcher: drain.watcher(), _open: open };
         (Self { drain, grace, closed }, work)
+    }
+
+    /// Those that stand.
+    pub(crate) fn tunnels(&self) -> &Tunnels {
+        self.drain.tunnels()
     }
 
     /// From here on nothing new is accepted. Ready when nothing is left, or the time is over.

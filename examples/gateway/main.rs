@@ -17,9 +17,18 @@ mod listen;
 mod options;
 mod origins;
 mod serve;
+mod status;
 mod workers;
 
-use std::{convert::Infallible, error::Error, future::pending, io, process::ExitCode, sync::Arc, thread};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::{pending, ready},
+    io,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+};
 
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Either;
@@ -35,6 +44,7 @@ use ending::{Ending, Signals};
 use listen::{accept, bind};
 use options::{Options, Route};
 use serve::Answers;
+use status::Status;
 
 /// Open tunnels cost a third less memory with it, and new ones a little less time, than with the
 /// system's allocator.
@@ -70,12 +80,13 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let port = first.local_addr()?.port();
     let (ending, work) = Ending::new(options.drain);
     let layer = options.layer().drain(work.watcher());
-    let http = options.http();
+    let (http, status) = (options.http(), Status::new(ending.tunnels()));
     for listener in listeners {
         let (tls, http, gateway) = (tls.clone(), http.clone(), gateway(locations(options, &layer)));
-        let work = work.clone();
+        let (work, status) = (work.clone(), status.clone());
         thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let served = workers::run(listener, async |listener| {
+                status.join();
                 accept(listener, tls, http, work, gateway).await;
                 // The tunnels are not over yet. The first worker knows when they are.
                 pending::<()>().await;
@@ -88,12 +99,19 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     workers::run(first, async |listener| {
         // Before the first connection: from here on both signals are ours.
         let mut signals = Signals::new()?;
+        status.join();
         println!("listening on {}", listener.local_addr()?);
         if let Some(address) = options.redirect_http {
             let redirect = bind(address).await?;
             println!("redirecting to https on {}", redirect.local_addr()?);
             let to_https = service_fn(move |request| async move { Ok(https::redirect(&request, port)) });
             tokio::spawn(accept(redirect, None, http.clone(), work.clone(), to_https));
+        }
+        if let Some(address) = options.status {
+            let listener = bind(address).await?;
+            println!("status on http://{}", listener.local_addr()?);
+            let answer = service_fn(move |_| ready(Ok(status.answer())));
+            tokio::spawn(accept(listener, None, http.clone(), work.clone(), answer));
         }
         tokio::spawn(accept(listener, tls, http, work, gateway(locations(options, &layer))));
         signals.next().await;

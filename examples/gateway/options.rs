@@ -53,6 +53,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", requires = "tls_cert")]
     pub(crate) redirect_http: Option<SocketAddr>,
 
+    /// Tell here how many tunnels and tasks there are, in Prometheus's text format (nginx's `stub_status`); who
+    /// can connect may read it
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) status: Option<SocketAddr>,
+
     /// The Host that upstreams see: the client's, or their own
     #[arg(long, value_enum, default_value = "preserve")]
     host: HostPolicy,

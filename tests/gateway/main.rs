@@ -18,6 +18,7 @@ mod process;
 mod program;
 mod redirect;
 mod slow_clients;
+mod status;
 mod timeouts;
 mod tunnels;
 mod upstream;

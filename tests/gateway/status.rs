@@ -1,0 +1,51 @@
+//! `--status`: how much there is.
+
+use std::net::SocketAddr;
+
+use crate::{
+    Gateway,
+    http2::Client,
+    program,
+    support::{Wire, bounded},
+    upstream,
+};
+
+/// Of the answer to any request: type and value of both gauges.
+async fn ask(status: SocketAddr) -> (usize, usize) {
+    let mut wire = Wire::connect(status).await;
+    let head = wire.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(head.status(), 200);
+    let text = String::from_utf8(wire.body(&head).await).unwrap();
+    let number = |name: &str| {
+        assert!(text.contains(&format!("# TYPE {name} gauge\n")), "{text}");
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).unwrap();
+        line.parse().unwrap()
+    };
+    (number("gateway_tunnels"), number("gateway_tasks"))
+}
+
+#[tokio::test]
+async fn it_counts_the_tunnels_and_tasks_of_all_workers() {
+    let route = format!("/={}", upstream::start("app").await);
+    let mut command = program::command("gateway");
+    command.args(["--route", &route, "--workers", "3", "--status", "127.0.0.1:0"]);
+    let mut gateway = Gateway::spawn(command).await;
+    let status = gateway.program.line_after("status on http://").await.parse().unwrap();
+    let (tunnels, before) = ask(status).await;
+    assert_eq!(tunnels, 0);
+
+    // The kernel deals them out; that all came to the worker which answers is next to impossible.
+    let mut open = Vec::new();
+    for _ in 0..20 {
+        open.push(gateway.websocket("/").await.unwrap());
+    }
+    let mut client = Client::new(gateway.connect().await).await;
+    let stream = client.websocket("/").await;
+    let (tunnels, tasks) = ask(status).await;
+    assert_eq!(tunnels, 21);
+    assert!(tasks >= before + 21, "{tasks} after {before}");
+
+    drop((open, stream, client));
+    // The gateway learns of the ends in its own time.
+    bounded("everything to go", async { while ask(status).await != (0, before) {} }).await;
+}
