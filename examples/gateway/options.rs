@@ -123,6 +123,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     body_timeout: Limit,
 
+    /// How long a connection to an upstream is kept for the next ordinary request (nginx's `keepalive_timeout` of
+    /// an `upstream`); it may be twice as long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pool_idle_timeout: Duration,
+
     /// End a tunnel in which no byte moved for this long, or `off`
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     idle_timeout: Limit,
@@ -220,6 +225,7 @@ impl Options {
             .handshake_timeout(self.handshake_timeout)
             .header_timeout(self.header_timeout)
             .body_timeout(self.body_timeout.0)
+            .pool_idle_timeout(self.pool_idle_timeout)
             .idle_timeout(self.idle_timeout.0)
             .half_close_timeout(self.half_close_timeout.0)
             .max_lifetime(self.max_lifetime.0);

@@ -23,12 +23,15 @@ use crate::{
 
 pub(super) type Client = legacy::Client<Dial, Outgoing>;
 
+/// Ten years. The pool panics when the clock cannot tell the end of its wait.
+const LONGEST_IDLE: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 pub(super) fn build(config: &Config) -> Client {
     let dial = Dial { connector: config.connector.clone(), timeout: config.connect_timeout };
     legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(config.pool_idle_timeout)
+        .pool_idle_timeout(config.pool_idle_timeout.min(LONGEST_IDLE))
         .set_host(false)
         .build(dial)
 }

@@ -28,13 +28,13 @@ use crate::{
 
 impl Gateway {
     /// Sends it a signal by name.
-    async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.program.process.id().unwrap());
         assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
     }
 
     /// Its exit code.
-    async fn code(&mut self) -> Option<i32> {
+    pub(crate) async fn code(&mut self) -> Option<i32> {
         bounded("exit", self.program.process.wait()).await.unwrap().code()
     }
 }

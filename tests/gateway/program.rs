@@ -60,6 +60,18 @@ impl Program {
         };
         bounded(text, search).await
     }
+
+    /// What is left of the log when it has ended.
+    pub(crate) async fn rest_of_log(&mut self) -> String {
+        let rest = async {
+            let mut rest = String::new();
+            while let Some(line) = self.log.recv().await {
+                rest = rest + &line + "\n";
+            }
+            rest
+        };
+        bounded("the end of the log", rest).await
+    }
 }
 
 /// What a process writes, read at once so that it never waits for its reader.

@@ -64,3 +64,40 @@ async fn body_timeout_aborts_the_client_and_off_waits() {
     server.send("done").await;
     waiting.expect("done").await;
 }
+
+#[tokio::test]
+async fn pool_idle_timeout_ends_what_the_next_request_would_have_used() {
+    let upstream = Scripted::start().await;
+    let route = format!("/={}", upstream.uri());
+    let gateway = Gateway::start(&["--route", &route, "--pool-idle-timeout", "200ms"]).await;
+    let mut client = gateway.wire().await;
+    client.send(REQUEST).await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 200);
+    server.expect_end().await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pool_idle_timeout_beyond_all_clocks_is_none() {
+    let upstream = Scripted::start().await;
+    let route = format!("/={}", upstream.uri());
+    let forever = format!("{}s", u64::MAX);
+    let mut gateway = Gateway::start(&["--route", &route, "--pool-idle-timeout", &forever]).await;
+    let mut client = gateway.wire().await;
+    client.send(REQUEST).await;
+    let mut server = upstream.accept().await;
+    for _ in 0..2 {
+        server.head().await;
+        server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(client.head().await.status(), 200);
+        client.send(REQUEST).await;
+    }
+    drop((client, server));
+    gateway.signal("TERM").await;
+    assert_eq!(gateway.code().await, Some(0));
+    let log = gateway.program.rest_of_log().await;
+    assert!(log.contains("stopped") && !log.contains("panicked"), "{log}");
+}
