@@ -1,0 +1,71 @@
+//! Clients that leave, politely or not, and at any moment.
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{Client, frames, raw};
+use crate::{bytes::Pattern, report::Fault};
+
+/// Opens and closes: with a Close, without one, or before there is a tunnel at all.
+pub(super) async fn brief(client: &mut Client) -> Result<(), Fault> {
+    match client.random.below(5) {
+        0 => drop(client.connect().await?),
+        1 => {
+            let mut stream = client.connect().await?;
+            stream.write_all(b"GET /echo HTTP/1.1\r\nHost: soak.exa").await?;
+            stream.shutdown().await?;
+        }
+        2 => drop(frames::open(client, "/echo").await?),
+        _ => {
+            let mut socket = frames::open(client, "/echo").await?;
+            frames::close(&mut socket).await?;
+            client.tally().verified(0);
+        }
+    }
+    Ok(())
+}
+
+/// Resets its connection: within a handshake, within a frame, between messages, under a flood.
+pub(super) async fn abort(client: &mut Client) -> Result<(), Fault> {
+    let stream = match client.random.below(4) {
+        0 => {
+            let mut stream = client.connect().await?;
+            let head = "GET /echo HTTP/1.1\r\nHost: soak.example\r\nConnection: Upgrade\r\n\
+                Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+            stream.write_all(head.as_bytes()).await?;
+            stream
+        }
+        1 => {
+            let mut stream = frames::open(client, "/echo").await?.into_inner();
+            // A masked frame of 64 KiB, of which most is missing.
+            stream.write_all(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4]).await?;
+            stream.write_all(&Pattern::new(1).take(1000)).await?;
+            stream
+        }
+        2 => {
+            let mut socket = frames::open(client, "/echo").await?;
+            let message = Message::binary(Pattern::new(client.random.next()).take(3000));
+            socket.send(message.clone()).await?;
+            if socket.next().await.ok_or(Fault::Ended("no echo".to_owned()))?? != message {
+                return Err(Fault::Wrong("an echo".to_owned()));
+            }
+            client.tally().verified(message.len());
+            socket.into_inner()
+        }
+        _ => {
+            let mut stream = raw::open(client, &format!("bulk/{}/7", 1 << 20)).await?;
+            stream.write_all(&[raw::RIGHT]).await?;
+            let mut start = [0; 4096];
+            stream.read_exact(&mut start).await?;
+            if Pattern::new(!7).differs(&start).is_some() {
+                return Err(Fault::Wrong("the start of a flood".to_owned()));
+            }
+            stream
+        }
+    };
+    stream.set_zero_linger()?;
+    client.tally().expected();
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The one that lies: the path says how.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::sleep,
+};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::bytes::Pattern;
+
+/// What `/faulty/forbidden` answers.
+pub(crate) const FORBIDDEN: u16 = 403;
+
+/// Messages before an end that comes later.
+pub(crate) const MESSAGES: u64 = 8;
+
+/// The message of that number.
+pub(crate) fn message(number: u64) -> Vec<u8> {
+    Pattern::new(number).take(1000)
+}
+
+pub(super) async fn start(running: &mut JoinSet<()>) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    running.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => drop(connections.spawn(async { drop(serve(stream).await) })),
+                    Err(_) => sleep(Duration::from_millis(100)).await,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    });
+    Ok(address)
+}
+
+async fn serve(mut stream: TcpStream) -> io::Result<()> {
+    let head = head(&mut stream).await?;
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    match path.trim_start_matches("/faulty/") {
+        "close" => {}
+        "reset" => stream.set_zero_linger()?,
+        "garbage" => stream.write_all(b"\0\x01\x02 what is this?\r\n\r\n").await?,
+        "half-a-head" => stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: webs").await?,
+        "wrong-accept" => stream.write_all(switching("websocket", "Another", "key").as_bytes()).await?,
+        "no-upgrade" => {
+            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n").await?;
+        }
+        "another-protocol" => {
+            stream.write_all(switching("h2c", "Accept", &accept(&head)).as_bytes()).await?;
+        }
+        "forbidden" => {
+            let answer = format!("HTTP/1.1 {FORBIDDEN} Forbidden\r\nContent-Length: 2\r\n\r\nno");
+            stream.write_all(answer.as_bytes()).await?;
+        }
+        "silent" => drop(stream.read(&mut [0]).await?),
+        "drip" => {
+            for byte in switching("websocket", "Accept", &accept(&head)).into_bytes() {
+                stream.write_all(&[byte]).await?;
+                sleep(Duration::from_millis(500)).await;
+            }
+        }
+        "end-later" => {
+            talk(&mut stream, &head).await?;
+            // What the gateway has to say about it is heard, so that this is no reset.
+            stream.shutdown().await?;
+            while stream.read(&mut [0; 1024]).await? > 0 {}
+        }
+        "reset-later" => {
+            talk(&mut stream, &head).await?;
+            stream.write_all(&[0x82, 0x05, 1, 2]).await?;
+            stream.set_zero_linger()?;
+        }
+        _ => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await?,
+    }
+    Ok(())
+}
+
+/// The agreement and all the messages.
+async fn talk(stream: &mut TcpStream, head: &str) -> io::Result<()> {
+    stream.write_all(switching("websocket", "Accept", &accept(head)).as_bytes()).await?;
+    for number in 0..MESSAGES {
+        let payload = message(number);
+        let length = (payload.len() as u16).to_be_bytes();
+        stream.write_all(&[&[0x82, 126], &length[..], &payload].concat()).await?;
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+async fn head(stream: &mut TcpStream) -> io::Result<String> {
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(read.into_iter().map(char::from).collect())
+}
+
+/// What the key in this head is accepted with.
+fn accept(head: &str) -> String {
+    let field = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim().to_owned())
+    };
+    derive_accept_key(head.lines().find_map(field).unwrap_or_default().as_bytes())
+}
+
+fn switching(protocol: &str, name: &str, accept: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\
+         Sec-WebSocket-{name}: {accept}\r\n\r\n"
+    )
+}

@@ -1,0 +1,148 @@
+//! What must hold at the end.
+
+use std::{fmt, ops::Range, time::Duration};
+
+use crate::{
+    Sample,
+    gateway::{Holdings, KEPT_PIPES},
+    measure::mib,
+    report::Report,
+};
+
+/// What memory may grow by, of what it was.
+const GROWTH: f64 = 0.1;
+
+/// And in a run that is too short for a first minute, on top of that.
+const SHORT_RUN: f64 = 6.0;
+
+pub(crate) struct Ends {
+    /// Before the first client.
+    pub(crate) before: Holdings,
+    /// When everything had come to rest, or the wait was over.
+    pub(crate) after: Holdings,
+    /// Clients that did not stop.
+    pub(crate) left: usize,
+    /// How the gateway has ended.
+    pub(crate) exit: String,
+    /// What the gateway has logged as an error, or panicked with.
+    pub(crate) said: Vec<String>,
+}
+
+pub(crate) struct Check {
+    pub(crate) holds: bool,
+    what: &'static str,
+    how: String,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { holds, what, how } = self;
+        write!(f, "{} {what}: {how}", if *holds { "ok    " } else { "FAILED" })
+    }
+}
+
+pub(crate) fn checks(report: &Report, samples: &[Sample], load: Duration, ends: &Ends) -> Vec<Check> {
+    let (sums, Ends { before, after, .. }) = (report.sums(), ends);
+    let idlers = report.idlers().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let check = |what, holds, how| Check { holds, what, how };
+    let memory = Memory::of(samples, load, ends);
+    vec![
+        check("wrong bytes", sums.wrong == 0, sums.wrong.to_string()),
+        check(
+            "unexpected failures",
+            sums.unexpected == 0 && ends.left == 0,
+            format!(
+                "{}, and {} clients that do not end{}",
+                sums.unexpected,
+                ends.left,
+                said(&report.complaints())
+            ),
+        ),
+        check("clients that did nothing", idlers.is_empty(), format!("{}{}", idlers.len(), said(&idlers))),
+        check(
+            "tunnels left",
+            after.tunnels == 0,
+            format!("{}, after {} at the most", after.tunnels, most(samples)),
+        ),
+        check(
+            "tasks",
+            after.tasks <= before.tasks,
+            format!("{} before, {} after", before.tasks, after.tasks),
+        ),
+        check(
+            "descriptors",
+            after.is_at_rest(&Holdings { tasks: usize::MAX, ..*before }),
+            format!(
+                "{} before, {} after; pipes that the workers keep: {} of {KEPT_PIPES}",
+                before.files(),
+                after.files(),
+                after.pipes.saturating_sub(before.pipes)
+            ),
+        ),
+        check("memory under load", memory.last <= memory.most(), memory.under_load()),
+        check("memory at rest", memory.rest <= memory.most(), memory.at_rest()),
+        check(
+            "the gateway's end",
+            ends.exit == "exit status: 0" && ends.said.is_empty(),
+            format!("{}{}", ends.exit, said(&ends.said)),
+        ),
+    ]
+}
+
+fn said(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n         {line}")).collect()
+}
+
+fn most(samples: &[Sample]) -> usize {
+    samples.iter().map(|sample| sample.holdings.tunnels).max().unwrap_or_default()
+}
+
+/// Resident memory of the gateway in MiB: medians over two stretches of the load, and at the end.
+struct Memory {
+    first: f64,
+    last: f64,
+    rest: f64,
+    stretch: Duration,
+    allowance: f64,
+}
+
+impl Memory {
+    fn of(samples: &[Sample], load: Duration, ends: &Ends) -> Self {
+        let is_short = load < Duration::from_secs(300);
+        let stretch = if is_short { load / 5 } else { Duration::from_secs(60) };
+        // While clients still come, there is nothing to compare with.
+        let warm_up = stretch / 4;
+        Self {
+            first: median(samples, warm_up..warm_up + stretch),
+            last: median(samples, load.saturating_sub(stretch)..load),
+            rest: mib(ends.after.resident),
+            stretch,
+            allowance: if is_short { SHORT_RUN } else { 0.0 },
+        }
+    }
+
+    fn most(&self) -> f64 {
+        self.first.mul_add(1.0 + GROWTH, self.allowance)
+    }
+
+    fn under_load(&self) -> String {
+        format!(
+            "{:.1} MiB in the first {:.0} s, {:.1} MiB in the last, at most {:.1} MiB",
+            self.first,
+            self.stretch.as_secs_f64(),
+            self.last,
+            self.most()
+        )
+    }
+
+    fn at_rest(&self) -> String {
+        format!("{:.1} MiB, at most {:.1} MiB", self.rest, self.most())
+    }
+}
+
+fn median(samples: &[Sample], when: Range<Duration>) -> f64 {
+    let within = samples.iter().filter(|sample| when.contains(&sample.at));
+    let mut resident = within.map(|sample| sample.holdings.resident).collect::<Vec<_>>();
+    resident.sort_unstable();
+    resident.get(resident.len() / 2).copied().map_or(0.0, mib)
+}
