@@ -106,6 +106,7 @@ mod refusal;
 mod respond;
 mod rewrite;
 mod service;
+mod sync;
 mod trace;
 mod tunnel;
 mod tunnels;

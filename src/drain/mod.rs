@@ -149,5 +149,7 @@ impl fmt::Debug for Drain {
     }
 }
 
+#[cfg(all(test, shuttle))]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,10 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Below it a map is never made smaller.
 const SMALL: usize = 64;

@@ -139,6 +139,9 @@ fn network(client: IpAddr) -> IpAddr {
     }
 }
 
+#[cfg(all(test, shuttle))]
+mod model;
+
 #[cfg(test)]
 mod tests {
     use super::*;

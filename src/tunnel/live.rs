@@ -1,19 +1,17 @@
 //! A running tunnel, seen and steered from outside.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
-    task::Context,
-    time::Duration,
-};
+use std::{sync::PoisonError, task::Context, time::Duration};
 
-use atomic_waker::AtomicWaker;
 use tokio::time::Instant;
 
 use super::{Close, Side};
-use crate::metrics::Meter;
+use crate::{
+    metrics::Meter,
+    sync::{
+        AtomicWaker, Mutex,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+};
 
 /// What a tunnel shares with those who watch it. It writes its counts here whenever bytes have moved, and
 /// looks here whenever it is polled.

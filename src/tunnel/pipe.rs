@@ -4,13 +4,12 @@ use std::{
     cell::RefCell,
     fs, io,
     os::fd::{AsFd, OwnedFd},
-    sync::{
-        OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::OnceLock,
 };
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice};
+
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes a pipe is asked to hold. The kernel lets every user have 64 MiB of pipes of this size and
 /// smaller; it may grant less.
@@ -155,6 +154,9 @@ fn ignores_sigpipe(status: &str) -> bool {
     });
     handled.fold(0, |all, mask| all | mask) >> (SIGPIPE - 1) & 1 == 1
 }
+
+#[cfg(all(test, shuttle))]
+mod model;
 
 #[cfg(test)]
 mod tests {

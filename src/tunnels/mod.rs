@@ -112,5 +112,7 @@ impl fmt::Debug for Tunnels {
     }
 }
 
+#[cfg(all(test, shuttle))]
+mod model;
 #[cfg(test)]
 pub(crate) mod tests;

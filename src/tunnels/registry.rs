@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 use super::TunnelStatus;
 use crate::{
     TunnelInfo,
     drain::{Outcome, Plan, Tally, Wait},
+    sync::{Mutex, MutexGuard},
     tunnel::live::Live,
 };
 

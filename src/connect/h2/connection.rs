@@ -2,7 +2,7 @@
 
 use std::{
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, PoisonError, Weak},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -20,7 +20,10 @@ use super::{
     keep_alive::{End, keep_alive},
     pool::Peer,
 };
-use crate::connect::{Use, pieces::MOST, transport::Transport};
+use crate::{
+    connect::{Use, pieces::MOST, transport::Transport},
+    sync::{Mutex, MutexGuard},
+};
 
 type Frames = client::Connection<Transport, Bytes>;
 

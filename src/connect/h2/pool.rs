@@ -3,14 +3,14 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use http::uri::{Authority, Scheme};
 use tokio::{
     runtime::{self, Handle},
-    sync::{self, Notify},
+    sync::Notify,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -22,6 +22,7 @@ use crate::{
     Upstream,
     connect::{ConnectTimeout, Connector, Offer, Timeouts, Use, transport::Transport},
     error::BoxError,
+    sync::{Mutex, MutexGuard},
     upstream::Speaks,
 };
 
@@ -46,7 +47,7 @@ type Key = (Scheme, Authority, Speaks, runtime::Id);
 pub(super) struct Peer {
     connections: Mutex<Vec<Arc<Connection>>>,
     /// Held by whoever opens the next connection. The others wait for what comes of it.
-    opening: sync::Mutex<()>,
+    opening: tokio::sync::Mutex<()>,
     freed: Notify,
     refused: Mutex<Option<Refused>>,
 }
@@ -229,6 +230,9 @@ impl fmt::Debug for Pool {
         f.debug_struct("Pool").field("upstreams", &lock(&self.0).len()).finish()
     }
 }
+
+#[cfg(all(test, shuttle))]
+mod model;
 
 #[cfg(test)]
 mod tests {

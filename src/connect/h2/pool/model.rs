@@ -1,0 +1,88 @@
+use std::{
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use shuttle::{future::block_on, thread};
+use tokio::io::duplex;
+use tower::service_fn;
+
+use super::*;
+use crate::sync::model;
+
+/// Far away, and time stands still.
+const LATER: Duration = Duration::from_secs(60);
+
+/// The way to servers of the `h2` crate that take `streams` at a time, and how many connections it has.
+fn way(streams: u32) -> (Connector, Arc<AtomicUsize>) {
+    let opened = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&opened);
+    let mut connector = Connector::default();
+    connector.set_custom(service_fn(move |_: Uri| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let (ours, theirs) = duplex(1 << 16);
+        shuttle::future::spawn(async move {
+            let mut builder = h2::server::Builder::new();
+            let handshake = builder.max_concurrent_streams(streams).handshake::<_, bytes::Bytes>(theirs);
+            // The client's end is there as long as the runtime is.
+            if let Ok(mut connection) = handshake.await {
+                while connection.accept().await.is_some() {}
+            }
+        });
+        async { Ok::<_, io::Error>(TokioIo::new(ours)) }
+    }));
+    connector.set_http2(Http2::new().max_connections(1));
+    (connector, opened)
+}
+
+fn upstream() -> Upstream {
+    Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2()
+}
+
+#[test]
+fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
+    model(|| {
+        let (connector, opened) = way(1);
+        let (pool, held) = (Arc::<Pool>::default(), Arc::<AtomicUsize>::default());
+        let threads = (0..3).map(|_| {
+            let (pool, held, connector) = (Arc::clone(&pool), Arc::clone(&held), connector.clone());
+            thread::spawn(move || {
+                let timeouts = Timeouts { connect: LATER, idle: LATER };
+                let terms = Terms { connector: &connector, timeouts };
+                let Ok(Route::Http2(place)) = block_on(pool.route(&upstream(), Use::Requests, terms)) else {
+                    panic!("no place");
+                };
+                assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0, "one stream too many");
+                thread::yield_now();
+                held.fetch_sub(1, Ordering::SeqCst);
+                drop(place);
+            })
+        });
+        for thread in threads.collect::<Vec<_>>() {
+            thread.join().unwrap();
+        }
+        assert_eq!(opened.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn an_unused_connection_retires_or_takes_a_stream_but_not_both() {
+    model(|| {
+        let (connector, _) = way(2);
+        let pool = Pool::default();
+        let timeouts = Timeouts { connect: LATER, idle: LATER };
+        let terms = Terms { connector: &connector, timeouts };
+        drop(block_on(pool.route(&upstream(), Use::Requests, terms)));
+        let peer = pool.peer(&upstream());
+        let connection = Arc::clone(&lock(&peer.connections)[0]);
+        let retiring = {
+            let connection = Arc::clone(&connection);
+            thread::spawn(move || connection.retire_unused(Duration::ZERO).is_none())
+        };
+        let place = connection.reserve(&peer, Use::Requests);
+        assert_ne!(retiring.join().unwrap(), place.is_some());
+        assert_eq!(connection.is_open(), place.is_some());
+    });
+}

@@ -1,0 +1,16 @@
+//! Locks, atomics and wakers: the usual ones, or, in the models of `tests/models.sh`, those of
+//! [shuttle](https://docs.rs/shuttle), whose scheduler may switch threads wherever one of them is touched.
+
+#[cfg(shuttle)]
+mod model;
+
+#[cfg(not(shuttle))]
+pub(crate) use {
+    atomic_waker::AtomicWaker,
+    std::sync::{Mutex, MutexGuard, atomic},
+};
+#[cfg(shuttle)]
+pub(crate) use {
+    model::{AtomicWaker, model},
+    shuttle::sync::{Mutex, MutexGuard, atomic},
+};
