@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Runs the whole test command again and again: tests/flakes.sh [RUNS]. See docs/testing.md.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+runs=${1:-100}
+logs=${CARGO_TARGET_DIR:-target}/flakes/$(date +%Y%m%d-%H%M%S)
+mkdir -p "$logs"
+: > "$logs/failures"
+cargo test --locked --all-features --no-run || exit 2
+
+# What failed in a run: tests by name, and programs of which no test said so.
+failures() {
+    sed -n -e 's/^test \(.*\) \.\.\. FAILED$/\1/p' -e 's/^    `\(.*\)`$/cargo test \1/p' "$1"
+}
+
+for run in $(seq "$runs"); do
+    log=$logs/run-$run.log
+    begun=$SECONDS
+    # A test that hangs is a failure, too.
+    timeout --kill-after=10 1800 cargo test --locked --all-features --no-fail-fast > "$log" 2>&1
+    status=$?
+    passed=$(sed -n 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    verdict=ok
+    if [ "$status" -ne 0 ]; then
+        [ "$status" -ge 124 ] && echo "the run did not end in half an hour" >> "$logs/failures"
+        failures "$log" | sort -u >> "$logs/failures"
+        verdict="FAILED ($status), see $log"
+    else
+        rm "$log"
+    fi
+    echo "run $run of $runs: $passed tests passed in $((SECONDS - begun)) s, $verdict"
+done | tee "$logs/runs"
+
+failed=$(grep -c FAILED "$logs/runs")
+echo
+echo "$failed of $runs runs failed"
+if [ "$failed" -gt 0 ]; then
+    echo "times, and what failed:"
+    sort "$logs/failures" | uniq -c | sort -rn
+    exit 1
+fi
