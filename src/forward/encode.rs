@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Version,
-    header::{CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING},
     request::Parts,
 };
 use http_body_util::Either;
@@ -63,7 +63,8 @@ pub(super) fn encode(
 }
 
 /// The fields by which both sides agree on trailers. They are named by `Connection`, and mean the
-/// whole way ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)).
+/// whole way ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)). `TE` has to be named again
+/// ([10.1.4](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.4)).
 struct Trailers {
     accepted: bool,
     announced: Vec<HeaderValue>,
@@ -78,6 +79,7 @@ impl Trailers {
     fn restore(self, headers: &mut HeaderMap) {
         if self.accepted {
             headers.insert(TE, HeaderValue::from_static("trailers"));
+            headers.insert(CONNECTION, HeaderValue::from_static("TE"));
         }
         headers.extend(self.announced.into_iter().map(|value| (TRAILER, value)));
     }

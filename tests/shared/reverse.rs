@@ -38,6 +38,7 @@ async fn a_request_arrives_with_host_and_what_the_upstream_is_told() {
     let mut fields = head.fields();
     fields.sort();
     let expected = [
+        ("connection", "TE"),
         ("cookie", "a=1; b=2"),
         ("forwarded", "for=unknown;host=client.example;proto=https"),
         ("host", "client.example"),

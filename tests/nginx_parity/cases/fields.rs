@@ -71,7 +71,7 @@ fn hop_by_hop() -> Vec<Case> {
         with("proxy_authorization", "Proxy-Authorization: Basic eDp5\r\n")
             .differs(HOP_BY_HOP, &["- up proxy-authorization: Basic eDp5"]),
         with("te_trailers", "TE: gzip, trailers\r\nConnection: TE\r\n")
-            .differs("Trailers", &["+ up te: trailers"]),
+            .differs("Trailers", &["+ up connection: te", "+ up te: trailers"]),
     ]
 }
 
