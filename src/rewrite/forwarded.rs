@@ -25,7 +25,8 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// What happens to one of the fields that [`Forwarded`] knows.
 ///
 /// Whatever a peer that is not [trusted](Forwarded::trust) says in the field is removed first,
-/// except with [`Pass`](Self::Pass).
+/// except with [`Pass`](Self::Pass); and so is what it says under the name with underscores
+/// (`X_Forwarded_For`), which some servers take for the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedField {
     /// Left alone: it arrives as the client sent it, forged or not.

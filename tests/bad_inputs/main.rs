@@ -29,6 +29,7 @@ macro_rules! on_both {
 }
 
 mod a_works;
+mod b_fields;
 mod b_liars;
 mod counted;
 mod e_framing;
@@ -36,4 +37,8 @@ mod e_sizes;
 mod g_handshakes;
 mod g_memory;
 mod g_tunnels;
+mod b_refusals;
+mod c_protocols;
+mod d_connection;
+mod d_values;
 mod stage;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::{Router, extract::Request, response::IntoResponse};
+use http::{Method, StatusCode};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
 use crate::support::{Head, Scripted, Wire, handshake, serve};
@@ -29,6 +30,15 @@ impl Served {
 
     /// The layer with settings.
     pub(crate) async fn stage_with(self, set: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> Stage {
+        self.stage_on(set, serve).await
+    }
+
+    /// The same on another server, or with more around the layer.
+    pub(crate) async fn stage_on(
+        self,
+        set: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
+        serve: impl AsyncFnOnce(Router) -> SocketAddr,
+    ) -> Stage {
         let upstream = Scripted::start().await;
         let app = self.app(set(UpgradeProxyLayer::new(upstream.upstream())));
         Stage { served: self, upstream, address: serve(app).await }
@@ -91,6 +101,26 @@ impl Stage {
         }
     }
 
+    /// Requires that `client`'s connection is still HTTP: its next request goes the way of an ordinary one.
+    pub(crate) async fn still_http(&self, client: &mut Wire) {
+        let seen = self.ordinary(client, "GET /next HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+        assert_eq!(seen.first_line(), "GET /next HTTP/1.1");
+    }
+
+    /// Requires a 502 for `answer`, the end of the upstream's connection, and the client's as it was.
+    pub(crate) async fn lied_to(&self, request: impl AsRef<[u8]>, answer: impl AsRef<[u8]>) {
+        let (mut client, mut server, _) = self.asked(request).await;
+        server.send(&answer).await;
+        let head = client.head().await;
+        assert_eq!(head.status(), 502, "{}", String::from_utf8_lossy(answer.as_ref()));
+        for name in ["upgrade", "connection", "sec-websocket-accept"] {
+            assert!(head.values(name).is_empty(), "{}", head.text());
+        }
+        server.expect_end().await;
+        client.body(&head).await;
+        self.still_http(&mut client).await;
+    }
+
     /// Requires `status`, and that the upstream was not dialled.
     pub(crate) async fn refused(&self, request: impl AsRef<[u8]>, status: u16) -> Wire {
         let mut client = self.client().await;
@@ -101,9 +131,11 @@ impl Stage {
     }
 }
 
-/// A request's head, written as it would be sent.
+/// A request's head, written as it would be sent. CONNECT is a 405, as with most applications.
 async fn describe(request: Request) -> impl IntoResponse {
     let (parts, _) = request.into_parts();
+    let status =
+        if parts.method == Method::CONNECT { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::OK };
     let mut head = format!("{} {} {:?}\r\n", parts.method, parts.uri, parts.version).into_bytes();
     for (name, value) in &parts.headers {
         head.extend_from_slice(name.as_str().as_bytes());
@@ -112,5 +144,5 @@ async fn describe(request: Request) -> impl IntoResponse {
         head.extend_from_slice(b"\r\n");
     }
     head.extend_from_slice(b"\r\n");
-    head
+    (status, head)
 }

@@ -9,7 +9,7 @@ use tower_upgrade_proxy::{Error, UpgradeProxyLayer};
 
 use crate::{
     app, app_for, describe, open,
-    support::{ACCEPT, Scripted, Wire, handshake, handshake_with, serve},
+    support::{Scripted, Wire, handshake, serve},
 };
 
 async fn expect_failure(client: &mut Wire, status: u16, case: &str) {
@@ -22,32 +22,6 @@ async fn expect_failure(client: &mut Wire, status: u16, case: &str) {
     let next = client.ask("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(next.status(), 200, "{case}");
     assert!(client.body(&next).await.starts_with(b"GET /next "), "{case}");
-}
-
-#[tokio::test]
-async fn a_101_to_another_question_is_a_502_and_no_tunnel() {
-    let upstream = Scripted::start().await;
-    let address = app_for(&upstream).await;
-    let accept = format!("Sec-WebSocket-Accept: {ACCEPT}\r\n");
-    let cases = [
-        accept.clone(),
-        format!("Upgrade: h2c\r\n{accept}"),
-        format!("Upgrade: websocket, h2c\r\n{accept}"),
-        format!("Upgrade: websocket\r\nUpgrade: websocket\r\n{accept}"),
-        "Upgrade: websocket\r\n".to_owned(),
-        "Upgrade: websocket\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n".to_owned(),
-        format!("Upgrade: websocket\r\n{accept}{accept}"),
-        format!("Upgrade: websocket\r\n{accept}Sec-WebSocket-Protocol: mqtt\r\n"),
-    ];
-    for lines in cases {
-        let mut client = Wire::connect(address).await;
-        client.send(handshake_with("/", &["Sec-WebSocket-Protocol: chat"])).await;
-        let mut server = upstream.accept().await;
-        server.head().await;
-        server.send(format!("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n{lines}\r\n")).await;
-        expect_failure(&mut client, 502, &lines).await;
-        server.expect_end().await;
-    }
 }
 
 #[tokio::test]

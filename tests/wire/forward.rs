@@ -306,28 +306,6 @@ async fn a_body_that_stops_aborts_the_response_at_the_body_timeout() {
 }
 
 #[tokio::test]
-async fn a_101_that_nobody_asked_for_is_a_502() {
-    let upstream = Scripted::start().await;
-    let address = location_for(&upstream).await;
-    let requests = [
-        get("/"),
-        get("/").replace("\r\n\r\n", "\r\nConnection: Upgrade\r\n\r\n"),
-        handshake("/").replace("GET", "POST"),
-        handshake("/").replace("Connection: Upgrade\r\n", ""),
-    ];
-    for request in requests {
-        let mut client = Wire::connect(address).await;
-        let (head, mut server) = forwarded(&mut client, &upstream, &request).await;
-        assert!(head.values("upgrade").is_empty() && head.values("connection").is_empty(), "{request}");
-        server.send(format!("{SWITCHING}tunnel bytes")).await;
-        let head = client.head().await;
-        assert_eq!(head.status(), 502, "{request}");
-        client.body(&head).await;
-        server.expect_end().await;
-    }
-}
-
-#[tokio::test]
 async fn a_request_that_cannot_be_sent_on_never_reaches_the_upstream() {
     let upstream = Scripted::start().await;
     let address = location_for(&upstream).await;
