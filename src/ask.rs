@@ -95,7 +95,7 @@ async fn in_http1(
             connect.await.map_err(|cause| Error::connecting(upstream, cause))?
         }
     };
-    match timeout(config.handshake_timeout, h1::exchange(transport, request)).await {
+    match timeout(config.handshake_timeout, h1::exchange(transport, request, config.header_case)).await {
         Ok(Ok((response, http))) => {
             let (parts, body) = response.into_parts();
             Ok((Response::from_parts(parts, ()), Connection::Http1 { http, body }))

@@ -123,6 +123,24 @@ impl UpgradeProxyLayer {
         self.with(|config| config.connector.set_http2(http2))
     }
 
+    /// Answers of upstreams in HTTP/1.1 keep the case in which the names of their fields were written, for
+    /// clients that compare them with regard to it. Default off: names are in lower case.
+    ///
+    /// Those of requests keep theirs without this, as soon as the server in front has kept it (hyper's
+    /// `preserve_header_case`, which `axum::serve` leaves off). A name that the proxy adds is written in
+    /// lower case, or as [`title_case_headers`](Self::title_case_headers) says.
+    pub fn preserve_header_case(self) -> Self {
+        self.with(|config| config.header_case.preserve = true)
+    }
+
+    /// Upstreams in HTTP/1.1 get the names of fields as `Sec-Websocket-Key`, for servers that compare them
+    /// with regard to case. A name that the server in front has kept as it came
+    /// (see [`preserve_header_case`](Self::preserve_header_case)) stays like that. Default off: names
+    /// are in lower case.
+    pub fn title_case_headers(self) -> Self {
+        self.with(|config| config.header_case.title = true)
+    }
+
     /// How long name look-up, TCP and TLS may take together; then 504. Default 10 s.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.connect_timeout = timeout)

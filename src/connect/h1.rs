@@ -16,6 +16,13 @@ use pin_project_lite::pin_project;
 use super::{Outgoing, transport::Transport};
 use crate::{error::BoxError, forward::body::UpstreamBody};
 
+/// How the names of fields are written to an upstream, and kept of what it writes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HeaderCase {
+    pub(crate) preserve: bool,
+    pub(crate) title: bool,
+}
+
 type HttpConnection = http1::Connection<TokioIo<Transport>, Outgoing>;
 
 /// The HTTP side of an upstream connection. It makes progress only while it is polled, and closes
@@ -41,8 +48,13 @@ enum State {
 pub(crate) async fn exchange(
     transport: Transport,
     request: Request<Outgoing>,
+    case: HeaderCase,
 ) -> hyper::Result<(Response<Incoming>, Connection)> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(transport)).await?;
+    let (mut sender, connection) = http1::Builder::new()
+        .preserve_header_case(case.preserve)
+        .title_case_headers(case.title)
+        .handshake(TokioIo::new(transport))
+        .await?;
     let mut connection = Connection(State::Running(Box::new(connection)));
     let mut response = pin!(sender.send_request(request));
     let response = std::future::poll_fn(|cx| {

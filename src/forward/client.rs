@@ -33,6 +33,8 @@ pub(super) fn build(config: &Config) -> Client {
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.pool_idle_timeout.min(LONGEST_IDLE))
         .set_host(false)
+        .http1_preserve_header_case(config.header_case.preserve)
+        .http1_title_case_headers(config.header_case.title)
         .build(dial)
 }
 

@@ -28,6 +28,7 @@ macro_rules! on_both {
     };
 }
 
+mod a_names;
 mod a_works;
 mod b_fields;
 mod b_liars;
