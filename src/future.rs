@@ -9,7 +9,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::{ResponseBody, body::Own};
+use crate::{ResponseBody, body::Own, respond};
 
 pin_project! {
     /// The response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, or the proxy's.
@@ -22,7 +22,7 @@ pin_project! {
 pin_project! {
     #[project = KindProj]
     enum Kind<F> {
-        Inner { #[pin] future: F },
+        Inner { #[pin] future: F, ends_connection: bool },
         // The box hides the type of an async block, and is there for upgrades only.
         Proxy { future: Pin<Box<dyn Future<Output = Response<Own>> + Send>> },
         Ready { response: Option<Response<Own>> },
@@ -30,8 +30,9 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    pub(crate) fn inner(future: F) -> Self {
-        Self { kind: Kind::Inner { future } }
+    /// `ends_connection`: when it refuses.
+    pub(crate) fn inner(future: F, ends_connection: bool) -> Self {
+        Self { kind: Kind::Inner { future, ends_connection } }
     }
 
     pub(crate) fn proxy(future: impl Future<Output = Response<Own>> + Send + 'static) -> Self {
@@ -51,8 +52,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let response = match self.project().kind.project() {
-            KindProj::Inner { future } => {
-                return future.poll(cx).map_ok(|response| response.map(ResponseBody::inner));
+            KindProj::Inner { future, ends_connection } => {
+                return future.poll(cx).map_ok(|mut response| {
+                    if *ends_connection {
+                        respond::close_refused(&mut response);
+                    }
+                    response.map(ResponseBody::inner)
+                });
             }
             KindProj::Proxy { future } => ready!(future.as_mut().poll(cx)),
             KindProj::Ready { response } => match response.take() {

@@ -1,7 +1,7 @@
 //! Responses that the proxy gives itself.
 
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderValue, Method, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE},
 };
 use http_body_util::Full;
@@ -15,7 +15,7 @@ use crate::{
     handshake::{Asked, Handshake, is_websocket},
     metrics,
     refusal::{self, TooLarge},
-    rewrite::hygiene,
+    rewrite::{hygiene, tokens},
     trace,
 };
 
@@ -44,6 +44,21 @@ fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
         headers.insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
     }
     response
+}
+
+/// Whether the connection ends when this request is refused: what follows a CONNECT may be meant for the tunnel
+/// that there is not, and must not be taken for a request
+/// ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)).
+pub(crate) fn ends_connection(method: &Method, version: Version) -> bool {
+    *method == Method::CONNECT && version < Version::HTTP_2
+}
+
+/// Ends the connection after `response`, if it refuses.
+pub(crate) fn close_refused<B>(response: &mut Response<B>) {
+    let closes = tokens::contains(response.headers(), CONNECTION, "close");
+    if !response.status().is_success() && !closes {
+        response.headers_mut().append(CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 /// An upstream's answer that is no yes, whole and streaming.

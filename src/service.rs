@@ -25,7 +25,8 @@ use crate::{
 /// An inner service with upgrade requests taken out of its way.
 ///
 /// Made by [`UpgradeProxyLayer`](crate::UpgradeProxyLayer). Readiness, errors and every response to
-/// a request that is no upgrade are the inner service's own.
+/// a request that is no upgrade are the inner service's own; but when that refuses a `CONNECT` in HTTP/1, the
+/// connection ends ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)).
 #[derive(Clone, Debug)]
 pub struct UpgradeProxy<S> {
     inner: S,
@@ -54,7 +55,10 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> ResponseFuture<S::Future> {
         match detect(&mut request, &self.config.protocols) {
-            Ok(None) => ResponseFuture::inner(self.inner.call(request)),
+            Ok(None) => {
+                let ends = respond::ends_connection(request.method(), request.version());
+                ResponseFuture::inner(self.inner.call(request), ends)
+            }
             Ok(Some(handshake)) => {
                 let counted = metrics::Handshake::begin();
                 let (parts, body) = request.into_parts();

@@ -42,4 +42,5 @@ mod b_refusals;
 mod c_protocols;
 mod d_connection;
 mod d_values;
+mod f_targets;
 mod stage;
