@@ -40,6 +40,7 @@ mod g_memory;
 mod g_tunnels;
 mod b_refusals;
 mod c_protocols;
+mod conformance;
 mod d_connection;
 mod d_values;
 mod f_targets;
