@@ -120,10 +120,10 @@ impl Error {
 
     /// The request could not be sent on: a target that is no path or leaves its prefix, in an
     /// ordinary request `Host` missing or invalid, a body that broke off or is malformed (status
-    /// 400), or `CONNECT` (status 405).
+    /// 400), `CONNECT` (status 405), in HTTP/2 with a `:protocol` that is not allowed (status 501).
     #[must_use]
     pub fn is_bad_request(&self) -> bool {
-        matches!(self.0.kind, Kind::Request(_) | Kind::Body | Kind::Method)
+        matches!(self.0.kind, Kind::Request(_) | Kind::Body | Kind::Method | Kind::Protocol)
     }
 
     /// A web page that may not open tunnels ([`allow_origin`](crate::UpgradeProxyLayer::allow_origin)).
@@ -228,6 +228,7 @@ impl Error {
     /// | `bad_request` | 400 | [`is_bad_request`](Self::is_bad_request) |
     /// | `forbidden_origin` | 403 | [`is_forbidden_origin`](Self::is_forbidden_origin) |
     /// | `method_not_allowed` | 405 | [`is_bad_request`](Self::is_bad_request) |
+    /// | `protocol_not_allowed` | 501 | [`is_bad_request`](Self::is_bad_request) |
     /// | `client_limit` | 429 | [`is_client_limit`](Self::is_client_limit) |
     /// | `connect` | 502 | [`is_connect`](Self::is_connect) |
     /// | `no_http2` | 502 | [`is_no_http2`](Self::is_no_http2) |
@@ -261,6 +262,7 @@ impl fmt::Display for Error {
             Kind::Body => "bad request",
             Kind::Origin => "the origin is not allowed",
             Kind::Method => "CONNECT is not served",
+            Kind::Protocol => "CONNECT for a protocol that is not allowed",
             Kind::Response(reason) => return write!(f, "bad response: {reason}"),
             Kind::Connect => "connect",
             Kind::ConnectTimeout => "connect: timed out",

@@ -67,6 +67,7 @@
 //! | 403 | the page is not of an [`AllowOrigin`] |
 //! | 405 | `CONNECT` at [`Forward`]; the connection ends |
 //! | 429 with `Retry-After` | the client has [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
+//! | 501 | `CONNECT` with another `:protocol` at [`Forward`] |
 //! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
 //! | 503 with `Retry-After` | a [`Drain`] has begun; [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream) to this one, or [`max_handshakes`](UpgradeProxyLayer::max_handshakes) in flight; there is no upstream, or all its HTTP/2 connections are full |
 //! | 504 | the connect, handshake or header timeout ran out |

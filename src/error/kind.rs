@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Request(&'static str),
     /// `CONNECT`, which a reverse proxy has no use for.
     Method,
+    /// An extended `CONNECT` for a protocol that is not upgraded to.
+    Protocol,
     Connect,
     ConnectTimeout,
     Exchange,
@@ -39,6 +41,7 @@ impl Kind {
             Self::Handshake(_) | Self::Request(_) | Self::Body => StatusCode::BAD_REQUEST,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Protocol => StatusCode::NOT_IMPLEMENTED,
             Self::Connect | Self::Exchange | Self::Response(_) | Self::NoHttp2(_) => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::HandshakeTimeout | Self::HeaderTimeout => {
                 StatusCode::GATEWAY_TIMEOUT
@@ -60,6 +63,7 @@ impl Kind {
             Self::Request(_) | Self::Body => "bad_request",
             Self::Origin => "forbidden_origin",
             Self::Method => "method_not_allowed",
+            Self::Protocol => "protocol_not_allowed",
             Self::Connect => "connect",
             Self::ConnectTimeout => "connect_timeout",
             Self::Exchange | Self::Response(_) => "upstream_protocol",
@@ -83,6 +87,7 @@ impl Kind {
             Self::Body => "the body is broken",
             Self::Origin => "pages of this origin may not connect",
             Self::Method => "CONNECT is not served",
+            Self::Protocol => "the protocol is not served",
             Self::Connect => "the upstream cannot be reached",
             Self::ConnectTimeout => "the upstream could not be reached in time",
             Self::Exchange | Self::Response(_) | Self::NoHttp2(_) => "the upstream did not answer properly",
@@ -110,6 +115,7 @@ mod tests {
             (Kind::Body, 400, "bad_request"),
             (Kind::Origin, 403, "forbidden_origin"),
             (Kind::Method, 405, "method_not_allowed"),
+            (Kind::Protocol, 501, "protocol_not_allowed"),
             (Kind::Connect, 502, "connect"),
             (Kind::ConnectTimeout, 504, "connect_timeout"),
             (Kind::Exchange, 502, "upstream_protocol"),

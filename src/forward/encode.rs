@@ -6,6 +6,7 @@ use http::{
     request::Parts,
 };
 use http_body_util::Either;
+use hyper::ext::Protocol;
 
 use crate::{
     Error, Upstream,
@@ -23,7 +24,9 @@ use crate::{
 /// that would be lost on the way.
 pub(super) fn check(parts: &Parts) -> Result<(), Error> {
     if parts.method == Method::CONNECT {
-        return Err(Error::new(Kind::Method));
+        // [RFC 9220, 3](https://www.rfc-editor.org/rfc/rfc9220#section-3).
+        let extended = parts.extensions.get::<Protocol>().is_some();
+        return Err(Error::new(if extended { Kind::Protocol } else { Kind::Method }));
     }
     let optional = parts.version < Version::HTTP_11 || parts.uri.authority().is_some();
     let host = match optional && !parts.headers.contains_key(HOST) {

@@ -65,10 +65,10 @@ pub fn proxy_pass(upstream: Upstream) -> UpgradeProxy<Forward> {
 /// that met a stale pooled connection is sent again if nothing of it had been written.
 ///
 /// Failures are responses, with the [`Error`] in their extensions: 400 for a request that can't be
-/// sent on, 405 and the end of the connection for `CONNECT`, 502 and 504 for the upstream's. An
-/// upstream that breaks off, or makes no progress for the [body timeout](UpgradeProxyLayer::body_timeout),
-/// ends the response with an error, which aborts the client's connection: a body that is cut short
-/// never looks complete.
+/// sent on, 405 and the end of the connection for `CONNECT`, 501 for one with a `:protocol` in
+/// HTTP/2, 502 and 504 for the upstream's. An upstream that breaks off, or makes no progress for the
+/// [body timeout](UpgradeProxyLayer::body_timeout), ends the response with an error, which aborts the
+/// client's connection: a body that is cut short never looks complete.
 ///
 /// It is made by [`UpgradeProxyLayer::forward`], [`proxy_pass`], or alone:
 ///
