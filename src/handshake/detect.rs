@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Debug};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Uri, Version,
+    HeaderMap, Method, Request, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE},
     uri::Authority,
 };
@@ -52,7 +52,7 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
     };
     match asked {
         Asked::Upgrade => check(&protocol, headers),
-        Asked::ExtendedConnect => check_authority(request.uri(), headers),
+        Asked::ExtendedConnect => check_authority(request.uri()),
     }
     .map_err(|reason| Error::new(Kind::Handshake(reason)))?;
     Ok(request.extensions_mut().remove::<OnUpgrade>().map(|on_upgrade| Handshake {
@@ -79,17 +79,13 @@ fn connectable<'a>(
     if found.allows(&Method::GET) { Ok(found) } else { Err("the protocol is not asked for with GET") }
 }
 
-/// An authority without user, and no `Host` that says something else
+/// An authority that a `Host` can be made of. What the client sent of these is replaced
 /// ([RFC 9113, 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
-fn check_authority(uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
-    let authority = uri.authority().ok_or(":authority is needed")?;
-    if !is_host(authority) {
-        return Err(":authority is not valid");
-    }
-    let same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
-    match headers.get_all(HOST).iter().all(same) {
-        true => Ok(()),
-        false => Err("Host differs from :authority"),
+fn check_authority(uri: &Uri) -> Result<(), &'static str> {
+    match uri.authority() {
+        None => Err(":authority is needed"),
+        Some(authority) if is_host(authority) => Ok(()),
+        Some(_) => Err(":authority is not valid"),
     }
 }
 
