@@ -32,6 +32,9 @@ mod a_names;
 mod a_works;
 mod b_fields;
 mod b_liars;
+#[path = "../shared/client.rs"]
+#[allow(dead_code, reason = "a part is used")]
+mod client;
 mod counted;
 mod e_framing;
 mod e_sizes;
@@ -44,4 +47,11 @@ mod conformance;
 mod d_connection;
 mod d_values;
 mod f_targets;
+mod h2_frames;
+mod j_faults;
+mod j_floods;
+mod j_handshakes;
 mod stage;
+#[path = "../shared/streams.rs"]
+#[allow(dead_code, reason = "a part is used")]
+mod streams;

@@ -29,8 +29,12 @@ impl Client {
 
     /// One that takes no more than this on a stream.
     pub(crate) async fn with_window(address: std::net::SocketAddr, window: u32) -> Self {
+        Self::with(address, Builder::new().initial_window_size(window)).await
+    }
+
+    pub(crate) async fn with(address: std::net::SocketAddr, builder: &Builder) -> Self {
         let tcp = bounded("connect", TcpStream::connect(address)).await.unwrap();
-        let handshake = Builder::new().initial_window_size(window).handshake(tcp).await;
+        let handshake = builder.handshake(tcp).await;
         let (sender, connection) = handshake.unwrap();
         let connection = tokio::spawn(connection).abort_handle();
         Self { sender: bounded("the SETTINGS", sender.ready()).await.unwrap(), connection }

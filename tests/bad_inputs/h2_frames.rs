@@ -1,0 +1,232 @@
+//! A client in HTTP/2 that sends what it likes
+//! ([RFC 9113, 4](https://www.rfc-editor.org/rfc/rfc9113#section-4)).
+
+use std::{collections::VecDeque, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::support::bounded;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// Reasons ([RFC 9113, 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)).
+pub(crate) const PROTOCOL_ERROR: u32 = 1;
+pub(crate) const INTERNAL_ERROR: u32 = 2;
+pub(crate) const CANCEL: u32 = 8;
+
+/// Extended CONNECT for `websocket`, `https://a.example/chat`, in literals that are not indexed
+/// ([RFC 7541, 6.2.2](https://www.rfc-editor.org/rfc/rfc7541#section-6.2.2)).
+pub(crate) fn websocket() -> Vec<u8> {
+    fields(&[
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":path", "/chat"),
+        (":authority", "a.example"),
+        ("sec-websocket-version", "13"),
+    ])
+}
+
+/// A block of these fields.
+pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).ok().filter(|length| *length < 127).unwrap());
+            block.extend(text.bytes());
+        }
+    }
+    block
+}
+
+/// What the proxy has sent. Its SETTINGS and `WINDOW_UPDATE` are not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// With the status, where it is one that the tests wait for.
+    Headers {
+        stream: u32,
+        status: Option<u16>,
+    },
+    Data {
+        stream: u32,
+        bytes: Vec<u8>,
+        ends: bool,
+    },
+    Reset {
+        stream: u32,
+        reason: u32,
+    },
+    GoAway {
+        reason: u32,
+    },
+    Pong,
+    /// The end of the connection, however it came.
+    End,
+}
+
+pub(crate) struct Frames {
+    pub(crate) stream: TcpStream,
+    read: VecDeque<Frame>,
+    next: u32,
+}
+
+impl Frames {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = bounded("connect", TcpStream::connect(address)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut frames = Self { stream, read: VecDeque::new(), next: 1 };
+        bounded("send", frames.stream.write_all(PREFACE)).await.unwrap();
+        frames.write(SETTINGS, 0, 0, b"").await;
+        frames
+    }
+
+    /// Opens a stream with `block` as its head.
+    pub(crate) async fn ask(&mut self, block: &[u8]) -> u32 {
+        let stream = self.next;
+        self.next += 2;
+        self.write(HEADERS, END_HEADERS, stream, block).await;
+        stream
+    }
+
+    pub(crate) async fn data(&mut self, stream: u32, bytes: impl AsRef<[u8]>) {
+        self.write(DATA, 0, stream, bytes.as_ref()).await;
+    }
+
+    pub(crate) async fn finish(&mut self, stream: u32) {
+        self.write(DATA, END_STREAM, stream, b"").await;
+    }
+
+    pub(crate) async fn reset(&mut self, stream: u32, reason: u32) {
+        self.write(RST_STREAM, 0, stream, &reason.to_be_bytes()).await;
+    }
+
+    pub(crate) async fn leave(&mut self) {
+        self.write(GOAWAY, 0, 0, &[0; 8]).await;
+    }
+
+    /// Waits until the proxy has taken what was sent. What comes before is kept.
+    pub(crate) async fn settle(&mut self) {
+        self.write(PING, 0, 0, &[0; 8]).await;
+        loop {
+            match self.receive().await {
+                Frame::Pong => return,
+                Frame::End => panic!("the end instead of an answer to PING"),
+                frame => self.read.push_back(frame),
+            }
+        }
+    }
+
+    /// The next frame.
+    pub(crate) async fn next(&mut self) -> Frame {
+        match self.read.pop_front() {
+            Some(frame) => frame,
+            None => self.receive().await,
+        }
+    }
+
+    /// The next frame of `stream`; those of others are dropped.
+    pub(crate) async fn next_of(&mut self, stream: u32) -> Frame {
+        loop {
+            match self.next().await {
+                Frame::Headers { stream: of, .. }
+                | Frame::Data { stream: of, .. }
+                | Frame::Reset { stream: of, .. }
+                    if of != stream => {}
+                frame => return frame,
+            }
+        }
+    }
+
+    /// The status of the answer on `stream`.
+    pub(crate) async fn status(&mut self, stream: u32) -> u16 {
+        match self.next_of(stream).await {
+            Frame::Headers { status: Some(status), .. } => status,
+            frame => panic!("{frame:?} instead of an answer"),
+        }
+    }
+
+    /// Requires these bytes on `stream`, and answers to nothing else.
+    pub(crate) async fn expect(&mut self, stream: u32, expected: impl AsRef<[u8]>) {
+        let (expected, mut read) = (expected.as_ref(), Vec::new());
+        while read.len() < expected.len() {
+            match self.next_of(stream).await {
+                Frame::Data { bytes, .. } => read.extend(bytes),
+                frame => panic!("{frame:?} instead of {expected:?}"),
+            }
+        }
+        assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(expected));
+    }
+
+    async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        bounded("send", self.stream.write_all(&frame(kind, flags, stream, payload))).await.unwrap();
+    }
+
+    async fn receive(&mut self) -> Frame {
+        loop {
+            let mut head = [0; 9];
+            if bounded("a frame", self.stream.read_exact(&mut head)).await.is_err() {
+                return Frame::End;
+            }
+            let [a, b, c, kind, flags, stream @ ..] = head;
+            let (ends, stream) = (flags & END_STREAM != 0, u32::from_be_bytes(stream));
+            let mut bytes = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+            if bounded("the rest of it", self.stream.read_exact(&mut bytes)).await.is_err() {
+                return Frame::End;
+            }
+            let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+            match kind {
+                DATA => return Frame::Data { stream, bytes, ends },
+                HEADERS => return Frame::Headers { stream, status: status(&bytes) },
+                RST_STREAM => return Frame::Reset { stream, reason: number(0) },
+                GOAWAY => return Frame::GoAway { reason: number(4) },
+                PING if flags & ACK != 0 => return Frame::Pong,
+                PING => self.write(PING, ACK, 0, &bytes).await,
+                SETTINGS if flags & ACK == 0 => self.write(SETTINGS, ACK, 0, b"").await,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The frames that open `stream` and reset it.
+pub(crate) fn opened_and_reset(stream: u32) -> Vec<u8> {
+    let opens = frame(HEADERS, END_HEADERS, stream, &websocket());
+    [opens, frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())].concat()
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The status at the beginning of a block ([RFC 7541, A](https://www.rfc-editor.org/rfc/rfc7541#appendix-A)):
+/// one of the static table, or three digits in Huffman's code, of which the first is told.
+fn status(block: &[u8]) -> Option<u16> {
+    match block {
+        [0x88, ..] => Some(200),
+        [0x8c, ..] => Some(400),
+        [0x8d, ..] => Some(404),
+        [0x8e, ..] => Some(500),
+        [0x48, 0x82, 0x6c, 0x01, ..] => Some(501),
+        [0x48, 0x82, 0x6c, 0x02, ..] => Some(502),
+        _ => None,
+    }
+}
