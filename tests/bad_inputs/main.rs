@@ -32,21 +32,21 @@ mod a_names;
 mod a_works;
 mod b_fields;
 mod b_liars;
+mod b_refusals;
+mod c_protocols;
 #[path = "../shared/client.rs"]
 #[allow(dead_code, reason = "a part is used")]
 mod client;
+mod conformance;
 mod counted;
+mod d_connection;
+mod d_values;
 mod e_framing;
 mod e_sizes;
+mod f_targets;
 mod g_handshakes;
 mod g_memory;
 mod g_tunnels;
-mod b_refusals;
-mod c_protocols;
-mod conformance;
-mod d_connection;
-mod d_values;
-mod f_targets;
 mod h2_frames;
 mod j_faults;
 mod j_floods;
