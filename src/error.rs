@@ -2,7 +2,7 @@
 
 mod kind;
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{error::Error as StdError, fmt, io, sync::Arc};
 
 use http::StatusCode;
 
@@ -67,6 +67,14 @@ impl StdError for ClientBody {
     }
 }
 
+/// Whether the process (`EMFILE`) or the system (`ENFILE`) could open no more files, sockets among them.
+fn is_out_of_descriptors(error: &(dyn StdError + 'static)) -> bool {
+    /// The same numbers on every Unix; `WSAEMFILE` on Windows.
+    const CODES: &[i32] = if cfg!(windows) { &[10_024] } else { &[23, 24] };
+    let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    code.is_some_and(|code| CODES.contains(&code)) || error.source().is_some_and(is_out_of_descriptors)
+}
+
 impl Error {
     pub(crate) fn new(kind: Kind) -> Self {
         Self(Arc::new(Inner { kind, upstream: None, source: None }))
@@ -92,6 +100,8 @@ impl Error {
             Self::at(Kind::ConnectTimeout, upstream)
         } else if caused_by::<NoStreamFree>(&*cause) {
             Self::at(Kind::NoStreamFree, upstream)
+        } else if is_out_of_descriptors(&*cause) {
+            Self::caused(Kind::DescriptorLimit, upstream, cause)
         } else {
             Self::caused(Kind::Connect, upstream, cause)
         }
@@ -196,6 +206,13 @@ impl Error {
         self.0.kind == Kind::HandshakeLimit
     }
 
+    /// No connection to the upstream could be made, as this process has as many files and sockets open as it
+    /// may (`ulimit -n`), or the system has. Status 503 with `Retry-After`.
+    #[must_use]
+    pub fn is_descriptor_limit(&self) -> bool {
+        self.0.kind == Kind::DescriptorLimit
+    }
+
     /// Tunnels are being drained, and there are to be no new ones. Status 503 with `Retry-After`.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -233,6 +250,7 @@ impl Error {
     /// | `connect` | 502 | [`is_connect`](Self::is_connect) |
     /// | `no_http2` | 502 | [`is_no_http2`](Self::is_no_http2) |
     /// | `upstream_protocol` | 502 | [`is_upstream_protocol`](Self::is_upstream_protocol) |
+    /// | `descriptor_limit` | 503 | [`is_descriptor_limit`](Self::is_descriptor_limit) |
     /// | `draining` | 503 | [`is_draining`](Self::is_draining) |
     /// | `handshake_limit` | 503 | [`is_handshake_limit`](Self::is_handshake_limit) |
     /// | `no_stream_free` | 503 | [`is_no_stream_free`](Self::is_no_stream_free) |
@@ -276,6 +294,7 @@ impl fmt::Display for Error {
             Kind::ClientLimit => "the client's tunnel limit is reached",
             Kind::UpstreamLimit => "its tunnel limit is reached",
             Kind::HandshakeLimit => "the handshake limit is reached",
+            Kind::DescriptorLimit => "connect",
             Kind::Draining => "tunnels are being drained",
         })?;
         if let Kind::NoHttp2(reason) = self.0.kind {

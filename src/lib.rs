@@ -69,7 +69,7 @@
 //! | 429 with `Retry-After` | the client has [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
 //! | 501 | `CONNECT` with another `:protocol` at [`Forward`] |
 //! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
-//! | 503 with `Retry-After` | a [`Drain`] has begun; [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream) to this one, or [`max_handshakes`](UpgradeProxyLayer::max_handshakes) in flight; there is no upstream, or all its HTTP/2 connections are full |
+//! | 503 with `Retry-After` | a [`Drain`] has begun; [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream) to this one, or [`max_handshakes`](UpgradeProxyLayer::max_handshakes) in flight; there is no upstream, or all its HTTP/2 connections are full; the process may open no more sockets |
 //! | 504 | the connect, handshake or header timeout ran out |
 //!
 //! # Features

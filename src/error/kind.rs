@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     ClientLimit,
     UpstreamLimit,
     HandshakeLimit,
+    /// The process, or the system, has as many files open as it may.
+    DescriptorLimit,
     Draining,
 }
 
@@ -52,6 +54,7 @@ impl Kind {
             | Self::TunnelLimit
             | Self::UpstreamLimit
             | Self::HandshakeLimit
+            | Self::DescriptorLimit
             | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -76,6 +79,7 @@ impl Kind {
             Self::ClientLimit => "client_limit",
             Self::UpstreamLimit => "upstream_limit",
             Self::HandshakeLimit => "handshake_limit",
+            Self::DescriptorLimit => "descriptor_limit",
             Self::Draining => "draining",
         }
     }
@@ -98,6 +102,7 @@ impl Kind {
             Self::ClientLimit => "too many tunnels are open from this address",
             Self::UpstreamLimit => "the upstream has too many tunnels",
             Self::HandshakeLimit => "too many upgrades are being answered",
+            Self::DescriptorLimit => "too many connections are open",
             Self::Draining => "the server is going away",
         }
     }
@@ -129,6 +134,7 @@ mod tests {
             (Kind::ClientLimit, 429, "client_limit"),
             (Kind::UpstreamLimit, 503, "upstream_limit"),
             (Kind::HandshakeLimit, 503, "handshake_limit"),
+            (Kind::DescriptorLimit, 503, "descriptor_limit"),
             (Kind::Draining, 503, "draining"),
         ];
         for (kind, status, reason) in table {

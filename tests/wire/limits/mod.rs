@@ -1,5 +1,6 @@
 //! How many tunnels and handshakes there may be, and what holds a place among them.
 
+mod descriptors;
 mod handshakes;
 mod order;
 mod per_client;
@@ -49,6 +50,7 @@ async fn why(mut response: Response) -> Response {
             (error.is_client_limit(), "client_limit"),
             (error.is_upstream_limit(), "upstream_limit"),
             (error.is_handshake_limit(), "handshake_limit"),
+            (error.is_descriptor_limit(), "descriptor_limit"),
         ];
         for (answer, reason) in questions {
             assert_eq!(answer, error.reason() == reason, "{error:?}");

@@ -35,6 +35,9 @@ async fn each_refusal_is_counted_by_its_reason() {
     let never = service_fn(|_: http::Uri| async {
         Ok::<_, Infallible>(pending::<TokioIo<tokio::net::TcpStream>>().await)
     });
+    let exhausted = service_fn(|_: http::Uri| async {
+        Err::<TokioIo<tokio::net::TcpStream>, _>(std::io::Error::from_raw_os_error(24))
+    });
     let liar = Scripted::start().await;
     let lied_to = UpgradeProxyLayer::new(liar.upstream());
     tokio::spawn(async move { while let Ok(()) = liar.accept().await.stream.set_zero_linger() {} });
@@ -57,6 +60,7 @@ async fn each_refusal_is_counted_by_its_reason() {
         ("client_limit", 429, layer().max_tunnels_per_client(0), upgrade.clone(), false),
         ("upstream_limit", 503, layer().max_tunnels_per_upstream(0), upgrade.clone(), false),
         ("handshake_limit", 503, layer().max_handshakes(0), upgrade.clone(), false),
+        ("descriptor_limit", 503, layer().connector(exhausted), upgrade.clone(), false),
         ("draining", 503, drained, upgrade.clone(), false),
     ];
     for (known, (reason, expected, layer, request, forward)) in cases.into_iter().enumerate() {
