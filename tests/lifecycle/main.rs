@@ -15,6 +15,7 @@ mod example;
 mod late;
 mod refusal;
 mod registry;
+mod restart;
 mod some;
 mod upstream;
 mod websocket;

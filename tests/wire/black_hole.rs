@@ -25,6 +25,9 @@ use crate::{
 const INTERVAL: Duration = Duration::from_millis(300);
 const TIMEOUT: Duration = Duration::from_millis(200);
 
+/// Long enough for a handshake and a message on a busy machine.
+const IDLE: Duration = Duration::from_secs(2);
+
 /// Carries bytes to `target` and back, until it is told to stop and keeps both connections.
 struct Middle {
     address: SocketAddr,
@@ -113,6 +116,92 @@ async fn expect_close(socket: &mut WebSocketStream<TcpStream>, code: u16, reason
 async fn expect_let_go(mut stream: TcpStream) {
     let mut rest = Vec::new();
     let _ = bounded("the end of the connection", stream.read_to_end(&mut rest)).await;
+}
+
+/// A layer that pings nobody, and ends what is idle; and what becomes of its tunnels.
+fn waiting(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<TunnelSummary>) {
+    let (sender, reports) = mpsc::unbounded_channel();
+    let config = TunnelConfig::new().idle_timeout(IDLE).close_timeout(TIMEOUT);
+    let layer = UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap())
+        .tunnel(config)
+        .on_tunnel(Report(sender));
+    (layer, reports)
+}
+
+/// Sends until it is told of the end: nothing that it says arrives, and after a while nothing more is taken.
+async fn flood_until_told(mut socket: WebSocketStream<TcpStream>) {
+    let block = vec![0; 256 * 1024];
+    let (mut sending, mut receiving) = (&mut socket).split();
+    let close = bounded("a Close", async {
+        tokio::select! {
+            message = receiving.next() => message,
+            () = async { while sending.send(Message::binary(block.clone())).await.is_ok() {} } => {
+                receiving.next().await
+            }
+        }
+    })
+    .await;
+    // When it comes to an end in the middle of what is sent, the Close may be lost with the connection.
+    if let Some(Ok(message)) = close {
+        let frame = CloseFrame { code: 1001.into(), reason: "idle timeout".into() };
+        assert_eq!(message, Message::Close(Some(frame)));
+    }
+}
+
+async fn expect_idle_timeout(
+    mut reports: mpsc::UnboundedReceiver<TunnelSummary>,
+    vanished: Side,
+) -> TunnelSummary {
+    let summary = bounded("the end of the tunnel", reports.recv()).await.unwrap();
+    assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
+    assert_eq!(summary.close_code(vanished), Some(1006), "{summary:?}");
+    summary
+}
+
+#[tokio::test]
+async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_upstream_that_has_vanished() {
+    let upstream = Scripted::start().await;
+    let middle = Middle::before(upstream.address).await;
+    let (layer, reports) = waiting(middle.address);
+    let (mut client, _server) = open(app(layer).await, &upstream).await;
+    let (near, _far) = middle.stop().await;
+    expect_close(&mut client, 1001, "idle timeout").await;
+    let summary = expect_idle_timeout(reports, Side::Upstream).await;
+    assert_eq!(summary.close_code(Side::Client), Some(1001));
+    expect_let_go(near).await;
+}
+
+#[tokio::test]
+async fn without_pings_the_idle_timeout_ends_a_tunnel_to_a_client_that_has_vanished() {
+    let upstream = Scripted::start().await;
+    let (layer, reports) = waiting(upstream.address);
+    let middle = Middle::before(app(layer).await).await;
+    let (_client, mut server) = open(middle.address, &upstream).await;
+    let (_near, far) = middle.stop().await;
+    expect_close(&mut server, 1001, "idle timeout").await;
+    let summary = expect_idle_timeout(reports, Side::Client).await;
+    assert_eq!(summary.close_code(Side::Upstream), Some(1001));
+    expect_let_go(far).await;
+}
+
+#[tokio::test]
+async fn a_flood_towards_one_that_has_vanished_stands_still_and_is_ended_too() {
+    let upstream = Scripted::start().await;
+    let middle = Middle::before(upstream.address).await;
+    let (layer, reports) = waiting(middle.address);
+    let (client, _server) = open(app(layer).await, &upstream).await;
+    let (near, _far) = middle.stop().await;
+    flood_until_told(client).await;
+    expect_idle_timeout(reports, Side::Upstream).await;
+    expect_let_go(near).await;
+
+    let (layer, reports) = waiting(upstream.address);
+    let middle = Middle::before(app(layer).await).await;
+    let (_client, server) = open(middle.address, &upstream).await;
+    let (_near, far) = middle.stop().await;
+    flood_until_told(server).await;
+    expect_idle_timeout(reports, Side::Client).await;
+    expect_let_go(far).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,137 @@
+//! An upstream that is killed with hundreds of tunnels, and comes back.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use socket2::{Domain, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime::Handle,
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, accept_async, client_async,
+    tungstenite::{self, Message},
+};
+use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
+
+use crate::{app, support::bounded, until};
+
+const TUNNELS: usize = 500;
+
+/// The longest that five hundred of anything may take, on a machine that is busy with other tests.
+async fn patiently<T>(what: &str, all: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(120), all).await.unwrap_or_else(|_| panic!("still waiting: {what}"))
+}
+
+/// A port on which an upstream comes and goes, and which nobody else gets meanwhile.
+struct Place {
+    address: SocketAddr,
+    _reserved: Socket,
+}
+
+impl Place {
+    fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        Self { address: socket.local_addr().unwrap().as_socket().unwrap(), _reserved: socket }
+    }
+
+    /// An upstream that echoes. Whoever drops it kills it: every other connection ends with a reset.
+    async fn start(&self) -> JoinSet<()> {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        let mut upstream = JoinSet::new();
+        upstream.spawn(async move {
+            let mut connections = JoinSet::new();
+            for number in 0_usize.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                connections.spawn(async move {
+                    if number % 2 == 0 {
+                        stream.set_zero_linger().unwrap();
+                    }
+                    let mut socket = accept_async(stream).await.unwrap();
+                    while let Some(Ok(message)) = socket.next().await {
+                        if message.is_text() && socket.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        upstream
+    }
+}
+
+type Client = WebSocketStream<TcpStream>;
+
+async fn open(address: SocketAddr) -> Result<Client, tungstenite::Error> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    client_async(format!("ws://{address}/"), stream).await.map(|(socket, _)| socket)
+}
+
+/// All of them at once, each with an echo of its own.
+async fn open_all(address: SocketAddr) -> Vec<Client> {
+    let mut opening = JoinSet::new();
+    for number in 0..TUNNELS {
+        opening.spawn(async move {
+            let mut client = open(address).await.unwrap();
+            let text = Message::text(format!("number {number}"));
+            client.send(text.clone()).await.unwrap();
+            assert_eq!(client.next().await.unwrap().unwrap(), text);
+            client
+        });
+    }
+    patiently("all to be open", opening.join_all()).await
+}
+
+#[tokio::test]
+async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_after_it() {
+    let (place, tunnels) = (Place::new(), Tunnels::new());
+    let upstream = format!("http://{}", place.address).parse().unwrap();
+    let address = app(UpgradeProxyLayer::new(upstream).tunnels(&tunnels)).await;
+    let tasks = Handle::current().metrics();
+    let before = tasks.num_alive_tasks();
+
+    let mut upstream = place.start().await;
+    let clients = open_all(address).await;
+    assert_eq!(tunnels.len(), TUNNELS);
+    bounded("the upstream's end", upstream.shutdown()).await;
+    let mut ending = JoinSet::new();
+    for mut client in clients {
+        ending.spawn(async move {
+            match client.next().await {
+                Some(Ok(Message::Close(Some(close)))) => assert_eq!(u16::from(close.code), 1011),
+                other => panic!("{other:?} instead of a Close"),
+            }
+            while client.next().await.is_some_and(|message| message.is_ok()) {}
+        });
+    }
+    patiently("all to be told", ending.join_all()).await;
+
+    for _ in 0..20 {
+        match bounded("a refusal", open(address)).await {
+            Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 502),
+            other => panic!("{other:?} while there is no upstream"),
+        }
+    }
+    until(&tunnels, 0).await;
+
+    let mut upstream = place.start().await;
+    let mut clients = open_all(address).await;
+    assert_eq!(tunnels.len(), TUNNELS);
+    for client in &mut clients {
+        client.close(None).await.unwrap();
+        while bounded("the end", client.next()).await.is_some_and(|message| message.is_ok()) {}
+    }
+    until(&tunnels, 0).await;
+    drop(clients);
+    bounded("the upstream's end", upstream.shutdown()).await;
+    let all_gone = async {
+        while tasks.num_alive_tasks() > before {
+            tokio::task::yield_now().await;
+        }
+    };
+    bounded("the tasks to end", all_gone).await;
+}
