@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod ends;
+mod faults;
 mod faulty;
+mod jerky;
 #[cfg(target_os = "linux")]
 mod splice;
 #[path = "../support/tcp.rs"]

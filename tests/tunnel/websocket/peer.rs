@@ -10,11 +10,11 @@ use super::{
     stream::Hand,
 };
 
-pub(super) const TEXT: u8 = 0x81;
-pub(super) const BINARY: u8 = 0x82;
-pub(super) const CLOSE: u8 = 0x88;
-pub(super) const PING: u8 = 0x89;
-pub(super) const PONG: u8 = 0x8a;
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const BINARY: u8 = 0x82;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8a;
 
 /// What its side writes and reads.
 pub(super) struct Peer {
@@ -24,13 +24,13 @@ pub(super) struct Peer {
 
 /// A frame that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) first: u8,
-    pub(super) payload: Vec<u8>,
+pub(crate) struct Frame {
+    pub(crate) first: u8,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// A frame as `from` writes it: masked by the client, and by nobody else.
-pub(super) fn frame(from: Side, first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(from: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     let bit = if from == Side::Client { 0x80 } else { 0 };
     let mut frame = vec![first];
     match payload.len() {
@@ -55,7 +55,7 @@ pub(super) fn frame(from: Side, first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A Close's payload.
-pub(super) fn closing(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn closing(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes()[..], reason.as_bytes()].concat()
 }
 
@@ -64,7 +64,7 @@ impl Peer {
         Self { side, stream }
     }
 
-    pub(super) fn frame(&self, first: u8, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn frame(&self, first: u8, payload: &[u8]) -> Vec<u8> {
         frame(self.side, first, payload)
     }
 

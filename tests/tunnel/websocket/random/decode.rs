@@ -5,13 +5,13 @@ use tower_upgrade_proxy::Side;
 use super::super::peer::{CLOSE, Frame};
 
 /// What a stream consists of.
-pub(super) struct Decoded {
-    pub(super) frames: Vec<Frame>,
+pub(crate) struct Decoded {
+    pub(crate) frames: Vec<Frame>,
     /// The beginning of another frame.
-    pub(super) rest: Vec<u8>,
+    pub(crate) rest: Vec<u8>,
 }
 
-pub(super) fn decode(from: Side, stream: &[u8]) -> Result<Decoded, String> {
+pub(crate) fn decode(from: Side, stream: &[u8]) -> Result<Decoded, String> {
     let (mut frames, mut at, mut within) = (Vec::new(), 0, false);
     while let Some((frame, size)) = first_of(from, &stream[at..])? {
         let opcode = frame.first & 15;
@@ -39,7 +39,7 @@ pub(super) fn decode(from: Side, stream: &[u8]) -> Result<Decoded, String> {
 }
 
 /// The first frame and its size; `None` when it is not complete.
-pub(super) fn first_of(from: Side, stream: &[u8]) -> Result<Option<(Frame, usize)>, String> {
+pub(crate) fn first_of(from: Side, stream: &[u8]) -> Result<Option<(Frame, usize)>, String> {
     let [first, second, behind @ ..] = stream else { return Ok(None) };
     if (second & 128 != 0) != (from == Side::Client) {
         return Err("masked by the wrong side".to_owned());

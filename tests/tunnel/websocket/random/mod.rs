@@ -1,9 +1,8 @@
 //! Two WebSocket endpoints that say random things at random moments, and a tunnel that is drained, pings,
 //! limits and times out meanwhile. What either receives is compared with what the other sent.
 
-mod decode;
+pub(crate) mod decode;
 mod endpoint;
-mod jerky;
 
 use std::{future::poll_fn, task::Context, time::Duration};
 
@@ -14,9 +13,9 @@ use tower_upgrade_proxy::{
 };
 
 use super::peer::{CLOSE, Frame, PING, PONG};
+use crate::jerky::Jerky;
 use decode::{Decoded, decode};
 use endpoint::{Endpoint, Log, Script};
-use jerky::Jerky;
 
 /// All that happens, but for the moments at which the system switches between the three.
 #[derive(Clone, Debug)]

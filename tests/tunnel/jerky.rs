@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-pub(super) struct Jerky {
+pub(crate) struct Jerky {
     inner: DuplexStream,
     reads: Steps,
     writes: Steps,
@@ -25,7 +25,7 @@ struct Steps {
 
 impl Jerky {
     /// Each step is for one read or write: so many bytes, 255 for all there are, 0 for none yet.
-    pub(super) fn new(inner: DuplexStream, steps: Vec<u8>) -> Self {
+    pub(crate) fn new(inner: DuplexStream, steps: Vec<u8>) -> Self {
         let [reads, writes] =
             [steps.clone(), steps].map(|steps| Steps { steps: steps.into_iter().cycle(), waited: false });
         Self { inner, reads, writes }
