@@ -1,6 +1,6 @@
 //! Bytes that both ends can make from a number, and so verify.
 
-/// SplitMix64: for choices and for payloads, never for secrets.
+/// `SplitMix64`: for choices and for payloads, never for secrets.
 #[derive(Clone)]
 pub(crate) struct Random(u64);
 

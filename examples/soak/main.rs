@@ -92,7 +92,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let (exit, said) = timeout(Duration::from_secs(60), gateway.stop()).await??;
     drop(upstreams);
 
-    println!("{}", report.table());
+    println!("\n{}", report.table());
     let ends = verdict::Ends { before, after, left, exit, said };
     let checks = verdict::checks(&report, recorder.samples(), load_ended, &ends);
     let all_hold = checks.iter().all(|check| check.holds);
