@@ -67,16 +67,38 @@ fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
     });
 }
 
+/// The connection to such a server, and the peer that it belongs to.
+fn connected(streams: u32) -> (Arc<Connection>, Arc<Peer>) {
+    let (connector, _) = way(streams);
+    let pool = Pool::default();
+    let timeouts = Timeouts { connect: LATER, idle: LATER };
+    let terms = Terms { connector: &connector, timeouts };
+    drop(block_on(pool.route(&upstream(), Use::Requests, terms)));
+    let peer = pool.peer(&upstream());
+    let connection = Arc::clone(&lock(&peer.connections)[0]);
+    (connection, peer)
+}
+
+#[test]
+fn the_last_stream_is_given_once() {
+    model(|| {
+        let (connection, peer) = connected(2);
+        let held = connection.reserve(&peer, Use::Requests);
+        let takers = [(); 2].map(|()| {
+            let (connection, peer) = (Arc::clone(&connection), Arc::clone(&peer));
+            thread::spawn(move || connection.reserve(&peer, Use::Requests))
+        });
+        let taken = takers.map(|taker| taker.join().unwrap());
+        assert_eq!(taken.iter().flatten().count(), 1);
+        drop((held, taken));
+        assert!(!connection.is_used());
+    });
+}
+
 #[test]
 fn an_unused_connection_retires_or_takes_a_stream_but_not_both() {
     model(|| {
-        let (connector, _) = way(2);
-        let pool = Pool::default();
-        let timeouts = Timeouts { connect: LATER, idle: LATER };
-        let terms = Terms { connector: &connector, timeouts };
-        drop(block_on(pool.route(&upstream(), Use::Requests, terms)));
-        let peer = pool.peer(&upstream());
-        let connection = Arc::clone(&lock(&peer.connections)[0]);
+        let (connection, peer) = connected(2);
         let retiring = {
             let connection = Arc::clone(&connection);
             thread::spawn(move || connection.retire_unused(Duration::ZERO).is_none())
