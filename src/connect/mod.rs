@@ -195,6 +195,7 @@ fn socket_address(uri: &Uri) -> Option<SocketAddr> {
 mod tests {
     use super::*;
 
+    #[cfg_attr(miri, ignore = "opens sockets")]
     #[tokio::test]
     async fn tcp_connections_do_not_wait_for_more_to_send() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -186,6 +186,7 @@ mod tests {
         TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()
     }
 
+    #[cfg_attr(miri, ignore = "opens sockets")]
     #[tokio::test]
     async fn a_connectors_socket_is_opened_and_anything_else_is_boxed() {
         let socket = Transport::from_hyper(TokioIo::new(tcp().await));
@@ -194,6 +195,7 @@ mod tests {
         assert!(matches!(other, Transport::Other(_)), "{other:?}");
     }
 
+    #[cfg_attr(miri, ignore = "opens sockets")]
     #[tokio::test]
     async fn nagle_is_switched_off() {
         let socket = Transport::Tcp(tcp().await);

@@ -177,6 +177,7 @@ mod tests {
         }
     }
 
+    #[cfg_attr(miri, ignore = "opens a pipe")]
     #[test]
     fn bytes_leave_a_pipe_as_they_came() {
         let (mut there, here) = std::os::unix::net::UnixStream::pair().unwrap();
