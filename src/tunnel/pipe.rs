@@ -162,6 +162,7 @@ mod model;
 mod tests {
     use super::*;
 
+    #[cfg_attr(miri, ignore = "/proc tells of Miri's own process")]
     #[test]
     fn this_process_survives_sigpipe_and_one_that_does_not_is_known() {
         assert!(survives_sigpipe());
