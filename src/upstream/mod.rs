@@ -248,8 +248,12 @@ fn base(path: &str, query: Option<&str>) -> Result<String, &'static str> {
     if !path.is_ascii() {
         return Err("the path is not ASCII: percent-encode it");
     }
-    if PathAndQuery::try_from(path).is_err() && !path.is_empty() {
-        return Err("the path is not valid in a URI");
+    match PathAndQuery::try_from(path) {
+        _ if path.is_empty() => {}
+        Err(_) => return Err("the path is not valid in a URI"),
+        // It would be left out later, and with it all that is put below the base.
+        Ok(parsed) if parsed != path => return Err("a fragment is not supported"),
+        Ok(_) => {}
     }
     Ok(path.trim_end_matches('/').to_owned())
 }
@@ -341,6 +345,7 @@ mod tests {
             ("http://a/b/%2E%2e/c", "encoded dot"),
             ("http://a/caf\u{e9}", "not ASCII"),
             ("unix:/a.sock:/caf\u{e9}", "not ASCII"),
+            ("unix:/a.sock:/b#c", "fragment"),
             ("unix:relative.sock", "absolute"),
             ("unix:/a.sock:/b?x", "query"),
             (&long, "longer than 107"),
