@@ -47,6 +47,8 @@ pub use closes::Closes;
 pub use config::TunnelConfig;
 use copy::{Broken, Copied, Direction};
 use course::{Course, Event, Marks};
+#[cfg(any(test, fuzzing))]
+pub(crate) use frames::check as check_frames;
 pub use handle::TunnelHandle;
 pub use keep_alive::KeepAlive;
 use known::{is_stream_reset, reset_on_drop};

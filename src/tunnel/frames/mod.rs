@@ -15,7 +15,7 @@ mod event;
 mod filter;
 mod head;
 mod start;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 mod tests;
 mod walk;
 mod walker;
@@ -26,6 +26,8 @@ pub(crate) use event::{Event, Frame, Payload};
 pub(crate) use filter::{Filter, Passed, Verdict};
 pub(crate) use head::Violation;
 pub(crate) use start::Start;
+#[cfg(any(test, fuzzing))]
+pub(crate) use tests::check;
 pub(crate) use walker::Walker;
 
 /// Bytes of the longest header of a frame.

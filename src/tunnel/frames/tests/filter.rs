@@ -2,61 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::super::{ControlFrame, Event, Filter, Frame, Mask, Verdict, Walker};
+use super::super::{ControlFrame, Event, Filter, Frame, Mask, Verdict};
 use super::{
+    check::{pass, short_pongs, without},
     reference::{Read, decode},
-    streams::{Sender, any_stream, sizes, split, valid},
+    streams::{Sender, any_stream, sizes, valid},
 };
-
-/// What passes, up to where a data frame or an invalid one is cut.
-fn pass(stream: &[u8], sizes: &[usize], mut judge: impl FnMut(&Event) -> Verdict) -> Vec<u8> {
-    let mut filter = Filter::new();
-    let mut written = Vec::new();
-    let (mut behind, mut walked) = (Walker::new(), 0);
-    for (base, mut chunk) in split(stream, sizes) {
-        let end = base + chunk.len();
-        loop {
-            let passed = filter.pass(chunk, &mut judge);
-            written.extend(passed.held.as_bytes());
-            written.extend(passed.bytes);
-            match passed.cut {
-                None => break,
-                Some(Event { frame: Frame::Data(_) | Frame::Invalid(_), .. }) => return written,
-                Some(_) => chunk = passed.rest,
-            }
-        }
-        assert!(filter.held().as_bytes().len() < 14);
-        assert!(stream[..end].ends_with(filter.held().as_bytes()));
-        behind.walk(&written[walked..]).for_each(drop);
-        walked = written.len();
-        assert_eq!(observed(&filter.passed()), observed(&behind));
-    }
-    written.extend(filter.held().as_bytes());
-    written
-}
-
-fn observed(walker: &Walker) -> (bool, u64, u64) {
-    (walker.at_boundary(), walker.unseen(), walker.messages())
-}
-
-/// The stream without these frames.
-fn without(stream: &[u8], dropped: impl Fn(&Read) -> bool) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let mut at = 0;
-    for frame in decode(stream).frames.iter().filter(|frame| frame.end <= stream.len() && dropped(frame)) {
-        kept.extend(&stream[at..frame.start]);
-        at = frame.end;
-    }
-    kept.extend(&stream[at..]);
-    kept
-}
-
-fn short_pongs(event: &Event) -> Verdict {
-    match event.frame {
-        Frame::Pong(payload) if payload.length <= 8 => Verdict::Cut,
-        _ => Verdict::Pass,
-    }
-}
 
 proptest! {
     #[test]

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::super::{CloseCode, ControlFrame, Filter, Mask, Verdict, Walker, head::Opcode};
 use super::{
+    check::split,
     endpoint::receive,
     reference::decode,
-    streams::{Sender, mask, sizes, split, valid},
+    streams::{Sender, mask, sizes, valid},
 };
 
 const PROBE: &[u8] = b"probe-01";

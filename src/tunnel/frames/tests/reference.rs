@@ -153,6 +153,7 @@ impl Decoded {
     }
 
     /// The messages that are complete: opcode and payload.
+    #[cfg(test)]
     pub(super) fn messages(&self) -> Vec<(u8, Vec<u8>)> {
         let mut messages = Vec::new();
         let mut current: Option<(u8, Vec<u8>)> = None;
@@ -168,6 +169,7 @@ impl Decoded {
     }
 
     /// The control frames that are complete: opcode and payload.
+    #[cfg(test)]
     pub(super) fn controls(&self) -> Vec<(u8, Vec<u8>)> {
         let complete = self.frames.iter().filter(|frame| frame.end <= self.length && frame.is_control());
         complete.map(|frame| (frame.opcode, frame.bytes.clone())).collect()

@@ -136,19 +136,6 @@ pub(super) fn sizes() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![vec(1..4_usize, 1..5), vec(1..40_usize, 1..20), vec(1..70_000_usize, 1..5)]
 }
 
-/// Splits a stream into chunks of these sizes; tells where each begins.
-pub(super) fn split<'a>(stream: &'a [u8], sizes: &[usize]) -> Vec<(usize, &'a [u8])> {
-    let mut chunks = Vec::new();
-    let mut at = 0;
-    let mut sizes = sizes.iter().cycle();
-    while at < stream.len() {
-        let end = stream.len().min(at + sizes.next().unwrap());
-        chunks.push((at, &stream[at..end]));
-        at = end;
-    }
-    chunks
-}
-
 /// The mask of a frame that is inserted into a stream of this sender.
 pub(super) fn mask(sender: Sender, key: [u8; 4]) -> Mask {
     if sender == Sender::Client { Mask::Key(key) } else { Mask::None }
