@@ -102,6 +102,9 @@ mod limits;
 #[cfg_attr(not(feature = "metrics"), path = "metrics_absent.rs")]
 mod metrics;
 mod observe;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod properties;
 mod proxy;
 mod refusal;
 mod respond;

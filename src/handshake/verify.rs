@@ -121,7 +121,7 @@ impl WebSocket {
 
 /// The accept value for a key
 /// ([RFC 6455, 4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2), item 5.4).
-fn accept(key: &[u8]) -> String {
+pub(crate) fn accept(key: &[u8]) -> String {
     STANDARD.encode(
         Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize(),
     )

@@ -1,0 +1,205 @@
+//! Which requests become tunnels.
+
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use hyper::{ext, upgrade::OnUpgrade};
+
+use super::input::{elements, first_line, head, is_token, words};
+use crate::{
+    Protocol, Protocols,
+    handshake::{Asked, detect::detect},
+};
+
+/// A protocol that is allowed.
+struct Rule {
+    name: String,
+    methods: Vec<Method>,
+    body: bool,
+}
+
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    NotOurs,
+    Malformed,
+    Ours { asked: Asked, protocol: String, body: bool },
+}
+
+/// First line: method, target, version, which protocols are allowed (`websocket`, `any`, `some`, or one by
+/// name), the `:protocol` of HTTP/2, and `stuck` when the connection can't be upgraded. Then fields.
+pub fn check(input: &[u8]) {
+    let (line, text) = first_line(input);
+    let [method, target, version, list, protocol, stuck] = words(line);
+    let (protocols, rules) = allowed(list);
+    let (Ok(method), Ok(uri)) = (method.parse::<Method>(), target.parse::<Uri>()) else { return };
+    let version = match version {
+        "HTTP/1.0" => Version::HTTP_10,
+        "HTTP/2" => Version::HTTP_2,
+        _ => Version::HTTP_11,
+    };
+    let mut request = Request::new(());
+    (*request.method_mut(), *request.uri_mut(), *request.version_mut()) = (method, uri, version);
+    *request.headers_mut() = head(text).0;
+    if !matches!(protocol, "" | "-") {
+        request.extensions_mut().insert(ext::Protocol::from(protocol));
+    }
+    let upgradable = stuck != "stuck";
+    if upgradable {
+        request.extensions_mut().insert(hyper::upgrade::on(Request::new(())));
+    }
+
+    let before = shown(&request);
+    let outcome = match detect(&mut request, &protocols) {
+        Err(error) => {
+            assert!(error.is_bad_handshake());
+            Outcome::Malformed
+        }
+        Ok(None) => Outcome::NotOurs,
+        Ok(Some(handshake)) => Outcome::Ours {
+            asked: handshake.asked,
+            protocol: handshake.protocol.to_str().unwrap().to_owned(),
+            body: handshake.body,
+        },
+    };
+    assert_eq!(before, shown(&request), "the head is as it was");
+    let taken = matches!(outcome, Outcome::Ours { .. });
+    assert_eq!(request.extensions().get::<OnUpgrade>().is_some(), upgradable && !taken);
+    let host = hosts(request.headers());
+    let expected = [true, false].map(|valid| (valid, expected(&request, list, &rules, upgradable, valid)));
+    let fits =
+        |(valid, expected): &(bool, Outcome)| host.is_none_or(|host| host == *valid) && *expected == outcome;
+    assert!(expected.iter().any(fits), "{outcome:?} instead of {expected:?}, {host:?}");
+}
+
+/// All of a head but its extensions.
+fn shown(request: &Request<()>) -> (Method, Uri, Version, HeaderMap) {
+    (request.method().clone(), request.uri().clone(), request.version(), request.headers().clone())
+}
+
+/// The protocols of a list, and what is allowed by it.
+fn allowed(list: &str) -> (Protocols, Vec<Rule>) {
+    let rule = |name: &str, methods: &[Method], body| Rule {
+        name: name.to_owned(),
+        methods: methods.to_vec(),
+        body,
+    };
+    let websocket = rule("websocket", &[Method::GET], false);
+    match list {
+        "websocket" => (Protocols::websocket(), vec![websocket]),
+        "any" => (Protocols::any(), vec![websocket]),
+        "some" => {
+            let tcp = Protocol::new("tcp").unwrap().methods([Method::POST, Method::PUT]).with_request_body();
+            let spdy = Protocol::new("SPDY/3.1").unwrap();
+            let rules =
+                [websocket, rule("tcp", &[Method::POST, Method::PUT], true), rule("SPDY/3.1", &[], false)];
+            (Protocols::websocket().allow(tcp).allow(spdy), rules.into())
+        }
+        name => {
+            let protocol = Protocol::new(name);
+            assert_eq!(protocol.is_ok(), is_protocol(name), "{name:?}");
+            match protocol {
+                Ok(protocol) if name.eq_ignore_ascii_case("websocket") => {
+                    (Protocols::only(protocol), vec![websocket])
+                }
+                Ok(protocol) => (Protocols::only(protocol), vec![rule(name, &[], false)]),
+                Err(_) => (Protocols::websocket(), vec![websocket]),
+            }
+        }
+    }
+}
+
+/// A token, with a version or without, that is not HTTP.
+fn is_protocol(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('/').collect();
+    let is_http = ["h2c", "h2", "h3", "http"].contains(&parts[0].to_ascii_lowercase().as_str());
+    parts.len() <= 2 && parts.iter().all(|part| is_token(part)) && !is_http
+}
+
+/// Name and body of the protocol that a token stands for, when it is allowed with this method.
+fn find(token: &[u8], list: &str, rules: &[Rule], method: &Method) -> Option<(String, bool)> {
+    let token = str::from_utf8(token).ok()?;
+    if *method == Method::CONNECT {
+        return None;
+    }
+    match rules.iter().find(|rule| rule.name.eq_ignore_ascii_case(token)) {
+        Some(rule) if rule.methods.is_empty() || rule.methods.contains(method) => {
+            Some((rule.name.clone(), rule.body))
+        }
+        None if list == "any" && is_protocol(token) => Some((token.to_owned(), true)),
+        _ => None,
+    }
+}
+
+/// What is to come out, by the book.
+fn expected(
+    request: &Request<()>,
+    list: &str,
+    rules: &[Rule],
+    upgradable: bool,
+    host_is_valid: bool,
+) -> Outcome {
+    let headers = request.headers();
+    if !upgradable {
+        return Outcome::NotOurs;
+    }
+    let connect = *request.method() == Method::CONNECT && request.version() == Version::HTTP_2;
+    if let Some(protocol) = request.extensions().get::<ext::Protocol>().filter(|_| connect) {
+        let Some((protocol, _)) = find(protocol.as_ref(), list, rules, &Method::GET) else {
+            return Outcome::NotOurs;
+        };
+        let authority = request.uri().authority().map(|authority| authority.as_str().to_ascii_lowercase());
+        let says = |host: &HeaderValue| Some(String::from_utf8_lossy(host.as_bytes()).to_ascii_lowercase());
+        let agree = headers.get_all("host").iter().all(|host| says(host) == authority);
+        return match authority {
+            Some(authority) if agree && !authority.contains('@') => {
+                Outcome::Ours { asked: Asked::ExtendedConnect, protocol, body: false }
+            }
+            _ => Outcome::Malformed,
+        };
+    }
+    let upgrade = |element: &Vec<u8>| element.eq_ignore_ascii_case(b"upgrade");
+    if request.version() != Version::HTTP_11 || !elements(headers, "connection").iter().any(upgrade) {
+        return Outcome::NotOurs;
+    }
+    let asked = elements(headers, "upgrade");
+    let Some((protocol, body)) = asked.iter().find_map(|token| find(token, list, rules, request.method()))
+    else {
+        return Outcome::NotOurs;
+    };
+    let codings = elements(headers, "transfer-encoding");
+    let chunked = codings.len() == 1 && codings[0].eq_ignore_ascii_case(b"chunked");
+    let has_body = headers.contains_key("transfer-encoding")
+        || headers.get_all("content-length").iter().any(|length| length != "0");
+    let valid = host_is_valid
+        && (codings.is_empty() || chunked)
+        && (body || !has_body)
+        && (protocol != "websocket" || has_key(headers));
+    if valid { Outcome::Ours { asked: Asked::Upgrade, protocol, body } } else { Outcome::Malformed }
+}
+
+/// Whether there is one `Host` and it is valid; `None` when only a parser of URIs can say.
+fn hosts(headers: &HeaderMap) -> Option<bool> {
+    let lines: Vec<&[u8]> = headers.get_all("host").iter().map(HeaderValue::as_bytes).collect();
+    let [host] = lines.as_slice() else { return Some(false) };
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    let (name, port) = match host.iter().position(|byte| *byte == b':') {
+        Some(colon) => (&host[..colon], &host[colon + 1..]),
+        None => (*host, &b"80"[..]),
+    };
+    let plain_port = (1..5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit);
+    if !name.is_empty() && name.iter().all(is_plain) && plain_port {
+        return Some(true);
+    }
+    let is_bad = |byte: &u8| !byte.is_ascii_graphic() || b"@/?#\"<>".contains(byte);
+    (host.is_empty() || host.iter().any(is_bad)).then_some(false)
+}
+
+/// Whether there is one key, of 16 bytes in base64.
+fn has_key(headers: &HeaderMap) -> bool {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let lines: Vec<&[u8]> = headers.get_all("sec-websocket-key").iter().map(HeaderValue::as_bytes).collect();
+    let [key] = lines.as_slice() else { return false };
+    // The last digit has two bits of the 16th byte.
+    key.len() == 24
+        && key.ends_with(b"==")
+        && key[..22].iter().all(|digit| DIGITS.contains(digit))
+        && DIGITS.iter().position(|digit| *digit == key[21]).is_some_and(|value| value % 16 == 0)
+}

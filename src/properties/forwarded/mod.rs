@@ -1,0 +1,118 @@
+//! Who the client is, and what the upstream is told of it.
+
+mod client;
+mod grammar;
+mod told;
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, Request};
+
+use super::input::{first_line, head, words};
+use crate::{Forwarded, ForwardedField, Peer};
+use client::check_client;
+use told::{check_element, check_field, check_untouched};
+
+/// Name, and whether it is a list.
+const FIELDS: [(&str, bool); 7] = [
+    ("x-forwarded-for", true),
+    ("forwarded", true),
+    ("via", true),
+    ("x-forwarded-proto", false),
+    ("x-forwarded-host", false),
+    ("x-forwarded-prefix", false),
+    ("x-real-ip", false),
+];
+
+/// First line: the peer's address, `-` if there is none; `http` or `https`; what happens to each of the fields in
+/// the order above, `p`ass, `r`emove, `R`eplace or append. Then fields. Peers in `10/8` and `fd00::/8` are trusted.
+pub fn check(input: &[u8]) {
+    let (line, text) = first_line(input);
+    let [peer, scheme, policies] = words(line);
+    let peer = peer.parse::<SocketAddr>().ok();
+    let (before, _) = head(text);
+    let policies: Vec<_> = policies.bytes().chain([b'a'; 7]).take(7).map(policy).collect();
+    let forwarded = forwarded(&policies);
+
+    let client = client(&forwarded, peer, &before);
+    let ip = peer.map(|peer| peer.ip().to_canonical());
+    let trusted = ip.is_some_and(is_trusted);
+    assert_eq!(client.is_some(), ip.is_some());
+    if trusted {
+        check_client(client.unwrap(), ip.unwrap(), &before);
+    } else {
+        assert_eq!(client, ip);
+    }
+
+    let told = |before: &HeaderMap| apply(&forwarded, peer, scheme == "https", before);
+    let after = told(&before);
+    // What is told when nobody has said anything yet.
+    let ours = told(
+        &before
+            .iter()
+            .filter(|(name, _)| *name == "host")
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect(),
+    );
+    for ((name, is_list), policy) in FIELDS.iter().zip(&policies) {
+        check_field((name, *is_list), *policy, trusted, (&before, &ours, &after));
+    }
+    check_untouched(&policies, trusted, &before, &after);
+    if let Some(element) = ours.get("forwarded") {
+        check_element(element, ip, scheme == "https", &before);
+    }
+    // Another proxy of ours, behind this one, comes to the same.
+    let hops = before
+        .get_all("x-forwarded-for")
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .count();
+    if policies[0] == ForwardedField::Append && ip.is_some() && (!trusted || (1..31).contains(&hops)) {
+        assert_eq!(self::client(&forwarded, "10.0.0.250:1".parse().ok(), &after), client);
+    }
+}
+
+fn policy(letter: u8) -> ForwardedField {
+    match letter {
+        b'p' => ForwardedField::Pass,
+        b'r' => ForwardedField::Remove,
+        b'R' => ForwardedField::Replace,
+        _ => ForwardedField::Append,
+    }
+}
+
+fn forwarded(policies: &[ForwardedField]) -> Forwarded {
+    let [list, element, via, proto, host, prefix, real] = policies else { unreachable!("there are seven") };
+    Forwarded::none()
+        .x_forwarded_for(*list)
+        .forwarded(*element)
+        .via(*via)
+        .x_forwarded_proto(*proto)
+        .x_forwarded_host(*host)
+        .x_forwarded_prefix(*prefix)
+        .x_real_ip(*real)
+        .trust(["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap()))
+}
+
+fn is_trusted(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.octets()[0] == 10,
+        IpAddr::V6(ip) => ip.octets()[0] == 0xfd,
+    }
+}
+
+fn client(forwarded: &Forwarded, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.headers = headers.clone();
+    parts.extensions.insert(peer.map_or_else(Peer::unknown, Peer::new));
+    forwarded.client(&parts)
+}
+
+fn apply(forwarded: &Forwarded, peer: Option<SocketAddr>, https: bool, headers: &HeaderMap) -> HeaderMap {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.headers = headers.clone();
+    let peer = peer.map_or_else(Peer::unknown, Peer::new);
+    parts.extensions.insert(if https { peer.https() } else { peer });
+    forwarded.apply(&mut parts, |_| Some("/before".to_owned()));
+    parts.headers
+}

@@ -1,0 +1,59 @@
+//! Fields of a connection go, all others stay.
+
+use http::{HeaderMap, StatusCode};
+
+use super::input::{elements, first_line, head, words};
+use crate::rewrite::hygiene;
+
+const HOP_BY_HOP: &str = "connection proxy-connection keep-alive te trailer transfer-encoding upgrade \
+                          proxy-authenticate proxy-authorization http2-settings";
+
+/// Not removed because `Connection` names them.
+const NOT_BY_NAME: &str = "host content-length sec-websocket-accept sec-websocket-key sec-websocket-version upgrade keep-alive close";
+
+/// First line: a status, of the response that is cleaned beside the request. Then fields.
+pub fn check(input: &[u8]) {
+    let (line, text) = first_line(input);
+    let [status] = words(line);
+    let status = StatusCode::from_bytes(status.as_bytes()).unwrap_or_default();
+    let (before, _) = head(text);
+    let kept = kept(&before);
+
+    let mut request = before.clone();
+    hygiene::strip_request(&mut request);
+    assert_eq!(request, kept);
+
+    let mut response = before.clone();
+    hygiene::strip_response(status, &mut response);
+    let mut expected = kept;
+    if status == 426 && before.contains_key("upgrade") {
+        expected.append("connection", "Upgrade".parse().unwrap());
+        copy(&before, &mut expected, "upgrade");
+    }
+    assert_eq!(response, expected);
+
+    let mut forwarded = before.clone();
+    hygiene::strip_forwarded_response(status, &mut forwarded);
+    copy(&before, &mut expected, "trailer");
+    assert_eq!(forwarded, expected);
+}
+
+fn copy(from: &HeaderMap, to: &mut HeaderMap, name: &'static str) {
+    for value in from.get_all(name) {
+        to.append(name, value.clone());
+    }
+}
+
+/// What stays of a head, every line of it.
+pub(super) fn kept(before: &HeaderMap) -> HeaderMap {
+    let named: Vec<String> = elements(before, "connection")
+        .iter()
+        .map(|element| String::from_utf8_lossy(element).to_ascii_lowercase())
+        .filter(|name| !NOT_BY_NAME.split(' ').any(|kept| kept == name))
+        .collect();
+    let goes = |name: &str| {
+        HOP_BY_HOP.split_whitespace().chain(named.iter().map(String::as_str)).any(|gone| gone == name)
+    };
+    let stays = before.iter().filter(|(name, _)| !goes(name.as_str()));
+    stays.map(|(name, value)| (name.clone(), value.clone())).collect()
+}

@@ -1,0 +1,133 @@
+//! Where a rewritten path leads.
+
+use http::{Request, Uri, request::Parts, uri::PathAndQuery};
+
+use super::input::{first_line, words};
+use crate::{PathRewrite, Upstream};
+
+/// First line: `keep`, `original`, `strip PREFIX` or `replace PREFIX WITH`. Second line: an upstream. Third
+/// line: the target. Fourth line, if there is one: the target before axum's `nest`.
+pub fn check(input: &[u8]) {
+    let (line, text) = first_line(input);
+    let [kind, prefix, with] = words(line);
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let mut next = || lines.next().unwrap_or_default();
+    let (upstream, target) = (next(), next());
+    let Some(upstream) = str::from_utf8(upstream).ok().and_then(|text| text.parse::<Upstream>().ok()) else {
+        return;
+    };
+    let Ok(uri) = Uri::try_from(target) else { return };
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.uri = uri;
+    #[cfg(feature = "axum")]
+    let original = Uri::try_from(next()).ok();
+    #[cfg(feature = "axum")]
+    if let Some(original) = &original {
+        parts.extensions.insert(axum::extract::OriginalUri(original.clone()));
+    }
+    // What the path becomes is the configuration's business, and sensible.
+    let with =
+        Some(with).filter(|with| with.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/'));
+    let with =
+        with.unwrap_or("").split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
+    match kind {
+        "strip" => below(&parts, &PathRewrite::strip_prefix(prefix), &upstream, Some((prefix, ""))),
+        "replace" => {
+            below(&parts, &PathRewrite::replace_prefix(prefix, &with), &upstream, Some((prefix, &with)));
+        }
+        #[cfg(feature = "axum")]
+        "original" => {
+            let seen = original.unwrap_or_else(|| parts.uri.clone());
+            let nested = seen.path() != parts.uri.path();
+            let climbs = nested && may_climb(parts.uri.path());
+            match PathRewrite::original_uri().apply(&parts, &upstream) {
+                Ok(target) => {
+                    assert!(!climbs, "{target} leaves its prefix");
+                    parts.uri = seen;
+                    check_target(&parts.uri, &target, &upstream, upstream.base(), parts.uri.path(), false);
+                }
+                Err(_) => assert!(climbs || is_refused(&seen, seen.path(), !upstream.base().is_empty())),
+            }
+        }
+        _ => below(&parts, &PathRewrite::keep(), &upstream, None),
+    }
+}
+
+/// A policy that looks at the path as the layer sees it.
+fn below(parts: &Parts, policy: &PathRewrite, upstream: &Upstream, replaced: Option<(&str, &str)>) {
+    let path = parts.uri.path();
+    let mut above = upstream.base().to_owned();
+    let mut rest = path;
+    let mut bounded = !above.is_empty();
+    if let Some((prefix, with)) = replaced {
+        let prefix = prefix.trim_matches('/');
+        let below = if prefix.is_empty() { Some(path) } else { path.strip_prefix(&format!("/{prefix}")) };
+        if let Some(below) = below.filter(|below| below.is_empty() || below.starts_with('/')) {
+            rest = below;
+            bounded = true;
+            if !with.is_empty() {
+                above = format!("{above}/{with}");
+            }
+        }
+    }
+    match policy.apply(parts, upstream) {
+        Ok(target) => check_target(&parts.uri, &target, upstream, &above, rest, bounded),
+        Err(_) => assert!(is_refused(&parts.uri, rest, bounded), "{} is refused", parts.uri),
+    }
+}
+
+/// Whether there is a reason to refuse it.
+fn is_refused(seen: &Uri, rest: &str, bounded: bool) -> bool {
+    !seen.path().starts_with('/') || !seen.path().is_ascii() || bounded && may_climb(rest)
+}
+
+/// `above` is what stands before the client's part of the path, which is `rest`.
+fn check_target(
+    seen: &Uri,
+    target: &PathAndQuery,
+    upstream: &Upstream,
+    above: &str,
+    rest: &str,
+    bounded: bool,
+) {
+    let text = target.as_str();
+    assert!(text.starts_with('/') && target.path().bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}");
+    assert_eq!(target.query(), seen.query(), "the query goes through byte for byte");
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    assert_eq!(target.path(), format!("{above}{slash}{rest}"));
+    // Whoever reads the whole finds the upstream's authority in it.
+    let pooled = upstream.pooled(Some(target));
+    assert_eq!(pooled.authority(), Some(&upstream.pool().1));
+    assert_eq!(pooled.path_and_query(), Some(target));
+    let whole: Uri = format!("http://up.example{text}").parse().unwrap();
+    assert_eq!(whole.authority().unwrap(), "up.example");
+    if bounded || !upstream.base().is_empty() {
+        assert!(!may_climb(rest), "{text} leaves {above:?}");
+    }
+}
+
+/// Whether some server would find a way above the start of this path. They differ in whether an encoded slash
+/// or a backslash is one, an encoded dot is one, parameters count, and empty segments do.
+fn may_climb(path: &str) -> bool {
+    (0..64_u8).any(|server| {
+        let does = |bit: u8| server >> bit & 1 == 1;
+        let mut path = path.to_ascii_lowercase();
+        for (bit, code, char) in [(0, "%2f", "/"), (1, "%5c", "/"), (2, "\\", "/"), (3, "%2e", ".")] {
+            if does(bit) {
+                path = path.replace(code, char);
+            }
+        }
+        let mut open = Vec::new();
+        for segment in path.strip_prefix('/').unwrap_or(&path).split('/') {
+            let segment = if does(4) { segment.split(';').next().unwrap() } else { segment };
+            match segment {
+                "" if does(5) => {}
+                "." => {}
+                ".." if open.pop().is_none() => return true,
+                ".." => {}
+                name => open.push(name.to_owned()),
+            }
+        }
+        false
+    })
+}

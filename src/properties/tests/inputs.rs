@@ -1,0 +1,215 @@
+//! Inputs made of what matters.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use super::pieces::{any_of, joined, line, lines, list, mostly, value, words};
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// For hygiene.
+pub(super) fn head() -> impl Strategy<Value = Vec<u8>> {
+    const NAMES: &[&str] = &[
+        "connection",
+        "proxy-connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "http2-settings",
+        "host",
+        "content-length",
+        "sec-websocket-key",
+        "sec-websocket-accept",
+        "sec-websocket-version",
+        "sec-websocket-protocol",
+        "cookie",
+        "set-cookie",
+        "x-a",
+        "x-b",
+        "x_a",
+        "close",
+        "date",
+    ];
+    let status = words(select(&["101", "200", "426", "502"][..]).prop_map(|status| vec![status]));
+    let field = (select(NAMES), value(&["1", "2", "", "websocket", "chunked"]))
+        .prop_map(|(name, value)| [name.as_bytes(), b":", &value, b"\n"].concat());
+    let line = prop_oneof![1 => line("connection", list(NAMES)), 4 => field];
+    (status, lines(line, 24)).prop_map(joined)
+}
+
+/// For detection.
+pub(super) fn request() -> impl Strategy<Value = Vec<u8>> {
+    let first = words(
+        (
+            any_of("GET GET GET POST PUT CONNECT"),
+            any_of("/ /x?y http://u@a/x a.example:443 http://a.example:443/x"),
+            any_of("HTTP/1.1 HTTP/1.1 HTTP/1.1 HTTP/2 HTTP/2 HTTP/1.0"),
+            any_of("websocket any some tcp WebSocket h2c a/b a/b/c \u{e9}"),
+            any_of("- websocket tcp WebSocket h2c SPDY/3.1"),
+            select(&["", "", "", "stuck"][..]),
+        )
+            .prop_map(|words| <[&str; 6]>::from(words).to_vec()),
+    );
+    let protocols: &[&str] =
+        &["websocket", "WebSocket", "tcp", "SPDY/3.1", "h2c", "HTTP/2.0", "foo", "foo/", "a/b"];
+    let other = prop_oneof![
+        line("connection", list(&["upgrade", "keep-alive", "upgraded", "close"])),
+        line("upgrade", list(protocols)),
+        line("host", value(&["a.example:443", "A.example:443", "[::1]:80", "", "a/b", "u@a", "a:", "a b"])),
+        line("sec-websocket-key", value(&[KEY, "dGhlIHNhbXBsZSBub25jZR==", "dGhlIHNhbXBsZQ==", ""])),
+        line("content-length", value(&["0", "5", "00", ""])),
+        line("transfer-encoding", list(&["chunked", "gzip"])),
+    ];
+    const RIGHT: &[&str] = &[
+        "host: a.example:443",
+        "connection: keep-alive, Upgrade",
+        "upgrade: tcp, websocket",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+    ];
+    (first, mostly(RIGHT, other)).prop_map(joined)
+}
+
+/// For verification.
+pub(super) fn answer() -> impl Strategy<Value = Vec<u8>> {
+    let first = words(
+        (select(&["websocket", "WebSocket", "tcp"][..]), select(&["HTTP/1.1", "HTTP/1.1", "HTTP/2"][..]))
+            .prop_map(|words| <[&str; 2]>::from(words).to_vec()),
+    );
+    const SENT: &[&str] = &[
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        "sec-websocket-protocol: chat, superchat",
+        "sec-websocket-protocol: graphql-ws",
+    ];
+    const RIGHT: &[&str] = &[
+        "connection: upgrade, x-a",
+        "upgrade: websocket",
+        "sec-websocket-accept: $",
+        "sec-websocket-protocol: superchat",
+        "set-cookie: a",
+        "set-cookie: b",
+    ];
+    let other = || {
+        prop_oneof![
+            line("connection", list(&["upgrade", "x-a", "sec-websocket-accept", "sec-websocket-protocol"])),
+            line("upgrade", list(&["websocket", "tcp", "h2c"])),
+            line("sec-websocket-accept", value(&["$", "s3pPLMBiTxaQ9kYGzzhZRbK+xOa=", ""])),
+            line("sec-websocket-protocol", list(&["chat", "graphql-ws", "mqtt"])),
+            line("content-length", value(&["5"])),
+            line("transfer-encoding", value(&["chunked"])),
+            line("x-a", value(&["1"])),
+        ]
+    };
+    let empty = Just(b"\n".to_vec());
+    (first, mostly(SENT, other()), empty, mostly(RIGHT, other()))
+        .prop_map(|(first, sent, empty, answer)| [first, sent, empty, answer].concat())
+}
+
+fn target() -> impl Strategy<Value = String> {
+    let segments = any_of(
+        "/ / / / // .. .. .. . %2e %2E%2e %2f %2F %5c \\ ;x ; a ws /ws /ws/ /api @evil.example :80 %25 %252e %zz \u{e9} %c0%ae",
+    );
+    let start =
+        select(&["", "/", "/", "/ws", "/api/ws", "//evil.example", "http://evil.example/ws/", "*"][..]);
+    let query = select(&["", "", "?", "?a=/../..&b=%2e", "??x", "?\u{e9}"][..]);
+    (start, vec(segments, 0..12), query)
+        .prop_map(|(start, segments, query)| format!("{start}{}{query}", segments.concat()))
+}
+
+/// For paths.
+pub(super) fn route() -> impl Strategy<Value = Vec<u8>> {
+    let policy = select(
+        &[
+            "keep",
+            "original",
+            "strip /ws",
+            "strip ws/",
+            "strip",
+            "replace /ws /a/b",
+            "replace / a",
+            "replace /api/ws",
+        ][..],
+    );
+    let upstream =
+        select(&["http://up", "http://up:90/base", "http://[::1]/a/b/", "unix:/run/a.sock:/base"][..]);
+    (policy, upstream, target(), prop::option::of(target())).prop_map(
+        |(policy, upstream, target, original)| {
+            [policy, upstream, &target, original.as_deref().unwrap_or_default()].join("\n").into_bytes()
+        },
+    )
+}
+
+/// For `Forwarded`.
+pub(super) fn told() -> impl Strategy<Value = Vec<u8>> {
+    let peer = any_of("10.0.0.1:5 10.0.0.1:5 [::ffff:10.0.0.1]:5 [fd00::1]:5 192.0.2.1:5 -");
+    let policies = vec(any_of("p r R a a a"), 7).prop_map(|policies| policies.concat());
+    let first = (peer, select(&["http", "https"][..]), policies)
+        .prop_map(|(peer, scheme, policies)| format!("{peer} {scheme} {policies}\n").into_bytes());
+    let nodes: &[&str] = &[
+        "1.1.1.1",
+        "10.0.0.7",
+        "10.0.0.8",
+        "fd00::2",
+        "[fd00::3]:80",
+        "::ffff:10.0.0.9",
+        "[2001:db8::1]",
+        "unknown",
+        "1.1.1.1:80",
+        "10.0.0.9:_x",
+        "1.1.1.1:",
+        "2001:db8::1",
+        "[1.1.1.1]",
+        "fe80::1%eth0",
+    ];
+    let pieces = select(
+        &[
+            "for=",
+            "for=",
+            "For=",
+            "for=",
+            "10.0.0.7",
+            "10.0.0.8",
+            "1.1.1.1",
+            "\"[fd00::1]:80\"",
+            "\"10.0.0.7:_p\"",
+            "_hidden",
+            ";",
+            ";",
+            ";",
+            ",",
+            ",",
+            ", ",
+            "\"",
+            "\\",
+            "\\\"",
+            "host=",
+            "\"a,b;for=3.3.3.3\"",
+            "proto=https",
+            " ",
+            "=",
+            "by=x",
+            "\"a\\\"b\"",
+        ][..],
+    );
+    let text = select(&["a", "a,b;for=3.3.3.3", "a\\\"b", "a\\\", for=3.3.3.3", "\\\\", "\\1"][..]);
+    let other = (any_of("host by FOR"), text).prop_map(|(name, text)| format!("{name}=\"{text}\""));
+    let pair = prop_oneof![select(nodes).prop_map(|node| format!("for=\"{node}\"")), other];
+    let element = vec(pair, 1..3).prop_map(|pairs| pairs.join(";"));
+    let elements = vec(element, 1..4).prop_map(|elements| elements.join(", ").into_bytes());
+    let line = prop_oneof![
+        2 => line("x-forwarded-for", list(nodes)),
+        4 => line("forwarded", vec(pieces, 0..14).prop_map(|pieces| pieces.concat().into_bytes())),
+        4 => line("forwarded", elements),
+        1 => line("host", value(&["a.example:80", "a\"b\\c", "a,b;c", ""])),
+        1 => line("x_forwarded_for", value(&["6.6.6.6"])),
+        1 => line("x-forwarded_proto", value(&["https"])),
+        1 => line("x-forwarded-proto", value(&["https", ""])),
+        1 => line("x-forwarded-host", value(&["b.example"])),
+        1 => line("x-forwarded-prefix", value(&["/a"])),
+        1 => line("x-real-ip", value(&["6.6.6.6"])),
+        1 => line("via", value(&["1.0 a", "2 b, 1.1 c"])),
+    ];
+    (first, lines(line, 6)).prop_map(joined)
+}

@@ -1,0 +1,98 @@
+//! Which answers of an upstream are the agreement to a handshake.
+
+use http::{HeaderMap, HeaderValue, Request, Version};
+
+use super::{
+    hygiene::kept,
+    input::{elements, first_line, head, words},
+};
+use crate::handshake::{
+    Asked, Handshake,
+    verify::{Expected, accept},
+};
+
+/// First line: protocol and version of HTTP. Then the fields that were sent, an empty line, and those of the
+/// answer, in which `$` stands for the right accept value.
+pub fn check(input: &[u8]) {
+    let (line, text) = first_line(input);
+    let [protocol, version] = words(line);
+    let Ok(name) = HeaderValue::from_str(protocol) else { return };
+    let version = if version == "HTTP/2" { Version::HTTP_2 } else { Version::HTTP_11 };
+    let (sent, text) = head(text);
+    let (mut answer, _) = head(text);
+    let right =
+        HeaderValue::try_from(accept(sent.get("sec-websocket-key").map_or(b"", HeaderValue::as_bytes)));
+    let right = right.unwrap();
+    for value in answer.values_mut().filter(|value| *value == "$") {
+        *value = right.clone();
+    }
+
+    let handshake = Handshake {
+        asked: Asked::Upgrade,
+        protocol: name,
+        on_upgrade: hyper::upgrade::on(Request::new(())),
+        body: false,
+    };
+    let mut verified = answer.clone();
+    let result = Expected::of(&handshake, &sent).verify(version, &mut verified);
+    assert_eq!(result.is_ok(), agrees(protocol, version, &sent, &answer, &right), "{result:?}");
+    if result.is_ok() {
+        check_verified(protocol, version, &answer, &verified, &right);
+    }
+}
+
+fn agrees(
+    protocol: &str,
+    version: Version,
+    sent: &HeaderMap,
+    answer: &HeaderMap,
+    right: &HeaderValue,
+) -> bool {
+    let is_websocket = protocol.eq_ignore_ascii_case("websocket");
+    let all = |name| answer.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    let chosen = all("sec-websocket-protocol");
+    let offered = elements(sent, "sec-websocket-protocol");
+    let subprotocol = match chosen.as_slice() {
+        [] => true,
+        [chosen] => offered.iter().any(|offer| offer == chosen),
+        _ => false,
+    };
+    let accepts = matches!(all("sec-websocket-accept").as_slice(), [accept] if accept.trim_ascii() == right);
+    let upgrades = elements(answer, "upgrade");
+    let upgrade = upgrades.len() == 1 && upgrades[0].eq_ignore_ascii_case(protocol.as_bytes());
+    match (version, is_websocket) {
+        (Version::HTTP_2, true) => subprotocol,
+        (Version::HTTP_2, false) => true,
+        (_, true) => upgrade && accepts && subprotocol,
+        (_, false) => upgrade,
+    }
+}
+
+/// What goes on is the answer without the fields of a connection and of framing, with the right accept value.
+fn check_verified(
+    protocol: &str,
+    version: Version,
+    answer: &HeaderMap,
+    verified: &HeaderMap,
+    right: &HeaderValue,
+) {
+    let mut expected = kept(answer);
+    expected.remove("content-length");
+    if protocol.eq_ignore_ascii_case("websocket") {
+        assert!(verified.get_all("sec-websocket-protocol").iter().count() <= 1);
+        let accepts: Vec<_> = verified.get_all("sec-websocket-accept").iter().collect();
+        match version {
+            Version::HTTP_2 => {
+                assert_eq!(accepts, [right]);
+                expected.insert("sec-websocket-accept", right.clone());
+            }
+            _ => assert!(matches!(accepts.as_slice(), [accept] if accept.as_bytes().trim_ascii() == right)),
+        }
+    }
+    assert_eq!(*verified, expected);
+    for gone in
+        ["connection", "upgrade", "transfer-encoding", "content-length", "keep-alive", "proxy-authenticate"]
+    {
+        assert!(!verified.contains_key(gone), "{gone}");
+    }
+}
