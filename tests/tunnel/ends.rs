@@ -121,7 +121,7 @@ pub(crate) struct Bulk {
 }
 
 /// Bytes that go each way to make a direction bulk.
-const WARM_UP: usize = 192 * 1024;
+pub(crate) const WARM_UP: usize = 192 * 1024;
 
 impl Bulk {
     pub(crate) async fn new(near_side: Side, config: TunnelConfig) -> Self {

@@ -6,6 +6,9 @@ mod ends;
 mod faults;
 mod faulty;
 mod jerky;
+mod scene;
+mod scenes;
+mod sockets;
 #[cfg(target_os = "linux")]
 mod splice;
 #[path = "../support/tcp.rs"]

@@ -1,0 +1,173 @@
+//! Random bytes in random pieces between sockets, most of which are spliced.
+
+use proptest::{collection::vec, prelude::*};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    runtime::Builder,
+    sync::Semaphore,
+    task::yield_now,
+};
+use tower_upgrade_proxy::{Closes, Side, Tunnel, TunnelEnd};
+
+use crate::{
+    ends::{Bulk, ORDERS, WARM_UP, sent_by},
+    no_timeouts,
+    scenes::counted,
+    tcp::tcp_pair,
+};
+
+/// What one end of a connection does.
+#[derive(Clone, Debug)]
+struct Talk {
+    said: Vec<u8>,
+    /// WebSocket messages in that.
+    messages: u64,
+    /// Bytes of each write and read, again and again; 0 lets others go first.
+    writes: Vec<usize>,
+    reads: Vec<usize>,
+    /// It says the second half, and its end, only when it has heard the other's end.
+    waits: bool,
+}
+
+/// Bytes, and the WebSocket messages in them.
+type Said = (Vec<u8>, u64);
+
+/// At most one of the two waits for the other.
+fn talks(said: impl Strategy<Value = Said> + Clone) -> impl Strategy<Value = (Talk, Talk)> {
+    let sizes = || {
+        let size = prop_oneof![Just(0_usize), 500..20_000_usize, 16_384..200_000_usize];
+        vec(size, 0..6).prop_map(|sizes| sizes.into_iter().chain([70_000]).collect::<Vec<_>>())
+    };
+    let talk = (said, sizes(), sizes());
+    (talk.clone(), talk, 0..3).prop_map(|(near, far, waits)| {
+        let talk = |((said, messages), writes, reads), waits| Talk { said, messages, writes, reads, waits };
+        (talk(near, waits == 1), talk(far, waits == 2))
+    })
+}
+
+fn bytes() -> impl Strategy<Value = Said> + Clone {
+    let length = prop_oneof![2 => 0..2000_usize, 3 => 100_000..600_000_usize];
+    (any::<u8>(), length).prop_map(|(seed, length)| (counted(seed, length), 0))
+}
+
+/// Binary frames of any size, so that splices end within headers and payloads.
+fn frames() -> impl Strategy<Value = Said> + Clone {
+    let length = prop_oneof![2 => 0..126_usize, 1 => 126..70_000_usize, 2 => 70_000..200_000_usize];
+    let frame = (any::<u8>(), length, any::<bool>()).prop_map(|(seed, length, masked)| {
+        let bit = if masked { 0x80 } else { 0 };
+        let key: &[u8] = if masked { &[1, 2, 3, 4] } else { &[] };
+        let long = (length as u64).to_be_bytes();
+        let (short, long) = match length {
+            0..126 => (length as u8, &long[8..]),
+            126..65_536 => (126, &long[6..]),
+            _ => (127, &long[..]),
+        };
+        [&[0x82, bit | short], long, key, &counted(seed, length)].concat()
+    });
+    vec(frame, 0..8).prop_map(|frames| (frames.concat(), frames.len() as u64))
+}
+
+impl Talk {
+    /// Returns what it heard.
+    async fn hold(&self, mut stream: TcpStream) -> Vec<u8> {
+        let (read, write) = stream.split();
+        let other_ended = Semaphore::new(0);
+        tokio::join!(self.listen(read, &other_ended), self.speak(write, &other_ended)).0
+    }
+
+    async fn listen(&self, mut stream: ReadHalf<'_>, ended: &Semaphore) -> Vec<u8> {
+        let (mut heard, mut block) = (Vec::new(), vec![0; 200_000]);
+        for size in self.reads.iter().cycle() {
+            if *size == 0 {
+                yield_now().await;
+                continue;
+            }
+            match stream.read(&mut block[..*size]).await.unwrap() {
+                0 => break,
+                read => heard.extend(&block[..read]),
+            }
+        }
+        ended.add_permits(1);
+        heard
+    }
+
+    async fn speak(&self, mut stream: WriteHalf<'_>, other_ended: &Semaphore) {
+        let (first, second) = self.said.split_at(self.said.len() / 2);
+        self.write(&mut stream, first).await;
+        if self.waits {
+            drop(other_ended.acquire().await.unwrap());
+        }
+        self.write(&mut stream, second).await;
+        stream.shutdown().await.unwrap();
+    }
+
+    async fn write(&self, stream: &mut WriteHalf<'_>, mut bytes: &[u8]) {
+        for size in self.writes.iter().cycle() {
+            if bytes.is_empty() {
+                break;
+            }
+            let (now, later) = bytes.split_at((*size).min(bytes.len()));
+            stream.write_all(now).await.unwrap();
+            yield_now().await;
+            bytes = later;
+        }
+    }
+}
+
+/// Lets both talk, and checks what they heard, counts and end. `warm_up` bytes went each way before.
+async fn hold(near_side: Side, (near, far): &(Talk, Talk), ends: Bulk, warm_up: usize) -> u64 {
+    let far_side = if near_side == Side::Client { Side::Upstream } else { Side::Client };
+    let (heard, answered) = tokio::join!(far.hold(ends.far), near.hold(ends.near));
+    assert!(heard == near.said && answered == far.said);
+    let summary = ends.tunnel.await.unwrap();
+    assert!(matches!(summary.end(), TunnelEnd::Closed { .. }), "{summary:?}");
+    if near.waits || far.waits {
+        let waited_for = if near.waits { far_side } else { near_side };
+        assert_eq!(summary.first(), Some(waited_for));
+    }
+    for (side, talk) in [(near_side, near), (far_side, far)] {
+        assert_eq!(sent_by(side, &summary), (warm_up + talk.said.len()) as u64);
+        let messages = match side {
+            Side::Client => summary.messages_from_client(),
+            Side::Upstream => summary.messages_from_upstream(),
+        };
+        assert_eq!(messages, talk.messages);
+    }
+    summary.spliced()
+}
+
+fn on_sockets(work: impl Future<Output = ()>) {
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn every_byte_that_is_spliced_arrives_in_order(talks in talks(bytes())) {
+        for (near_side, _) in ORDERS {
+            on_sockets(async {
+                let ends = Bulk::new(near_side, no_timeouts()).await;
+                let spliced = hold(near_side, &talks, ends, WARM_UP).await;
+                assert_eq!(spliced > 0, cfg!(target_os = "linux"));
+            });
+        }
+    }
+
+    #[test]
+    fn every_byte_of_a_websocket_that_is_spliced_arrives_in_order(
+        talks in talks(frames()),
+        limit in prop::option::of(Just(1_000_000_u64)),
+    ) {
+        on_sockets(async {
+            let ((near, client), (far, upstream)) = (tcp_pair().await, tcp_pair().await);
+            let config = no_timeouts().max_frame_size(limit).closes(Closes::none());
+            let tunnel = tokio::spawn(Tunnel::new(client, upstream, config).websocket());
+            hold(Side::Client, &talks, Bulk { near, far, tunnel }, 0).await;
+        });
+    }
+}
