@@ -62,7 +62,7 @@ pub fn check(input: &[u8]) {
     assert_eq!(before, shown(&request), "the head is as it was");
     let taken = matches!(outcome, Outcome::Ours { .. });
     assert_eq!(request.extensions().get::<OnUpgrade>().is_some(), upgradable && !taken);
-    let host = hosts(request.headers());
+    let host = host(&request);
     let expected = [true, false].map(|valid| (valid, expected(&request, list, &rules, upgradable, valid)));
     let fits =
         |(valid, expected): &(bool, Outcome)| host.is_none_or(|host| host == *valid) && *expected == outcome;
@@ -140,19 +140,13 @@ fn expected(
     if !upgradable {
         return Outcome::NotOurs;
     }
-    let connect = *request.method() == Method::CONNECT && request.version() == Version::HTTP_2;
-    if let Some(protocol) = request.extensions().get::<ext::Protocol>().filter(|_| connect) {
+    if let Some(protocol) = extended(request) {
         let Some((protocol, _)) = find(protocol.as_ref(), list, rules, &Method::GET) else {
             return Outcome::NotOurs;
         };
-        let authority = request.uri().authority().map(|authority| authority.as_str().to_ascii_lowercase());
-        let says = |host: &HeaderValue| Some(String::from_utf8_lossy(host.as_bytes()).to_ascii_lowercase());
-        let agree = headers.get_all("host").iter().all(|host| says(host) == authority);
-        return match authority {
-            Some(authority) if agree && !authority.contains('@') => {
-                Outcome::Ours { asked: Asked::ExtendedConnect, protocol, body: false }
-            }
-            _ => Outcome::Malformed,
+        return match host_is_valid {
+            true => Outcome::Ours { asked: Asked::ExtendedConnect, protocol, body: false },
+            false => Outcome::Malformed,
         };
     }
     let upgrade = |element: &Vec<u8>| element.eq_ignore_ascii_case(b"upgrade");
@@ -175,18 +169,30 @@ fn expected(
     if valid { Outcome::Ours { asked: Asked::Upgrade, protocol, body } } else { Outcome::Malformed }
 }
 
-/// Whether there is one `Host` and it is valid; `None` when only a parser of URIs can say.
-fn hosts(headers: &HeaderMap) -> Option<bool> {
-    let lines: Vec<&[u8]> = headers.get_all("host").iter().map(HeaderValue::as_bytes).collect();
+/// What an extended CONNECT is for.
+fn extended(request: &Request<()>) -> Option<&ext::Protocol> {
+    let connect = *request.method() == Method::CONNECT && request.version() == Version::HTTP_2;
+    request.extensions().get().filter(|_| connect)
+}
+
+/// Whether there is one host, of an extended CONNECT `:authority`, and it is valid; `None` when only a parser of
+/// URIs can say.
+fn host(request: &Request<()>) -> Option<bool> {
+    let lines: Vec<&[u8]> = match extended(request) {
+        Some(_) => {
+            request.uri().authority().map(|authority| authority.as_str().as_bytes()).into_iter().collect()
+        }
+        None => request.headers().get_all("host").iter().map(HeaderValue::as_bytes).collect(),
+    };
     let [host] = lines.as_slice() else { return Some(false) };
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
     let (name, port) = match host.iter().position(|byte| *byte == b':') {
         Some(colon) => (&host[..colon], &host[colon + 1..]),
         None => (*host, &b"80"[..]),
     };
-    let plain_port = (1..5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit);
-    if !name.is_empty() && name.iter().all(is_plain) && plain_port {
-        return Some(true);
+    let is_number = port.iter().all(u8::is_ascii_digit);
+    if !name.is_empty() && name.iter().all(is_plain) && (!is_number || (1..5).contains(&port.len())) {
+        return Some(is_number);
     }
     let is_bad = |byte: &u8| !byte.is_ascii_graphic() || b"@/?#\"<>".contains(byte);
     (host.is_empty() || host.iter().any(is_bad)).then_some(false)
