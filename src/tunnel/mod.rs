@@ -207,10 +207,10 @@ where
             }
             course.observe(&before, up, down);
             let end = match &mut course.closing {
-                None => match ended(up_copied, down_copied, course.first) {
-                    failed @ Some(TunnelEnd::Failed { .. }) => failed,
-                    end => Course::fault(up, down).or(end),
-                },
+                None => {
+                    // What was refused has not passed, whatever has happened behind it.
+                    Course::fault(up, down).or_else(|| ended(up_copied, down_copied, course.first))
+                }
                 Some(closing) => {
                     if closing.mourn(&up_copied, UP, up, down) | closing.mourn(&down_copied, DOWN, up, down) {
                         continue;

@@ -2,6 +2,7 @@
 
 use proptest::{collection::vec, prelude::*};
 use tokio::runtime::Builder;
+use tower_upgrade_proxy::{Side, TunnelEnd};
 
 use crate::scene::{Scene, Script};
 
@@ -81,5 +82,18 @@ proptest! {
         closes: bool,
     ) {
         play(Scene { client, upstream, slow, limited, closes, websocket: true });
+    }
+}
+
+/// The fuzzer found it: the end was the failure, and nobody knew why the bytes before it had not arrived.
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_was_refused_is_the_end_whatever_fails_behind_it() {
+    let header = [0x82, 127, 0, 0xe1, 0, 0, 0, 0, 0, 0];
+    for closes in [true, false] {
+        // Ten bytes, and a failure.
+        let upstream = Script { said: header.into(), early: 0, reads: vec![62, 51], writes: Vec::new() };
+        let scene = Scene { upstream, websocket: true, limited: true, closes, ..Scene::default() };
+        let summary = scene.play().await;
+        assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Upstream }), "{summary:?}");
     }
 }
