@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs the whole test command again and again: tests/flakes.sh [RUNS]. See docs/testing.md.
+# Runs the whole test command again and again: tests/flakes.sh [RUNS [AT ONCE]]. See docs/testing.md.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 runs=${1:-100}
+at_once=${2:-1}
 logs=${CARGO_TARGET_DIR:-target}/flakes/$(date +%Y%m%d-%H%M%S)
 mkdir -p "$logs"
 : > "$logs/failures"
@@ -14,14 +15,12 @@ failures() {
     sed -n -e 's/^test \(.*\) \.\.\. FAILED$/\1/p' -e 's/^    `\(.*\)`$/cargo test \1/p' "$1"
 }
 
-for run in $(seq "$runs"); do
-    log=$logs/run-$run.log
-    begun=$SECONDS
+run() {
+    local log=$logs/run-$1.log begun=$SECONDS status passed verdict=ok
     # A test that hangs is a failure, too.
     timeout --kill-after=10 1800 cargo test --locked --all-features --no-fail-fast > "$log" 2>&1
     status=$?
     passed=$(sed -n 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
-    verdict=ok
     if [ "$status" -ne 0 ]; then
         [ "$status" -ge 124 ] && echo "the run did not end in half an hour" >> "$logs/failures"
         failures "$log" | sort -u >> "$logs/failures"
@@ -29,12 +28,20 @@ for run in $(seq "$runs"); do
     else
         rm "$log"
     fi
-    echo "run $run of $runs: $passed tests passed in $((SECONDS - begun)) s, $verdict"
-done | tee "$logs/runs"
+    echo "run $1 of $runs: $passed tests passed in $((SECONDS - begun)) s, $verdict"
+}
+
+{
+    for run in $(seq "$runs"); do
+        [ "$(jobs -pr | wc -l)" -lt "$at_once" ] || wait -n
+        run "$run" &
+    done
+    wait
+} | tee "$logs/runs"
 
 failed=$(grep -c FAILED "$logs/runs")
 echo
-echo "$failed of $runs runs failed"
+echo "$failed of $(grep -c "^run " "$logs/runs") runs failed"
 if [ "$failed" -gt 0 ]; then
     echo "times, and what failed:"
     sort "$logs/failures" | uniq -c | sort -rn
