@@ -110,7 +110,7 @@ impl Closing {
         &mut self,
         cx: &mut Context<'_>,
         (client, upstream): (&mut C, &mut U),
-        (up, down): (&Direction, &Direction),
+        (up, down): (&mut Direction, &mut Direction),
     ) -> bool
     where
         C: AsyncWrite + Unpin,
@@ -118,10 +118,13 @@ impl Closing {
     {
         if !self.client && up.is_heard() && down.is_told() {
             self.client = true;
+            // The other side may say more behind its Close.
+            down.mute();
             let _ = Pin::new(client).poll_shutdown(cx);
         }
         if !self.upstream && down.is_heard() && up.is_told() {
             self.upstream = true;
+            up.mute();
             let _ = Pin::new(upstream).poll_shutdown(cx);
         }
         self.client && self.upstream

@@ -97,3 +97,22 @@ async fn a_frame_that_was_refused_is_the_end_whatever_fails_behind_it() {
         assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Upstream }), "{summary:?}");
     }
 }
+
+/// Found by the fuzzer, too: what a side said behind its own Close was written to one that had been let go.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_to_a_side_that_has_been_let_go() {
+    let too_big = vec![0x82, 127, 0, 0xe1, 0, 0, 0, 0, 0, 0];
+    let client = Script { said: too_big, ..Script::default() };
+    // It says a Close, a second later more, and takes three to hear ours. The scene sees to it that nothing is
+    // written behind an end.
+    let upstream = Script {
+        said: vec![0x88, 0, 1, 2, 3],
+        reads: vec![54, 40],
+        writes: vec![40; 3],
+        ..Script::default()
+    };
+    let scene = Scene { client, upstream, websocket: true, limited: true, closes: true, slow: false };
+    let summary = scene.play().await;
+    assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
+    assert_eq!(summary.upstream_to_client(), 2);
+}
