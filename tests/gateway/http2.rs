@@ -149,7 +149,7 @@ async fn what_is_refused_leaves_the_connection_as_it_was() {
     let mut client = Client::new(gateway.connect().await).await;
     assert_eq!(client.ask("GET", "/", "").await.0, 404);
     assert_eq!(client.extended("websocket", "/").await.status(), 404);
-    assert_eq!(client.extended("connect-udp", "/ws/").await.status(), 405);
+    assert_eq!(client.extended("connect-udp", "/ws/").await.status(), 501);
     assert_eq!(answer(&mut client.websocket("/ws/").await).await, "ws /ws/ client.example");
 }
 
