@@ -28,6 +28,7 @@ impl Status {
     /// In Prometheus's text format.
     pub(crate) fn answer(&self) -> Response<Body> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = workers.len();
         let tasks = workers.iter().map(RuntimeMetrics::num_alive_tasks).sum::<usize>();
         plain(
             StatusCode::OK,
@@ -37,7 +38,10 @@ impl Status {
                  gateway_tunnels {}\n\
                  # HELP gateway_tasks Tasks of all workers: connections, tunnels, listeners.\n\
                  # TYPE gateway_tasks gauge\n\
-                 gateway_tasks {tasks}\n",
+                 gateway_tasks {tasks}\n\
+                 # HELP gateway_workers Threads that serve.\n\
+                 # TYPE gateway_workers gauge\n\
+                 gateway_workers {number}\n",
                 self.tunnels.len()
             ),
         )

@@ -10,7 +10,7 @@ use tokio::{
     net::TcpStream,
     process::{Child, ChildStdout, Command},
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::upstream::Upstreams;
@@ -42,6 +42,7 @@ pub(crate) struct Holdings {
     /// As it counts them itself.
     pub(crate) tunnels: usize,
     pub(crate) tasks: usize,
+    pub(crate) workers: usize,
     /// As the kernel does.
     pub(crate) sockets: usize,
     pub(crate) pipes: usize,
@@ -106,6 +107,15 @@ impl Gateway {
     /// What it holds without clients: at least, as a connection that has asked may not be gone yet.
     pub(crate) async fn before(&self) -> Result<Holdings, Box<dyn Error>> {
         let mut least = self.look().await?;
+        // One says that it listens when the other is still to begin.
+        let begun = Instant::now();
+        while least.workers < WORKERS {
+            if begun.elapsed() > ANSWER {
+                return Err("not all workers have begun".into());
+            }
+            sleep(Duration::from_millis(50)).await;
+            least = self.look().await?;
+        }
         for _ in 0..5 {
             sleep(Duration::from_millis(200)).await;
             let now = self.look().await?;
@@ -124,8 +134,9 @@ impl Gateway {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
             line.and_then(|number| number.parse().ok()).ok_or(format!("no {name} in {status:?}"))
         };
-        let (tunnels, tasks) = (number("gateway_tunnels")?, number("gateway_tasks")?);
-        let mut holdings = Holdings { tunnels, tasks, ..Holdings::default() };
+        let [tunnels, tasks, workers] =
+            [number("gateway_tunnels")?, number("gateway_tasks")?, number("gateway_workers")?];
+        let mut holdings = Holdings { tunnels, tasks, workers, ..Holdings::default() };
         let folder = PathBuf::from(format!("/proc/{}", self.pid));
         for entry in fs::read_dir(folder.join("fd"))?.flatten() {
             // One that was closed meanwhile has no name.
