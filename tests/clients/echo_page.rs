@@ -23,7 +23,7 @@ use crate::{
 
 /// What the upstream sees of a WebSocket.
 #[derive(Debug, PartialEq)]
-enum Seen {
+pub(crate) enum Seen {
     /// The versions in which it was asked, and in which the gateway was.
     Handshake { version: Version, via: String },
     /// The code of the browser's close frame.
@@ -77,7 +77,7 @@ async fn visit(arguments: &[&str], expected: Expected) {
 }
 
 /// Serves the page and its WebSocket.
-async fn upstream() -> (String, UnboundedReceiver<Seen>) {
+pub(crate) async fn upstream() -> (String, UnboundedReceiver<Seen>) {
     let (sender, seen) = mpsc::unbounded_channel();
     let page = Html(include_str!("echo.html"));
     let app = Router::new().route("/", get(page)).route("/ws", get(echo)).with_state(sender);

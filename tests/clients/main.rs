@@ -14,6 +14,7 @@ mod events;
 #[allow(dead_code, reason = "it is for several test programs")]
 #[path = "../gateway/identity.rs"]
 mod identity;
+mod origins;
 #[allow(dead_code, reason = "it is for several test programs")]
 #[path = "../gateway/program.rs"]
 mod program;
@@ -105,6 +106,10 @@ fn main() -> ExitCode {
     trials.push(trial(visit("tls_page"), missing.clone(), || browser::patiently(tls_page::visit())));
     trials.push(trial(visit("event_stream"), missing.clone(), || browser::patiently(events::read())));
     trials.push(trial(visit("http2"), missing.clone(), || browser::patiently(echo_page::http2())));
+    let other_site = || browser::patiently(origins::http1());
+    trials.push(trial(visit("other_site"), missing.clone(), other_site));
+    let other_site = || browser::patiently(origins::http2());
+    trials.push(trial(visit("other_site_http2"), missing.clone(), other_site));
     trials.push(trial(visit("http1"), missing, || browser::patiently(echo_page::http1())));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
