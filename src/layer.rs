@@ -176,7 +176,8 @@ impl UpgradeProxyLayer {
     /// end, however slowly the upstream sends and the client reads; then the upstream is closed, and the
     /// client's connection is aborted. Default 60 s.
     ///
-    /// A client has no use for that answer, but may keep it coming for ever. Of other protocols it may be
+    /// A client has no use for that answer, but may keep it coming for ever. Until it has come, it counts
+    /// among the tunnels. Of other protocols it may be
     /// what the client goes on with ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)): it
     /// is limited by [`body_timeout`](Self::body_timeout) alone.
     pub fn refusal_timeout(self, timeout: Duration) -> Self {

@@ -66,7 +66,7 @@ async fn attempt(
             // Its client would take any 2xx for a tunnel.
             return Err(Error::at(Kind::Response("it is a 2xx, and no upgrade"), &upstream));
         }
-        return respond::relay(config, &handshake, &upstream, response, connection);
+        return respond::relay(config, &handshake, &upstream, response, connection, admission);
     }
     expected
         .verify(response.version(), response.headers_mut())

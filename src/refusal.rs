@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{body::Relay, error::BoxError};
+use crate::{body::Relay, error::BoxError, limits::Admission};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -32,12 +32,13 @@ pub(crate) struct Limits {
 pub(crate) struct TooLarge;
 
 /// `body` with limits. Unless it is empty, it is read by a task: a body that nobody asks for more, because the
-/// client does not read, could not notice that its time is over. Dropping what is returned ends the task.
+/// client does not read, could not notice that its time is over. Dropping what is returned ends the task. As long
+/// as it reads, the upstream's connection has the place of the tunnel that it did not become.
 ///
 /// # Errors
 ///
 /// When `body` says itself that it is too large.
-pub(crate) fn limited(body: Relay, limits: Limits) -> Result<Relay, TooLarge> {
+pub(crate) fn limited(body: Relay, limits: Limits, admission: Admission) -> Result<Relay, TooLarge> {
     let size = body.size_hint();
     if size.lower() > limits.size {
         return Err(TooLarge);
@@ -48,6 +49,7 @@ pub(crate) fn limited(body: Relay, limits: Limits) -> Result<Relay, TooLarge> {
     let (sender, frames) = mpsc::channel(1);
     let mut reading = JoinSet::new();
     reading.spawn(async move {
+        let _place = admission;
         match timeout(limits.timeout, read(body, limits.size, sender)).await {
             Ok(result) => result,
             Err(_) => Err(TimedOut.into()),

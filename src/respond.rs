@@ -13,6 +13,7 @@ use crate::{
     connect::Connection,
     error::Kind,
     handshake::{Asked, Handshake, is_websocket},
+    limits::Admission,
     metrics,
     refusal::{self, TooLarge},
     rewrite::{hygiene, tokens},
@@ -72,6 +73,7 @@ pub(crate) fn relay(
     upstream: &Upstream,
     response: Response<()>,
     connection: Connection,
+    admission: Admission,
 ) -> Result<Response<Own>, Error> {
     let (mut parts, ()) = response.into_parts();
     hygiene::strip_response(parts.status, &mut parts.headers);
@@ -83,7 +85,7 @@ pub(crate) fn relay(
     }
     let body = connection.into_body(config.body_timeout);
     let body = match is_websocket(handshake.protocol.as_bytes()) {
-        true => refusal::limited(body, config.refusal).map_err(|TooLarge| {
+        true => refusal::limited(body, config.refusal, admission).map_err(|TooLarge| {
             Error::at(Kind::Response("the body of its refusal is too large"), upstream)
         })?,
         false => body,

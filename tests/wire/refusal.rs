@@ -91,6 +91,31 @@ async fn what_keeps_the_limits_comes_whole_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_is_still_coming_has_the_place_of_a_tunnel() {
+    let upstream = Scripted::start().await;
+    let address = app(layer(&upstream).refusal_timeout(Duration::from_secs(3600)).max_tunnels(1)).await;
+    let mut client = Wire::connect(address).await;
+    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nn").await;
+    assert_eq!(client.head().await.status(), 403);
+    client.expect("n").await;
+    assert_eq!(Wire::connect(address).await.ask(handshake("/")).await.status(), 503);
+    server.send("o").await;
+    client.expect("o").await;
+    let next = async {
+        loop {
+            let mut next = Wire::connect(address).await;
+            next.send(handshake("/")).await;
+            tokio::select! {
+                head = next.head() => assert_eq!(head.status(), 503),
+                _ = upstream.accept() => return,
+            }
+        }
+    };
+    bounded("the place", next).await;
+}
+
+#[tokio::test]
 async fn over_http2_the_stream_is_reset_and_the_others_go_on() {
     use http_body_util::BodyExt;
     let upstream = Scripted::start().await;
