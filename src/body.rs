@@ -1,5 +1,7 @@
 //! [`ResponseBody`].
 
+mod late;
+
 use std::{
     fmt,
     pin::Pin,
@@ -12,6 +14,8 @@ use http_body_util::{Full, combinators::UnsyncBoxBody};
 use pin_project_lite::pin_project;
 
 use crate::error::BoxError;
+
+pub(crate) use late::LateError;
 
 pin_project! {
     /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, the

@@ -17,7 +17,11 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{body::Relay, error::BoxError, limits::Admission};
+use crate::{
+    body::{LateError, Relay},
+    error::BoxError,
+    limits::Admission,
+};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -55,7 +59,7 @@ pub(crate) fn limited(body: Relay, limits: Limits, admission: Admission) -> Resu
             Err(_) => Err(TimedOut.into()),
         }
     });
-    Ok(Relay::new(Limited { frames, reading, left: size.exact() }))
+    Ok(Relay::new(Limited { frames, reading, late: LateError::default(), left: size.exact() }))
 }
 
 /// Reads a frame when there is room for it, so that a slow client holds the upstream back.
@@ -73,6 +77,7 @@ async fn read(mut body: Relay, most: u64, sender: Sender<Frame<Bytes>>) -> Resul
 struct Limited {
     frames: Receiver<Frame<Bytes>>,
     reading: JoinSet<Result<(), BoxError>>,
+    late: LateError,
     /// How many bytes are to come, if that is known.
     left: Option<u64>,
 }
@@ -85,17 +90,20 @@ impl Body for Limited {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(frame) = ready!(self.frames.poll_recv(cx)) {
-            let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-            self.left = self.left.map(|left| left.saturating_sub(length));
-            return Poll::Ready(Some(Ok(frame)));
-        }
-        // The channel is closed by the end of the task, which tells an end from a failure.
-        match ready!(self.reading.poll_join_next(cx)) {
-            None | Some(Ok(Ok(()))) => Poll::Ready(None),
-            Some(Ok(Err(error))) => Poll::Ready(Some(Err(error))),
-            Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
-        }
+        let Self { frames, reading, late, left } = &mut *self;
+        late.poll_frame(cx, |cx| {
+            if let Some(frame) = ready!(frames.poll_recv(cx)) {
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                *left = left.map(|left| left.saturating_sub(length));
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            // The channel is closed by the end of the task, which tells an end from a failure.
+            match ready!(reading.poll_join_next(cx)) {
+                None | Some(Ok(Ok(()))) => Poll::Ready(None),
+                Some(Ok(Err(error))) => Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
+            }
+        })
     }
 
     fn size_hint(&self) -> SizeHint {

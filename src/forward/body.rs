@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{connect::h2, error::BoxError};
+use crate::{body::LateError, connect::h2, error::BoxError};
 
 /// Where it comes from.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct UpstreamBody {
         source: Source,
+        late: LateError,
         limit: Option<Duration>,
         waiting_since: Option<Instant>,
         #[pin]
@@ -61,7 +62,7 @@ pin_project! {
 
 impl UpstreamBody {
     pub(crate) fn new(source: impl Into<Source>, limit: Option<Duration>) -> Self {
-        Self { source: source.into(), limit, waiting_since: None, timer: None }
+        Self { source: source.into(), late: LateError::default(), limit, waiting_since: None, timer: None }
     }
 }
 
@@ -74,7 +75,8 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
-        if let Poll::Ready(frame) = this.source.poll_frame(cx) {
+        let source = this.source;
+        if let Poll::Ready(frame) = this.late.poll_frame(cx, |cx| source.poll_frame(cx)) {
             *this.waiting_since = None;
             return Poll::Ready(frame);
         }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use tower_upgrade_proxy::{Protocols, UpgradeProxyLayer};
 
 use crate::{
     app, http2,
-    support::{Scripted, Wire, bounded, handshake},
+    support::{Scripted, Wire, bounded, handshake, serve},
 };
 
 const LIMIT: Duration = Duration::from_millis(300);
@@ -147,4 +148,21 @@ async fn the_answer_of_another_protocol_may_be_what_the_client_goes_on_with() {
     tokio::time::sleep(2 * LIMIT).await;
     server.send("x".repeat(5000)).await;
     assert_eq!((head.status(), client.body(&head).await.len()), (200, 5000));
+}
+
+/// Head, a piece and the failure come in one moment; what came before the failure is not lost with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_came_before_an_upstream_broke_off_is_passed_on() {
+    let upstream = Scripted::start().await;
+    let address = serve(Router::new().fallback_service(layer(&upstream).forward())).await;
+    for request in [handshake("/"), "GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()] {
+        for _ in 0..500 {
+            let mut client = Wire::connect(address).await;
+            let mut server = upstream.asked(&mut client, &request).await;
+            server.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n").await;
+            drop(server);
+            assert_eq!(client.head().await.status(), 403);
+            assert_eq!(client.rest().await, b"4\r\nsome\r\n");
+        }
+    }
 }
