@@ -177,9 +177,9 @@ impl UpgradeProxyLayer {
     /// client's connection is aborted. Default 60 s.
     ///
     /// A client has no use for that answer, but may keep it coming for ever. Until it has come, it counts
-    /// among the tunnels. Of other protocols it may be
-    /// what the client goes on with ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)): it
-    /// is limited by [`body_timeout`](Self::body_timeout) alone.
+    /// among the tunnels. Of other protocols it may be what the client goes on with
+    /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)): it is limited by
+    /// [`body_timeout`](Self::body_timeout) alone.
     pub fn refusal_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.refusal.timeout = timeout)
     }
@@ -260,7 +260,8 @@ impl UpgradeProxyLayer {
 
     /// At most this many handshakes in flight at a time, from the client's request to the upstream's
     /// answer; more are answered with 503 and `Retry-After`. So a slow upstream, or clients that all come
-    /// back at once, can't pile up. Counted like [`max_tunnels`](Self::max_tunnels). Default 1,024; `usize::MAX` for no limit.
+    /// back at once, can't pile up. Counted like [`max_tunnels`](Self::max_tunnels). Default 1,024;
+    /// `usize::MAX` for no limit.
     pub fn max_handshakes(self, handshakes: usize) -> Self {
         self.with(|config| config.limits.set_handshakes(handshakes))
     }

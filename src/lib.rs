@@ -35,9 +35,9 @@
 //!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); or when it is HTTP/2 and
 //!    CONNECT with such a `:protocol` ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
 //!    Everything else is the inner service's.
-//! 2. **Select.** A web page must be of an [`AllowOrigin`]. Then: the [`Upstream`] in its extensions, else the layer's; if there is a place left. Of the
-//!    limits, the one on handshakes is looked at first, then those on tunnels: in total, per client, per
-//!    upstream. A request that is refused holds no place.
+//! 2. **Select.** A web page must be of an [`AllowOrigin`]. Then: the [`Upstream`] in its extensions, else
+//!    the layer's; if there is a place left. Of the limits, the one on handshakes is looked at first, then
+//!    those on tunnels: in total, per client, per upstream. A request that is refused holds no place.
 //! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
 //!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Forwarded`],
 //!    [`Host`], [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.

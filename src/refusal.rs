@@ -67,11 +67,14 @@ async fn read(mut body: Relay, most: u64, sender: Sender<Frame<Bytes>>) -> Resul
     let mut left = most;
     while let Ok(place) = sender.reserve().await {
         let Some(frame) = body.frame().await.transpose()? else { break };
-        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-        left = left.checked_sub(length).ok_or(TooLarge)?;
+        left = left.checked_sub(length(&frame)).ok_or(TooLarge)?;
         place.send(frame);
     }
     Ok(())
+}
+
+fn length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, Bytes::len) as u64
 }
 
 struct Limited {
@@ -93,8 +96,7 @@ impl Body for Limited {
         let Self { frames, reading, late, left } = &mut *self;
         late.poll_frame(cx, |cx| {
             if let Some(frame) = ready!(frames.poll_recv(cx)) {
-                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-                *left = left.map(|left| left.saturating_sub(length));
+                *left = left.map(|left| left.saturating_sub(length(&frame)));
                 return Poll::Ready(Some(Ok(frame)));
             }
             // The channel is closed by the end of the task, which tells an end from a failure.

@@ -18,20 +18,19 @@ use crate::{
     config::Config,
     connect::{Connector, Offer, Outgoing, transport::Transport},
     error::BoxError,
+    tunnel::clock::NEVER,
     upstream::Address,
 };
 
 pub(super) type Client = legacy::Client<Dial, Outgoing>;
-
-/// Ten years. The pool panics when the clock cannot tell the end of its wait.
-const LONGEST_IDLE: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 pub(super) fn build(config: &Config) -> Client {
     let dial = Dial { connector: config.connector.clone(), timeout: config.connect_timeout };
     legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(config.pool_idle_timeout.min(LONGEST_IDLE))
+        // The pool panics when the clock cannot tell the end of its wait.
+        .pool_idle_timeout(config.pool_idle_timeout.min(NEVER))
         .set_host(false)
         .http1_preserve_header_case(config.header_case.preserve)
         .http1_title_case_headers(config.header_case.title)

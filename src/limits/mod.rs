@@ -1,8 +1,8 @@
 //! How many tunnels there may be: in total, per client, per upstream; and how many handshakes at a time.
 //!
 //! Tunnels in total and handshakes are always limited. A limit by client or upstream that is not set costs
-//! nothing: no lock, no allocation. What a place was taken for, it is
-//! held by: a handshake until it is answered, a tunnel until it has ended.
+//! nothing: no lock, no allocation. What a place was taken for, it is held by: a handshake until it is
+//! answered, a tunnel until it has ended.
 
 mod keyed;
 
