@@ -3,25 +3,15 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::support::{
+    bounded,
+    frame::{
+        ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, RawFrame, SETTINGS,
+        frame,
+    },
 };
-
-use crate::support::bounded;
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-
-const ACK: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// Reasons ([RFC 9113, 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)).
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
@@ -178,25 +168,16 @@ impl Frames {
 
     async fn receive(&mut self) -> Frame {
         loop {
-            let mut head = [0; 9];
-            if bounded("a frame", self.stream.read_exact(&mut head)).await.is_err() {
-                return Frame::End;
-            }
-            let [a, b, c, kind, flags, stream @ ..] = head;
-            let (ends, stream) = (flags & END_STREAM != 0, u32::from_be_bytes(stream));
-            let mut bytes = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-            if bounded("the rest of it", self.stream.read_exact(&mut bytes)).await.is_err() {
-                return Frame::End;
-            }
-            let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-            match kind {
-                DATA => return Frame::Data { stream, bytes, ends },
-                HEADERS => return Frame::Headers { stream, status: status(&bytes) },
-                RST_STREAM => return Frame::Reset { stream, reason: number(0) },
-                GOAWAY => return Frame::GoAway { reason: number(4) },
-                PING if flags & ACK != 0 => return Frame::Pong,
-                PING => self.write(PING, ACK, 0, &bytes).await,
-                SETTINGS if flags & ACK == 0 => self.write(SETTINGS, ACK, 0, b"").await,
+            let Some(frame) = RawFrame::read(&mut self.stream).await else { return Frame::End };
+            let (stream, ends) = (frame.stream, frame.has(END_STREAM));
+            match frame.kind {
+                DATA => return Frame::Data { stream, bytes: frame.payload, ends },
+                HEADERS => return Frame::Headers { stream, status: status(&frame.payload) },
+                RST_STREAM => return Frame::Reset { stream, reason: frame.number(0) },
+                GOAWAY => return Frame::GoAway { reason: frame.number(4) },
+                PING if frame.has(ACK) => return Frame::Pong,
+                PING => self.write(PING, ACK, 0, &frame.payload).await,
+                SETTINGS if !frame.has(ACK) => self.write(SETTINGS, ACK, 0, b"").await,
                 _ => {}
             }
         }
@@ -207,14 +188,6 @@ impl Frames {
 pub(crate) fn opened_and_reset(stream: u32) -> Vec<u8> {
     let opens = frame(HEADERS, END_HEADERS, stream, &websocket());
     [opens, frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())].concat()
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = vec![length[1], length[2], length[3], kind, flags];
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
 }
 
 /// The status at the beginning of a block ([RFC 7541, A](https://www.rfc-editor.org/rfc/rfc7541#appendix-A)):

@@ -8,7 +8,13 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Scripted, bounded};
+use crate::support::{
+    Scripted, bounded,
+    frame::{
+        ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM,
+        RawFrame, SETTINGS, frame,
+    },
+};
 
 /// `SETTINGS_ENABLE_CONNECT_PROTOCOL`.
 pub(crate) const CONNECT_PROTOCOL: (u16, u32) = (8, 1);
@@ -26,16 +32,6 @@ pub(crate) const CANCEL: u32 = 8;
 
 /// Header blocks ([RFC 7541, A](https://www.rfc-editor.org/rfc/rfc7541#appendix-A)): `:status: 200`.
 pub(crate) const OK: &[u8] = b"\x88";
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const CONTINUATION: u8 = 9;
-
-const END: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// A field whose value has `length` bytes, more than 127.
 pub(crate) fn long_field(length: usize) -> Vec<u8> {
@@ -187,13 +183,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     /// The head of an answer.
     pub(crate) async fn headers(&mut self, stream: u32, block: &[u8]) {
-        self.write(1, END_HEADERS, stream, block).await;
+        self.write(HEADERS, END_HEADERS, stream, block).await;
     }
 
     /// As many frames as it takes.
     pub(crate) async fn long_headers(&mut self, stream: u32, block: &[u8]) {
         let mut pieces = block.chunks(1 << 14);
-        self.write(1, 0, stream, pieces.next().unwrap()).await;
+        self.write(HEADERS, 0, stream, pieces.next().unwrap()).await;
         for piece in pieces {
             self.write(CONTINUATION, 0, stream, piece).await;
         }
@@ -202,11 +198,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     /// A head without end. How many bytes of it the proxy takes.
     pub(crate) async fn endless_headers(&mut self, stream: u32, start: &[u8], goes_on: &[u8]) -> usize {
-        self.write(1, 0, stream, start).await;
-        let length = u32::try_from(goes_on.len()).unwrap().to_be_bytes();
-        let mut frame = vec![length[1], length[2], length[3], CONTINUATION, 0];
-        frame.extend(stream.to_be_bytes());
-        frame.extend(goes_on);
+        self.write(HEADERS, 0, stream, start).await;
+        let frame = frame(CONTINUATION, 0, stream, goes_on);
         let mut sent = start.len();
         while bounded("send", self.stream.write_all(&frame)).await.is_ok() {
             sent += frame.len();
@@ -216,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     /// The same, with nothing behind it.
     pub(crate) async fn last_headers(&mut self, stream: u32, block: &[u8]) {
-        self.write(1, END_HEADERS | END, stream, block).await;
+        self.write(HEADERS, END_HEADERS | END_STREAM, stream, block).await;
     }
 
     pub(crate) async fn agree(&mut self, stream: u32) {
@@ -224,28 +217,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     }
 
     pub(crate) async fn data(&mut self, stream: u32, bytes: &str) {
-        self.write(0, 0, stream, bytes.as_bytes()).await;
+        self.write(DATA, 0, stream, bytes.as_bytes()).await;
     }
 
     /// As many frames as there are bytes.
     pub(crate) async fn bytewise(&mut self, stream: u32, bytes: usize) {
-        let mut frame = vec![0, 0, 1, 0, 0];
-        frame.extend(stream.to_be_bytes());
-        frame.push(b'x');
-        bounded("send", self.stream.write_all(&frame.repeat(bytes))).await.unwrap();
+        let frames = frame(DATA, 0, stream, b"x").repeat(bytes);
+        bounded("send", self.stream.write_all(&frames)).await.unwrap();
     }
 
     pub(crate) async fn finish(&mut self, stream: u32) {
-        self.write(0, END, stream, b"").await;
+        self.write(DATA, END_STREAM, stream, b"").await;
     }
 
     pub(crate) async fn reset_stream(&mut self, stream: u32, reason: u32) {
-        self.write(3, 0, stream, &reason.to_be_bytes()).await;
+        self.write(RST_STREAM, 0, stream, &reason.to_be_bytes()).await;
     }
 
     /// Takes leave of what came after the stream `last`.
     pub(crate) async fn leave(&mut self, last: u32) {
-        self.write(7, 0, 0, &[last.to_be_bytes(), NO_ERROR.to_be_bytes()].concat()).await;
+        self.write(GOAWAY, 0, 0, &[last.to_be_bytes(), NO_ERROR.to_be_bytes()].concat()).await;
     }
 
     /// Waits until the proxy has taken what was sent.
@@ -255,41 +246,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     }
 
     async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = vec![length[1], length[2], length[3], kind, flags];
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        bounded("send", self.stream.write_all(&frame)).await.unwrap();
+        bounded("send", self.stream.write_all(&frame(kind, flags, stream, payload))).await.unwrap();
         bounded("send", self.stream.flush()).await.unwrap();
     }
 
     /// One frame, if it is one to be told.
     async fn receive(&mut self) -> Option<Frame> {
-        let mut head = [0; 9];
-        if bounded("a frame", self.stream.read_exact(&mut head)).await.is_err() {
-            return Some(Frame::End);
-        }
-        let [a, b, c, kind, flags, stream @ ..] = head;
-        let (ends, stream) = (flags & END != 0, u32::from_be_bytes(stream));
-        let mut bytes = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        if bounded("the rest of it", self.stream.read_exact(&mut bytes)).await.is_err() {
-            return Some(Frame::End);
-        }
-        let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-        match kind {
-            0 => Some(Frame::Data { stream, bytes, ends }),
-            1 => Some(Frame::Headers { stream, ends }),
-            3 => Some(Frame::Reset { stream, reason: number(0) }),
-            SETTINGS if flags & ACK == 0 => {
+        let Some(frame) = RawFrame::read(&mut self.stream).await else { return Some(Frame::End) };
+        let (stream, ends) = (frame.stream, frame.has(END_STREAM));
+        match frame.kind {
+            DATA => Some(Frame::Data { stream, bytes: frame.payload, ends }),
+            HEADERS => Some(Frame::Headers { stream, ends }),
+            RST_STREAM => Some(Frame::Reset { stream, reason: frame.number(0) }),
+            SETTINGS if !frame.has(ACK) => {
                 self.write(SETTINGS, ACK, 0, b"").await;
                 None
             }
-            PING if flags & ACK == 0 => Some(Frame::Ping(bytes)),
+            PING if !frame.has(ACK) => Some(Frame::Ping(frame.payload)),
             SETTINGS | PING => {
                 self.acknowledged += 1;
                 None
             }
-            7 => Some(Frame::GoAway { reason: number(4) }),
+            GOAWAY => Some(Frame::GoAway { reason: frame.number(4) }),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What tests on the wire share: raw connections, a scriptable upstream, servers for the layer.
 #![allow(dead_code, unused_imports, reason = "each test program uses a part")]
 
+pub(crate) mod frame;
 mod serve;
 #[cfg(feature = "rustls")]
 mod tls;
