@@ -44,7 +44,9 @@ pub(crate) async fn ask(
         Outcome::Http1(transport, reason) => {
             let answered = in_http1(config, upstream, transport, Request::from_parts(head, body)).await;
             answered.map_err(|error| match reason {
-                Some(reason) if !error.is_timeout() => error.instead(Kind::NoHttp2(reason)),
+                Some(reason) if error.is_connect() || error.is_upstream_protocol() => {
+                    error.instead(Kind::NoHttp2(reason))
+                }
                 _ => error,
             })
         }

@@ -1,6 +1,13 @@
 //! Upstreams marked as speaking HTTP/2 that do not, or not for upgrades.
 
-use std::time::Duration;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -8,7 +15,10 @@ use axum::{
     routing::any,
 };
 use futures_util::{SinkExt, StreamExt};
-use http::Method;
+use http::{Method, Uri};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower::service_fn;
 use tower_upgrade_proxy::{Error, Protocol, Protocols, UpgradeProxyLayer, Upstream};
 
 use crate::{
@@ -82,6 +92,31 @@ async fn an_upstream_that_takes_upgrades_in_neither_version_is_a_502_that_says_w
         is_no_http2(&error, "SETTINGS do not allow extended CONNECT");
         client = proxy.asking().await;
     }
+}
+
+/// What is not the upstream's doing is told as such.
+#[tokio::test]
+async fn no_descriptor_for_the_attempt_in_http1_is_a_503() {
+    /// `EMFILE` on every Unix; `WSAEMFILE` on Windows.
+    const OUT_OF_DESCRIPTORS: i32 = if cfg!(windows) { 10_024 } else { 24 };
+    let upstream = Scripted::start().await;
+    let (address, one_left) = (upstream.address, Arc::new(AtomicBool::new(true)));
+    let connector = service_fn(move |_: Uri| {
+        let is_left = one_left.swap(false, Relaxed);
+        async move {
+            if is_left {
+                return TcpStream::connect(address).await.map(TokioIo::new);
+            }
+            Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS))
+        }
+    });
+    let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).connector(connector);
+    let mut proxy = Proxy::start(layer).await;
+    let mut client = proxy.asking().await;
+    let _frames = Frames::accept(&upstream, &[]).await;
+    assert_eq!(client.head().await.status(), 503);
+    let error = proxy.error().await;
+    assert!(error.is_descriptor_limit(), "{error}");
 }
 
 fn is_no_http2(error: &Error, reason: &str) {
