@@ -99,7 +99,7 @@ async fn another_protocol_ends_when_its_upstream_finishes_and_else_at_the_deadli
         server.head().await;
         server.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n").await;
         assert_eq!(client.head().await.status(), 101);
-        let grace = if finishes { LONG } else { Duration::from_millis(300) };
+        let grace = if finishes { LONG } else { Duration::from_secs(1) };
         let drained = drain.shutdown(grace);
         server.expect_end().await;
         server.send("last words").await;

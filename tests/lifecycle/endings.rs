@@ -16,7 +16,7 @@ use crate::{
     websocket::{ABNORMAL, Client, Told},
 };
 
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_secs(1);
 
 /// A tunnel by way of the layer, in one pair of versions.
 struct Pair {
@@ -135,7 +135,7 @@ async fn a_limited_rate_lets_everything_through_in_its_time() {
 async fn pings_of_ours_are_answered_by_libraries_and_keep_the_tunnel() {
     // Long enough for a busy machine.
     const IDLE: Duration = Duration::from_secs(2);
-    let keep_alive = KeepAlive::new().client(SHORT / 4).upstream(SHORT / 4).timeout(IDLE);
+    let keep_alive = KeepAlive::new().client(SHORT / 10).upstream(SHORT / 10).timeout(IDLE);
     let config = TunnelConfig::new().keep_alive(keep_alive).idle_timeout(IDLE);
     Pair::each(config, async |mut pair| {
         // The library answers pings while it waits for a message, and shows them.

@@ -118,7 +118,7 @@ async fn an_agreement_that_cannot_be_verified_is_a_502_and_the_stream_is_reset()
 #[tokio::test]
 async fn no_answer_within_the_handshake_timeout_is_a_504_and_the_stream_is_reset() {
     let (mut proxy, mut client, mut connection, stream) =
-        asked(|layer| layer.handshake_timeout(Duration::from_millis(100))).await;
+        asked(|layer| layer.handshake_timeout(Duration::from_secs(1))).await;
     assert_eq!(client.head().await.status(), 504);
     assert!(proxy.error().await.is_timeout());
     connection.expect(Frame::Reset { stream, reason: CANCEL }).await;

@@ -144,7 +144,7 @@ async fn an_upstream_may_answer_without_reading_the_body() {
 
 #[tokio::test]
 async fn a_silent_upstream_is_a_504_and_resets_the_stream_but_an_upload_may_take_its_time() {
-    let (upstream, mut proxy) = behind_with(|layer| layer.header_timeout(Duration::from_millis(400))).await;
+    let (upstream, mut proxy) = behind_with(|layer| layer.header_timeout(Duration::from_millis(1500))).await;
     let mut client = Wire::connect(proxy.address).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let mut asked = upstream.asked().await;
@@ -158,7 +158,7 @@ async fn a_silent_upstream_is_a_504_and_resets_the_stream_but_an_upload_may_take
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n").await;
     let mut asked = upstream.asked().await;
     for _ in 0..8 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
         client.send("x").await;
         expect(&mut asked.body, "x").await;
     }
@@ -168,13 +168,13 @@ async fn a_silent_upstream_is_a_504_and_resets_the_stream_but_an_upload_may_take
 
 #[tokio::test]
 async fn a_body_that_stops_breaks_the_answer_off_at_the_body_timeout() {
-    let (upstream, proxy) = behind_with(|layer| layer.body_timeout(Duration::from_millis(400))).await;
+    let (upstream, proxy) = behind_with(|layer| layer.body_timeout(Duration::from_millis(1500))).await;
     let mut client = Wire::connect(proxy.address).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let (mut down, _up) = upstream.asked().await.begin(ok());
     client.head().await;
     for _ in 0..8 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
         send(&mut down, b"tick").await;
         client.expect("4\r\ntick\r\n").await;
     }

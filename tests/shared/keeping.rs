@@ -30,7 +30,7 @@ async fn opened(
 }
 
 fn impatient() -> Http2 {
-    Http2::new().keep_alive_interval(SHORT).keep_alive_timeout(SHORT)
+    Http2::new().keep_alive_interval(SHORT).keep_alive_timeout(Duration::from_secs(1))
 }
 
 fn is_failure_of_the_upstream(summary: &TunnelSummary) -> bool {

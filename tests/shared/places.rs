@@ -112,7 +112,7 @@ async fn a_client_that_leaves_before_the_answer_gives_its_place_back() {
 #[tokio::test]
 async fn without_a_free_stream_for_the_connect_timeout_it_is_a_503() {
     let upstream = Scripted::start().await;
-    let mut proxy = single(&upstream, |layer| layer.connect_timeout(Duration::from_millis(200))).await;
+    let mut proxy = single(&upstream, |layer| layer.connect_timeout(Duration::from_secs(1))).await;
     let opening = proxy.asking().await;
     let mut one = Frames::accept(&upstream, &SINGLE).await;
     let stream = one.asked().await;

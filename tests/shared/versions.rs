@@ -194,7 +194,7 @@ async fn a_silent_upstream_costs_no_more_than_the_timeouts() {
     also_silent.head().await;
     assert_eq!(client.head().await.status(), 504);
     assert!(proxy.error().await.is_timeout());
-    assert!(started.elapsed() < timeout * 4, "{:?}", started.elapsed());
+    assert!(started.elapsed() < 2 * timeout + Duration::from_secs(3), "{:?}", started.elapsed());
     // In HTTP/1.1 it may speak.
     agree_in_http1(&upstream, proxy.asking().await).await;
 }

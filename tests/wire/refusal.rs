@@ -10,7 +10,7 @@ use crate::{
     support::{Scripted, Wire, bounded, handshake, serve},
 };
 
-const LIMIT: Duration = Duration::from_millis(300);
+const LIMIT: Duration = Duration::from_secs(1);
 
 fn layer(upstream: &Scripted) -> UpgradeProxyLayer {
     UpgradeProxyLayer::new(upstream.upstream()).refusal_timeout(LIMIT).max_refusal_size(1000)

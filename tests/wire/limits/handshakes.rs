@@ -57,7 +57,7 @@ async fn whatever_the_upstream_answers_the_handshake_is_over() {
 #[tokio::test]
 async fn a_handshake_that_times_out_is_over() {
     let upstream = Scripted::start().await;
-    let address = limited(layer(&upstream).handshake_timeout(Duration::from_millis(100))).await;
+    let address = limited(layer(&upstream).handshake_timeout(Duration::from_secs(1))).await;
     let (mut client, _server) = start(address, &upstream, &handshake("/")).await;
     assert_eq!(client.head().await.status(), 504);
     open(address, &upstream, &handshake("/")).await;
