@@ -52,7 +52,8 @@ fn odd() -> Vec<Case> {
         with("underscores_in_names", "X_Under: 1\r\nX_Forwarded_For: 6.6.6.6\r\n")
             .differs(row, &["+ up x_under: 1", "+ up x_forwarded_for: 6.6.6.6"]),
         with("odd_name", "X-!#$%&'*+.^`|~0: 1\r\n").differs(row, &["+ up x-!#$%&'*+.^`|~0: 1"]),
-        refused(B, "huge_value", bytes(format!("X-Huge: {}\r\n", "x".repeat(500_000))))
+        // hyper's limit is between 400 and 800 KiB: it takes what is there at once to be read.
+        refused(B, "huge_value", bytes(format!("X-Huge: {}\r\n", "x".repeat(1_000_000))))
             .differs("Sizes", &["- down HTTP/1.1 400 of its own", "+ down HTTP/1.1 431 of its own"]),
     ]
 }
