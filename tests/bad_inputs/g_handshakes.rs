@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::{io::AsyncWriteExt, net::TcpSocket};
+use tokio::io::AsyncWriteExt;
 use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
 
 use crate::{
     counted::counted,
     stage::{Served, Stage},
-    support::{Scripted, Wire, bounded, handshake, ping_pong, serve},
+    support::{Reserved, Scripted, Wire, bounded, handshake, ping_pong, serve},
 };
 
 const ORDINARY: &str = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -34,10 +34,8 @@ async fn expect_failure(stage: &Stage, client: &mut Wire, status: u16, case: &st
 }
 
 async fn g1_an_upstream_that_refuses_is_502(served: Served) {
-    let free = TcpSocket::new_v4().unwrap();
-    free.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let nobody = format!("http://{}", free.local_addr().unwrap());
-    let address = serve(served.app(UpgradeProxyLayer::new(nobody.parse().unwrap()))).await;
+    let nobody = Reserved::new();
+    let address = serve(served.app(UpgradeProxyLayer::new(nobody.uri().parse().unwrap()))).await;
     for request in requests(served) {
         let mut client = Wire::connect(address).await;
         for _ in 0..2 {

@@ -6,6 +6,7 @@ use crate::{
     program::{self, Program},
     script::{Language, Script},
     stage::Stage,
+    support::Reserved,
 };
 
 /// Which transports the client may use.
@@ -24,35 +25,38 @@ pub(crate) struct Scenario {
 
 /// Through `forward()` in an axum application.
 pub(crate) async fn in_process(scenario: Scenario) {
-    let (server, upstream) = start("0").await;
-    let mut stage = Stage::location(upstream).await;
-    two_sessions(scenario, server, upstream, stage.address()).await;
+    let upstream = Reserved::new();
+    let mut stage = Stage::location(upstream.address).await;
+    two_sessions(scenario, &upstream, stage.address()).await;
     stage.ends(2 * scenario.tunnels).await;
 }
 
 /// Through the gateway example.
 pub(crate) async fn gateway(scenario: Scenario) {
-    let (server, upstream) = start("0").await;
+    let upstream = Reserved::new();
     let mut command = program::command("gateway");
-    let route = format!("/socket.io/=http://{upstream}");
+    let route = format!("/socket.io/={}", upstream.uri());
     command.args(["--listen", "127.0.0.1:0", "--route", &route]);
     let mut gateway = Program::spawn(command);
     let address = gateway.line_after("listening on ").await.parse().unwrap();
-    two_sessions(scenario, server, upstream, address).await;
+    two_sessions(scenario, &upstream, address).await;
 }
 
 /// A session; the server dies and comes back; the client finds it again.
-async fn two_sessions(scenario: Scenario, server: Script, upstream: SocketAddr, proxy: SocketAddr) {
+async fn two_sessions(scenario: Scenario, upstream: &Reserved, proxy: SocketAddr) {
+    let server = start(upstream).await;
     let url = format!("http://{proxy}");
     let mut client = Script::start(Language::Node, "socketio_client", &[scenario.name, &url]);
     assert_eq!(client.line().await, "200 messages each way");
     server.kill().await;
-    let (_server, again) = start(&upstream.port().to_string()).await;
-    assert_eq!(again, upstream);
+    let _server = start(upstream).await;
     assert_eq!(client.line().await, "200 messages each way");
     client.succeeds().await;
 }
 
-async fn start(port: &str) -> (Script, SocketAddr) {
-    Script::server(Language::Node, "socketio_server", &[port]).await
+async fn start(place: &Reserved) -> Script {
+    let port = place.address.port().to_string();
+    let (server, address) = Script::server(Language::Node, "socketio_server", &[&port]).await;
+    assert_eq!(address, place.address);
+    server
 }

@@ -1,4 +1,4 @@
-// A Socket.IO server: socketio_server.js PORT. Its first line is its port; 0 takes a free one.
+// A Socket.IO server: socketio_server.js PORT. Its first line is its port.
 "use strict";
 const { createServer } = require("node:http");
 const { Server } = require("socket.io");
@@ -20,7 +20,4 @@ io.on("connection", (socket) => {
 });
 
 http.on("listening", () => console.log(http.address().port));
-// After a restart the port may be somebody's for a moment.
-http.on("error", () => setTimeout(listen, 50));
-const listen = () => http.listen(Number(process.argv[2]), "127.0.0.1");
-listen();
+http.listen(Number(process.argv[2]), "127.0.0.1");

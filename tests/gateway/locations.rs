@@ -1,11 +1,10 @@
 //! Which upstream a request goes to, and with which path and host.
 
-use tokio::net::TcpListener;
 use tokio_tungstenite::client_async;
 
 use crate::{
     Gateway, answer, get,
-    support::{Wire, bounded},
+    support::{Reserved, Wire, bounded},
     upstream,
 };
 
@@ -120,9 +119,9 @@ async fn what_no_route_matches_gets_404() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_gives_502_and_a_line_in_the_log() {
-    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let mut gateway = Gateway::start(&["--route", &format!("/=http://{unused}")]).await;
-    let line = format!("upstream http://{unused}: connect");
+    let nobody = Reserved::new();
+    let mut gateway = Gateway::start(&["--route", &format!("/={}", nobody.uri())]).await;
+    let line = format!("upstream {}: connect", nobody.uri());
     assert_eq!(gateway.refusal("/").await, 502);
     gateway.program.wait_for_log(&line).await;
     let (head, body) = get(&mut gateway.wire().await, "/").await;

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use socket2::{Domain, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime::Handle,
@@ -16,7 +15,11 @@ use tokio_tungstenite::{
 };
 use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
 
-use crate::{app, support::bounded, until};
+use crate::{
+    app,
+    support::{Reserved, bounded},
+    until,
+};
 
 const TUNNELS: usize = 500;
 
@@ -25,43 +28,28 @@ async fn patiently<T>(what: &str, all: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(120), all).await.unwrap_or_else(|_| panic!("still waiting: {what}"))
 }
 
-/// A port on which an upstream comes and goes, and which nobody else gets meanwhile.
-struct Place {
-    address: SocketAddr,
-    _reserved: Socket,
-}
-
-impl Place {
-    fn new() -> Self {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket.set_reuse_address(true).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        Self { address: socket.local_addr().unwrap().as_socket().unwrap(), _reserved: socket }
-    }
-
-    /// An upstream that echoes. Whoever drops it kills it: every other connection ends with a reset.
-    async fn start(&self) -> JoinSet<()> {
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        let mut upstream = JoinSet::new();
-        upstream.spawn(async move {
-            let mut connections = JoinSet::new();
-            for number in 0_usize.. {
-                let (stream, _) = listener.accept().await.unwrap();
-                connections.spawn(async move {
-                    if number % 2 == 0 {
-                        stream.set_zero_linger().unwrap();
+/// An upstream that echoes. Whoever drops it kills it: every other connection ends with a reset.
+async fn start(address: SocketAddr) -> JoinSet<()> {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let mut upstream = JoinSet::new();
+    upstream.spawn(async move {
+        let mut connections = JoinSet::new();
+        for number in 0_usize.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            connections.spawn(async move {
+                if number % 2 == 0 {
+                    stream.set_zero_linger().unwrap();
+                }
+                let mut socket = accept_async(stream).await.unwrap();
+                while let Some(Ok(message)) = socket.next().await {
+                    if message.is_text() && socket.send(message).await.is_err() {
+                        return;
                     }
-                    let mut socket = accept_async(stream).await.unwrap();
-                    while let Some(Ok(message)) = socket.next().await {
-                        if message.is_text() && socket.send(message).await.is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-        });
-        upstream
-    }
+                }
+            });
+        }
+    });
+    upstream
 }
 
 type Client = WebSocketStream<TcpStream>;
@@ -88,13 +76,13 @@ async fn open_all(address: SocketAddr) -> Vec<Client> {
 
 #[tokio::test]
 async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_after_it() {
-    let (place, tunnels) = (Place::new(), Tunnels::new());
-    let upstream = format!("http://{}", place.address).parse().unwrap();
-    let address = app(UpgradeProxyLayer::new(upstream).tunnels(&tunnels)).await;
+    let (place, tunnels) = (Reserved::new(), Tunnels::new());
+    let layer = UpgradeProxyLayer::new(place.uri().parse().unwrap());
+    let address = app(layer.tunnels(&tunnels)).await;
     let tasks = Handle::current().metrics();
     let before = tasks.num_alive_tasks();
 
-    let mut upstream = place.start().await;
+    let mut upstream = start(place.address).await;
     let clients = open_all(address).await;
     assert_eq!(tunnels.len(), TUNNELS);
     bounded("the upstream's end", upstream.shutdown()).await;
@@ -118,7 +106,7 @@ async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_af
     }
     until(&tunnels, 0).await;
 
-    let mut upstream = place.start().await;
+    let mut upstream = start(place.address).await;
     let mut clients = open_all(address).await;
     assert_eq!(tunnels.len(), TUNNELS);
     for client in &mut clients {

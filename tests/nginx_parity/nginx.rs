@@ -2,13 +2,13 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::front::Address;
+use crate::{front::Address, support::Reserved};
 
 /// Around every configuration.
 const AROUND: &str = "\
@@ -34,6 +34,7 @@ pub(crate) struct Nginx {
     folder: tempfile::TempDir,
     /// Where each `listen` of the configuration is, in order.
     pub(crate) addresses: Vec<Address>,
+    _ports: Vec<Reserved>,
 }
 
 /// The program, or how to get it.
@@ -48,18 +49,8 @@ pub(crate) fn find() -> Result<PathBuf, String> {
 impl Nginx {
     /// Starts it with `config`, in which the upstreams stand for `upstreams`.
     pub(crate) async fn start(config: &str, upstreams: [SocketAddr; 2]) -> Self {
-        // Someone may take the port between choosing and using it.
-        for _ in 0..5 {
-            if let Some(nginx) = Self::attempt(config, upstreams).await {
-                return nginx;
-            }
-        }
-        panic!("no port was free for nginx");
-    }
-
-    async fn attempt(config: &str, upstreams: [SocketAddr; 2]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (site, addresses) = place(config, folder.path(), upstreams);
+        let (site, addresses, ports) = place(config, folder.path(), upstreams);
         crate::tls::write(folder.path());
         fs::write(folder.path().join("site.conf"), site).unwrap();
         fs::write(folder.path().join("nginx.conf"), AROUND).unwrap();
@@ -73,22 +64,15 @@ impl Nginx {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut nginx = Self { child, folder, addresses };
-        nginx.until_ready().await.then_some(nginx)
+        let mut nginx = Self { child, folder, addresses, _ports: ports };
+        nginx.until_ready().await;
+        nginx
     }
 
-    /// False when a port was taken.
-    async fn until_ready(&mut self) -> bool {
+    async fn until_ready(&mut self) {
         let started = Instant::now();
-        loop {
-            if self.answers().await {
-                return true;
-            }
-            if self.child.try_wait().unwrap().is_some() {
-                let log = self.log();
-                assert!(log.contains("Address already in use"), "nginx ended: {log}");
-                return false;
-            }
+        while !self.answers().await {
+            assert!(self.child.try_wait().unwrap().is_none(), "nginx ended: {}", self.log());
             assert!(started.elapsed() < Duration::from_secs(20), "nginx does not listen: {}", self.log());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -117,8 +101,8 @@ impl Drop for Nginx {
 }
 
 /// The configuration with the addresses and times of the test in the place of the reader's.
-fn place(config: &str, folder: &Path, upstreams: [SocketAddr; 2]) -> (String, Vec<Address>) {
-    let mut addresses = Vec::new();
+fn place(config: &str, folder: &Path, upstreams: [SocketAddr; 2]) -> (String, Vec<Address>, Vec<Reserved>) {
+    let (mut addresses, mut ports) = (Vec::new(), Vec::new());
     let mut site = String::new();
     for line in config.lines() {
         let (listen, address) = match line.trim() {
@@ -128,7 +112,9 @@ fn place(config: &str, folder: &Path, upstreams: [SocketAddr; 2]) -> (String, Ve
             }
             // The client's address is told here, and a unix socket has none.
             "listen 443 ssl;" => {
-                let address = free_port();
+                let port = Reserved::new();
+                let address = port.address;
+                ports.push(port);
                 (format!("listen {address} ssl;"), Address::Tls(address))
             }
             _ => {
@@ -144,9 +130,5 @@ fn place(config: &str, folder: &Path, upstreams: [SocketAddr; 2]) -> (String, Ve
         .replace("127.0.0.1:9000", &upstreams[0].to_string())
         .replace("127.0.0.1:3000", &upstreams[1].to_string())
         .replace("proxy_read_timeout 60s;", "proxy_read_timeout 2s;");
-    (site, addresses)
-}
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    (site, addresses, ports)
 }

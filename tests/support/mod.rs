@@ -2,12 +2,14 @@
 #![allow(dead_code, unused_imports, reason = "each test program uses a part")]
 
 pub(crate) mod frame;
+mod reserved;
 mod serve;
 #[cfg(feature = "rustls")]
 mod tls;
 mod upstream;
 mod wire;
 
+pub(crate) use reserved::Reserved;
 pub(crate) use serve::{
     serve, serve_auto, serve_auto_with, serve_http1, serve_http1_with, serve_knowing_peers,
 };

@@ -9,7 +9,7 @@ use tower_upgrade_proxy::{Error, UpgradeProxyLayer};
 
 use crate::{
     app, app_for, describe, open,
-    support::{Scripted, Wire, handshake, serve},
+    support::{Reserved, Scripted, Wire, handshake, serve},
 };
 
 async fn expect_failure(client: &mut Wire, status: u16, case: &str) {
@@ -53,10 +53,8 @@ async fn an_upstream_that_breaks_http_is_a_502_at_once() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_a_502() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    for upstream in [closed.as_str(), "http://does-not-exist.invalid:80", "unix:/does/not/exist.sock"] {
+    let nobody = Reserved::new();
+    for upstream in [nobody.uri().as_str(), "http://does-not-exist.invalid:80", "unix:/does/not/exist.sock"] {
         let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.parse().unwrap())).await).await;
         client.send(handshake("/")).await;
         expect_failure(&mut client, 502, upstream).await;
