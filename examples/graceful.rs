@@ -52,8 +52,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     stop.await;
 
     // The call itself refuses new tunnels and tells those that stand. From here on both end by themselves.
+    let tunnels = drain.active();
     let drained = drain.shutdown(GRACE);
-    println!("draining {} tunnels", drain.active());
+    println!("draining {tunnels} tunnels");
     println!("drained: {}", drained.await);
 
     // Requests that are slower than the tunnels. Who is still there then has had the grace.

@@ -41,9 +41,10 @@ impl Ending {
 
     /// From here on nothing new is accepted. Ready when nothing is left, or the time is over.
     pub(crate) async fn begin(mut self) {
+        let tunnels = self.drain.active();
         let drained = self.drain.shutdown(self.grace);
         let by = Instant::now().checked_add(self.grace);
-        tracing::info!(tunnels = self.drain.active(), grace = ?self.grace, "draining");
+        tracing::info!(tunnels, grace = ?self.grace, "draining");
         tracing::info!(drained = %drained.await, "tunnels ended");
         let at_least = Instant::now() + AFTERMATH;
         let by = by.map_or(at_least, |by| by.max(at_least));
