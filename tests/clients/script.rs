@@ -108,7 +108,9 @@ impl Script {
     /// Starts it. What it says of its errors is the test's own output.
     pub(crate) fn start(language: Language, script: &str, arguments: &[&str]) -> Self {
         let mut command = language.command(script);
-        let mut process = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        // See with_parent.js.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.args(arguments).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         Self { process, lines }
     }

@@ -1,5 +1,6 @@
 // An echo server that offers permessage-deflate. Its first line is its port.
 "use strict";
+require("./with_parent");
 const { WebSocketServer } = require("ws");
 
 const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: true });

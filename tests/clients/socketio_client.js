@@ -1,6 +1,7 @@
 // Talks to socketio_server.js, says so, and once more when the server has been started again:
 // socketio_client.js SCENARIO URL.
 "use strict";
+require("./with_parent");
 const assert = require("node:assert");
 const { once } = require("node:events");
 const { io } = require("socket.io-client");

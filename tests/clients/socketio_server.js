@@ -1,5 +1,6 @@
 // A Socket.IO server: socketio_server.js PORT. Its first line is its port.
 "use strict";
+require("./with_parent");
 const { createServer } = require("node:http");
 const { Server } = require("socket.io");
 
