@@ -8,8 +8,9 @@ use crate::{
     support::{bounded, handshake_with},
 };
 
-/// What a head may cost while it is read: hyper's buffer, and as much again while that grows.
-const MOST: u64 = 1 << 20;
+/// What a head may cost while it is read: hyper's buffer, up to twice 400 KiB, and the smaller one that it grows
+/// from.
+pub(crate) const MOST: u64 = 2 << 20;
 
 /// The status that `request` is answered with, which may be before all of it was taken.
 async fn status(stage: &Stage, request: String) -> u16 {

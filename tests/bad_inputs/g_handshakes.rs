@@ -7,6 +7,7 @@ use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
 
 use crate::{
     counted::counted,
+    e_sizes::MOST,
     stage::{Served, Stage},
     support::{Reserved, Scripted, Wire, bounded, handshake, ping_pong, serve},
 };
@@ -141,7 +142,7 @@ async fn g1_an_endless_head_is_502_in_bounded_memory(served: Served) {
             }
         }
     });
-    assert!(counted.bytes_max < 1 << 20, "{counted:?}");
+    assert!(counted.bytes_max < MOST, "{counted:?}");
 }
 
 /// Short timeouts, of which none is another's.
