@@ -5,6 +5,7 @@
 mod support;
 
 mod arguments;
+mod descriptors;
 #[cfg(unix)]
 mod drain;
 mod forwarded;
