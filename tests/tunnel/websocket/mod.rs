@@ -112,6 +112,14 @@ impl Pair {
         self.tunnel.is_finished()
     }
 
+    /// Bytes that the tunnel has got rid of towards `near`.
+    fn taken_by_near(&self) -> u64 {
+        match self.near.side {
+            Side::Client => self.handle.upstream_to_client(),
+            Side::Upstream => self.handle.client_to_upstream(),
+        }
+    }
+
     /// How often the tunnel was polled.
     fn polls(&self) -> usize {
         self.polls.load(Ordering::Relaxed)

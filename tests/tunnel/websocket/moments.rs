@@ -17,6 +17,11 @@ pub(super) async fn settle() {
 /// Lets time pass. What it has happen has then happened.
 pub(super) async fn pass(time: Duration) {
     settle().await;
+    pass_at_once(time).await;
+}
+
+/// As [`pass`], but nobody does anything before it.
+pub(super) async fn pass_at_once(time: Duration) {
     frozen(tokio::time::advance(time)).await;
     settle().await;
 }
