@@ -3,12 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime::Handle,
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpStream, runtime::Handle, task::JoinSet, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream, accept_async, client_async,
     tungstenite::{self, Message},
@@ -17,7 +12,7 @@ use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
 
 use crate::{
     app,
-    support::{Reserved, bounded},
+    support::{Reserved, bounded, listen},
     until,
 };
 
@@ -29,8 +24,8 @@ async fn patiently<T>(what: &str, all: impl Future<Output = T>) -> T {
 }
 
 /// An upstream that echoes. Whoever drops it kills it: every other connection ends with a reset.
-async fn start(address: SocketAddr) -> JoinSet<()> {
-    let listener = TcpListener::bind(address).await.unwrap();
+fn start(address: SocketAddr) -> JoinSet<()> {
+    let listener = listen(address);
     let mut upstream = JoinSet::new();
     upstream.spawn(async move {
         let mut connections = JoinSet::new();
@@ -82,7 +77,7 @@ async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_af
     let tasks = Handle::current().metrics();
     let before = tasks.num_alive_tasks();
 
-    let mut upstream = start(place.address).await;
+    let mut upstream = start(place.address);
     let clients = open_all(address).await;
     assert_eq!(tunnels.len(), TUNNELS);
     bounded("the upstream's end", upstream.shutdown()).await;
@@ -106,7 +101,7 @@ async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_af
     }
     until(&tunnels, 0).await;
 
-    let mut upstream = start(place.address).await;
+    let mut upstream = start(place.address);
     let mut clients = open_all(address).await;
     assert_eq!(tunnels.len(), TUNNELS);
     for client in &mut clients {

@@ -14,7 +14,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tower::{Service, ServiceExt};
 
 /// What can be served: a service from axum's bodies to bodies of `B`.
@@ -34,9 +34,20 @@ impl<S, B> Serves<B> for S where
 {
 }
 
+/// Listens with room for all that a test opens at once. `TcpListener::bind` has room for 128 that are not accepted
+/// yet: the others try again after whole seconds, and on a busy machine a few are reset.
+pub(crate) fn listen(address: SocketAddr) -> TcpListener {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
+    // As `bind` does, but for Windows, where it has another meaning.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket.listen(4096).unwrap()
+}
+
 /// `axum::serve`.
 pub(crate) async fn serve(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     address
@@ -44,7 +55,7 @@ pub(crate) async fn serve(app: Router) -> SocketAddr {
 
 /// `axum::serve` with `ConnectInfo`.
 pub(crate) async fn serve_knowing_peers(app: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let address = listener.local_addr().unwrap();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -58,7 +69,7 @@ where
     http::Response<B>: IntoResponse,
     B: 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     serve_auto_with(auto::Builder::new(TokioExecutor::new()), listener, service)
 }
 
@@ -99,7 +110,7 @@ where
     http::Response<B>: IntoResponse,
     B: 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
     let service = adapt(service);
     each_connection(listener, move |io| {
         let (builder, service) = (builder.clone(), service.clone());

@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{Mutex, mpsc},
 };
 
-use super::{SWITCHING, Wire, bounded, handshake};
+use super::{SWITCHING, Wire, bounded, handshake, listen};
 
 /// A listener that hands its connections to the test.
 pub(crate) struct Scripted {
@@ -21,7 +21,7 @@ impl Scripted {
     }
 
     pub(crate) async fn bind(address: &str) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = listen(address.parse().unwrap());
         let address = listener.local_addr().unwrap();
         let (sender, accepted) = mpsc::unbounded_channel();
         tokio::spawn(async move {
