@@ -1,6 +1,9 @@
 //! Servers for the service under test, on the loopback interface and a free port.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+};
 
 use axum::{
     Router,
@@ -34,6 +37,8 @@ impl<S, B> Serves<B> for S where
 {
 }
 
+const FREE_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
 /// Listens with room for all that a test opens at once. `TcpListener::bind` has room for 128 that are not accepted
 /// yet: the others try again after whole seconds, and on a busy machine a few are reset.
 pub(crate) fn listen(address: SocketAddr) -> TcpListener {
@@ -47,7 +52,7 @@ pub(crate) fn listen(address: SocketAddr) -> TcpListener {
 
 /// `axum::serve`.
 pub(crate) async fn serve(app: Router) -> SocketAddr {
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = listen(FREE_PORT);
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     address
@@ -55,7 +60,7 @@ pub(crate) async fn serve(app: Router) -> SocketAddr {
 
 /// `axum::serve` with `ConnectInfo`.
 pub(crate) async fn serve_knowing_peers(app: Router) -> SocketAddr {
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = listen(FREE_PORT);
     let address = listener.local_addr().unwrap();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -69,7 +74,7 @@ where
     http::Response<B>: IntoResponse,
     B: 'static,
 {
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = listen(FREE_PORT);
     serve_auto_with(auto::Builder::new(TokioExecutor::new()), listener, service)
 }
 
@@ -110,7 +115,7 @@ where
     http::Response<B>: IntoResponse,
     B: 'static,
 {
-    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = listen(FREE_PORT);
     let service = adapt(service);
     each_connection(listener, move |io| {
         let (builder, service) = (builder.clone(), service.clone());
