@@ -9,14 +9,14 @@ use axum::{
 };
 use http::StatusCode;
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::sync::mpsc;
 use tower_upgrade_proxy::{Forwarded, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 
 use crate::{
     Speaks,
     client::Client,
     ends::End,
-    support::{bounded, serve_auto_with},
+    support::{FREE_PORT, bounded, listen, serve_auto_with},
     upstream::Upstream,
 };
 
@@ -46,7 +46,7 @@ impl Stage {
         let layer = UpgradeProxyLayer::new(upstream.marked())
             .forwarded(Forwarded::nginx())
             .on_tunnel(move |_: &TunnelInfo, summary: &TunnelSummary| drop(sender.send(summary.clone())));
-        let address = serve(change(layer)).await;
+        let address = serve(change(layer));
         let client = Client::connect(client_speaks, address).await;
         Self { client, upstream, client_speaks, ended }
     }
@@ -66,7 +66,7 @@ impl Stage {
 }
 
 /// A server with windows such that a stream that nobody reads takes nothing from the others.
-async fn serve(layer: UpgradeProxyLayer) -> SocketAddr {
+fn serve(layer: UpgradeProxyLayer) -> SocketAddr {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -79,6 +79,5 @@ async fn serve(layer: UpgradeProxyLayer) -> SocketAddr {
         false => response,
     });
     let service = Router::new().fallback_service(layer.into_service()).layer(lossy);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    serve_auto_with(builder, listener, service)
+    serve_auto_with(builder, listen(FREE_PORT), service)
 }

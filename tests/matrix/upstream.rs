@@ -6,7 +6,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, ext::Protocol, server::SendResponse};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header::CONTENT_LENGTH};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{Mutex, mpsc},
     time::timeout,
 };
@@ -14,7 +14,7 @@ use tokio::{
 use crate::{
     Speaks,
     ends::End,
-    support::{Wire, accept, bounded},
+    support::{FREE_PORT, Wire, accept, bounded, listen},
 };
 
 pub(crate) struct Upstream {
@@ -39,7 +39,7 @@ enum By {
 
 impl Upstream {
     pub(crate) async fn start(speaks: Speaks) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen(FREE_PORT);
         let address = listener.local_addr().unwrap();
         let (sender, asked) = mpsc::unbounded_channel();
         tokio::spawn(async move {

@@ -11,7 +11,7 @@ mod wire;
 
 pub(crate) use reserved::Reserved;
 pub(crate) use serve::{
-    listen, serve, serve_auto, serve_auto_with, serve_http1, serve_http1_with, serve_knowing_peers,
+    FREE_PORT, listen, serve, serve_auto, serve_auto_with, serve_http1, serve_http1_with, serve_knowing_peers,
 };
 #[cfg(feature = "rustls")]
 pub(crate) use tls::TlsServer;

@@ -37,7 +37,7 @@ impl<S, B> Serves<B> for S where
 {
 }
 
-const FREE_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+pub(crate) const FREE_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// Listens with room for all that a test opens at once. `TcpListener::bind` has room for 128 that are not accepted
 /// yet: the others try again after whole seconds, and on a busy machine a few are reset.
