@@ -4,15 +4,10 @@ use http::{Request, Response, StatusCode, request::Parts};
 use tokio::time::timeout;
 
 use crate::{
-    Error, Upstream,
-    config::Config,
-    connect::{
-        Connection, Offer, Outgoing, Use, h1,
-        h2::{self, ATTEMPTS, Unprocessed, pool::Route},
-        transport::Transport,
-    },
-    error::{BoxError, Kind},
-    handshake::{Handshake, encode},
+    body::Outgoing, config::Config, connect::Connection, connect::Offer, connect::Use, connect::h1,
+    connect::h2, connect::h2::ATTEMPTS, connect::h2::Unprocessed, connect::h2::pool::Route, error::BoxError,
+    error::Error, error::Kind, handshake::Handshake, handshake::encode, io::transport::Transport,
+    upstream::Upstream,
 };
 
 /// The head of an answer, and what it came on.

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{Full, combinators::UnsyncBoxBody};
+use http_body_util::{Either, Empty, Full, combinators::UnsyncBoxBody};
 use pin_project_lite::pin_project;
 
 use crate::error::BoxError;
@@ -33,6 +33,9 @@ pin_project! {
         Own { body: Own },
     }
 }
+
+/// The body of a request to the upstream: none, or the client's.
+pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 
 /// An upstream's refusal, with the connection it comes from.
 pub(crate) type Relay = UnsyncBoxBody<Bytes, BoxError>;

@@ -2,21 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{Extensions, Response, request::Parts};
+use http::{Extensions, Response};
 use http_body_util::Full;
 
 use crate::{
-    AllowOrigin, Error, Forwarded, Host, OnTunnel, PathRewrite, Protocols, TunnelConfig, Tunnels, Upstream,
-    Watcher,
-    connect::{Connector, Timeouts, h1::HeaderCase},
-    drain::Pass,
-    error::Kind,
-    limits::Limits,
-    refusal,
+    allow_origin::AllowOrigin, connect::Connector, connect::Timeouts, connect::h1::HeaderCase, error::Error,
+    error::Kind, handshake::Protocols, limits::Limits, observe::OnTunnel, refusal, registry::Pass,
+    registry::Tunnels, registry::Watcher, rewrite::Rewrite, tunnel::TunnelConfig, upstream::Upstream,
 };
-
-/// The user's last word on a request: inbound read-only, outbound mutable.
-pub(crate) type RequestHook = Arc<dyn Fn(&Parts, &mut Parts) + Send + Sync>;
 
 /// What makes the response for a failure.
 pub(crate) type ErrorHook = Arc<dyn Fn(&Error) -> Response<Full<bytes::Bytes>> + Send + Sync>;
@@ -26,10 +19,7 @@ pub(crate) struct Config {
     pub(crate) upstream: Option<Upstream>,
     pub(crate) protocols: Protocols,
     pub(crate) allow_origin: AllowOrigin,
-    pub(crate) host: Host,
-    pub(crate) forwarded: Forwarded,
-    pub(crate) path: PathRewrite,
-    pub(crate) on_request: Option<RequestHook>,
+    pub(crate) rewrite: Rewrite,
     pub(crate) connector: Connector,
     pub(crate) header_case: HeaderCase,
     pub(crate) connect_timeout: Duration,
@@ -54,10 +44,7 @@ impl Config {
             upstream,
             protocols: Protocols::default(),
             allow_origin: AllowOrigin::default(),
-            host: Host::default(),
-            forwarded: Forwarded::default(),
-            path: PathRewrite::default(),
-            on_request: None,
+            rewrite: Rewrite::default(),
             connector: Connector::default(),
             header_case: HeaderCase::default(),
             connect_timeout: Duration::from_secs(10),
@@ -100,9 +87,9 @@ impl fmt::Debug for Config {
             .field("upstream", &self.upstream)
             .field("protocols", &self.protocols)
             .field("allow_origin", &self.allow_origin)
-            .field("host", &self.host)
-            .field("path", &self.path)
-            .field("forwarded", &self.forwarded)
+            .field("host", &self.rewrite.host)
+            .field("path", &self.rewrite.path)
+            .field("forwarded", &self.rewrite.forwarded)
             .field("connect_timeout", &self.connect_timeout)
             .field("handshake_timeout", &self.handshake_timeout)
             .field("hand_over_timeout", &self.hand_over_timeout)

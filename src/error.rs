@@ -1,16 +1,15 @@
 //! What can go wrong before a tunnel stands, and the status each failure is answered with.
 
+mod causes;
 mod kind;
 
 use std::{error::Error as StdError, fmt, io, sync::Arc};
 
 use http::StatusCode;
 
-use crate::{
-    Upstream,
-    connect::{ConnectTimeout, h2::pool::NoStreamFree},
-};
+use crate::upstream::Upstream;
 
+pub(crate) use causes::{ConnectTimeout, NoStreamFree};
 pub(crate) use kind::Kind;
 
 /// A boxed error, as everywhere in tower.

@@ -9,7 +9,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::{ResponseBody, body::Own, respond};
+use crate::{body::Own, body::ResponseBody, respond};
 
 pin_project! {
     /// The response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, or the proxy's.

@@ -16,15 +16,10 @@ use tokio::{
 };
 
 use crate::{
-    OnTunnel, Tunnel, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary,
-    config::Config,
-    connect::{Connection, transport::Transport},
-    drain::Pass,
-    handshake::{Asked, Handshake, is_websocket},
-    limits::Admission,
-    metrics, trace,
-    tunnel::live::{Count, Live, Order},
-    tunnels::Presence,
+    config::Config, connect::Connection, handshake::Asked, handshake::Handshake, handshake::is_websocket,
+    io::transport::Transport, limits::Admission, metrics, observe::OnTunnel, observe::TunnelInfo,
+    registry::Pass, registry::Presence, trace, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd,
+    tunnel::TunnelSummary, tunnel::live::Count, tunnel::live::Live, tunnel::live::Order,
 };
 
 /// Both halves of a tunnel, before either has let go of HTTP.
@@ -181,7 +176,6 @@ impl Observed {
     }
 
     fn close(self, summary: TunnelSummary) {
-        let summary = summary.with_upstream(self.info.upstream().clone());
         self.counted.end(&summary);
         self.span.within(|| {
             trace::ended(&summary);
@@ -201,7 +195,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::{Close, CloseCode};
+    use crate::{tunnel::Close, tunnel::CloseCode};
 
     fn order(seconds: u64) -> Order {
         let now = Instant::now();

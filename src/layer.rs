@@ -8,8 +8,10 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    AllowOrigin, Error, Forward, Forwarded, Host, Http2, OnTunnel, PathRewrite, Protocols, TunnelConfig,
-    Tunnels, UpgradeProxy, UpgradeRequired, Upstream, Watcher, config::Config, error::BoxError,
+    allow_origin::AllowOrigin, config::Config, connect::h2::Http2, error::BoxError, error::Error,
+    forward::Forward, handshake::Protocols, observe::OnTunnel, registry::Tunnels, registry::Watcher,
+    rewrite::forwarded::Forwarded, rewrite::host::Host, rewrite::path::PathRewrite, service::UpgradeProxy,
+    tunnel::TunnelConfig, upgrade_required::UpgradeRequired, upstream::Upstream,
 };
 
 /// Sends upgrade requests to an upstream and everything else to the inner service.
@@ -62,17 +64,17 @@ impl UpgradeProxyLayer {
 
     /// The `Host` the upstream sees. Default [`Host::preserve`].
     pub fn host(self, host: Host) -> Self {
-        self.with(|config| config.host = host)
+        self.with(|config| config.rewrite.host = host)
     }
 
     /// What the upstream is told of the client. Default [`Forwarded::none`].
     pub fn forwarded(self, forwarded: Forwarded) -> Self {
-        self.with(|config| config.forwarded = forwarded)
+        self.with(|config| config.rewrite.forwarded = forwarded)
     }
 
     /// The path the upstream sees. Default [`PathRewrite::keep`].
     pub fn path(self, path: PathRewrite) -> Self {
-        self.with(|config| config.path = path)
+        self.with(|config| config.rewrite.path = path)
     }
 
     /// Called for every upgrade with the client's head and the one for the upstream, when that is
@@ -92,7 +94,7 @@ impl UpgradeProxyLayer {
     /// });
     /// ```
     pub fn on_request(self, hook: impl Fn(&Parts, &mut Parts) + Send + Sync + 'static) -> Self {
-        self.with(|config| config.on_request = Some(Arc::new(hook)))
+        self.with(|config| config.rewrite.on_request = Some(Arc::new(hook)))
     }
 
     /// Connects with `connector` instead of the built-in one. It receives scheme and authority of
@@ -114,7 +116,7 @@ impl UpgradeProxyLayer {
     /// The certificates `https://` upstreams may show. Default [`Tls::webpki_roots`](crate::Tls).
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
-    pub fn tls(self, tls: crate::Tls) -> Self {
+    pub fn tls(self, tls: crate::connect::tls::Tls) -> Self {
         self.with(|config| config.connector.set_tls(tls))
     }
 
@@ -343,6 +345,24 @@ impl UpgradeProxyLayer {
     fn with_tunnel(self, change: impl FnOnce(TunnelConfig) -> TunnelConfig) -> Self {
         self.with(|config| config.tunnel = Arc::new(change((*config.tunnel).clone())))
     }
+}
+
+/// A whole nginx location: upgrades become tunnels to `upstream`, ordinary requests are forwarded
+/// to it.
+///
+/// The same as `UpgradeProxyLayer::new(upstream).forward()`; use that for other settings.
+///
+/// ```
+/// use axum::Router;
+/// use tower_upgrade_proxy::proxy_pass;
+///
+/// // location / { proxy_pass http://127.0.0.1:3000; ... }
+/// let app: Router = Router::new().fallback_service(proxy_pass("http://127.0.0.1:3000".parse()?));
+/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+/// ```
+#[must_use]
+pub fn proxy_pass(upstream: Upstream) -> UpgradeProxy<Forward> {
+    UpgradeProxyLayer::new(upstream).forward()
 }
 
 impl<S> Layer<S> for UpgradeProxyLayer {

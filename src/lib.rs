@@ -91,12 +91,12 @@ mod ask;
 mod body;
 mod config;
 mod connect;
-mod drain;
 mod error;
 mod forward;
 mod future;
 mod handover;
 mod handshake;
+mod io;
 mod layer;
 mod limits;
 #[cfg_attr(not(feature = "metrics"), path = "metrics_absent.rs")]
@@ -107,29 +107,31 @@ mod observe;
 pub mod properties;
 mod proxy;
 mod refusal;
+mod registry;
 mod respond;
 mod rewrite;
 mod service;
 mod sync;
+mod time;
 mod trace;
 mod tunnel;
-mod tunnels;
 mod upgrade_required;
 mod upstream;
 
 pub use allow_origin::{AllowOrigin, InvalidOrigin};
 pub use body::ResponseBody;
-pub use connect::h2::Http2;
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use connect::tls::Tls;
-pub use drain::{Drain, DrainConfig, Drained, Watcher};
+pub use connect::{body::UpstreamBody, h2::Http2};
 pub use error::Error;
-pub use forward::{Forward, ForwardFuture, body::UpstreamBody, proxy_pass};
+pub use forward::{Forward, ForwardFuture};
 pub use future::ResponseFuture;
 pub use handshake::{InvalidProtocol, Protocol, Protocols};
-pub use layer::UpgradeProxyLayer;
+pub use layer::{UpgradeProxyLayer, proxy_pass};
 pub use observe::{OnTunnel, TunnelInfo, TunnelLabel};
+pub use registry::{Drain, DrainConfig, Drained, Watcher};
+pub use registry::{TunnelStatus, Tunnels};
 pub use rewrite::{
     forwarded::{Forwarded, ForwardedField, InvalidIdentifier, Peer},
     host::Host,
@@ -140,7 +142,6 @@ pub use tunnel::{
     Close, CloseCode, Closes, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelHandle,
     TunnelState, TunnelSummary,
 };
-pub use tunnels::{TunnelStatus, Tunnels};
 pub use upgrade_required::UpgradeRequired;
 pub use upstream::{InvalidUpstream, Upstream};
 

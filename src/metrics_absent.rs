@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
-    Error, Side, TunnelSummary,
-    tunnel::live::{Count, Live},
-};
+use crate::{error::Error, tunnel::TunnelSummary, tunnel::live::Live};
 
 #[derive(Debug)]
 pub(crate) struct Handshake;
@@ -17,9 +14,6 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Meter(());
-
 pub(crate) struct Tunnel;
 
 pub(crate) fn refused(_: &Error) {}
@@ -30,12 +24,6 @@ impl Handshake {
     }
 
     pub(crate) fn end(self, _: Outcome) {}
-}
-
-impl Meter {
-    pub(crate) fn moved(&self, _: u64, _: [Count; 2]) {}
-
-    pub(crate) fn gave_up(&self, _: Side) {}
 }
 
 impl Tunnel {

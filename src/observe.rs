@@ -11,7 +11,7 @@ use std::{
 
 use http::{HeaderValue, Uri, request::Parts};
 
-use crate::{Forwarded, TunnelSummary, Upstream};
+use crate::{rewrite::forwarded::Forwarded, tunnel::TunnelSummary, upstream::Upstream};
 
 /// Told when a tunnel opens and when it ends.
 ///

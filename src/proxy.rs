@@ -8,17 +8,9 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
-    Error, TunnelInfo,
-    ask::ask,
-    body::Own,
-    config::Config,
-    connect::Outgoing,
-    error::Kind,
-    handover::Opening,
-    handshake::{Asked, Handshake, accept::accept, encode::encode},
-    metrics::{self, Outcome},
-    observe::Caller,
-    respond,
+    ask::ask, body::Outgoing, body::Own, config::Config, error::Error, error::Kind, handover::Opening,
+    handshake::Asked, handshake::Handshake, handshake::accept::accept, handshake::encode::encode, metrics,
+    metrics::Outcome, observe::Caller, observe::TunnelInfo, respond,
 };
 
 /// admit, select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
@@ -55,11 +47,11 @@ async fn attempt(
     config.allow_origin.check(&parts)?;
     let pass = config.pass()?;
     let _in_flight = config.limits.start()?;
-    let caller = Caller::of(&parts, &config.forwarded);
+    let caller = Caller::of(&parts, &config.rewrite.forwarded);
     let admitted = config.limits.admit(caller.client())?;
     let upstream = config.select(&parts.extensions)?;
     let admission = config.limits.admit_to(&upstream, admitted)?;
-    let (request, expected) = encode(config, &handshake, parts, body, &upstream)?;
+    let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
     let (mut response, connection) = ask(config, &handshake, &upstream, request).await?;
     if !connection.agrees(response.status()) {
         if handshake.asked == Asked::ExtendedConnect && response.status().is_success() {

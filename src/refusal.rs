@@ -17,11 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    body::{LateError, Relay},
-    error::BoxError,
-    limits::Admission,
-};
+use crate::{body::LateError, body::Relay, error::BoxError, limits::Admission};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {

@@ -7,17 +7,9 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
-    Error, Upstream,
-    body::Own,
-    config::Config,
-    connect::Connection,
-    error::Kind,
-    handshake::{Asked, Handshake, is_websocket},
-    limits::Admission,
-    metrics,
-    refusal::{self, TooLarge},
-    rewrite::{hygiene, tokens},
-    trace,
+    body::Own, config::Config, connect::Connection, error::Error, error::Kind, handshake::Asked,
+    handshake::Handshake, handshake::is_websocket, limits::Admission, metrics, refusal, refusal::TooLarge,
+    rewrite::hygiene, rewrite::tokens, trace, upstream::Upstream,
 };
 
 /// What a 429 or a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.

@@ -12,14 +12,8 @@ use http_body_util::{BodyExt, Either, Empty};
 use tower_service::Service;
 
 use crate::{
-    ResponseBody, ResponseFuture,
-    config::Config,
-    connect::Outgoing,
-    error::{BoxError, ClientBody},
-    handshake::detect::detect,
-    metrics,
-    proxy::proxy,
-    respond,
+    body::Outgoing, body::ResponseBody, config::Config, error::BoxError, error::ClientBody,
+    future::ResponseFuture, handshake::detect::detect, metrics, proxy::proxy, respond,
 };
 
 /// An inner service with upgrade requests taken out of its way.

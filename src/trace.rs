@@ -1,23 +1,7 @@
 //! The span and the events of the feature `tracing`; nothing without it.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
-use std::fmt::Debug;
-
-use http::{Method, Uri};
-
-use crate::{Error, Side, TunnelInfo, TunnelSummary};
-
-/// A request with `Upgrade`, or `:protocol`, goes to the inner service.
-pub(crate) fn not_taken(method: &Method, uri: &Uri, asked: Option<&dyn Debug>, reason: &'static str) {
-    #[cfg(feature = "tracing")]
-    tracing::debug!(%method, path = uri.path(), upgrade = ?asked, reason, "upgrade request not taken");
-}
-
-/// An HTTP/2 connection with tunnels has not answered a PING.
-pub(crate) fn connection_dead() {
-    #[cfg(feature = "tracing")]
-    tracing::warn!("HTTP/2 connection to the upstream is dead: a PING was not answered in time");
-}
+use crate::{error::Error, observe::TunnelInfo, tunnel::Side, tunnel::TunnelSummary};
 
 /// A request ends with an answer of the proxy's own.
 pub(crate) fn refused(error: &Error) {
@@ -120,6 +104,6 @@ pub(crate) fn ended(summary: &TunnelSummary) {
 
 /// Whether TLS ended without its farewell.
 #[cfg(feature = "tracing")]
-fn is_bare_end(end: &crate::TunnelEnd) -> bool {
-    matches!(end, crate::TunnelEnd::Failed { error, .. } if error.kind() == std::io::ErrorKind::UnexpectedEof)
+fn is_bare_end(end: &crate::tunnel::TunnelEnd) -> bool {
+    matches!(end, crate::tunnel::TunnelEnd::Failed { error, .. } if error.kind() == std::io::ErrorKind::UnexpectedEof)
 }

@@ -10,7 +10,7 @@ use http::{
     request::Parts,
 };
 
-use crate::{Error, error::Kind, rewrite::host::without_user};
+use crate::{error::Error, error::Kind, rewrite::host::without_user};
 
 pub use origin::InvalidOrigin;
 use origin::{Origin, without_default_port};

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::StatusCode;
 use hyper::body::Incoming;
 
+use super::body::UpstreamBody;
 use super::{
     h1::{self, Relayed},
     h2,
-    pieces::Pieces,
-    transport::Transport,
 };
-use crate::{body::Relay, forward::body::UpstreamBody};
+use crate::body::Relay;
+use crate::{io::pieces::Pieces, io::transport::Transport};
 
 /// The upstream's side of an exchange, after the head of the answer.
 pub(crate) enum Connection {
@@ -36,7 +36,7 @@ impl Connection {
         match self {
             Self::Http1 { http, .. } => http.into_transport().await,
             Self::Http2(answer) => {
-                answer.into_stream().map(|stream| (Transport::Http2(Box::new(Pieces(stream))), Bytes::new()))
+                answer.into_stream().map(|stream| (Transport::Other(Box::new(Pieces(stream))), Bytes::new()))
             }
         }
     }

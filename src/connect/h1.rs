@@ -13,8 +13,8 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 
-use super::{Outgoing, transport::Transport};
-use crate::{error::BoxError, forward::body::UpstreamBody};
+use super::body::UpstreamBody;
+use crate::{body::Outgoing, error::BoxError, io::transport::Transport};
 
 /// How the names of fields are written to an upstream, and kept of what it writes.
 #[derive(Clone, Copy, Debug, Default)]

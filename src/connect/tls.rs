@@ -8,8 +8,9 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-use super::{Offer, transport::Transport};
+use super::dial::Offer;
 use crate::error::BoxError;
+use crate::io::transport::Transport;
 
 /// Which certificates an `https://` or `wss://` upstream may show.
 ///

@@ -14,12 +14,8 @@ use hyper_util::{
 use tower_service::Service;
 
 use crate::{
-    Error, Upstream,
-    config::Config,
-    connect::{Connector, Offer, Outgoing, transport::Transport},
-    error::BoxError,
-    tunnel::clock::NEVER,
-    upstream::Address,
+    body::Outgoing, config::Config, connect::Connector, connect::Offer, error::BoxError, error::Error,
+    io::transport::Transport, time::NEVER, upstream::Address, upstream::Upstream,
 };
 
 pub(super) type Client = legacy::Client<Dial, Outgoing>;

@@ -9,12 +9,8 @@ use http_body_util::Either;
 use hyper::ext::Protocol;
 
 use crate::{
-    Error, Upstream,
-    config::Config,
-    connect::Outgoing,
-    error::Kind,
-    handshake::detect,
-    rewrite::{rewrite, tokens},
+    body::Outgoing, error::Error, error::Kind, handshake::detect, rewrite::Rewrite, rewrite::rewrite,
+    rewrite::tokens, upstream::Upstream,
 };
 
 /// What a request must hold to be sent on.
@@ -39,13 +35,13 @@ pub(super) fn check(parts: &Parts) -> Result<(), Error> {
 
 /// The request for `upstream`, in HTTP/1.1.
 pub(super) fn encode(
-    config: &Config,
+    rules: &Rewrite,
     parts: Parts,
     body: Outgoing,
     upstream: &Upstream,
 ) -> Result<Request<Outgoing>, Error> {
     let trailers = Trailers::of(&parts.headers);
-    let mut parts = rewrite(config, parts, upstream, |parts| {
+    let mut parts = rewrite(rules, parts, upstream, |parts| {
         trailers.restore(&mut parts.headers);
         // Whoever reads the body has answered it.
         parts.headers.remove(EXPECT);

@@ -3,7 +3,6 @@
 //! The layer takes the upgrades out of a path, `Forward` answers what is left of it: the same
 //! select, rewrite and connect stages, a pool of connections instead of a tunnel.
 
-pub(crate) mod body;
 mod client;
 mod encode;
 mod progress;
@@ -23,39 +22,14 @@ use http_body_util::{BodyExt, Either, Empty};
 use tower_service::Service;
 
 use crate::{
-    Error, ResponseBody, UpgradeProxy, UpgradeProxyLayer, Upstream,
-    config::Config,
-    connect::{
-        Outgoing, Use,
-        h2::{self, ATTEMPTS, Unprocessed, pool::Route},
-    },
-    error::{BoxError, ClientBody, Kind},
-    handshake::detect,
-    respond,
-    rewrite::{http2, hygiene},
+    body::Outgoing, body::ResponseBody, config::Config, connect::Use, connect::body::Source,
+    connect::body::UpstreamBody, connect::h2, connect::h2::ATTEMPTS, connect::h2::Unprocessed,
+    connect::h2::pool::Route, error::BoxError, error::ClientBody, error::Error, error::Kind,
+    handshake::detect, respond, rewrite::http2, rewrite::hygiene, upstream::Upstream,
 };
-use body::{Source, UpstreamBody};
 use client::Client;
 use encode::{check, encode};
 use progress::Progress;
-
-/// A whole nginx location: upgrades become tunnels to `upstream`, ordinary requests are forwarded
-/// to it.
-///
-/// The same as `UpgradeProxyLayer::new(upstream).forward()`; use that for other settings.
-///
-/// ```
-/// use axum::Router;
-/// use tower_upgrade_proxy::proxy_pass;
-///
-/// // location / { proxy_pass http://127.0.0.1:3000; ... }
-/// let app: Router = Router::new().fallback_service(proxy_pass("http://127.0.0.1:3000".parse()?));
-/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
-/// ```
-#[must_use]
-pub fn proxy_pass(upstream: Upstream) -> UpgradeProxy<Forward> {
-    UpgradeProxyLayer::new(upstream).forward()
-}
 
 /// A leaf service that sends ordinary requests to an upstream and streams the answer back.
 ///
@@ -67,10 +41,10 @@ pub fn proxy_pass(upstream: Upstream) -> UpgradeProxy<Forward> {
 /// Failures are responses, with the [`Error`] in their extensions: 400 for a request that can't be
 /// sent on, 405 and the end of the connection for `CONNECT`, 501 for one with a `:protocol` in
 /// HTTP/2, 502 and 504 for the upstream's. An upstream that breaks off, or makes no progress for the
-/// [body timeout](UpgradeProxyLayer::body_timeout), ends the response with an error, which aborts the
+/// [body timeout](crate::UpgradeProxyLayer::body_timeout), ends the response with an error, which aborts the
 /// client's connection: a body that is cut short never looks complete.
 ///
-/// It is made by [`UpgradeProxyLayer::forward`], [`proxy_pass`], or alone:
+/// It is made by [`UpgradeProxyLayer::forward`](crate::UpgradeProxyLayer::forward), [`proxy_pass`](crate::proxy_pass), or alone:
 ///
 /// ```
 /// use tower_upgrade_proxy::Forward;
@@ -125,7 +99,7 @@ impl Forward {
     ) -> Result<Response<UpstreamBody>, Error> {
         check(&parts)?;
         let upstream = self.config.select(&parts.extensions)?;
-        let request = encode(&self.config, parts, body, &upstream)?;
+        let request = encode(&self.config.rewrite, parts, body, &upstream)?;
         let response = match progress.limit(self.send(request, &upstream)).await {
             Some(response) => response?,
             None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),

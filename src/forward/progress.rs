@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, Either};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{connect::Outgoing, error::BoxError};
+use crate::{body::Outgoing, error::BoxError};
 
 /// When the request last made progress, shared by its body and by who waits for the answer.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use http::{
 use hyper::{ext, upgrade::OnUpgrade};
 
 use super::{Asked, Handshake, Protocol, Protocols, is_websocket};
-use crate::{Error, error::Kind, rewrite::tokens};
+use crate::{error::Error, error::Kind, rewrite::tokens};
 
 /// Takes the handshake out of `request`, if it is one.
 ///
@@ -46,7 +46,10 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
         Err(reason) => {
             let token = extended_connect(request).map(|protocol| protocol as &dyn Debug);
             let asked = token.or_else(|| headers.get(UPGRADE).map(|upgrade| upgrade as &dyn Debug));
-            crate::trace::not_taken(method, request.uri(), asked, reason);
+            #[cfg(feature = "tracing")]
+            tracing::debug!(%method, path = request.uri().path(), upgrade = ?asked, reason, "upgrade request not taken");
+            #[cfg(not(feature = "tracing"))]
+            let _ = (asked, reason);
             return Ok(None);
         }
     };

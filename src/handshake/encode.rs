@@ -13,11 +13,8 @@ use hyper::ext;
 
 use super::{Asked, Handshake, is_websocket, verify::Expected};
 use crate::{
-    Error, Upstream,
-    config::Config,
-    connect::Outgoing,
-    error::Kind,
-    rewrite::{http2, rewrite},
+    body::Outgoing, error::Error, error::Kind, rewrite::Rewrite, rewrite::http2, rewrite::rewrite,
+    upstream::Upstream,
 };
 
 /// The request for `upstream` in HTTP/1.1, and what its answer will be checked against.
@@ -25,7 +22,7 @@ use crate::{
 /// An extended CONNECT becomes the GET it stands for, with a key of our own
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
 pub(crate) fn encode(
-    config: &Config,
+    rules: &Rewrite,
     handshake: &Handshake,
     parts: Parts,
     body: Outgoing,
@@ -35,7 +32,7 @@ pub(crate) fn encode(
         Asked::ExtendedConnect => Some(nonce(upstream)?),
         Asked::Upgrade => None,
     };
-    let mut parts = rewrite(config, parts, upstream, |parts| {
+    let mut parts = rewrite(rules, parts, upstream, |parts| {
         if let Some(key) = key {
             parts.method = Method::GET;
             parts.extensions.remove::<ext::Protocol>();

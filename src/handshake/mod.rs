@@ -14,6 +14,7 @@ pub(crate) mod verify;
 use http::{HeaderValue, Version};
 use hyper::upgrade::OnUpgrade;
 
+pub(crate) use protocols::is_websocket;
 pub use protocols::{InvalidProtocol, Protocol, Protocols};
 
 /// How the client asked, and so how it is answered.
@@ -47,10 +48,4 @@ pub(crate) struct Handshake {
     pub(crate) on_upgrade: OnUpgrade,
     /// Whether the request's body is part of the handshake and goes first.
     pub(crate) body: bool,
-}
-
-/// Whether an upgrade token is WebSocket's
-/// ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
-pub(crate) fn is_websocket(token: &[u8]) -> bool {
-    token.eq_ignore_ascii_case(b"websocket")
 }

@@ -4,7 +4,11 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::is_websocket;
+/// Whether an upgrade token is WebSocket's
+/// ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
+pub(crate) fn is_websocket(token: &[u8]) -> bool {
+    token.eq_ignore_ascii_case(b"websocket")
+}
 
 /// The protocols that may be upgraded to. Requests for any other go to the inner service.
 ///

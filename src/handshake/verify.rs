@@ -8,7 +8,7 @@ use http::{
 use sha1::{Digest, Sha1};
 
 use super::{Handshake, is_websocket};
-use crate::rewrite::{hygiene, tokens::tokens};
+use crate::{rewrite::hygiene, rewrite::tokens::tokens};
 
 /// What a 101 must say to be the answer to our request.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::{sync::Mutex, sync::MutexGuard};
 
 /// Below it a map is never made smaller.
 const SMALL: usize = 64;

@@ -14,7 +14,7 @@ use std::{
 use http::uri::{Authority, Scheme};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{Error, Upstream, error::Kind};
+use crate::{error::Error, error::Kind, upstream::Upstream};
 use keyed::{Keyed, Place};
 
 /// The network part of an IPv6 address that one client commonly has for itself

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ::metrics::counter;
 
 use super::{BYTES, INVALID, MESSAGES};
-use crate::{Side, tunnel::live::Count};
+use crate::{tunnel::Side, tunnel::live::Count, tunnel::live::Observer};
 
 /// How far the traffic of a tunnel has been counted.
 ///
@@ -28,10 +28,8 @@ struct Counted {
 const PERIOD: u64 = 1000;
 const PIECE: u64 = 1 << 20;
 
-impl Meter {
-    /// The tunnel has carried so much, at the age of so many milliseconds.
-    #[inline]
-    pub(crate) fn moved(&self, age: u64, counts: [Count; 2]) {
+impl Observer for Meter {
+    fn moved(&self, age: u64, counts: [Count; 2]) {
         let much = |(counted, count): (&Counted, Count)| {
             count.bytes.saturating_sub(counted.bytes.load(Ordering::Relaxed)) >= PIECE
         };
@@ -41,11 +39,12 @@ impl Meter {
         }
     }
 
-    /// The frames of `side` can't be followed any more.
-    pub(crate) fn gave_up(&self, side: Side) {
+    fn gave_up(&self, side: Side) {
         counter!(INVALID, "side" => side.as_str()).increment(1);
     }
+}
 
+impl Meter {
     /// Adds to the counters what they lack. Cold: once in a while.
     #[cold]
     pub(super) fn count(&self, [from_client, from_upstream]: [Count; 2]) {

@@ -15,7 +15,7 @@ use std::{
 
 use ::metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, with_recorder};
 
-use crate::Error;
+use crate::error::Error;
 pub(crate) use handshake::{Handshake, Outcome};
 pub(crate) use meter::Meter;
 pub(crate) use tunnel::Tunnel;

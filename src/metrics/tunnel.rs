@@ -4,17 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use ::metrics::{Gauge, counter, gauge, histogram};
 
-use super::{ACTIVE, ENDED, LIFE, OPENED};
-use crate::{
-    TunnelSummary,
-    tunnel::live::{Count, Live},
-};
+use super::{ACTIVE, ENDED, LIFE, Meter, OPENED};
+use crate::{tunnel::TunnelSummary, tunnel::live::Count, tunnel::live::Live};
 
 /// One of the tunnels that stand now. Dropped without an end, its task was dropped, or has panicked.
 pub(crate) struct Tunnel {
     /// The one that was incremented, even if there is another recorder by now.
     active: Gauge,
     live: Arc<Live>,
+    meter: Arc<Meter>,
     has_ended: bool,
 }
 
@@ -25,7 +23,9 @@ impl Tunnel {
         let active = gauge!(ACTIVE);
         active.increment(1);
         let live = Arc::clone(live.get_or_insert_with(|| Arc::new(Live::new())));
-        Self { active, live, has_ended: false }
+        let meter = Arc::<Meter>::default();
+        live.observe(Arc::clone(&meter) as _);
+        Self { active, live, meter, has_ended: false }
     }
 
     pub(crate) fn end(mut self, summary: &TunnelSummary) {
@@ -35,7 +35,7 @@ impl Tunnel {
 
     fn count(&self, reason: &'static str, life: Duration, counts: [Count; 2]) {
         self.active.decrement(1);
-        self.live.meter().count(counts);
+        self.meter.count(counts);
         counter!(ENDED, "reason" => reason).increment(1);
         histogram!(LIFE).record(life);
     }

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, header::HOST, header::InvalidHeaderValue, request::Parts, uri::Authority};
 
-use crate::Upstream;
+use crate::upstream::Upstream;
 
 /// The `Host` field of the forwarded request.
 ///

@@ -7,7 +7,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use crate::{Error, Upstream, error::Kind};
+use crate::{error::Error, error::Kind, upstream::Upstream};
 
 /// Turns the head of a request in HTTP/1.1, rewritten for `upstream`, into one in HTTP/2: `Host` is
 /// the authority, and a connection has no fields

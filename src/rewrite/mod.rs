@@ -15,27 +15,44 @@ pub(crate) mod hygiene;
 pub(crate) mod path;
 pub(crate) mod tokens;
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Version, header::COOKIE, request::Parts};
 
-use crate::{Error, Upstream, config::Config};
+use crate::{error::Error, upstream::Upstream};
+use forwarded::Forwarded;
+use host::Host;
+use path::PathRewrite;
+
+/// The user's last word on a request: inbound read-only, outbound mutable.
+pub(crate) type RequestHook = Arc<dyn Fn(&Parts, &mut Parts) + Send + Sync>;
+
+/// What a request head is rewritten by.
+#[derive(Clone, Default)]
+pub(crate) struct Rewrite {
+    pub(crate) host: Host,
+    pub(crate) forwarded: Forwarded,
+    pub(crate) path: PathRewrite,
+    pub(crate) on_request: Option<RequestHook>,
+}
 
 /// Turns the client's `parts` into the head for `upstream`.
 ///
 /// `own` sets what the kind of request needs, between hygiene and the policies: the fields of the
 /// upgrade, or those of trailers.
 pub(crate) fn rewrite(
-    config: &Config,
+    rules: &Rewrite,
     mut parts: Parts,
     upstream: &Upstream,
     own: impl FnOnce(&mut Parts),
 ) -> Result<Parts, Error> {
-    let inbound = config.on_request.as_ref().map(|hook| (hook, parts.clone()));
+    let inbound = rules.on_request.as_ref().map(|hook| (hook, parts.clone()));
     hygiene::strip_request(&mut parts.headers);
     join_cookies(&mut parts);
     own(&mut parts);
-    config.forwarded.apply(&mut parts, |parts| config.path.lost(parts));
-    config.host.apply(&mut parts, upstream);
-    parts.uri = config.path.apply(&parts, upstream)?.into();
+    rules.forwarded.apply(&mut parts, |parts| rules.path.lost(parts));
+    rules.host.apply(&mut parts, upstream);
+    parts.uri = rules.path.apply(&parts, upstream)?.into();
     if let Some((hook, inbound)) = inbound {
         hook(&inbound, &mut parts);
     }

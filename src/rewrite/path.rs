@@ -2,7 +2,7 @@
 
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
-use crate::{Error, Upstream, error::Kind};
+use crate::{error::Error, error::Kind, upstream::Upstream};
 
 /// The path of the forwarded request. The query always goes through byte for byte, and nothing is
 /// percent-decoded.

@@ -3,7 +3,6 @@
 use std::{
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
 use pin_project_lite::pin_project;
@@ -24,14 +23,6 @@ pin_project! {
         #[pin]
         timer: Option<Sleep>,
     }
-}
-
-/// As good as never, and no more than timers and instants can tell: tokio's own is 30 years, too.
-pub(crate) const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
-
-/// When `wait` is over, from `now` on.
-pub(crate) fn deadline(now: Instant, wait: Duration) -> Instant {
-    now + wait.min(NEVER)
 }
 
 impl Clock {

@@ -10,11 +10,11 @@ use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     Side, TunnelConfig, TunnelEnd,
-    clock::deadline,
     copy::{Broken, Copied, Direction},
     lane::Lane,
     live::Order,
 };
+use crate::time::deadline;
 
 /// A tunnel that ends, and waits for its sides to agree.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 
 use super::{
     Close, TunnelState,
-    clock::deadline,
     live::{Live, Order},
 };
+use crate::time::deadline;
 
 /// Sees a [`Tunnel`](super::Tunnel), and can end it. Cloning copies a pointer.
 ///

@@ -1,16 +1,17 @@
 //! A running tunnel, seen and steered from outside.
 
-use std::{sync::PoisonError, task::Context, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock, PoisonError},
+    task::Context,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
 use super::{Close, Side};
 use crate::{
-    metrics::Meter,
-    sync::{
-        AtomicWaker, Mutex,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
+    sync::AtomicWaker, sync::Mutex, sync::atomic::AtomicU8, sync::atomic::AtomicU64, sync::atomic::Ordering,
 };
 
 /// What a tunnel shares with those who watch it. It writes its counts here whenever bytes have moved, and
@@ -25,7 +26,16 @@ pub(crate) struct Live {
     /// Boxed, as most tunnels never have one.
     order: Mutex<Option<Box<Order>>>,
     tunnel: AtomicWaker,
-    meter: Meter,
+    observer: OnceLock<Arc<dyn Observer>>,
+}
+
+/// Told of what moves, by the tunnel's task.
+pub(crate) trait Observer: fmt::Debug + Send + Sync {
+    /// The tunnel has carried so much, at the age of so many milliseconds.
+    fn moved(&self, age: u64, counts: [Count; 2]);
+
+    /// The frames of `side` can't be followed any more.
+    fn gave_up(&self, side: Side);
 }
 
 /// What went from one side to the other.
@@ -88,7 +98,7 @@ impl Live {
             stage: AtomicU8::new(TunnelState::Opening as u8),
             order: Mutex::new(None),
             tunnel: AtomicWaker::new(),
-            meter: Meter::default(),
+            observer: OnceLock::new(),
         }
     }
 
@@ -129,12 +139,14 @@ impl Live {
 
     /// The frames of `side` can't be followed.
     pub(super) fn gave_up(&self, side: Side) {
-        self.meter.gave_up(side);
+        if let Some(observer) = self.observer.get() {
+            observer.gave_up(side);
+        }
     }
 
     #[cfg(feature = "metrics")]
-    pub(crate) fn meter(&self) -> &Meter {
-        &self.meter
+    pub(crate) fn observe(&self, observer: Arc<dyn Observer>) {
+        let _ = self.observer.set(observer);
     }
 
     pub(super) fn enter(&self, state: TunnelState) {
@@ -150,7 +162,9 @@ impl Live {
         let age = now.saturating_duration_since(self.opened).as_millis();
         let age = u64::try_from(age).unwrap_or(u64::MAX);
         self.last_byte.store(age, Ordering::Relaxed);
-        self.meter.moved(age, counts);
+        if let Some(observer) = self.observer.get() {
+            observer.moved(age, counts);
+        }
     }
 }
 
@@ -170,7 +184,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{CloseCode, Tunnel, TunnelConfig, TunnelEnd};
+    use crate::{tunnel::CloseCode, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd};
 
     #[tokio::test(start_paused = true)]
     async fn of_two_orders_the_earlier_moments_count_whenever_they_come() {

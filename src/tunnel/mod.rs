@@ -18,7 +18,6 @@ mod course;
 mod frames;
 mod handle;
 mod keep_alive;
-mod known;
 mod lane;
 pub(crate) mod live;
 #[cfg(target_os = "linux")]
@@ -41,6 +40,7 @@ use bytes::Bytes;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::{io::ext::is_stream_reset, io::ext::reset_on_drop};
 use clock::Clock;
 pub use close::{Close, CloseCode};
 pub use closes::Closes;
@@ -51,7 +51,6 @@ use course::{Course, Event, Marks};
 pub(crate) use frames::check as check_frames;
 pub use handle::TunnelHandle;
 pub use keep_alive::KeepAlive;
-use known::{is_stream_reset, reset_on_drop};
 use lane::Lane;
 use live::Live;
 pub use live::TunnelState;

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice};
 
-use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::{sync::atomic::AtomicUsize, sync::atomic::Ordering};
 
 /// Bytes a pipe is asked to hold. The kernel lets every user have 64 MiB of pipes of this size and
 /// smaller; it may grant less.

@@ -3,7 +3,6 @@
 use std::{fmt, io, sync::Arc, time::Duration};
 
 use super::live::Count;
-use crate::Upstream;
 
 /// One of the two ends of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -159,7 +158,6 @@ pub struct TunnelSummary {
     closes: Option<(u16, u16)>,
     /// What was wrong with the frames of the client, and of the upstream.
     invalid: [Option<&'static str>; 2],
-    upstream: Option<Upstream>,
 }
 
 /// A Close without a code
@@ -180,7 +178,6 @@ impl TunnelSummary {
             first: None,
             closes: None,
             invalid: [None; 2],
-            upstream: None,
         }
     }
 
@@ -206,11 +203,6 @@ impl TunnelSummary {
     #[cfg(feature = "metrics")]
     pub(crate) fn counts(&self) -> [Count; 2] {
         [self.from_client, self.from_upstream]
-    }
-
-    pub(crate) fn with_upstream(mut self, upstream: Upstream) -> Self {
-        self.upstream = Some(upstream);
-        self
     }
 
     pub(crate) fn with_spliced(mut self, bytes: u64) -> Self {
@@ -284,12 +276,6 @@ impl TunnelSummary {
     #[must_use]
     pub fn first(&self) -> Option<Side> {
         self.first
-    }
-
-    /// Where it went; `None` for a [`Tunnel`](crate::Tunnel) used alone.
-    #[must_use]
-    pub fn upstream(&self) -> Option<&Upstream> {
-        self.upstream.as_ref()
     }
 }
 

@@ -11,8 +11,11 @@ use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinSet;
 
-use super::{Place, exchange::Sending};
+use super::connection::Place;
 use crate::error::BoxError;
+
+/// Sends a body; an error ends the stream.
+pub(super) type Sending = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// The body of an answer. Dropping it before its end resets the stream.
 ///

@@ -2,28 +2,24 @@
 
 use std::{
     pin::{Pin, pin},
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
 use h2::{
-    FlowControl, Reason, SendStream,
+    FlowControl, Ping, PingPong, Reason, SendStream,
     client::{self, ResponseFuture, SendRequest},
 };
 use http::Request;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 
-use super::{
-    Http2, LARGEST_WINDOW,
-    keep_alive::{End, keep_alive},
-    pool::Peer,
-};
-use crate::{
-    connect::{Use, pieces::MOST, transport::Transport},
-    sync::{Mutex, MutexGuard},
-};
+use super::config::{Http2, LARGEST_WINDOW};
+use crate::{connect::Use, io::pieces::MOST, io::transport::Transport, sync::Mutex, sync::MutexGuard};
 
 type Frames = client::Connection<Transport, Bytes>;
 
@@ -44,7 +40,7 @@ struct State {
 /// The right to one stream of a connection, held as long as the stream.
 pub(crate) struct Place {
     connection: Arc<Connection>,
-    peer: Weak<Peer>,
+    freed: Arc<Notify>,
     /// Until the stream is opened.
     sender: Option<SendRequest<Bytes>>,
 }
@@ -115,7 +111,12 @@ impl Connection {
                 End::Closed => {}
                 // Without a sender it says farewell by itself.
                 End::Unused => drop(timeout(config.keep_alive_timeout, frames).await),
-                End::Dead => crate::trace::connection_dead(),
+                End::Dead => {
+                    #[cfg(feature = "tracing")]
+                    tracing::warn!(
+                        "HTTP/2 connection to the upstream is dead: a PING was not answered in time"
+                    );
+                }
             }
             alive.retire();
         });
@@ -128,12 +129,12 @@ impl Connection {
     }
 
     /// A place for a stream, if there is one.
-    pub(super) fn reserve(self: &Arc<Self>, peer: &Arc<Peer>, purpose: Use) -> Option<Place> {
+    pub(super) fn reserve(self: &Arc<Self>, freed: &Arc<Notify>, purpose: Use) -> Option<Place> {
         let mut state = self.state();
         let sender = state.sender.clone()?;
         (state.suits(purpose) && state.places < sender.current_max_send_streams()).then(|| {
             state.places += 1;
-            Place { connection: Arc::clone(self), peer: Arc::downgrade(peer), sender: Some(sender) }
+            Place { connection: Arc::clone(self), freed: Arc::clone(freed), sender: Some(sender) }
         })
     }
 
@@ -155,7 +156,7 @@ impl Connection {
     }
 
     /// Takes no more streams if it has had none for `limit`; else, when that may be so.
-    pub(super) fn retire_unused(&self, limit: Duration) -> Option<Duration> {
+    fn retire_unused(&self, limit: Duration) -> Option<Duration> {
         let mut state = self.state();
         let left = match state.places {
             0 => limit.saturating_sub(state.unused_since.elapsed()),
@@ -227,8 +228,62 @@ impl Drop for Place {
         state.places -= 1;
         state.unused_since = Instant::now();
         drop(state);
-        if let Some(peer) = self.peer.upgrade() {
-            peer.freed();
+        self.freed.notify_one();
+    }
+}
+
+/// Between two looks at a connection, so that a limit of 0 is no busy loop.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// Why a connection comes to its end.
+enum End {
+    Closed,
+    Unused,
+    Dead,
+}
+
+/// Ends when nobody has used the connection for a while, or the upstream does not answer a PING.
+async fn keep_alive(
+    pings: Option<PingPong>,
+    connection: &Connection,
+    config: &Http2,
+    limit: Duration,
+) -> End {
+    let mut unused = pin!(unused(connection, limit));
+    let mut dead = pin!(dead(pings, connection, config));
+    std::future::poll_fn(|cx| match unused.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(End::Unused),
+        Poll::Pending => dead.as_mut().poll(cx).map(|()| End::Dead),
+    })
+    .await
+}
+
+async fn unused(connection: &Connection, limit: Duration) {
+    let mut left = limit;
+    loop {
+        sleep(left.max(SHORTEST)).await;
+        match connection.retire_unused(limit) {
+            Some(later) => left = later,
+            None => return,
         }
+    }
+}
+
+async fn dead(pings: Option<PingPong>, connection: &Connection, config: &Http2) {
+    let (Some(mut pings), Some(interval)) = (pings, config.keep_alive_interval) else {
+        return std::future::pending().await;
+    };
+    loop {
+        sleep(interval.max(SHORTEST)).await;
+        if connection.is_used() && timeout(config.keep_alive_timeout, ping(&mut pings)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A PING and its answer. An error is that of the connection, whose own future tells it.
+async fn ping(pings: &mut PingPong) {
+    if pings.send_ping(Ping::opaque()).is_ok() {
+        let _ = std::future::poll_fn(|cx| pings.poll_pong(cx)).await;
     }
 }

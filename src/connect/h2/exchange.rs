@@ -1,18 +1,18 @@
 //! A request on a place, and the head of its answer.
 
-use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    task::Poll,
-};
+use std::{future::poll_fn, pin::pin, task::Poll};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 
-use super::{Place, body::Body, stream::Stream};
-use crate::{connect::Outgoing, error::BoxError};
+use super::{
+    body::{Body, Sending},
+    connection::Place,
+    stream::Stream,
+};
+use crate::{body::Outgoing, error::BoxError};
 
 /// What came behind a response's head, and what is left to send.
 pub(crate) struct Answer {
@@ -27,9 +27,6 @@ enum Rest {
     /// A request's body, until it is sent.
     Body(Option<Sending>),
 }
-
-/// Sends a body; an error ends the stream.
-pub(super) type Sending = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// The upstream has not looked at the request, which may be sent again
 /// ([RFC 9113, 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)).
@@ -175,8 +172,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Upstream,
-        connect::{Connector, Timeouts, Use, h2::pool::Route},
+        connect::Connector, connect::Timeouts, connect::Use, connect::h2::pool::Route, upstream::Upstream,
     };
 
     #[tokio::test(start_paused = true)]

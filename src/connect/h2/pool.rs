@@ -15,15 +15,13 @@ use tokio::{
 };
 
 use super::{
-    Http2,
+    config::Http2,
     connection::{Connection, Place, open},
 };
 use crate::{
-    Upstream,
-    connect::{ConnectTimeout, Connector, Offer, Timeouts, Use, transport::Transport},
-    error::BoxError,
-    sync::{Mutex, MutexGuard},
-    upstream::Speaks,
+    connect::Use, connect::dial::Dialer, connect::dial::Offer, connect::dial::Timeouts, error::BoxError,
+    error::ConnectTimeout, error::NoStreamFree, io::transport::Transport, sync::Mutex, sync::MutexGuard,
+    upstream::Speaks, upstream::Upstream,
 };
 
 /// For how long an upstream that can't be spoken to in HTTP/2 is not asked again.
@@ -44,11 +42,11 @@ type Key = (Scheme, Authority, Speaks, runtime::Id);
 
 /// What is known of one upstream.
 #[derive(Default)]
-pub(super) struct Peer {
+struct Peer {
     connections: Mutex<Vec<Arc<Connection>>>,
     /// Held by whoever opens the next connection. The others wait for what comes of it.
     opening: tokio::sync::Mutex<()>,
-    freed: Notify,
+    freed: Arc<Notify>,
     refused: Mutex<Option<Refused>>,
 }
 
@@ -72,22 +70,11 @@ pub(crate) enum Route {
     },
 }
 
-/// All connections are full, and stayed so.
-#[derive(Debug)]
-pub(crate) struct NoStreamFree;
-
-impl fmt::Display for NoStreamFree {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("all its HTTP/2 connections are full")
-    }
-}
-
-impl std::error::Error for NoStreamFree {}
-
 /// How to open and keep connections.
 #[derive(Clone, Copy)]
 pub(crate) struct Terms<'a> {
-    pub(crate) connector: &'a Connector,
+    pub(crate) dialer: &'a Dialer,
+    pub(crate) http2: &'a Http2,
     pub(crate) timeouts: Timeouts,
 }
 
@@ -112,7 +99,7 @@ impl Pool {
         let Some(deadline) = deadline else { return peer.route(upstream, purpose, terms).await };
         match timeout_at(deadline, peer.route(upstream, purpose, terms)).await {
             Ok(route) => route,
-            Err(_) if peer.is_full(&terms.connector.http2) => Err(NoStreamFree.into()),
+            Err(_) if peer.is_full(terms.http2) => Err(NoStreamFree.into()),
             Err(_) => Err(ConnectTimeout.into()),
         }
     }
@@ -133,7 +120,7 @@ impl Peer {
     fn known(self: &Arc<Self>, purpose: Use) -> Option<Route> {
         let mut connections = lock(&self.connections);
         connections.retain(|connection| connection.is_open());
-        let place = connections.iter().find_map(|connection| connection.reserve(self, purpose));
+        let place = connections.iter().find_map(|connection| connection.reserve(&self.freed, purpose));
         if place.is_some() {
             return place.map(Route::Http2);
         }
@@ -156,7 +143,7 @@ impl Peer {
             if let Some(route) = self.known(purpose) {
                 return Ok(route);
             }
-            if self.is_full(&terms.connector.http2) {
+            if self.is_full(terms.http2) {
                 let _ = timeout(LOOK_AGAIN, self.freed.notified()).await;
             } else if let Some(way_around) = self.connect(upstream, terms).await? {
                 return Ok(way_around);
@@ -166,13 +153,12 @@ impl Peer {
 
     /// Opens a connection, or learns why there is none.
     async fn connect(&self, upstream: &Upstream, terms: Terms<'_>) -> Result<Option<Route>, BoxError> {
-        let Terms { connector, timeouts } = terms;
-        let transport = connector.connect(upstream.address(), timeouts.connect, Offer::Http2).await?;
+        let Terms { dialer, http2: config, timeouts } = terms;
+        let transport = dialer.connect(upstream.address(), timeouts.connect, Offer::Http2).await?;
         if !transport.speaks_http2() {
             self.refuse(None, false);
             return Ok(Some(Route::Http1 { transport: Some(transport), reason: None }));
         }
-        let config = &connector.http2;
         // Half the time: the other half is for trying without.
         match timeout(timeouts.connect / 2, open(transport, config)).await {
             Ok(Ok((sender, frames))) => {
@@ -203,11 +189,6 @@ impl Peer {
             refused.until > Instant::now() && (purpose == Use::Upgrade || !refused.upgrades_alone)
         };
         (*lock(&self.refused)).filter(concerns)
-    }
-
-    /// A stream has ended.
-    pub(super) fn freed(&self) {
-        self.freed.notify_one();
     }
 
     fn is_full(&self, config: &Http2) -> bool {
@@ -244,6 +225,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
+    use crate::connect::Connector;
 
     /// The way to a server of the `h2` crate, which enables no extended CONNECT and takes one stream at
     /// a time.

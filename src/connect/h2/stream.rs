@@ -10,13 +10,14 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Place;
+use super::connection::Place;
+use crate::io::transport::AnyIo;
 
 /// Both halves of a stream after an extended CONNECT
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
 ///
 /// Bytes count as received when they are read, so a reader that stops stops the upstream on this
-/// stream alone; until then they can be [taken in](Stream::take_in). What is written takes no more
+/// stream alone; until then they can be [taken in](AnyIo::take_in). What is written takes no more
 /// than the window allows. Dropping it before both sides have finished resets the stream (CANCEL),
 /// behind what was written.
 pub(crate) struct Stream {
@@ -34,15 +35,6 @@ impl Stream {
         Self { send, receive, rest: Bytes::new(), taken_in: Vec::new(), place }
     }
 
-    /// Copies the frames that have come into one piece of memory, as many as the window has let in. Left
-    /// in h2, each would cost far more than its bytes if these are few, and too many of them end the
-    /// whole connection.
-    pub(crate) fn take_in(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(Ok(data))) = self.receive.poll_data(cx) {
-            self.taken_in.extend_from_slice(&data);
-        }
-    }
-
     /// Moves what is left of a frame into `buf`.
     fn deliver(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let length = self.rest.len().min(buf.remaining());
@@ -53,6 +45,17 @@ impl Stream {
             self.rest = Bytes::new();
         }
         self.receive.flow_control().release_capacity(length).map_err(io_error)
+    }
+}
+
+impl AnyIo for Stream {
+    /// Copies the frames that have come into one piece of memory, as many as the window has let in. Left
+    /// in h2, each would cost far more than its bytes if these are few, and too many of them end the
+    /// whole connection.
+    fn take_in(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(Ok(data))) = self.receive.poll_data(cx) {
+            self.taken_in.extend_from_slice(&data);
+        }
     }
 }
 

@@ -19,7 +19,6 @@ use tokio::{
 
 use super::{
     Close, RateLimit,
-    known::take_in,
     lane::{Lane, Made},
     rate::Bucket,
     rest::Rest,
@@ -27,6 +26,7 @@ use super::{
     splice::{Bulk, LARGE, sockets},
 };
 
+use crate::io::ext::take_in;
 use broken::poll_write;
 pub(super) use broken::{Broken, Copied};
 

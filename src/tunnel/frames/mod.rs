@@ -17,7 +17,6 @@ mod head;
 mod start;
 #[cfg(any(test, fuzzing))]
 mod tests;
-mod walk;
 mod walker;
 
 pub use close_code::CloseCode;

@@ -10,7 +10,7 @@ use tokio::io::duplex;
 use tower::service_fn;
 
 use super::*;
-use crate::sync::model;
+use crate::{connect::Connector, connect::Timeouts, sync::model};
 
 /// Far away, and time stands still.
 const LATER: Duration = Duration::from_secs(60);

@@ -5,13 +5,13 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use super::TunnelStatus;
-use crate::{
-    TunnelInfo,
-    drain::{Outcome, Plan, Tally, Wait},
-    sync::{Mutex, MutexGuard},
-    tunnel::live::Live,
+use super::{
+    drained::Outcome,
+    plan::Plan,
+    status::TunnelStatus,
+    tally::{Tally, Wait},
 };
+use crate::{observe::TunnelInfo, sync::Mutex, sync::MutexGuard, tunnel::live::Live};
 
 /// The live tunnels. Nothing of the user's runs under the lock.
 #[derive(Default)]

@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{h2, pieces::Pieces};
+use super::pieces::Pieces;
 
 /// The sockets the proxy knows by type, and everything else behind a pointer.
 pub(crate) enum Transport {
@@ -28,16 +28,37 @@ pub(crate) enum Transport {
     Unix(tokio::net::UnixStream),
     #[cfg(feature = "rustls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-    /// A stream to an upstream that speaks HTTP/2.
-    Http2(Box<Pieces<h2::Stream>>),
-    /// A user's connector, an IO that could not be opened.
+    /// A stream in HTTP/2, a user's connector, an IO that could not be opened.
     Other(Box<dyn AnyIo>),
 }
 
 /// What a tunnel needs of its ends.
-pub(crate) trait AnyIo: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait AnyIo: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Takes in what has come although nobody reads it now.
+    fn take_in(&mut self, _: &mut Context<'_>) {}
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> AnyIo for T {}
+impl AnyIo for TcpStream {}
+
+#[cfg(unix)]
+impl AnyIo for tokio::net::UnixStream {}
+
+#[cfg(feature = "rustls")]
+impl AnyIo for tokio_rustls::client::TlsStream<TcpStream> {}
+
+impl<T: hyper::rt::Read + hyper::rt::Write + Send + Unpin> AnyIo for TokioIo<T> {}
+
+impl<T: AnyIo> AnyIo for Pieces<T> {
+    fn take_in(&mut self, cx: &mut Context<'_>) {
+        self.0.take_in(cx);
+    }
+}
+
+impl<T: AnyIo + ?Sized> AnyIo for Box<T> {
+    fn take_in(&mut self, cx: &mut Context<'_>) {
+        (**self).take_in(cx);
+    }
+}
 
 impl Transport {
     /// Takes a hyper IO, as connectors return it. A `TokioIo<TcpStream>` is opened.
@@ -99,7 +120,6 @@ impl Transport {
             Self::Unix(unix) => Pin::new(unix),
             #[cfg(feature = "rustls")]
             Self::Tls(tls) => Pin::new(tls),
-            Self::Http2(stream) => Pin::new(stream),
             Self::Other(other) => Pin::new(other),
         }
     }
@@ -123,7 +143,6 @@ impl fmt::Debug for Transport {
             Self::Unix(_) => "Transport::Unix",
             #[cfg(feature = "rustls")]
             Self::Tls(_) => "Transport::Tls",
-            Self::Http2(_) => "Transport::Http2",
             Self::Other(_) => "Transport::Other",
         })
     }
@@ -161,7 +180,6 @@ impl AsyncWrite for Transport {
             Self::Unix(unix) => unix.is_write_vectored(),
             #[cfg(feature = "rustls")]
             Self::Tls(tls) => tls.is_write_vectored(),
-            Self::Http2(stream) => stream.is_write_vectored(),
             Self::Other(other) => other.is_write_vectored(),
         }
     }

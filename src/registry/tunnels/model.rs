@@ -5,9 +5,7 @@ use tokio::time::Instant;
 
 use super::{tests::Dummy, *};
 use crate::{
-    Close, CloseCode, TunnelEnd,
-    sync::model,
-    tunnel::live::{Live, Order},
+    sync::model, tunnel::Close, tunnel::CloseCode, tunnel::TunnelEnd, tunnel::live::Live, tunnel::live::Order,
 };
 
 /// Runs the task of a tunnel up to its order.

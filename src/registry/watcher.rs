@@ -2,12 +2,18 @@
 
 use std::{fmt, future::pending, sync::Arc};
 
-use super::Shared;
-use crate::{
-    TunnelInfo,
-    tunnel::live::Live,
-    tunnels::{Place, Registry},
+use tokio::sync::watch;
+
+use super::{
+    registry::{Place, Registry},
+    tunnels::Tunnels,
 };
+use crate::{observe::TunnelInfo, tunnel::live::Live};
+
+pub(super) struct Shared {
+    pub(super) tunnels: Tunnels,
+    pub(super) draining: watch::Sender<bool>,
+}
 
 /// What learns of a [`Drain`](crate::Drain): layers, and the server around them. Made by
 /// [`Drain::watcher`](crate::Drain::watcher).

@@ -7,7 +7,8 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::{
-    Close, CloseCode, Forwarded, TunnelEnd, TunnelLabel, TunnelState, observe::Caller, tunnel::live::Order,
+    observe::Caller, observe::TunnelLabel, registry::Presence, rewrite::forwarded::Forwarded, tunnel::Close,
+    tunnel::CloseCode, tunnel::TunnelEnd, tunnel::TunnelState, tunnel::live::Order,
 };
 
 /// A tunnel without a tunnel.
@@ -127,7 +128,7 @@ async fn two_drains_of_one_tunnel_both_count_it() {
 
 #[tokio::test(start_paused = true)]
 async fn it_is_one_tunnel_in_two_registries_or_in_one_twice() {
-    let (separate, drain) = (Tunnels::new(), crate::Drain::new());
+    let (separate, drain) = (Tunnels::new(), crate::registry::Drain::new());
     let passes = [drain.watcher().pass(), drain.watcher().pass()];
     let drained = drain.shutdown(Duration::from_secs(10));
     for (tunnels, pass) in [&separate, drain.tunnels()].into_iter().zip(passes) {

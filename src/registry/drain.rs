@@ -1,24 +1,17 @@
 //! [`Drain`]: ending every tunnel politely.
 
-mod config;
-mod drained;
-mod plan;
-mod tally;
-mod watcher;
-
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use crate::{Close, Tunnels};
-
-pub use config::DrainConfig;
-pub use drained::Drained;
-pub(crate) use drained::Outcome;
-pub(crate) use plan::Plan;
-pub(crate) use tally::{Tally, Wait};
-pub(crate) use watcher::Pass;
-pub use watcher::Watcher;
+use super::{
+    config::DrainConfig,
+    drained::Drained,
+    plan::Plan,
+    tunnels::Tunnels,
+    watcher::{Shared, Watcher},
+};
+use crate::tunnel::Close;
 
 /// Ends all tunnels of any number of layers before the program does, so that both sides know why.
 ///
@@ -57,11 +50,6 @@ pub use watcher::Watcher;
 pub struct Drain {
     shared: Arc<Shared>,
     config: DrainConfig,
-}
-
-struct Shared {
-    tunnels: Tunnels,
-    draining: watch::Sender<bool>,
 }
 
 impl Drain {

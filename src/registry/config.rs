@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Close, CloseCode};
+use crate::{tunnel::Close, tunnel::CloseCode};
 
 /// How tunnels are ended from outside.
 ///

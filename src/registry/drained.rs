@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::TunnelEnd;
+use crate::tunnel::TunnelEnd;
 
 /// How the tunnels of a drain have ended, by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

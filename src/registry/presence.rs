@@ -2,12 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Place, Tunnels};
-use crate::{
-    TunnelEnd, TunnelInfo,
-    drain::{Outcome, Pass},
-    tunnel::live::Live,
-};
+use super::{drained::Outcome, registry::Place, tunnels::Tunnels, watcher::Pass};
+use crate::{observe::TunnelInfo, tunnel::TunnelEnd, tunnel::live::Live};
 
 /// What makes a tunnel visible, held until it has ended. No more than a null pointer when nobody wants to
 /// see it.

@@ -4,11 +4,11 @@ use std::{any::Any, error::Error, io, task::Context};
 
 use tokio::net::TcpStream;
 
-use crate::connect::transport::Transport;
+use super::transport::Transport;
 
 /// Whether a stream in HTTP/2 was reset
 /// ([RFC 9113, 5.4.2](https://www.rfc-editor.org/rfc/rfc9113#section-5.4.2)).
-pub(super) fn is_stream_reset(error: &io::Error) -> bool {
+pub(crate) fn is_stream_reset(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|error| comes_of_reset(error))
 }
 
@@ -21,7 +21,7 @@ fn comes_of_reset(error: &(dyn Error + 'static)) -> bool {
 
 /// Lets a socket end with a reset when it is dropped. What it has not sent yet is lost. A stream in
 /// HTTP/2 ends so by itself, when it is dropped before it has finished.
-pub(super) fn reset_on_drop<T: 'static>(io: &mut T) {
+pub(crate) fn reset_on_drop<T: 'static>(io: &mut T) {
     let io: &mut dyn Any = io;
     let socket = match io.downcast_ref::<Transport>() {
         Some(Transport::Tcp(tcp)) => Some(tcp),
@@ -35,9 +35,9 @@ pub(super) fn reset_on_drop<T: 'static>(io: &mut T) {
 }
 
 /// Takes in what has come on a stream in HTTP/2 although nobody reads it now.
-pub(super) fn take_in<T: 'static>(io: &mut T, cx: &mut Context<'_>) {
+pub(crate) fn take_in<T: 'static>(io: &mut T, cx: &mut Context<'_>) {
     let io: &mut dyn Any = io;
-    if let Some(Transport::Http2(stream)) = io.downcast_mut() {
-        stream.0.take_in(cx);
+    if let Some(Transport::Other(other)) = io.downcast_mut() {
+        other.take_in(cx);
     }
 }

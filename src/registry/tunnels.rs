@@ -1,16 +1,9 @@
 //! [`Tunnels`]: the tunnels that stand just now.
 
-mod presence;
-mod registry;
-mod status;
-
 use std::{fmt, sync::Arc};
 
-use crate::{DrainConfig, Drained, TunnelInfo, drain::Plan};
-
-pub(crate) use presence::Presence;
-pub(crate) use registry::{Place, Registry};
-pub use status::TunnelStatus;
+use super::{config::DrainConfig, drained::Drained, plan::Plan, registry::Registry, status::TunnelStatus};
+use crate::observe::TunnelInfo;
 
 /// The live tunnels of any number of layers, to be listed and to be drained.
 ///

@@ -8,9 +8,10 @@ use shuttle::{future::block_on, thread};
 
 use super::*;
 use crate::{
-    TunnelEnd,
+    registry::tunnels::tests::Dummy,
+    registry::{Pass, Presence},
     sync::model,
-    tunnels::{Presence, tests::Dummy},
+    tunnel::TunnelEnd,
 };
 
 const GRACE: Duration = Duration::from_secs(10);

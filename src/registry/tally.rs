@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Drained, Outcome};
+use super::drained::{Drained, Outcome};
 
 /// How long after the deadline the tunnels that were cut then may take to be gone.
 const AFTERMATH: Duration = Duration::from_millis(500);

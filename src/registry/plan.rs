@@ -4,11 +4,11 @@ use std::hash::{BuildHasher, RandomState};
 
 use tokio::time::Instant;
 
-use super::{DrainConfig, Tally, Wait};
-use crate::{
-    Close,
-    tunnel::{clock::deadline, live::Order},
+use super::{
+    config::DrainConfig,
+    tally::{Tally, Wait},
 };
+use crate::{time::deadline, tunnel::Close, tunnel::live::Order};
 
 /// A drain that begins now.
 #[derive(Clone)]
@@ -59,7 +59,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::tunnel::clock::NEVER;
+    use crate::time::NEVER;
 
     fn spread(config: &DrainConfig) -> (Vec<Duration>, Duration) {
         let (start, plan) = (Instant::now(), Plan::new(config.clone()).for_number(500));
@@ -74,7 +74,7 @@ mod tests {
         let (moments, _) = spread(&config);
         for second in 0..4 {
             let within = Duration::from_secs(second)..Duration::from_secs(second + 1);
-            let number = moments.iter().filter(|moment| within.contains(moment)).count();
+            let number = moments.iter().filter(|moment| within.contains(*moment)).count();
             assert!((75..=175).contains(&number), "{number} of 500 in second {second}");
         }
         assert!(moments.iter().max() <= Some(&Duration::from_secs(4)));

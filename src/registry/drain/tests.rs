@@ -3,7 +3,11 @@ use std::{collections::BTreeSet, pin::pin, task::Poll};
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::{TunnelEnd, tunnels::Presence, tunnels::tests::Dummy};
+use crate::{
+    registry::tunnels::tests::Dummy,
+    registry::{Pass, Presence},
+    tunnel::TunnelEnd,
+};
 
 const GRACE: Duration = Duration::from_secs(10);
 

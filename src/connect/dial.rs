@@ -1,0 +1,99 @@
+//! Connections: TCP, TLS, a unix socket, or whatever the user's connector makes.
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::{Uri, uri::Scheme};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::net::TcpStream;
+use tower::{ServiceExt, util::BoxCloneSyncService};
+
+use crate::{error::BoxError, error::ConnectTimeout, io::transport::Transport, upstream::Address};
+
+/// What ALPN offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2, or else HTTP/1.1.
+    Http2,
+}
+
+/// How long connecting may take, and how long a shared connection is kept unused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) idle: Duration,
+}
+
+/// Dials.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Dialer {
+    pub(super) custom: Option<BoxCloneSyncService<Uri, Transport, BoxError>>,
+    #[cfg(feature = "rustls")]
+    pub(super) tls: super::tls::Tls,
+}
+
+impl Dialer {
+    /// One connection to `address`.
+    ///
+    /// # Errors
+    ///
+    /// The cause, or [`ConnectTimeout`] after `timeout`.
+    pub(crate) async fn connect(
+        &self,
+        address: &Address,
+        timeout: Duration,
+        offer: Offer,
+    ) -> Result<Transport, BoxError> {
+        match tokio::time::timeout(timeout, self.dial(address, timeout, offer)).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectTimeout.into()),
+        }
+    }
+
+    #[cfg_attr(not(feature = "rustls"), allow(unused_variables))]
+    async fn dial(&self, address: &Address, timeout: Duration, offer: Offer) -> Result<Transport, BoxError> {
+        let uri = match address {
+            Address::Uri(uri) => uri,
+            #[cfg(unix)]
+            Address::Unix(path) => return Ok(Transport::Unix(tokio::net::UnixStream::connect(path).await?)),
+            #[cfg(not(unix))]
+            Address::Unix(_) => return Err("unix sockets are not supported on this platform".into()),
+        };
+        if let Some(custom) = &self.custom {
+            return custom.clone().oneshot(uri.clone()).await;
+        }
+        let tcp = self.tcp(uri, timeout).await?;
+        #[cfg(feature = "rustls")]
+        if uri.scheme() == Some(&Scheme::HTTPS) {
+            return self.tls.connect(uri.host().unwrap_or_default(), tcp, offer).await;
+        }
+        if uri.scheme() == Some(&Scheme::HTTP) {
+            return Ok(Transport::Tcp(tcp));
+        }
+        Err("this scheme needs a connector of your own".into())
+    }
+
+    /// An address is connected to directly. A name goes through hyper-util's connector, with happy
+    /// eyeballs; the time is shared among its addresses.
+    async fn tcp(&self, uri: &Uri, timeout: Duration) -> Result<TcpStream, BoxError> {
+        if let Some(address) = socket_address(uri) {
+            let tcp = TcpStream::connect(address).await?;
+            tcp.set_nodelay(true)?;
+            return Ok(tcp);
+        }
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(timeout));
+        Ok(connector.oneshot(uri.clone()).await.map(TokioIo::into_inner)?)
+    }
+}
+
+/// Where a URI with an IP address leads.
+fn socket_address(uri: &Uri) -> Option<SocketAddr> {
+    let host = uri.host()?;
+    let ip = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()?;
+    let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    Some(SocketAddr::new(ip, uri.port_u16().unwrap_or(default)))
+}
