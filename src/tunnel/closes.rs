@@ -117,11 +117,11 @@ impl Closes {
         self
     }
 
-    /// What `to` is told when the other side's connection has ended without a Close.
-    pub(super) fn at_end_of_other(&self, to: Side) -> Option<&Close> {
-        match to {
-            Side::Client => self.upstream_gone.as_ref(),
-            Side::Upstream => self.client_gone.as_ref(),
+    /// What the other side is told when the connection of `side` has ended without a Close.
+    pub(super) fn at_end_of(&self, side: Side) -> Option<&Close> {
+        match side {
+            Side::Client => self.client_gone.as_ref(),
+            Side::Upstream => self.upstream_gone.as_ref(),
         }
     }
 
@@ -136,7 +136,7 @@ impl Closes {
             (TunnelEnd::IdleTimeout, _) => self.idle.as_ref(),
             (TunnelEnd::LifetimeReached, _) => self.lifetime.as_ref(),
             (TunnelEnd::Drained { .. }, _) => drained,
-            (TunnelEnd::Failed { side, .. }, _) if *side != to => self.at_end_of_other(to),
+            (TunnelEnd::Failed { side, .. }, _) if *side != to => self.at_end_of(*side),
             (TunnelEnd::KeepAliveTimeout { side: Side::Upstream }, Side::Client) => {
                 self.upstream_gone.as_ref()
             }

@@ -13,6 +13,7 @@ use super::{
     copy::{Broken, Copied, Direction},
     lane::Lane,
     live::Order,
+    sides::Sides,
 };
 use crate::time::deadline;
 
@@ -22,9 +23,8 @@ pub(super) struct Closing {
     pub(super) end: TunnelEnd,
     /// When it waits no longer.
     pub(super) by: Instant,
-    /// Nothing more is expected of it.
-    client: bool,
-    upstream: bool,
+    /// Nothing more is expected of these.
+    over: Sides<bool>,
 }
 
 impl Closing {
@@ -37,20 +37,20 @@ impl Closing {
         end: TunnelEnd,
         order: Option<Order>,
         config: &TunnelConfig,
-        up: &mut Direction,
-        down: &mut Direction,
+        directions: &mut Sides<Direction>,
     ) -> Result<Self, TunnelEnd> {
         let drained = order.as_ref().map(|order| &order.close);
         let mut told = false;
-        for (side, direction) in [(Side::Client, &mut *down), (Side::Upstream, &mut *up)] {
+        for side in Side::BOTH {
             if let Some(close) = config.closes.at(&end, drained, side)
-                && let Some(lane) = direction.lane_mut()
+                && let Some(lane) = directions[side.other()].lane_mut()
             {
                 told |= lane.close(close);
             }
         }
         let dead = match end {
             TunnelEnd::Drained { .. } => {
+                let up = &mut directions.client;
                 if up.lane().is_none_or(Lane::has_given_up) {
                     // It has no other way to say it: the upstream may finish, and then end it.
                     up.cut_off();
@@ -66,9 +66,9 @@ impl Closing {
             (Some(order), TunnelEnd::Drained { .. }) => order.by,
             _ => deadline(now, config.close),
         };
-        let mut closing = Self { end, by, client: false, upstream: false };
+        let mut closing = Self { end, by, over: Sides::default() };
         if let Some(side) = dead {
-            closing.bury(side, up, down);
+            closing.bury(side, directions);
         }
         Ok(closing)
     }
@@ -78,55 +78,44 @@ impl Closing {
         self.by = self.by.min(by);
     }
 
-    /// Takes note of a side whose connection has failed. False when none has, or that was known.
-    pub(super) fn mourn(
-        &mut self,
-        copied: &Copied,
-        (reader, writer): (Side, Side),
-        up: &mut Direction,
-        down: &mut Direction,
-    ) -> bool {
-        match copied {
-            Poll::Ready(Err(Broken::Read(_))) => self.bury(reader, up, down),
-            Poll::Ready(Err(Broken::Write(_))) => self.bury(writer, up, down),
-            _ => false,
+    /// Takes note of the sides whose connections have failed. False when none has, or that was known.
+    pub(super) fn mourn(&mut self, copied: &Sides<Copied>, directions: &mut Sides<Direction>) -> bool {
+        let mut news = false;
+        for side in Side::BOTH {
+            news |= match &copied[side] {
+                Poll::Ready(Err(Broken::Read(_))) => self.bury(side, directions),
+                Poll::Ready(Err(Broken::Write(_))) => self.bury(side.other(), directions),
+                _ => false,
+            };
         }
+        news
     }
 
     /// Nothing is read from a side any more, nor written to it.
-    fn bury(&mut self, side: Side, up: &mut Direction, down: &mut Direction) -> bool {
-        let (over, from, to) = match side {
-            Side::Client => (&mut self.client, up, down),
-            Side::Upstream => (&mut self.upstream, down, up),
-        };
+    fn bury(&mut self, side: Side, directions: &mut Sides<Direction>) -> bool {
+        let (from, to) = directions.split_mut(side);
         from.cut_off();
         to.mute();
-        !std::mem::replace(over, true)
+        !std::mem::replace(&mut self.over[side], true)
     }
 
     /// Lets go of a side that has been told, and has answered, while the other takes its time. True once both
     /// have.
-    pub(super) fn is_over<C, U>(
+    pub(super) fn is_over(
         &mut self,
         cx: &mut Context<'_>,
-        (client, upstream): (&mut C, &mut U),
-        (up, down): (&mut Direction, &mut Direction),
-    ) -> bool
-    where
-        C: AsyncWrite + Unpin,
-        U: AsyncWrite + Unpin,
-    {
-        if !self.client && up.is_heard() && down.is_told() {
-            self.client = true;
-            // The other side may say more behind its Close.
-            down.mute();
-            let _ = Pin::new(client).poll_shutdown(cx);
+        mut ends: Sides<&mut (dyn AsyncWrite + Unpin)>,
+        directions: &mut Sides<Direction>,
+    ) -> bool {
+        for side in Side::BOTH {
+            let (from, to) = directions.split_mut(side);
+            if !self.over[side] && from.is_heard() && to.is_told() {
+                self.over[side] = true;
+                // The other side may say more behind its Close.
+                to.mute();
+                let _ = Pin::new(&mut *ends[side]).poll_shutdown(cx);
+            }
         }
-        if !self.upstream && down.is_heard() && up.is_told() {
-            self.upstream = true;
-            up.mute();
-            let _ = Pin::new(upstream).poll_shutdown(cx);
-        }
-        self.client && self.upstream
+        self.over.client && self.over.upstream
     }
 }

@@ -103,15 +103,6 @@ pub(super) struct Pulse {
     tag: Tag,
 }
 
-/// What is next if it stays quiet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// To ask.
-    Probe,
-    /// To give up.
-    Dead,
-}
-
 impl Pulse {
     pub(super) fn tag(&self) -> Tag {
         self.tag
@@ -128,12 +119,11 @@ impl Pulse {
         self.probed.get_or_insert(now);
     }
 
-    /// What is to be done if it stays quiet, and when.
-    pub(super) fn next(&self) -> Option<(Instant, Next)> {
-        let (from, wait, next) = match self.probed {
-            None => (self.last, self.interval, Next::Probe),
-            Some(probed) => (probed, self.timeout, Next::Dead),
-        };
-        from.checked_add(wait).map(|moment| (moment, next))
+    /// When it is to be asked if it stays quiet; or, if it was, when it is given up.
+    pub(super) fn next(&self) -> Option<(Instant, bool)> {
+        match self.probed {
+            None => Some((self.last.checked_add(self.interval)?, true)),
+            Some(probed) => Some((probed.checked_add(self.timeout)?, false)),
+        }
     }
 }

@@ -25,6 +25,7 @@ mod pipe;
 mod rate;
 mod rest;
 mod scratch;
+mod sides;
 #[cfg_attr(not(target_os = "linux"), path = "splice_absent.rs")]
 mod splice;
 mod summary;
@@ -33,7 +34,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -46,7 +47,7 @@ pub use close::{Close, CloseCode};
 pub use closes::Closes;
 pub use config::TunnelConfig;
 use copy::{Broken, Copied, Direction};
-use course::{Course, Event, Marks};
+use course::{Course, Mark, Next};
 #[cfg(any(test, fuzzing))]
 pub(crate) use frames::check as check_frames;
 pub use handle::TunnelHandle;
@@ -55,6 +56,7 @@ use lane::Lane;
 use live::Live;
 pub use live::TunnelState;
 pub use rate::RateLimit;
+use sides::Sides;
 pub use summary::{Side, TunnelEnd, TunnelSummary};
 
 pin_project! {
@@ -110,8 +112,8 @@ pin_project! {
     pub struct Tunnel<C, U> {
         client: C,
         upstream: U,
-        up: Direction,
-        down: Direction,
+        // What comes from each side.
+        directions: Sides<Direction>,
         course: Course,
         #[pin]
         clock: Clock,
@@ -133,8 +135,10 @@ where
         Self {
             client,
             upstream,
-            up: Direction::new(config.from_client),
-            down: Direction::new(config.from_upstream),
+            directions: Sides {
+                client: Direction::new(config.from_client),
+                upstream: Direction::new(config.from_upstream),
+            },
             course: Course::new(config),
             clock: Clock::new(),
         }
@@ -151,8 +155,9 @@ where
         if !self.course.config.follows_frames {
             return self;
         }
-        self.up.follow(Lane::new(Side::Client, Arc::clone(&self.course.config)));
-        self.down.follow(Lane::new(Side::Upstream, Arc::clone(&self.course.config)));
+        for side in Side::BOTH {
+            self.directions[side].follow(Lane::new(side, Arc::clone(&self.course.config)));
+        }
         self.course.watch_pulses();
         self
     }
@@ -160,8 +165,8 @@ where
     /// Bytes that were already read from either side. They are delivered before anything else, and
     /// count.
     pub fn early_bytes(mut self, from_client: Bytes, from_upstream: Bytes) -> Self {
-        self.up.preload(from_client);
-        self.down.preload(from_upstream);
+        self.directions.client.preload(from_client);
+        self.directions.upstream.preload(from_upstream);
         self
     }
 
@@ -189,32 +194,31 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TunnelSummary> {
         let mut this = self.project();
-        let (up, down, course) = (this.up, this.down, this.course);
+        let (client, upstream) = (this.client, this.upstream);
+        let (directions, course) = (this.directions, this.course);
         let end = loop {
             course.take_order(cx);
-            let before = Marks::of(up, down);
-            let closes = &course.config.closes;
+            let before = directions.map(Mark::of);
             // Both are polled before either result is looked at: when one side is gone, what it sent
             // before it went still arrives.
-            let obituary = closes.at_end_of_other(Side::Upstream).filter(|_| !down.finished());
-            let up_copied = up.poll_copy(cx, this.client, this.upstream, down.done(), obituary);
-            course.look_for_frames(up, down);
-            let obituary = closes.at_end_of_other(Side::Client).filter(|_| !up.finished());
-            let down_copied = down.poll_copy(cx, this.upstream, this.client, up.done(), obituary);
-            if course.look_for_frames(up, down) {
+            let Sides { client: up, upstream: down } = directions;
+            let up_copied = up.poll_copy(cx, client, upstream, down.state());
+            course.look_for_frames(directions);
+            let Sides { client: up, upstream: down } = directions;
+            let down_copied = down.poll_copy(cx, upstream, client, up.state());
+            let copied = Sides { client: up_copied, upstream: down_copied };
+            if course.look_for_frames(directions) {
                 cx.waker().wake_by_ref();
             }
-            course.observe(&before, up, down);
+            course.observe(&before, directions);
             let end = match &mut course.closing {
-                None => {
-                    // What was refused has not passed, whatever has happened behind it.
-                    Course::fault(up, down).or_else(|| ended(up_copied, down_copied, course.first))
-                }
+                // What was refused has not passed, whatever has happened behind it.
+                None => Course::fault(directions).or_else(|| ended(copied, course.first)),
                 Some(closing) => {
-                    if closing.mourn(&up_copied, UP, up, down) | closing.mourn(&down_copied, DOWN, up, down) {
+                    if closing.mourn(&copied, directions) {
                         continue;
                     }
-                    if closing.is_over(cx, (this.client, this.upstream), (up, down)) {
+                    if closing.is_over(cx, Sides { client, upstream }, directions) {
                         break closing.end.clone();
                     }
                     None
@@ -223,22 +227,20 @@ where
             let end = match end {
                 Some(end) => end,
                 None => {
-                    let Some((moment, event)) = course.next(up, down) else { return Poll::Pending };
-                    if this.clock.as_mut().poll_until(cx, moment).is_pending() {
-                        return Poll::Pending;
-                    }
-                    match (event, Course::end(event)) {
-                        (_, Some(end)) => end,
-                        (Event::Cut, _) => break course.cut(),
-                        (Event::Probe(side), _) => {
-                            course.probe(side, up, down);
+                    let Some((moment, next)) = course.next(directions) else { return Poll::Pending };
+                    ready!(this.clock.as_mut().poll_until(cx, moment));
+                    match next {
+                        Next::End(end) => end,
+                        Next::Cut => break course.cut(),
+                        Next::Probe(side) => {
+                            course.probe(side, directions);
                             continue;
                         }
-                        _ => continue,
+                        Next::Open => continue,
                     }
                 }
             };
-            if let Some(end) = course.begin_closing(end, up, down) {
+            if let Some(end) = course.begin_closing(end, directions) {
                 break end;
             }
         };
@@ -246,51 +248,46 @@ where
             TunnelEnd::Closed { .. } => {}
             TunnelEnd::Failed { side, error } if course.closing.is_none() => {
                 // After its end a reset only says that it wants no more.
-                match side {
-                    Side::Client if !up.finished() && is_stream_reset(error) => reset_on_drop(this.upstream),
-                    Side::Upstream if !down.finished() && is_stream_reset(error) => {
-                        reset_on_drop(this.client);
+                if !directions[*side].finished() && is_stream_reset(error) {
+                    match side {
+                        Side::Client => reset_on_drop(upstream),
+                        Side::Upstream => reset_on_drop(client),
                     }
-                    _ => {}
                 }
             }
             _ => {
                 // The farewell (FIN, close_notify) goes out if it can go out at once.
-                let _ = Pin::new(&mut *this.client).poll_shutdown(cx);
-                let _ = Pin::new(&mut *this.upstream).poll_shutdown(cx);
+                let _ = Pin::new(client).poll_shutdown(cx);
+                let _ = Pin::new(upstream).poll_shutdown(cx);
             }
         }
-        Poll::Ready(course.summary(end, up, down))
+        Poll::Ready(course.summary(end, directions))
     }
 }
 
-/// Where the directions begin and end.
-const UP: (Side, Side) = (Side::Client, Side::Upstream);
-const DOWN: (Side, Side) = (Side::Upstream, Side::Client);
-
 /// Why there is nothing more to carry.
-fn ended(up: Copied, down: Copied, first: Option<Side>) -> Option<TunnelEnd> {
-    Some(match (up, down, first) {
-        (Poll::Ready(Err(broken)), ..) => failed(broken, UP),
-        (_, Poll::Ready(Err(broken)), _) => failed(broken, DOWN),
+fn ended(copied: Sides<Copied>, first: Option<Side>) -> Option<TunnelEnd> {
+    Some(match (copied.client, copied.upstream, first) {
+        (Poll::Ready(Err(broken)), ..) => failed(broken, Side::Client),
+        (_, Poll::Ready(Err(broken)), _) => failed(broken, Side::Upstream),
         (Poll::Ready(Ok(())), Poll::Ready(Ok(())), Some(first)) => TunnelEnd::Closed { first },
         _ => return None,
     })
 }
 
-/// Which side an error belongs to.
-fn failed(broken: Broken, (reader, writer): (Side, Side)) -> TunnelEnd {
+/// Which side an error in the direction `from` a side belongs to.
+fn failed(broken: Broken, from: Side) -> TunnelEnd {
     match broken {
-        Broken::Read(error) => TunnelEnd::Failed { side: reader, error },
-        Broken::Write(error) => TunnelEnd::Failed { side: writer, error },
+        Broken::Read(error) => TunnelEnd::Failed { side: from, error },
+        Broken::Write(error) => TunnelEnd::Failed { side: from.other(), error },
     }
 }
 
 impl<C, U> fmt::Debug for Tunnel<C, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tunnel")
-            .field("client_to_upstream", &self.up.total())
-            .field("upstream_to_client", &self.down.total())
+            .field("client_to_upstream", &self.directions.client.total())
+            .field("upstream_to_client", &self.directions.upstream.total())
             .finish_non_exhaustive()
     }
 }

@@ -160,10 +160,6 @@ pub struct TunnelSummary {
     invalid: [Option<&'static str>; 2],
 }
 
-/// A Close without a code
-/// ([RFC 6455, 7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5)).
-const NO_STATUS: u16 = 1005;
-
 /// No Close.
 const ABNORMAL: u16 = 1006;
 
@@ -187,9 +183,8 @@ impl TunnelSummary {
     }
 
     /// A WebSocket, with what was in the Close of each side that sent one.
-    pub(crate) fn with_closes(mut self, client: Option<Option<u16>>, upstream: Option<Option<u16>>) -> Self {
-        let code = |close: Option<Option<u16>>| close.map_or(ABNORMAL, |code| code.unwrap_or(NO_STATUS));
-        self.closes = Some((code(client), code(upstream)));
+    pub(crate) fn with_closes(mut self, client: Option<u16>, upstream: Option<u16>) -> Self {
+        self.closes = Some((client.unwrap_or(ABNORMAL), upstream.unwrap_or(ABNORMAL)));
         self
     }
 

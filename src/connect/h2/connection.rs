@@ -156,7 +156,7 @@ impl Connection {
     }
 
     /// Takes no more streams if it has had none for `limit`; else, when that may be so.
-    fn retire_unused(&self, limit: Duration) -> Option<Duration> {
+    pub(super) fn retire_unused(&self, limit: Duration) -> Option<Duration> {
         let mut state = self.state();
         let left = match state.places {
             0 => limit.saturating_sub(state.unused_since.elapsed()),

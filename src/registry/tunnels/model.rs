@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use super::{tests::Dummy, *};
 use crate::{
-    sync::model, tunnel::Close, tunnel::CloseCode, tunnel::TunnelEnd, tunnel::live::Live, tunnel::live::Order,
+    registry::Presence, sync::model, tunnel::Close, tunnel::CloseCode, tunnel::TunnelEnd, tunnel::live::Live,
+    tunnel::live::Order,
 };
 
 /// Runs the task of a tunnel up to its order.

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Close, RateLimit,
+    RateLimit,
     lane::{Lane, Made},
     rate::Bucket,
     rest::Rest,
@@ -59,7 +59,7 @@ pub(super) struct Direction {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+pub(super) enum State {
     Running,
     /// The reader has finished; what is left is written, then the writer is told.
     ShuttingDown,
@@ -103,16 +103,15 @@ impl Direction {
         self.rest = made.map_or_else(|| Rest::theirs(early), Rest::of);
     }
 
-    /// Moves what can be moved now. Ready once the writer has been told of the end. In the `last`
-    /// direction of a tunnel a socket is not: closing it says the same. The writer of a WebSocket whose
-    /// other side ends without a Close gets the `obituary`, unless it has ended before.
+    /// Moves what can be moved now. Ready once the writer has been told of the end. When the `other`
+    /// direction is done, a socket is not: closing it says the same. The writer of a WebSocket whose
+    /// other side ends without a Close is told so, unless it has ended before.
     pub(super) fn poll_copy<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-        last: bool,
-        obituary: Option<&Close>,
+        other: State,
     ) -> Copied
     where
         R: AsyncRead + Unpin + 'static,
@@ -133,13 +132,15 @@ impl Direction {
                     }
                 },
                 _ if self.bulk.holds() => ready!(self.poll_piped(cx, reader, writer))?,
-                State::ShuttingDown if last && TypeId::of::<W>() == TypeId::of::<TcpStream>() => {
+                State::ShuttingDown
+                    if other == State::Done && TypeId::of::<W>() == TypeId::of::<TcpStream>() =>
+                {
                     self.state = State::Done;
                 }
                 State::ShuttingDown => {
                     match ready!(Pin::new(&mut *writer).poll_shutdown(cx)) {
                         // It has finished before and is gone: nobody is left to be told.
-                        Err(_) if last => {}
+                        Err(_) if other == State::Done => {}
                         told => told.map_err(Broken::write)?,
                     }
                     self.state = State::Done;
@@ -147,7 +148,7 @@ impl Direction {
                 State::Running => match self.poll_step(cx, reader, writer)? {
                     Poll::Ready(Step::Moved | Step::Piped) => {}
                     Poll::Ready(Step::Left(rest)) => self.rest = rest,
-                    Poll::Ready(Step::Finished) => self.finish(obituary),
+                    Poll::Ready(Step::Finished) => self.finish(other == State::Running),
                     Poll::Pending => {
                         self.bulk.paused();
                         if self.unflushed {
@@ -178,10 +179,10 @@ impl Direction {
     }
 
     /// Nothing more will be read.
-    fn finish(&mut self, obituary: Option<&Close>) {
+    fn finish(&mut self, is_first: bool) {
         self.state = State::ShuttingDown;
         if let Some(lane) = &mut self.lane {
-            self.rest = Rest::theirs(lane.finish(obituary).into());
+            self.rest = Rest::theirs(lane.finish(is_first).into());
         }
     }
 

@@ -85,6 +85,10 @@ impl Direction {
         self.spliced
     }
 
+    pub(in super::super) fn state(&self) -> State {
+        self.state
+    }
+
     /// Whether the reader has said that it sends no more.
     pub(in super::super) fn finished(&self) -> bool {
         self.state != State::Running

@@ -13,9 +13,10 @@ use super::{
     keep_alive::Pulse,
     lane::{Fault, Lane, random},
     live::{Count, Live, Order},
+    sides::Sides,
 };
 
-pub(super) use next::Event;
+pub(super) use next::Next;
 
 /// All of a tunnel but its two ends and the bytes between them.
 #[derive(Debug)]
@@ -27,45 +28,23 @@ pub(super) struct Course {
     lifetime: Option<Instant>,
     /// Whose end came first.
     pub(super) first: Option<Side>,
-    client: Option<Box<Pulse>>,
-    upstream: Option<Box<Pulse>>,
+    pulses: Sides<Option<Box<Pulse>>>,
     pub(super) order: Option<Box<Order>>,
     pub(super) closing: Option<Box<Closing>>,
     pub(super) live: Option<Arc<Live>>,
 }
 
-/// How far both directions are.
+/// How far a direction is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Marks {
-    up: Mark,
-    down: Mark,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Mark {
+pub(super) struct Mark {
     read: u64,
     taken: u64,
     blocked: bool,
 }
 
-impl Marks {
-    pub(super) fn of(up: &Direction, down: &Direction) -> Self {
-        let mark = |direction: &Direction| Mark {
-            read: direction.read(),
-            taken: direction.total(),
-            blocked: direction.is_blocked(),
-        };
-        Self { up: mark(up), down: mark(down) }
-    }
-}
-
 impl Mark {
-    fn has_read(&self, before: &Self) -> bool {
-        self.read > before.read
-    }
-
-    fn has_written(&self, before: &Self) -> bool {
-        self.taken > before.taken
+    pub(super) fn of(direction: &Direction) -> Self {
+        Self { read: direction.read(), taken: direction.total(), blocked: direction.is_blocked() }
     }
 }
 
@@ -78,8 +57,7 @@ impl Course {
             last_byte: now,
             lifetime: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
             first: None,
-            client: None,
-            upstream: None,
+            pulses: Sides::default(),
             order: None,
             closing: None,
             live: None,
@@ -89,8 +67,7 @@ impl Course {
 
     /// It has frames, so its sides can be pinged.
     pub(super) fn watch_pulses(&mut self) {
-        self.client = self.config.keep_alive.watch(Side::Client, self.opened);
-        self.upstream = self.config.keep_alive.watch(Side::Upstream, self.opened);
+        self.pulses = Sides::of(|side| self.config.keep_alive.watch(side, self.opened));
     }
 
     pub(super) fn take_order(&mut self, cx: &mut Context<'_>) {
@@ -104,13 +81,15 @@ impl Course {
 
     /// A tunnel of which one direction has no frames is no WebSocket. True when that is news, and there
     /// may be something to be written.
-    pub(super) fn look_for_frames(&self, up: &mut Direction, down: &mut Direction) -> bool {
-        let has_given_up = [&*up, &*down].into_iter().filter_map(Direction::lane).any(Lane::has_given_up);
+    pub(super) fn look_for_frames(&self, directions: &mut Sides<Direction>) -> bool {
+        let has_given_up = directions.both().into_iter().filter_map(Direction::lane).any(Lane::has_given_up);
         // Both, whatever becomes of the first.
-        let news = has_given_up && self.closing.is_none() && (up.give_up_frames() | down.give_up_frames());
+        let news = has_given_up
+            && self.closing.is_none()
+            && (directions.client.give_up_frames() | directions.upstream.give_up_frames());
         if news && let Some(live) = &self.live {
-            for (side, direction) in [(Side::Client, &*up), (Side::Upstream, &*down)] {
-                if direction.lane().is_some_and(|lane| lane.given_up().is_some()) {
+            for side in Side::BOTH {
+                if directions[side].lane().is_some_and(|lane| lane.given_up().is_some()) {
                     live.gave_up(side);
                 }
             }
@@ -119,40 +98,40 @@ impl Course {
     }
 
     /// Takes note of what has happened since `before`.
-    pub(super) fn observe(&mut self, before: &Marks, up: &mut Direction, down: &mut Direction) {
+    pub(super) fn observe(&mut self, before: &Sides<Mark>, directions: &mut Sides<Direction>) {
         if self.first.is_none() {
-            self.first = match (up.is_heard(), down.is_heard()) {
-                (true, _) => Some(Side::Client),
-                (_, true) => Some(Side::Upstream),
-                _ => None,
-            };
+            self.first = Side::BOTH.into_iter().find(|side| directions[*side].is_heard());
         }
-        if self.closing.is_none() && (up.finished() || down.finished()) {
+        if self.closing.is_none() && directions.both().into_iter().any(Direction::finished) {
             self.enter(TunnelState::HalfClosed);
         }
-        let after = Marks::of(up, down);
-        let both = [(&before.up, &after.up), (&before.down, &after.down)];
-        if !both.iter().any(|(before, after)| after.has_read(before) || after.has_written(before)) {
+        let after = directions.map(Mark::of);
+        let has_read = |side: Side| after[side].read > before[side].read;
+        let has_written = |side: Side| after[side].taken > before[side].taken;
+        if !Side::BOTH.into_iter().any(|side| has_read(side) || has_written(side)) {
             return;
         }
         let now = Instant::now();
         self.last_byte = now;
         if let Some(live) = &self.live {
-            live.record(now, [count(up), count(down)]);
+            live.record(now, counts(directions));
         }
-        let [up_marks, down_marks] = both;
-        if let Some(pulse) = &mut self.client {
-            feel(pulse, now, up_marks, down_marks, down);
-        }
-        if let Some(pulse) = &mut self.upstream {
-            feel(pulse, now, down_marks, up_marks, up);
+        for side in Side::BOTH {
+            let (Some(pulse), other) = (&mut self.pulses[side], side.other()) else { continue };
+            // Bytes from it, or some that it took although it had been slow.
+            if has_read(side) || before[other].blocked && has_written(other) {
+                pulse.felt(now);
+            }
+            if directions[other].lane_mut().is_some_and(Lane::take_pinged) {
+                pulse.probe(now);
+            }
         }
     }
 
     /// What a side did that ends the tunnel.
-    pub(super) fn fault(up: &Direction, down: &Direction) -> Option<TunnelEnd> {
-        [(up, Side::Client), (down, Side::Upstream)].into_iter().find_map(|(direction, side)| {
-            Some(match direction.lane()?.fault()? {
+    pub(super) fn fault(directions: &Sides<Direction>) -> Option<TunnelEnd> {
+        Side::BOTH.into_iter().find_map(|side| {
+            Some(match directions[side].lane()?.fault()? {
                 Fault::TooBig => TunnelEnd::TooBig { side },
                 fault => TunnelEnd::InvalidFraming { side, reason: fault.reason() },
             })
@@ -163,14 +142,13 @@ impl Course {
     pub(super) fn begin_closing(
         &mut self,
         end: TunnelEnd,
-        up: &mut Direction,
-        down: &mut Direction,
+        directions: &mut Sides<Direction>,
     ) -> Option<TunnelEnd> {
         if matches!(end, TunnelEnd::Closed { .. }) {
             return Some(end);
         }
         let order = self.order.take().map(|order| *order);
-        match Closing::begin(end, order, &self.config, up, down) {
+        match Closing::begin(end, order, &self.config, directions) {
             Ok(closing) => {
                 self.closing = Some(Box::new(closing));
                 self.enter(TunnelState::Closing);
@@ -188,9 +166,10 @@ impl Course {
         }
     }
 
-    pub(super) fn summary(&self, end: TunnelEnd, up: &Direction, down: &Direction) -> TunnelSummary {
+    pub(super) fn summary(&self, end: TunnelEnd, directions: &Sides<Direction>) -> TunnelSummary {
         self.enter(TunnelState::Ended);
-        let summary = TunnelSummary::new([count(up), count(down)], self.opened.elapsed(), end);
+        let Sides { client: up, upstream: down } = directions;
+        let summary = TunnelSummary::new(counts(directions), self.opened.elapsed(), end);
         let summary = summary.with_spliced(up.spliced() + down.spliced()).with_first(self.first);
         match (up.lane(), down.lane()) {
             (Some(up), Some(down)) => summary
@@ -215,23 +194,9 @@ fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
     }
 }
 
-fn count(direction: &Direction) -> Count {
-    Count { bytes: direction.total(), messages: direction.lane().map_or(0, Lane::messages) }
-}
-
-/// Looks for a sign of life since `before`: bytes `from` a side, or some that it took in the direction `to` it,
-/// although it had been slow.
-fn feel(
-    pulse: &mut Pulse,
-    now: Instant,
-    (before_from, from): (&Mark, &Mark),
-    (before_to, to): (&Mark, &Mark),
-    direction: &mut Direction,
-) {
-    if from.has_read(before_from) || (before_to.blocked && to.has_written(before_to)) {
-        pulse.felt(now);
-    }
-    if direction.lane_mut().is_some_and(Lane::take_pinged) {
-        pulse.probe(now);
-    }
+fn counts(directions: &Sides<Direction>) -> [Count; 2] {
+    directions.both().map(|direction| Count {
+        bytes: direction.total(),
+        messages: direction.lane().map_or(0, Lane::messages),
+    })
 }

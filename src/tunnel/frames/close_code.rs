@@ -25,6 +25,10 @@ impl CloseCode {
     /// A gateway had no valid answer from its upstream.
     pub const BAD_GATEWAY: Self = Self(1014);
 
+    /// A Close without a code
+    /// ([RFC 6455, 7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5)).
+    pub(crate) const NO_STATUS: u16 = 1005;
+
     /// A code that may be sent: one that is
     /// [registered](https://www.iana.org/assignments/websocket#close-code-number) between 1000 and
     /// 1014, or one of a library's or an application's own, 3000 to 4999. 1004 has no meaning yet;

@@ -12,8 +12,8 @@ pub(in super::super) type Tag = [u8; Payload::FIRST];
 /// What one side has said.
 #[derive(Debug, Default)]
 pub(super) struct Ear {
-    /// Its Close, and the code in it.
-    pub(super) close: Option<Option<u16>>,
+    /// The code in its Close: [`CloseCode::NO_STATUS`] without one.
+    pub(super) close: Option<u16>,
     /// Why nothing more of it passes.
     pub(super) fault: Option<Fault>,
     /// Pongs with this are answers to us.
@@ -45,7 +45,7 @@ impl Ear {
     pub(super) fn judge(&mut self, event: &Event, from: Side, config: &TunnelConfig) -> Verdict {
         match event.frame {
             Frame::Data(data) => self.large = data.length >= LARGE as u64,
-            Frame::Close(code) => self.close = Some(code),
+            Frame::Close(code) => self.close = Some(code.unwrap_or(CloseCode::NO_STATUS)),
             _ => {}
         }
         if self.fault.is_none() {

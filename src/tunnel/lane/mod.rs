@@ -121,8 +121,8 @@ impl Lane {
         matches!(self.stage, Stage::Refused | Stage::Shut)
     }
 
-    /// The code in the Close of the reader's side: `Some(None)` when it had none.
-    pub(super) fn heard_close(&self) -> Option<Option<u16>> {
+    /// The code in the Close of the reader's side.
+    pub(super) fn heard_close(&self) -> Option<u16> {
         self.ear.close
     }
 
@@ -248,8 +248,8 @@ impl Lane {
     }
 
     /// The reader has finished: what was held back, and no more of ours within a frame. If the reader's
-    /// side has not closed, the writer's is told `close`.
-    pub(super) fn finish(&mut self, close: Option<&Close>) -> Vec<u8> {
+    /// side has not closed, and ends first, the writer's is told so.
+    pub(super) fn finish(&mut self, is_first: bool) -> Vec<u8> {
         if self.is_deaf() || self.is_opaque() {
             return Vec::new();
         }
@@ -257,10 +257,11 @@ impl Lane {
         if !held.is_empty() || !self.at_boundary() {
             self.due = None;
             self.stage = Stage::Shut;
-        } else if let Some(close) = close
-            && self.due.as_ref().is_none_or(|due| !due.last)
-        {
-            self.close(close);
+        } else if is_first && self.due.as_ref().is_none_or(|due| !due.last) {
+            let config = Arc::clone(&self.config);
+            if let Some(close) = config.closes.at_end_of(self.from) {
+                self.close(close);
+            }
         }
         held.as_bytes().to_vec()
     }

@@ -50,7 +50,7 @@ fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
             let (pool, held, connector) = (Arc::clone(&pool), Arc::clone(&held), connector.clone());
             thread::spawn(move || {
                 let timeouts = Timeouts { connect: LATER, idle: LATER };
-                let terms = Terms { connector: &connector, timeouts };
+                let terms = Terms { dialer: &connector.dialer, http2: &connector.http2, timeouts };
                 let Ok(Route::Http2(place)) = block_on(pool.route(&upstream(), Use::Requests, terms)) else {
                     panic!("no place");
                 };
@@ -72,7 +72,7 @@ fn connected(streams: u32) -> (Arc<Connection>, Arc<Peer>) {
     let (connector, _) = way(streams);
     let pool = Pool::default();
     let timeouts = Timeouts { connect: LATER, idle: LATER };
-    let terms = Terms { connector: &connector, timeouts };
+    let terms = Terms { dialer: &connector.dialer, http2: &connector.http2, timeouts };
     drop(block_on(pool.route(&upstream(), Use::Requests, terms)));
     let peer = pool.peer(&upstream());
     let connection = Arc::clone(&lock(&peer.connections)[0]);
@@ -83,10 +83,10 @@ fn connected(streams: u32) -> (Arc<Connection>, Arc<Peer>) {
 fn the_last_stream_is_given_once() {
     model(|| {
         let (connection, peer) = connected(2);
-        let held = connection.reserve(&peer, Use::Requests);
+        let held = connection.reserve(&peer.freed, Use::Requests);
         let takers = [(); 2].map(|()| {
             let (connection, peer) = (Arc::clone(&connection), Arc::clone(&peer));
-            thread::spawn(move || connection.reserve(&peer, Use::Requests))
+            thread::spawn(move || connection.reserve(&peer.freed, Use::Requests))
         });
         let taken = takers.map(|taker| taker.join().unwrap());
         assert_eq!(taken.iter().flatten().count(), 1);
@@ -103,7 +103,7 @@ fn an_unused_connection_retires_or_takes_a_stream_but_not_both() {
             let connection = Arc::clone(&connection);
             thread::spawn(move || connection.retire_unused(Duration::ZERO).is_none())
         };
-        let place = connection.reserve(&peer, Use::Requests);
+        let place = connection.reserve(&peer.freed, Use::Requests);
         assert_ne!(retiring.join().unwrap(), place.is_some());
         assert_eq!(connection.is_open(), place.is_some());
     });
