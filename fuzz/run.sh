@@ -10,6 +10,8 @@ if [ ${#targets[@]} = 0 ]; then
     for file in fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
 fi
 
+# The flag that makes the crate's properties public to the targets.
+export RUSTFLAGS="--cfg upgrade_proxy_fuzz ${RUSTFLAGS:-}"
 cargo metadata --locked --format-version 1 > /dev/null
 # There is no unsafe code to sanitize, and without a sanitizer no nightly toolchain is needed.
 for target in "${targets[@]}"; do cargo fuzz build --fuzz-dir . --sanitizer none "$target"; done

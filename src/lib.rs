@@ -94,6 +94,9 @@ mod connect;
 mod error;
 mod forward;
 mod future;
+#[cfg(any(test, upgrade_proxy_fuzz))]
+#[doc(hidden)]
+pub mod fuzz_bridge;
 mod handover;
 mod handshake;
 mod io;
@@ -102,9 +105,6 @@ mod limits;
 #[cfg_attr(not(feature = "metrics"), path = "metrics_absent.rs")]
 mod metrics;
 mod observe;
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub mod properties;
 mod proxy;
 mod refusal;
 mod registry;

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use crate::{
     body::Own, config::Config, connect::Connection, error::Error, error::Kind, handshake::Asked,
     handshake::Handshake, handshake::is_websocket, limits::Admission, metrics, refusal, refusal::TooLarge,
-    rewrite::hygiene, rewrite::tokens, trace, upstream::Upstream,
+    rewrite::hop_by_hop, rewrite::tokens, trace, upstream::Upstream,
 };
 
 /// What a 429 or a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
@@ -68,7 +68,7 @@ pub(crate) fn relay(
     admission: Admission,
 ) -> Result<Response<Own>, Error> {
     let (mut parts, ()) = response.into_parts();
-    hygiene::strip_response(parts.status, &mut parts.headers);
+    hop_by_hop::strip_response(parts.status, &mut parts.headers);
     // The version is that of the upstream's connection; the client has its own.
     parts.version = handshake.asked.version();
     if handshake.asked == Asked::ExtendedConnect {

@@ -1,15 +1,15 @@
 //! Locks, atomics and wakers: the usual ones, or, in the models of `tests/models.sh`, those of
 //! [shuttle](https://docs.rs/shuttle), whose scheduler may switch threads wherever one of them is touched.
 
-#[cfg(shuttle)]
+#[cfg(upgrade_proxy_model)]
 mod model;
 
-#[cfg(not(shuttle))]
+#[cfg(not(upgrade_proxy_model))]
 pub(crate) use {
     atomic_waker::AtomicWaker,
     std::sync::{Mutex, MutexGuard, atomic},
 };
-#[cfg(shuttle)]
+#[cfg(upgrade_proxy_model)]
 pub(crate) use {
     model::{AtomicWaker, model},
     shuttle::sync::{Mutex, MutexGuard, atomic},

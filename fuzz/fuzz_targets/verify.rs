@@ -1,6 +1,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tower_upgrade_proxy::properties::verify::check;
+use tower_upgrade_proxy::fuzz_bridge::verify::check;
 
 fuzz_target!(|input: &[u8]| check(input));

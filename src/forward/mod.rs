@@ -25,7 +25,7 @@ use crate::{
     body::Outgoing, body::ResponseBody, config::Config, connect::Use, connect::body::Source,
     connect::body::UpstreamBody, connect::h2, connect::h2::ATTEMPTS, connect::h2::Unprocessed,
     connect::h2::pool::Route, error::BoxError, error::ClientBody, error::Error, error::Kind,
-    handshake::detect, respond, rewrite::http2, rewrite::hygiene, upstream::Upstream,
+    handshake::detect, respond, rewrite::hop_by_hop, rewrite::http2, upstream::Upstream,
 };
 use client::Client;
 use encode::{check, encode};
@@ -108,7 +108,7 @@ impl Forward {
             return Err(Error::at(Kind::Response("nothing was to be upgraded"), &upstream));
         }
         let (mut parts, body) = response.into_parts();
-        hygiene::strip_forwarded_response(parts.status, &mut parts.headers);
+        hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
         Ok(Response::from_parts(parts, UpstreamBody::new(body, self.config.body_timeout)))
     }

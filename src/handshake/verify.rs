@@ -8,7 +8,7 @@ use http::{
 use sha1::{Digest, Sha1};
 
 use super::{Handshake, is_websocket};
-use crate::{rewrite::hygiene, rewrite::tokens::tokens};
+use crate::{rewrite::hop_by_hop, rewrite::tokens::tokens};
 
 /// What a 101 must say to be the answer to our request.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Expected {
 
 /// Takes the fields of the upstream's connection out.
 fn clean(headers: &mut HeaderMap) {
-    hygiene::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
+    hop_by_hop::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
     headers.remove(CONTENT_LENGTH);
 }
 

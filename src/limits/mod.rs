@@ -139,7 +139,7 @@ fn network(client: IpAddr) -> IpAddr {
     }
 }
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, upgrade_proxy_model))]
 mod model;
 
 #[cfg(test)]

@@ -137,7 +137,7 @@ impl fmt::Debug for Drain {
     }
 }
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, upgrade_proxy_model))]
 mod model;
 #[cfg(test)]
 mod tests;

@@ -105,7 +105,7 @@ impl fmt::Debug for Tunnels {
     }
 }
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, upgrade_proxy_model))]
 mod model;
 #[cfg(test)]
 pub(crate) mod tests;

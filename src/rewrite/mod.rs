@@ -2,16 +2,16 @@
 //!
 //! The order is a security property and is the same for every request:
 //!
-//! 1. [`hygiene`]: what belongs to the client's connection goes, so that no `Connection: X-Real-IP`
+//! 1. [`hop_by_hop`]: what belongs to the client's connection goes, so that no `Connection: X-Real-IP`
 //!    can take away what a later step adds.
 //! 2. The handshake's own fields (`Connection`, `Upgrade`) are set anew, by the encoder.
 //! 3. [`forwarded`], [`host`] and [`path`]: the policies of the layer.
 //! 4. The user's hook, last, with everything in place.
 
 pub(crate) mod forwarded;
+pub(crate) mod hop_by_hop;
 pub(crate) mod host;
 pub(crate) mod http2;
-pub(crate) mod hygiene;
 pub(crate) mod path;
 pub(crate) mod tokens;
 
@@ -47,7 +47,7 @@ pub(crate) fn rewrite(
     own: impl FnOnce(&mut Parts),
 ) -> Result<Parts, Error> {
     let inbound = rules.on_request.as_ref().map(|hook| (hook, parts.clone()));
-    hygiene::strip_request(&mut parts.headers);
+    hop_by_hop::strip_request(&mut parts.headers);
     join_cookies(&mut parts);
     own(&mut parts);
     rules.forwarded.apply(&mut parts, |parts| rules.path.lost(parts));

@@ -48,7 +48,7 @@ pub use closes::Closes;
 pub use config::TunnelConfig;
 use copy::{Broken, Copied, Direction};
 use course::{Course, Mark, Next};
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, upgrade_proxy_fuzz))]
 pub(crate) use frames::check as check_frames;
 pub use handle::TunnelHandle;
 pub use keep_alive::KeepAlive;

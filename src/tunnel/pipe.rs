@@ -155,7 +155,7 @@ fn ignores_sigpipe(status: &str) -> bool {
     handled.fold(0, |all, mask| all | mask) >> (SIGPIPE - 1) & 1 == 1
 }
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, upgrade_proxy_model))]
 mod model;
 
 #[cfg(test)]

@@ -212,7 +212,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, upgrade_proxy_model))]
 mod model;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Whose request it is, when proxies of ours stand in between.
 
-mod said;
+mod parse;
 
 use std::net::IpAddr;
 
@@ -21,9 +21,9 @@ impl Forwarded {
         }
         let headers = &parts.headers;
         Some(if headers.contains_key(X_FORWARDED_FOR) {
-            self.nearest_stranger(peer, last_first(headers, X_FORWARDED_FOR).flat_map(said::listed))
+            self.nearest_stranger(peer, last_first(headers, X_FORWARDED_FOR).flat_map(parse::listed))
         } else {
-            self.nearest_stranger(peer, last_first(headers, FORWARDED).flat_map(said::elements))
+            self.nearest_stranger(peer, last_first(headers, FORWARDED).flat_map(parse::elements))
         })
     }
 

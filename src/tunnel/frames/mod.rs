@@ -15,7 +15,7 @@ mod event;
 mod filter;
 mod head;
 mod start;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, upgrade_proxy_fuzz))]
 mod tests;
 mod walker;
 
@@ -25,7 +25,7 @@ pub(crate) use event::{Event, Frame, Payload};
 pub(crate) use filter::{Filter, Passed, Verdict};
 pub(crate) use head::Violation;
 pub(crate) use start::Start;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, upgrade_proxy_fuzz))]
 pub(crate) use tests::check;
 pub(crate) use walker::Walker;
 

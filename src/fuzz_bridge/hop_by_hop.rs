@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode};
 
 use super::input::{elements, first_line, head, words};
-use crate::rewrite::hygiene;
+use crate::rewrite::hop_by_hop;
 
 const HOP_BY_HOP: &str = "connection proxy-connection keep-alive te trailer transfer-encoding upgrade \
                           proxy-authenticate proxy-authorization http2-settings";
@@ -20,11 +20,11 @@ pub fn check(input: &[u8]) {
     let kept = kept(&before);
 
     let mut request = before.clone();
-    hygiene::strip_request(&mut request);
+    hop_by_hop::strip_request(&mut request);
     assert_eq!(request, kept);
 
     let mut response = before.clone();
-    hygiene::strip_response(status, &mut response);
+    hop_by_hop::strip_response(status, &mut response);
     let mut expected = kept;
     if status == 426 && before.contains_key("upgrade") {
         expected.append("connection", "Upgrade".parse().unwrap());
@@ -33,7 +33,7 @@ pub fn check(input: &[u8]) {
     assert_eq!(response, expected);
 
     let mut forwarded = before.clone();
-    hygiene::strip_forwarded_response(status, &mut forwarded);
+    hop_by_hop::strip_forwarded_response(status, &mut forwarded);
     copy(&before, &mut expected, "trailer");
     assert_eq!(forwarded, expected);
 }

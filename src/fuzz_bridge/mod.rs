@@ -8,7 +8,7 @@
 pub mod detect;
 pub mod forwarded;
 pub mod frames;
-pub mod hygiene;
+pub mod hop_by_hop;
 mod input;
 pub mod path;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::pieces::{any_of, joined, line, lines, list, mostly, value, words};
+use super::strategies::{any_of, joined, line, lines, list, mostly, value, words};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 

@@ -1,8 +1,8 @@
 //! Who the client is, and what the upstream is told of it.
 
 mod client;
+mod expected;
 mod grammar;
-mod told;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use http::{HeaderMap, Request};
 use super::input::{first_line, head, words};
 use crate::{Forwarded, ForwardedField, Peer};
 use client::check_client;
-use told::{check_element, check_field, check_untouched};
+use expected::{check_element, check_field, check_untouched};
 
 /// Name, and whether it is a list.
 const FIELDS: [(&str, bool); 7] = [

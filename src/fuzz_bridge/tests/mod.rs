@@ -1,11 +1,11 @@
 //! The properties, with random inputs.
 
 mod inputs;
-mod pieces;
+mod strategies;
 
 use proptest::prelude::*;
 
-use super::{detect, forwarded, hygiene, path, verify};
+use super::{detect, forwarded, hop_by_hop, path, verify};
 use inputs::{answer, head, request, route, told};
 
 proptest! {
@@ -13,7 +13,7 @@ proptest! {
 
     #[test]
     fn fields_of_a_connection_go_and_all_others_stay(head in head()) {
-        hygiene::check(&head);
+        hop_by_hop::check(&head);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::{
-    hygiene::kept,
+    hop_by_hop::kept,
     input::{elements, first_line, head, words},
 };
 use crate::handshake::{
