@@ -7,7 +7,7 @@ use http_body_util::Full;
 
 use crate::{
     allow_origin::AllowOrigin, connect::Connector, connect::Timeouts, connect::h1::HeaderCase, error::Error,
-    error::Kind, handshake::Protocols, limits::Limits, observe::OnTunnel, refusal, registry::Pass,
+    error::Kind, handshake::Protocols, limits::Limits, on_tunnel::OnTunnel, refusal, registry::Pass,
     registry::Tunnels, registry::Watcher, rewrite::Rewrite, tunnel::TunnelConfig, upstream::Upstream,
 };
 
@@ -24,7 +24,7 @@ pub(crate) struct Config {
     pub(crate) header_case: HeaderCase,
     pub(crate) connect_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
-    pub(crate) hand_over_timeout: Duration,
+    pub(crate) upgrade_timeout: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Option<Duration>,
     pub(crate) refusal: refusal::Limits,
@@ -49,7 +49,7 @@ impl Config {
             header_case: HeaderCase::default(),
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(30),
-            hand_over_timeout: Duration::from_secs(10),
+            upgrade_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),
             body_timeout: Some(Duration::from_secs(60)),
             refusal: refusal::Limits { timeout: Duration::from_secs(60), size: 16 << 20 },
@@ -92,7 +92,7 @@ impl fmt::Debug for Config {
             .field("forwarded", &self.rewrite.forwarded)
             .field("connect_timeout", &self.connect_timeout)
             .field("handshake_timeout", &self.handshake_timeout)
-            .field("hand_over_timeout", &self.hand_over_timeout)
+            .field("hand_over_timeout", &self.upgrade_timeout)
             .field("tunnel", &self.tunnel)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

@@ -9,7 +9,7 @@ use tower_service::Service;
 
 use crate::{
     allow_origin::AllowOrigin, config::Config, connect::h2::Http2, error::BoxError, error::Error,
-    forward::Forward, handshake::Protocols, observe::OnTunnel, registry::Tunnels, registry::Watcher,
+    forward::Forward, handshake::Protocols, on_tunnel::OnTunnel, registry::Tunnels, registry::Watcher,
     rewrite::forwarded::Forwarded, rewrite::host::Host, rewrite::path::PathRewrite, service::UpgradeProxy,
     tunnel::TunnelConfig, upgrade_required::UpgradeRequired, upstream::Upstream,
 };
@@ -156,8 +156,8 @@ impl UpgradeProxyLayer {
 
     /// How long the client's connection may take to become a tunnel once the 101 was returned from
     /// this layer; then the upstream is closed. Default 10 s.
-    pub fn hand_over_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.hand_over_timeout = timeout)
+    pub fn upgrade_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.upgrade_timeout = timeout)
     }
 
     /// For ordinary requests: how long the upstream may take until the head of its answer is

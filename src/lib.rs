@@ -87,24 +87,23 @@
 #![cfg_attr(not(all(feature = "axum", feature = "rustls")), allow(rustdoc::broken_intra_doc_links))]
 
 mod allow_origin;
-mod ask;
 mod body;
 mod config;
 mod connect;
 mod error;
+mod exchange;
 mod forward;
 mod future;
 #[cfg(any(test, upgrade_proxy_fuzz))]
 #[doc(hidden)]
 pub mod fuzz_bridge;
-mod handover;
 mod handshake;
 mod io;
 mod layer;
 mod limits;
 #[cfg_attr(not(feature = "metrics"), path = "metrics_absent.rs")]
 mod metrics;
-mod observe;
+mod on_tunnel;
 mod proxy;
 mod refusal;
 mod registry;
@@ -115,6 +114,7 @@ mod sync;
 mod time;
 mod trace;
 mod tunnel;
+mod upgrade;
 mod upgrade_required;
 mod upstream;
 
@@ -129,8 +129,8 @@ pub use forward::{Forward, ForwardFuture};
 pub use future::ResponseFuture;
 pub use handshake::{InvalidProtocol, Protocol, Protocols};
 pub use layer::{UpgradeProxyLayer, proxy_pass};
-pub use observe::{OnTunnel, TunnelInfo, TunnelLabel};
-pub use registry::{Drain, DrainConfig, Drained, Watcher};
+pub use on_tunnel::{OnTunnel, TunnelInfo, TunnelLabel};
+pub use registry::{Drain, DrainConfig, DrainSummary, Watcher};
 pub use registry::{TunnelStatus, Tunnels};
 pub use rewrite::{
     forwarded::{Forwarded, ForwardedField, InvalidIdentifier, Peer},
@@ -139,8 +139,8 @@ pub use rewrite::{
 };
 pub use service::UpgradeProxy;
 pub use tunnel::{
-    Close, CloseCode, Closes, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelHandle,
-    TunnelState, TunnelSummary,
+    CloseCode, CloseFrame, ClosePolicy, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd,
+    TunnelHandle, TunnelState, TunnelSummary,
 };
 pub use upgrade_required::UpgradeRequired;
 pub use upstream::{InvalidUpstream, Upstream};

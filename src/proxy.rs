@@ -8,9 +8,9 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
-    ask::ask, body::Outgoing, body::Own, config::Config, error::Error, error::Kind, handover::Opening,
+    body::Outgoing, body::Own, config::Config, error::Error, error::Kind, exchange::exchange,
     handshake::Asked, handshake::Handshake, handshake::accept::accept, handshake::encode::encode, metrics,
-    metrics::Outcome, observe::Caller, observe::TunnelInfo, respond,
+    metrics::Outcome, on_tunnel::Caller, on_tunnel::TunnelInfo, respond, upgrade::Opening,
 };
 
 /// admit, select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
@@ -52,7 +52,7 @@ async fn attempt(
     let upstream = config.select(&parts.extensions)?;
     let admission = config.limits.admit_to(&upstream, admitted)?;
     let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
-    let (mut response, connection) = ask(config, &handshake, &upstream, request).await?;
+    let (mut response, connection) = exchange(config, &handshake, &upstream, request).await?;
     if !connection.agrees(response.status()) {
         if handshake.asked == Asked::ExtendedConnect && response.status().is_success() {
             // Its client would take any 2xx for a tunnel.

@@ -1,7 +1,7 @@
 //! The span and the events of the feature `tracing`; nothing without it.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
-use crate::{error::Error, observe::TunnelInfo, tunnel::Side, tunnel::TunnelSummary};
+use crate::{error::Error, on_tunnel::TunnelInfo, tunnel::Side, tunnel::TunnelSummary};
 
 /// A request ends with an answer of the proxy's own.
 pub(crate) fn refused(error: &Error) {

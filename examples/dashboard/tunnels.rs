@@ -20,7 +20,7 @@ use axum::{
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
-use tower_upgrade_proxy::{Close, CloseCode, DrainConfig, TunnelStatus, Tunnels};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, DrainConfig, TunnelStatus, Tunnels};
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame, where a click could be stolen.
 const POLICY: &str = "default-src 'none'; img-src data:; connect-src 'self'; style-src 'unsafe-inline'; \
@@ -61,7 +61,7 @@ async fn drain(State(tunnels): State<Tunnels>, Path(id): Path<u64>, headers: Hea
     if tunnels.get(id).is_none() {
         return (StatusCode::NOT_FOUND, "it has ended\n");
     }
-    let close = Close::new(CloseCode::GOING_AWAY).reason("drained from the dashboard");
+    let close = CloseFrame::new(CloseCode::GOING_AWAY).with_reason("drained from the dashboard");
     let config = DrainConfig::new().close(close).grace(Duration::from_secs(10));
     drop(tunnels.drain(|tunnel| tunnel.id() == id, config));
     (StatusCode::ACCEPTED, "draining\n")

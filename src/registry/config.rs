@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use crate::{tunnel::Close, tunnel::CloseCode};
+use crate::{tunnel::CloseCode, tunnel::CloseFrame};
 
 /// How tunnels are ended from outside.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_upgrade_proxy::{Close, CloseCode, DrainConfig};
+/// use tower_upgrade_proxy::{CloseFrame, CloseCode, DrainConfig};
 ///
 /// let config = DrainConfig::new()
-///     .close(Close::new(CloseCode::SERVICE_RESTART).reason("deploy 42"))
+///     .close(CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("deploy 42"))
 ///     .jitter(Duration::from_secs(5))
 ///     .grace(Duration::from_secs(20));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainConfig {
-    pub(super) close: Close,
+    pub(super) close: CloseFrame,
     pub(super) jitter: Duration,
     pub(super) grace: Duration,
 }
@@ -27,7 +27,7 @@ impl DrainConfig {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            close: Close::new(CloseCode::GOING_AWAY).reason("going away"),
+            close: CloseFrame::new(CloseCode::GOING_AWAY).with_reason("going away"),
             jitter: Duration::from_secs(1),
             grace: Duration::from_secs(30),
         }
@@ -38,7 +38,7 @@ impl DrainConfig {
     /// [`CloseCode::SERVICE_RESTART`], 1012
     /// ([RFC 6455, 7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)).
     #[must_use]
-    pub fn close(mut self, close: Close) -> Self {
+    pub fn close(mut self, close: CloseFrame) -> Self {
         self.close = close;
         self
     }

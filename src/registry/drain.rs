@@ -6,12 +6,12 @@ use tokio::sync::watch;
 
 use super::{
     config::DrainConfig,
-    drained::Drained,
+    drain_summary::DrainSummary,
     plan::Plan,
     tunnels::Tunnels,
     watcher::{Shared, Watcher},
 };
-use crate::tunnel::Close;
+use crate::tunnel::CloseFrame;
 
 /// Ends all tunnels of any number of layers before the program does, so that both sides know why.
 ///
@@ -62,7 +62,7 @@ impl Drain {
 
     /// See [`DrainConfig::close`]. Default 1001, "going away".
     #[must_use]
-    pub fn close(mut self, close: Close) -> Self {
+    pub fn close(mut self, close: CloseFrame) -> Self {
         self.config = self.config.close(close);
         self
     }
@@ -113,7 +113,7 @@ impl Drain {
     ///
     /// Dropping the future changes nothing for the tunnels: they end as they were told to, and new upgrades
     /// remain refused.
-    pub fn shutdown(&self, grace: Duration) -> impl Future<Output = Drained> + Send + 'static {
+    pub fn shutdown(&self, grace: Duration) -> impl Future<Output = DrainSummary> + Send + 'static {
         let config = self.config.clone().grace(grace);
         let wait = self.shared.tunnels.registry().close(Plan::new(config));
         self.shared.draining.send_replace(true);

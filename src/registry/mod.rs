@@ -2,7 +2,7 @@
 
 mod config;
 mod drain;
-mod drained;
+mod drain_summary;
 mod plan;
 mod presence;
 #[allow(clippy::module_inception, reason = "prototype")]
@@ -14,7 +14,7 @@ mod watcher;
 
 pub use config::DrainConfig;
 pub use drain::Drain;
-pub use drained::Drained;
+pub use drain_summary::DrainSummary;
 pub(crate) use presence::Presence;
 pub use status::TunnelStatus;
 pub use tunnels::Tunnels;

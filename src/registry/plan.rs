@@ -8,12 +8,12 @@ use super::{
     config::DrainConfig,
     tally::{Tally, Wait},
 };
-use crate::{time::deadline, tunnel::Close, tunnel::live::Order};
+use crate::{time::deadline, tunnel::CloseFrame, tunnel::live::Order};
 
 /// A drain that begins now.
 #[derive(Clone)]
 pub(crate) struct Plan {
-    close: Close,
+    close: CloseFrame,
     /// Until then each is told at some moment.
     told: Instant,
     by: Instant,

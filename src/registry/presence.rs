@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{drained::Outcome, registry::Place, tunnels::Tunnels, watcher::Pass};
-use crate::{observe::TunnelInfo, tunnel::TunnelEnd, tunnel::live::Live};
+use super::{drain_summary::Outcome, registry::Place, tunnels::Tunnels, watcher::Pass};
+use crate::{on_tunnel::TunnelInfo, tunnel::TunnelEnd, tunnel::live::Live};
 
 /// What makes a tunnel visible, held until it has ended. No more than a null pointer when nobody wants to
 /// see it.

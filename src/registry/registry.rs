@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::{
-    drained::Outcome,
+    drain_summary::Outcome,
     plan::Plan,
     status::TunnelStatus,
     tally::{Tally, Wait},
 };
-use crate::{observe::TunnelInfo, sync::Mutex, sync::MutexGuard, tunnel::live::Live};
+use crate::{on_tunnel::TunnelInfo, sync::Mutex, sync::MutexGuard, tunnel::live::Live};
 
 /// The live tunnels. Nothing of the user's runs under the lock.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{observe::TunnelInfo, tunnel::TunnelState, tunnel::live::Count, tunnel::live::Live};
+use crate::{on_tunnel::TunnelInfo, tunnel::TunnelState, tunnel::live::Count, tunnel::live::Live};
 
 /// A tunnel as it was when it was asked for: by [`Tunnels::list`](crate::Tunnels::list) or
 /// [`Tunnels::get`](crate::Tunnels::get).

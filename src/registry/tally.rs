@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::drained::{Drained, Outcome};
+use super::drain_summary::{DrainSummary, Outcome};
 
 /// How long after the deadline the tunnels that were cut then may take to be gone.
 const AFTERMATH: Duration = Duration::from_millis(500);
@@ -26,7 +26,7 @@ pub(crate) struct Wait {
 struct Progress {
     handshakes: usize,
     tunnels: usize,
-    drained: Drained,
+    drained: DrainSummary,
 }
 
 impl Tally {
@@ -56,7 +56,7 @@ impl Tally {
 }
 
 impl Wait {
-    pub(crate) async fn drained(mut self) -> Drained {
+    pub(crate) async fn drained(mut self) -> DrainSummary {
         let ended = self.progress.wait_for(|progress| progress.tunnels + progress.handshakes == 0);
         // Who counts lives as long as there is something to count.
         let _ = timeout_at(self.by + AFTERMATH, ended).await;

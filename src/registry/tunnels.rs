@@ -2,8 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{config::DrainConfig, drained::Drained, plan::Plan, registry::Registry, status::TunnelStatus};
-use crate::observe::TunnelInfo;
+use super::{
+    config::DrainConfig, drain_summary::DrainSummary, plan::Plan, registry::Registry, status::TunnelStatus,
+};
+use crate::on_tunnel::TunnelInfo;
 
 /// The live tunnels of any number of layers, to be listed and to be drained.
 ///
@@ -68,10 +70,10 @@ impl Tunnels {
     /// then drain.
     ///
     /// ```no_run
-    /// use tower_upgrade_proxy::{Close, CloseCode, DrainConfig, Tunnels};
+    /// use tower_upgrade_proxy::{CloseFrame, CloseCode, DrainConfig, Tunnels};
     ///
     /// # async fn log_out(tunnels: &Tunnels, user: &str) {
-    /// let revoked = Close::new(CloseCode::POLICY_VIOLATION).reason("session revoked");
+    /// let revoked = CloseFrame::new(CloseCode::POLICY_VIOLATION).with_reason("session revoked");
     /// let config = DrainConfig::new().close(revoked);
     /// let drained = tunnels.drain(|tunnel| tunnel.label() == Some(user), config).await;
     /// println!("{drained}"); // 2 agreed, 0 finished, 0 cut, 0 left
@@ -89,7 +91,7 @@ impl Tunnels {
         &self,
         filter: impl Fn(&TunnelInfo) -> bool,
         config: DrainConfig,
-    ) -> impl Future<Output = Drained> + Send + 'static {
+    ) -> impl Future<Output = DrainSummary> + Send + 'static {
         let chosen = self.0.infos().into_iter().filter(|info| filter(info)).map(|info| info.id());
         self.0.drain(&chosen.collect::<Vec<_>>(), Plan::new(config)).drained()
     }

@@ -8,7 +8,7 @@ use super::{
     registry::{Place, Registry},
     tunnels::Tunnels,
 };
-use crate::{observe::TunnelInfo, tunnel::live::Live};
+use crate::{on_tunnel::TunnelInfo, tunnel::live::Live};
 
 pub(super) struct Shared {
     pub(super) tunnels: Tunnels,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Closes, KeepAlive, RateLimit, Side};
+use super::{ClosePolicy, KeepAlive, RateLimit, Side};
 
 /// What ends a tunnel although both sides are still there, and what is done about it.
 ///
@@ -23,7 +23,7 @@ pub struct TunnelConfig {
     pub(super) lifetime: Option<Duration>,
     pub(super) lifetime_jitter: Duration,
     pub(super) close: Duration,
-    pub(super) closes: Closes,
+    pub(super) closes: ClosePolicy,
     pub(super) keep_alive: KeepAlive,
     pub(super) from_client: Option<RateLimit>,
     pub(super) from_upstream: Option<RateLimit>,
@@ -50,7 +50,7 @@ impl TunnelConfig {
             lifetime: None,
             lifetime_jitter: Duration::ZERO,
             close: Duration::from_secs(5),
-            closes: Closes::new(),
+            closes: ClosePolicy::new(),
             keep_alive: KeepAlive::new(),
             from_client: None,
             from_upstream: None,
@@ -102,9 +102,9 @@ impl TunnelConfig {
         self
     }
 
-    /// What the sides of a WebSocket are told at each end. Default [`Closes::new`].
+    /// What the sides of a WebSocket are told at each end. Default [`ClosePolicy::new`].
     #[must_use]
-    pub fn closes(mut self, closes: Closes) -> Self {
+    pub fn close_policy(mut self, closes: ClosePolicy) -> Self {
         self.closes = closes;
         self
     }
@@ -147,7 +147,7 @@ impl TunnelConfig {
     /// Whether the frames of a WebSocket are followed. Default true.
     ///
     /// Without it a WebSocket is like any other protocol: nobody is told why the tunnel ends, and
-    /// [`closes`](Self::closes), [`keep_alive`](Self::keep_alive), the limits of sizes, strict framing and the
+    /// [`close_policy`](Self::close_policy), [`keep_alive`](Self::keep_alive), the limits of sizes, strict framing and the
     /// count of messages are without effect. Bulk in frames of 64 KiB that is spliced costs an eighth less.
     #[must_use]
     pub fn follow_frames(mut self, follow: bool) -> Self {

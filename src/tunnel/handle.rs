@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Close, TunnelState,
+    CloseFrame, TunnelState,
     live::{Live, Order},
 };
 use crate::time::deadline;
@@ -15,13 +15,13 @@ use crate::time::deadline;
 /// ```no_run
 /// # async fn run(client: tokio::net::TcpStream, upstream: tokio::net::TcpStream) {
 /// use std::time::Duration;
-/// use tower_upgrade_proxy::{Close, CloseCode, Tunnel, TunnelConfig};
+/// use tower_upgrade_proxy::{CloseFrame, CloseCode, Tunnel, TunnelConfig};
 ///
 /// let mut tunnel = Tunnel::new(client, upstream, TunnelConfig::new()).websocket();
 /// let handle = tunnel.handle();
 /// tokio::spawn(async move {
 ///     tokio::signal::ctrl_c().await.ok();
-///     handle.end(Close::new(CloseCode::GOING_AWAY), Duration::from_secs(30));
+///     handle.end(CloseFrame::new(CloseCode::GOING_AWAY), Duration::from_secs(30));
 /// });
 /// let summary = tunnel.await;
 /// # }
@@ -41,7 +41,7 @@ impl TunnelHandle {
     /// client has finished, and has the grace to finish too. What is left then is cut.
     ///
     /// When it is called again the earlier of both counts.
-    pub fn end(&self, close: Close, grace: Duration) {
+    pub fn end(&self, close: CloseFrame, grace: Duration) {
         let now = Instant::now();
         self.0.order(Order { at: now, by: deadline(now, grace), close });
     }

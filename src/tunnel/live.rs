@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Close, Side};
+use super::{CloseFrame, Side};
 use crate::{
     sync::AtomicWaker, sync::Mutex, sync::atomic::AtomicU8, sync::atomic::AtomicU64, sync::atomic::Ordering,
 };
@@ -76,7 +76,7 @@ pub(crate) struct Order {
     /// When what is left is cut.
     pub(crate) by: Instant,
     /// What they are told.
-    pub(crate) close: Close,
+    pub(crate) close: CloseFrame,
 }
 
 impl Order {
@@ -198,7 +198,7 @@ mod tests {
                 let begun = Instant::now();
                 for (at, by) in [first, second] {
                     let [at, by] = [at, by].map(|seconds| begun + Duration::from_secs(seconds));
-                    live.order(Order { at, by, close: Close::new(CloseCode::GOING_AWAY) });
+                    live.order(Order { at, by, close: CloseFrame::new(CloseCode::GOING_AWAY) });
                     if polled_between {
                         yield_now().await;
                         yield_now().await;

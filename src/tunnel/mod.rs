@@ -8,8 +8,8 @@
 //! ([`clock`]) waits for it. From outside a tunnel is seen and steered by what is in [`live`].
 
 pub(crate) mod clock;
-mod close;
-mod closes;
+mod close_frame;
+mod close_policy;
 mod closing;
 mod config;
 mod copy;
@@ -43,8 +43,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{io::ext::is_stream_reset, io::ext::reset_on_drop};
 use clock::Clock;
-pub use close::{Close, CloseCode};
-pub use closes::Closes;
+pub use close_frame::{CloseCode, CloseFrame};
+pub use close_policy::ClosePolicy;
 pub use config::TunnelConfig;
 use copy::{Broken, Copied, Direction};
 use course::{Course, Mark, Next};
@@ -145,7 +145,7 @@ where
     }
 
     /// The bytes are WebSocket frames ([RFC 6455, 5](https://www.rfc-editor.org/rfc/rfc6455#section-5)),
-    /// and the sides are told of the tunnel's end as [`Closes`] says; then their answer is awaited for
+    /// and the sides are told of the tunnel's end as [`ClosePolicy`] says; then their answer is awaited for
     /// the [close timeout](TunnelConfig::close_timeout). What is no valid framing goes through all the
     /// same, unless that is [strict](TunnelConfig::strict_framing).
     ///

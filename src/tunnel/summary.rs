@@ -95,12 +95,12 @@ impl TunnelEnd {
     /// | `idle_timeout` | [`IdleTimeout`](Self::IdleTimeout) |
     /// | `half_close_timeout` | [`HalfCloseTimeout`](Self::HalfCloseTimeout) |
     /// | `lifetime_reached` | [`LifetimeReached`](Self::LifetimeReached) |
-    /// | `drained`, `drained_cut` | [`Drained`](Self::Drained) |
+    /// | `drained`, `drained_cut` | [`DrainSummary`](Self::Drained) |
     /// | `client_keep_alive_timeout`, `upstream_keep_alive_timeout` | [`KeepAliveTimeout`](Self::KeepAliveTimeout) |
     /// | `client_too_big`, `upstream_too_big` | [`TooBig`](Self::TooBig) |
     /// | `client_invalid_framing`, `upstream_invalid_framing` | [`InvalidFraming`](Self::InvalidFraming) |
     /// | `hand_over_failed` | [`HandOverFailed`](Self::HandOverFailed) |
-    /// | `hand_over_timeout` | [`HandOverTimeout`](Self::HandOverTimeout) |
+    /// | `upgrade_timeout` | [`HandOverTimeout`](Self::HandOverTimeout) |
     #[must_use]
     pub fn reason(&self) -> &'static str {
         use Side::{Client, Upstream};

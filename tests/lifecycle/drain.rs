@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tower_upgrade_proxy::{Close, CloseCode, Drain, Http2, Protocol, Protocols, UpgradeProxyLayer};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, Drain, Http2, Protocol, Protocols, UpgradeProxyLayer};
 
 use crate::{
     app, open,
@@ -51,7 +51,7 @@ async fn both_sides_are_told_in_any_pair_of_versions_and_it_is_over_when_they_ha
 #[tokio::test]
 async fn code_and_reason_are_the_users() {
     let mut upstream = Echo::start().await;
-    let drain = Drain::new().close(Close::new(CloseCode::SERVICE_RESTART).reason("deploy 42"));
+    let drain = Drain::new().close(CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("deploy 42"));
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Client::http1(address, "/").await;
     drop(drain.shutdown(LONG));

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tower_upgrade_proxy::{
-    Close, CloseCode, Closes, KeepAlive, RateLimit, Side, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary,
-    UpgradeProxyLayer, Upstream,
+    CloseCode, CloseFrame, ClosePolicy, KeepAlive, RateLimit, Side, TunnelConfig, TunnelEnd, TunnelInfo,
+    TunnelSummary, UpgradeProxyLayer, Upstream,
 };
 
 use crate::{
@@ -100,13 +100,14 @@ async fn a_message_above_the_limit_is_too_big_for_both_sides() {
 
 #[tokio::test]
 async fn an_upstream_that_is_gone_is_told_to_the_client_with_the_code_that_was_chosen() {
-    let other = Closes::new().upstream_gone(Close::new(CloseCode::SERVICE_RESTART).reason("sorry"));
+    let other =
+        ClosePolicy::new().upstream_gone(CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("sorry"));
     for (closes, expected) in [
-        (Closes::new(), told(1011, "the upstream has gone")),
+        (ClosePolicy::new(), told(1011, "the upstream has gone")),
         (other, told(1012, "sorry")),
-        (Closes::none(), told(ABNORMAL, "")),
+        (ClosePolicy::none(), told(ABNORMAL, "")),
     ] {
-        Pair::each(TunnelConfig::new().closes(closes), async |mut pair| {
+        Pair::each(TunnelConfig::new().close_policy(closes), async |mut pair| {
             pair.client.send("leave without a Close").await;
             assert_eq!(pair.client.told().await, expected);
         })

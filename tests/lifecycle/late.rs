@@ -55,7 +55,7 @@ async fn one_that_fails_is_not_waited_for_any_longer() {
 async fn a_hand_over_that_hangs_is_cut_at_the_deadline() {
     let (upstream, drain) = (Scripted::start().await, Drain::new());
     let layer = UpgradeProxyLayer::new(upstream.upstream())
-        .hand_over_timeout(Duration::from_secs(3600))
+        .upgrade_timeout(Duration::from_secs(3600))
         .drain(drain.watcher());
     let address = app_that_replaces_101s(layer).await;
     let mut client = Wire::connect(address).await;

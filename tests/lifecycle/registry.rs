@@ -96,7 +96,7 @@ async fn a_refused_upgrade_never_comes() {
 async fn a_hand_over_is_listed_as_opening_until_it_has_failed() {
     let upstream = Scripted::start().await;
     let (layer, tunnels) = listed(&upstream);
-    let layer = layer.hand_over_timeout(Duration::from_secs(1));
+    let layer = layer.upgrade_timeout(Duration::from_secs(1));
     let address = app_that_replaces_101s(layer).await;
     let mut client = Wire::connect(address).await;
     let mut server = upstream.asked(&mut client, handshake("/")).await;

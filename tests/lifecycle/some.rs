@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::Request, middleware::map_request};
 use tower_upgrade_proxy::{
-    Close, CloseCode, DrainConfig, TunnelInfo, TunnelLabel, Tunnels, UpgradeProxyLayer, Upstream,
+    CloseCode, CloseFrame, DrainConfig, TunnelInfo, TunnelLabel, Tunnels, UpgradeProxyLayer, Upstream,
 };
 
 use crate::{
@@ -53,7 +53,7 @@ impl Stage {
         filter: impl Fn(&TunnelInfo) -> bool,
         marked: [bool; 4],
     ) {
-        let close = Close::new(CloseCode::POLICY_VIOLATION).reason("revoked");
+        let close = CloseFrame::new(CloseCode::POLICY_VIOLATION).with_reason("revoked");
         let told = (1008, "revoked".to_owned());
         let drained =
             self.tunnels.drain(filter, DrainConfig::new().close(close).jitter(Duration::from_millis(50)));

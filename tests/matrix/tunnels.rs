@@ -140,7 +140,7 @@ async fn an_old_tunnel_ends_on_both_sides_however_busy() {
 #[tokio::test]
 async fn an_agreement_that_never_reaches_the_client_releases_the_upstream() {
     for (client, upstream) in PAIRS {
-        let mut stage = Stage::set_with(client, upstream, |layer| layer.hand_over_timeout(SHORT)).await;
+        let mut stage = Stage::set_with(client, upstream, |layer| layer.upgrade_timeout(SHORT)).await;
         let (answer, mut upstream_end) = tokio::join!(stage.client.ask("/", &[]), async {
             stage.upstream.asked().await.agree(&[(LOSE, "1")], "").await
         });

@@ -11,7 +11,7 @@ use tokio::{
     sync::Semaphore,
     task::yield_now,
 };
-use tower_upgrade_proxy::{Closes, Side, Tunnel, TunnelEnd};
+use tower_upgrade_proxy::{ClosePolicy, Side, Tunnel, TunnelEnd};
 
 use crate::{
     ends::{Bulk, ORDERS, WARM_UP, sent_by},
@@ -165,7 +165,7 @@ proptest! {
     ) {
         on_sockets(async {
             let ((near, client), (far, upstream)) = (tcp_pair().await, tcp_pair().await);
-            let config = no_timeouts().max_frame_size(limit).closes(Closes::none());
+            let config = no_timeouts().max_frame_size(limit).close_policy(ClosePolicy::none());
             let tunnel = tokio::spawn(Tunnel::new(client, upstream, config).websocket());
             hold(Side::Client, &talks, Bulk { near, far, tunnel }, 0).await;
         });

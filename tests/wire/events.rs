@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tower_upgrade_proxy::{Closes, Side, TunnelConfig, TunnelSummary, UpgradeProxyLayer};
+use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelSummary, UpgradeProxyLayer};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
@@ -109,7 +109,7 @@ async fn the_end_of_a_tunnel_is_one_event_at_info_when_it_was_cut() {
         let upstream = Scripted::start().await;
         let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
         let layer = UpgradeProxyLayer::new(upstream.upstream())
-            .tunnel(TunnelConfig::new().closes(Closes::none()))
+            .tunnel(TunnelConfig::new().close_policy(ClosePolicy::none()))
             .idle_timeout(Duration::from_millis(if cut { 50 } else { 60_000 }))
             .on_tunnel(move |_: &_, _: &_| ended.send(()).unwrap());
         let (client, server) = open(app(layer).await, &upstream).await;
@@ -135,7 +135,7 @@ async fn an_event_at_info_says_whose_it_is_where_no_more_than_info_is_seen() {
     let upstream = Scripted::start().await;
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.upstream())
-        .tunnel(TunnelConfig::new().closes(Closes::none()).max_lifetime(Duration::from_millis(50)))
+        .tunnel(TunnelConfig::new().close_policy(ClosePolicy::none()).max_lifetime(Duration::from_millis(50)))
         .on_tunnel(move |tunnel: &tower_upgrade_proxy::TunnelInfo, _: &_| ended.send(tunnel.id()).unwrap());
     let _tunnel = open(app(layer).await, &upstream).await;
     let id = end.recv().await.unwrap();

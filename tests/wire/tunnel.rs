@@ -184,7 +184,7 @@ async fn the_hook_hears_of_opening_and_end_with_the_figures() {
 async fn a_101_that_an_outer_service_replaces_is_not_a_tunnel() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
-    let layer = layer.hand_over_timeout(Duration::from_millis(100));
+    let layer = layer.upgrade_timeout(Duration::from_millis(100));
     let replace = map_response(|response: Response| async move {
         match response.status() {
             StatusCode::SWITCHING_PROTOCOLS => Response::new("replaced".into()),

@@ -44,7 +44,7 @@ impl Seen {
     }
 
     /// That `drained` tells of all of them, and comes when the last has ended.
-    fn all_have_ended(&self, drain: &Drain, drained: Drained) {
+    fn all_have_ended(&self, drain: &Drain, drained: DrainSummary) {
         assert_eq!(drain.active(), 0);
         let [opened, ended] = [&self.opened, &self.ended].map(|number| number.load(Ordering::SeqCst));
         assert_eq!((opened, drained.agreed(), drained.total()), (ended, ended, ended));

@@ -96,7 +96,7 @@ async fn a_handshake_under_way_is_waited_for_and_its_tunnel_is_told() {
 async fn without_tunnels_it_is_over_at_once() {
     let (drain, start) = (Drain::new(), Instant::now());
     drop(dummies(&drain, 3));
-    assert_eq!((drain.shutdown(GRACE).await, start), (Drained::default(), Instant::now()));
+    assert_eq!((drain.shutdown(GRACE).await, start), (DrainSummary::default(), Instant::now()));
 }
 
 #[tokio::test(start_paused = true)]

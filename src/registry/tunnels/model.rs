@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 use super::{tests::Dummy, *};
 use crate::{
-    registry::Presence, sync::model, tunnel::Close, tunnel::CloseCode, tunnel::TunnelEnd, tunnel::live::Live,
-    tunnel::live::Order,
+    registry::Presence, sync::model, tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd,
+    tunnel::live::Live, tunnel::live::Order,
 };
 
 /// Runs the task of a tunnel up to its order.
@@ -22,7 +22,7 @@ fn no_order_is_lost_and_all_of_them_become_one() {
         let after = move |seconds| begun + Duration::from_secs(seconds);
         let threads = [(10, 40), (20, 30), (15, 35)].map(|(at, by)| {
             let live = Arc::clone(&live);
-            let close = Close::new(CloseCode::GOING_AWAY);
+            let close = CloseFrame::new(CloseCode::GOING_AWAY);
             thread::spawn(move || live.order(Order { at: after(at), by: after(by), close }))
         });
         let mut known = await_order(&live);

@@ -7,8 +7,8 @@ use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::{
-    observe::Caller, observe::TunnelLabel, registry::Presence, rewrite::forwarded::Forwarded, tunnel::Close,
-    tunnel::CloseCode, tunnel::TunnelEnd, tunnel::TunnelState, tunnel::live::Order,
+    on_tunnel::Caller, on_tunnel::TunnelLabel, registry::Presence, rewrite::forwarded::Forwarded,
+    tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd, tunnel::TunnelState, tunnel::live::Order,
 };
 
 /// A tunnel without a tunnel.
@@ -75,7 +75,7 @@ async fn tunnels_are_listed_by_id_until_they_end_or_are_dropped() {
 async fn a_drain_tells_whom_the_filter_chose_and_nobody_who_comes_later() {
     let tunnels = Tunnels::new();
     let dummies = ["eve", "bob", "eve"].map(|label| Dummy::new(label, &tunnels));
-    let close = Close::new(CloseCode::POLICY_VIOLATION).reason("revoked");
+    let close = CloseFrame::new(CloseCode::POLICY_VIOLATION).with_reason("revoked");
     let config = DrainConfig::new().close(close.clone()).grace(Duration::from_secs(7)).jitter(Duration::ZERO);
     let drained = tunnels.drain(|tunnel| tunnel.label() == Some("eve"), config);
     let late = Dummy::new("eve", &tunnels);
@@ -110,7 +110,7 @@ async fn a_drain_of_nobody_is_over_at_once() {
     let (tunnels, start) = (Tunnels::new(), Instant::now());
     let _other = Dummy::new("", &tunnels);
     let drained = tunnels.drain(|_| false, DrainConfig::new()).await;
-    assert_eq!((drained, start), (Drained::default(), Instant::now()));
+    assert_eq!((drained, start), (DrainSummary::default(), Instant::now()));
 }
 
 #[tokio::test(start_paused = true)]

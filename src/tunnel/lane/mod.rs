@@ -11,7 +11,7 @@ mod ear;
 use std::{io, ops::Range, sync::Arc};
 
 use super::{
-    Close, Side, TunnelConfig,
+    CloseFrame, Side, TunnelConfig,
     config::Sizes,
     frames::{ControlFrame, Filter, Mask, Passed, Start, Violation, Walker},
 };
@@ -74,11 +74,11 @@ impl Lane {
 
     /// Writes a Close at the next boundary, and nothing behind it. False when one has passed already, or
     /// there are no boundaries.
-    pub(super) fn close(&mut self, close: &Close) -> bool {
+    pub(super) fn close(&mut self, close: &CloseFrame) -> bool {
         let closed = self.ear.close.is_some() && self.stage != Stage::Refused;
         let can = self.stage != Stage::Shut && !closed && !self.has_given_up();
         if can {
-            let frame = ControlFrame::close(close.code(), close.text(), self.mask());
+            let frame = ControlFrame::close(close.code(), close.reason(), self.mask());
             self.due = Some(Box::new(Due { frame, last: true }));
         }
         can

@@ -12,7 +12,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
     time::{Instant, sleep, timeout},
 };
-use tower_upgrade_proxy::{Close, CloseCode, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
 
 use super::injected::{Injected, Log, Plan};
 use crate::websocket::{
@@ -90,7 +90,7 @@ impl Story {
         let order = async {
             if self.is_drained() {
                 sleep(Duration::from_millis(250)).await;
-                handle.end(Close::new(CloseCode::GOING_AWAY), Duration::from_secs(3));
+                handle.end(CloseFrame::new(CloseCode::GOING_AWAY), Duration::from_secs(3));
             }
         };
         let tunnel = async {

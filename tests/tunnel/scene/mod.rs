@@ -5,7 +5,7 @@ mod stream;
 use std::{num::NonZeroU64, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tower_upgrade_proxy::{Closes, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
+use tower_upgrade_proxy::{ClosePolicy, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
 
 pub(crate) use stream::Script;
 use stream::{Log, Scripted};
@@ -43,7 +43,7 @@ impl Scene {
             .half_close_timeout(Duration::from_secs(HALF_CLOSE))
             .close_timeout(Duration::from_secs(CLOSE))
             .max_lifetime(Duration::from_secs(LIFETIME))
-            .closes(if self.closes { Closes::new() } else { Closes::none() });
+            .close_policy(if self.closes { ClosePolicy::new() } else { ClosePolicy::none() });
         let rate = RateLimit::bytes_per_second(NonZeroU64::new(2000).unwrap()).burst(100);
         let config = config.rate_limit(Side::Client, self.slow.then_some(rate));
         let config = config.max_frame_size(self.limited.then_some(MAX_FRAME));

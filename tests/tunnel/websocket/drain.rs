@@ -1,6 +1,6 @@
 //! Tunnels that are told to end.
 
-use tower_upgrade_proxy::{Close, CloseCode, TunnelEnd, TunnelState};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, TunnelEnd, TunnelState};
 
 use super::{
     MOMENT, Pair, config, each_way,
@@ -9,8 +9,8 @@ use super::{
     seconds,
 };
 
-pub(super) fn restart() -> Close {
-    Close::new(CloseCode::SERVICE_RESTART).reason("deploy")
+pub(super) fn restart() -> CloseFrame {
+    CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("deploy")
 }
 
 pub(super) fn is_drained(pair: &super::Ended, was_cut: bool) -> bool {

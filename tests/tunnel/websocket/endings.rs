@@ -1,6 +1,6 @@
 //! Sides that are gone, and what the other is told.
 
-use tower_upgrade_proxy::{Close, CloseCode, Closes, Side, TunnelEnd};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, ClosePolicy, Side, TunnelEnd};
 
 use super::{
     Pair, config, each_way, from,
@@ -9,8 +9,8 @@ use super::{
     seconds,
 };
 
-pub(super) fn custom(code: u16) -> Close {
-    Close::new(CloseCode::new(code).unwrap()).reason("as configured")
+pub(super) fn custom(code: u16) -> CloseFrame {
+    CloseFrame::new(CloseCode::new(code).unwrap()).with_reason("as configured")
 }
 
 #[tokio::test(start_paused = true)]
@@ -55,9 +55,9 @@ async fn a_client_that_ends_without_a_close_looks_to_the_upstream_as_it_does_wit
 
 #[tokio::test(start_paused = true)]
 async fn what_a_side_is_told_of_the_others_end_can_be_chosen() {
-    let closes = Closes::new().upstream_gone(custom(1011)).client_gone(custom(3000));
+    let closes = ClosePolicy::new().upstream_gone(custom(1011)).client_gone(custom(3000));
     let told = |side| if side == Side::Client { 3000 } else { 1011 };
-    each_way(config().closes(closes.clone()), async |mut pair| {
+    each_way(config().close_policy(closes.clone()), async |mut pair| {
         pair.near.finish().await;
         pair.far.expect(CLOSE, &closing(told(pair.near.side), "as configured")).await;
         pair.far.expect_end().await;
@@ -66,7 +66,7 @@ async fn what_a_side_is_told_of_the_others_end_can_be_chosen() {
         pair.end().await;
     })
     .await;
-    each_way(config().closes(closes), async |pair| {
+    each_way(config().close_policy(closes), async |pair| {
         let Pair { near, mut far, .. } = pair;
         let side = near.side;
         near.reset();
@@ -75,7 +75,7 @@ async fn what_a_side_is_told_of_the_others_end_can_be_chosen() {
         far.close(1000).await;
     })
     .await;
-    each_way(config().closes(Closes::none()), async |mut pair| {
+    each_way(config().close_policy(ClosePolicy::none()), async |mut pair| {
         pair.near.finish().await;
         pair.far.expect_end().await;
         pair.far.finish().await;

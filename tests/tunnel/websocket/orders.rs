@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-use tower_upgrade_proxy::{Close, CloseCode, Side, Tunnel, TunnelEnd, TunnelState};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, Side, Tunnel, TunnelEnd, TunnelState};
 
 use super::{
     MOMENT, Pair, config,
@@ -19,7 +19,7 @@ async fn the_first_of_two_ends_counts() {
             pair.handle.end(restart(), seconds(first));
             pair.near.expect_close(1012).await;
             pair.far.expect_close(1012).await;
-            pair.handle.end(Close::new(CloseCode::GOING_AWAY), seconds(second));
+            pair.handle.end(CloseFrame::new(CloseCode::GOING_AWAY), seconds(second));
             pass(seconds(earlier) - MOMENT).await;
             assert!(!pair.is_finished());
             pair.near.expect_quiet().await;
@@ -87,7 +87,7 @@ async fn an_order_that_was_given_before_the_tunnel_ran_is_obeyed() {
     let (mut client, client_end) = duplex(100);
     let (mut upstream, upstream_end) = duplex(100);
     let mut tunnel = Tunnel::new(client_end, upstream_end, config()).websocket();
-    tunnel.handle().end(Close::new(CloseCode::GOING_AWAY), seconds(30));
+    tunnel.handle().end(CloseFrame::new(CloseCode::GOING_AWAY), seconds(30));
     let tunnel = tokio::spawn(
         tunnel.early_bytes(Bytes::from_static(b"\x81\x80abcd"), Bytes::from_static(b"\x81\x00")),
     );

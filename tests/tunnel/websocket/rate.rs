@@ -3,7 +3,9 @@
 use std::{num::NonZeroU64, time::Duration};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-use tower_upgrade_proxy::{Close, CloseCode, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd};
+use tower_upgrade_proxy::{
+    CloseCode, CloseFrame, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd,
+};
 
 use super::{
     Pair, config, from,
@@ -108,7 +110,7 @@ async fn a_tunnel_that_is_drained_while_it_may_not_read_waits_for_the_other_side
     let tunnel = tokio::spawn(tunnel);
     client.write_all(b"abc").await.unwrap();
     assert_eq!(frozen(upstream.read_u8()).await.unwrap(), b'a');
-    handle.end(Close::new(CloseCode::GOING_AWAY), seconds(30));
+    handle.end(CloseFrame::new(CloseCode::GOING_AWAY), seconds(30));
     let mut rest = Vec::new();
     frozen(upstream.read_to_end(&mut rest)).await.unwrap();
     assert_eq!(rest, b"");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_upgrade_proxy::{Closes, Side, TunnelEnd};
+use tower_upgrade_proxy::{ClosePolicy, Side, TunnelEnd};
 
 use super::{
     MOMENT, Pair,
@@ -159,7 +159,7 @@ async fn a_side_that_has_finished_or_closed_is_not_pinged() {
 #[tokio::test(start_paused = true)]
 async fn a_side_that_can_be_told_nothing_more_is_not_dead() {
     pinging(
-        |config| config.closes(Closes::none()),
+        |config| config.close_policy(ClosePolicy::none()),
         async |mut pair| {
             pair.far.finish().await;
             pair.near.expect_end().await;

@@ -1,6 +1,6 @@
 //! Frames and messages that are too big.
 
-use tower_upgrade_proxy::{Closes, Side, TunnelConfig, TunnelEnd};
+use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelEnd};
 
 use super::{
     Pair, config, each_way,
@@ -88,7 +88,8 @@ async fn a_header_in_pieces_is_judged_as_a_whole_and_what_is_before_it_passes() 
 
 #[tokio::test(start_paused = true)]
 async fn without_a_close_a_frame_that_is_too_big_ends_both_sides_at_once() {
-    let config: TunnelConfig = config().max_frame_size(LIMIT as u64).closes(Closes::new().too_big(None));
+    let config: TunnelConfig =
+        config().max_frame_size(LIMIT as u64).close_policy(ClosePolicy::new().too_big(None));
     each_way(config, async |mut pair| {
         let too_big = pair.near.frame(BINARY, &[6; LIMIT + 1]);
         pair.near.send(&too_big[..20]).await;

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, join, sink};
-use tower_upgrade_proxy::{Close, CloseCode, Closes, KeepAlive, Side, Tunnel, TunnelEnd};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, ClosePolicy, KeepAlive, Side, Tunnel, TunnelEnd};
 
 use super::{
     Pair, config, each_way,
@@ -37,8 +37,8 @@ fn written_by(side: Side, bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn going_away() -> Close {
-    Close::new(CloseCode::GOING_AWAY)
+fn going_away() -> CloseFrame {
+    CloseFrame::new(CloseCode::GOING_AWAY)
 }
 
 async fn expect_refused(mut pair: Pair, expected: &str) {
@@ -218,7 +218,7 @@ async fn no_close_is_put_into_either_direction_of_a_tunnel_of_which_one_has_no_f
     })
     .await;
     // Nor is there anything left to be done when a side has been told before.
-    each_way(config().closes(Closes::new().client_gone(going_away())), async |mut pair| {
+    each_way(config().close_policy(ClosePolicy::new().client_gone(going_away())), async |mut pair| {
         pair.near.finish().await;
         assert_eq!(pair.far.next().await.unwrap().first, CLOSE);
         pair.far.expect_end().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tower_upgrade_proxy::{Closes, Side, TunnelConfig, TunnelEnd};
+use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelEnd};
 
 use super::{
     MOMENT, Pair, config, each_way,
@@ -82,7 +82,8 @@ async fn the_lifetime_ends_a_busy_tunnel_with_a_close() {
 
 #[tokio::test(start_paused = true)]
 async fn the_jitter_spreads_the_ends_of_tunnels_that_began_together() {
-    let config = config().max_lifetime(seconds(100)).lifetime_jitter(seconds(40)).closes(Closes::none());
+    let config =
+        config().max_lifetime(seconds(100)).lifetime_jitter(seconds(40)).close_policy(ClosePolicy::none());
     let pairs: Vec<_> = (0..200).map(|_| Pair::in_memory(Side::Client, Side::Upstream, &config)).collect();
     let mut ages = Vec::new();
     for pair in pairs {
@@ -95,7 +96,8 @@ async fn the_jitter_spreads_the_ends_of_tunnels_that_began_together() {
 #[tokio::test(start_paused = true)]
 async fn a_jitter_above_the_lifetime_ends_tunnels_at_any_age_below_it() {
     for jitter in [seconds(1000), Duration::MAX] {
-        let config = config().max_lifetime(seconds(100)).lifetime_jitter(jitter).closes(Closes::none());
+        let config =
+            config().max_lifetime(seconds(100)).lifetime_jitter(jitter).close_policy(ClosePolicy::none());
         let begun = Instant::now();
         let mut ages = Vec::new();
         for pair in [(); 100].map(|()| Pair::in_memory(Side::Client, Side::Upstream, &config)) {
@@ -108,9 +110,9 @@ async fn a_jitter_above_the_lifetime_ends_tunnels_at_any_age_below_it() {
 
 #[tokio::test(start_paused = true)]
 async fn without_closes_a_timeout_ends_a_websocket_like_any_other_tunnel() {
-    let closes = [(Closes::none(), None), (Closes::none().idle_timeout(custom(4000)), Some(4000))];
+    let closes = [(ClosePolicy::none(), None), (ClosePolicy::none().idle_timeout(custom(4000)), Some(4000))];
     for (closes, code) in closes {
-        let config = TunnelConfig::new().idle_timeout(seconds(60)).closes(closes);
+        let config = TunnelConfig::new().idle_timeout(seconds(60)).close_policy(closes);
         each_way(config, async |mut pair| {
             pass(seconds(60)).await;
             if let Some(code) = code {

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, middleware::map_response, response::Response};
 use tower_upgrade_proxy::{
-    Close, CloseCode, Closes, DrainConfig, OnTunnel, TunnelConfig, TunnelInfo, TunnelSummary, Tunnels,
-    UpgradeProxyLayer,
+    CloseCode, CloseFrame, ClosePolicy, DrainConfig, OnTunnel, TunnelConfig, TunnelInfo, TunnelSummary,
+    Tunnels, UpgradeProxyLayer,
 };
 
 use super::{Metrics, from_client};
@@ -53,7 +53,7 @@ async fn closed_by_either_side() {
 async fn broken_by_either_side() {
     for (reason, by_client) in [("client_failed", true), ("upstream_failed", false)] {
         let metrics = Metrics::install();
-        let closes = TunnelConfig::new().closes(Closes::none());
+        let closes = TunnelConfig::new().close_policy(ClosePolicy::none());
         let (client, server) = tunnel(|layer| layer.tunnel(closes)).await;
         let (broken, _other) = if by_client { (client, server) } else { (server, client) };
         broken.reset();
@@ -63,7 +63,7 @@ async fn broken_by_either_side() {
 
 #[tokio::test]
 async fn ended_by_a_timeout() {
-    let config = || TunnelConfig::new().closes(Closes::none());
+    let config = || TunnelConfig::new().close_policy(ClosePolicy::none());
     for (reason, config) in [
         ("idle_timeout", config().idle_timeout(SOON)),
         ("lifetime_reached", config().max_lifetime(SOON)),
@@ -87,7 +87,7 @@ async fn drained_in_agreement_or_cut() {
         // So that it is seen to stand.
         client.send(from_client("hello")).await;
         server.expect(from_client("hello")).await;
-        let close = Close::new(CloseCode::SERVICE_RESTART);
+        let close = CloseFrame::new(CloseCode::SERVICE_RESTART);
         let config = DrainConfig::new().close(close).grace(Duration::from_secs(grace));
         let drained = tokio::spawn(tunnels.drain(|_| true, config));
         if grace > 0 {
@@ -116,7 +116,7 @@ async fn never_handed_over() {
         let metrics = Metrics::install();
         let upstream = Scripted::start().await;
         let limit = if panics { Duration::from_secs(60) } else { SOON };
-        let layer = UpgradeProxyLayer::new(upstream.upstream()).hand_over_timeout(limit);
+        let layer = UpgradeProxyLayer::new(upstream.upstream()).upgrade_timeout(limit);
         let mut client = Wire::connect(losing(layer, panics).await).await;
         client.send(handshake("/")).await;
         let mut server = upstream.accept().await;

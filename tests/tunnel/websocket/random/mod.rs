@@ -9,7 +9,7 @@ use std::{future::poll_fn, task::Context, time::Duration};
 use proptest::{collection::vec, option, prelude::*};
 use tokio::{io::duplex, time::sleep};
 use tower_upgrade_proxy::{
-    Close, CloseCode, KeepAlive, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary,
+    CloseCode, CloseFrame, KeepAlive, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary,
 };
 
 use super::peer::{CLOSE, Frame, PING, PONG};
@@ -125,7 +125,7 @@ impl Story {
             let drain = async {
                 if let Some((at, grace)) = self.drain {
                     sleep(Duration::from_millis(at)).await;
-                    handle.end(Close::new(CloseCode::SERVICE_RESTART), Duration::from_millis(grace));
+                    handle.end(CloseFrame::new(CloseCode::SERVICE_RESTART), Duration::from_millis(grace));
                 }
             };
             let client = Endpoint::new(Side::Client, self.client).run(client);

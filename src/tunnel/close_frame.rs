@@ -1,4 +1,4 @@
-//! [`Close`]: what a WebSocket is told when it ends.
+//! [`CloseFrame`]: what a WebSocket is told when it ends.
 
 use std::borrow::Cow;
 
@@ -8,19 +8,19 @@ pub use super::frames::CloseCode;
 /// ([RFC 6455, 5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)).
 ///
 /// ```
-/// use tower_upgrade_proxy::{Close, CloseCode};
+/// use tower_upgrade_proxy::{CloseFrame, CloseCode};
 ///
-/// let close = Close::new(CloseCode::SERVICE_RESTART).reason("deploy 42");
+/// let close = CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("deploy 42");
 /// assert_eq!(close.code().get(), 1012);
-/// assert_eq!(CloseCode::new(1006), None); // stands for the absence of a Close
+/// assert_eq!(CloseCode::new(1006), None); // stands for the absence of a CloseFrame
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Close {
+pub struct CloseFrame {
     code: CloseCode,
     reason: Cow<'static, str>,
 }
 
-impl Close {
+impl CloseFrame {
     /// Without a reason.
     #[must_use]
     pub const fn new(code: CloseCode) -> Self {
@@ -29,7 +29,7 @@ impl Close {
 
     /// The reason. What is beyond the 123 bytes that a Close has room for is cut off when it is sent.
     #[must_use]
-    pub fn reason(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub fn with_reason(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
         self.reason = reason.into();
         self
     }
@@ -42,7 +42,7 @@ impl Close {
 
     /// The reason, empty when there is none.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub fn reason(&self) -> &str {
         &self.reason
     }
 

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     config::Config, connect::Connection, handshake::Asked, handshake::Handshake, handshake::is_websocket,
-    io::transport::Transport, limits::Admission, metrics, observe::OnTunnel, observe::TunnelInfo,
+    io::transport::Transport, limits::Admission, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
     registry::Pass, registry::Presence, trace, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd,
     tunnel::TunnelSummary, tunnel::live::Count, tunnel::live::Live, tunnel::live::Order,
 };
@@ -76,7 +76,7 @@ impl Opening {
             Observed { info: self.info, hook, span, counted, presence, _admission: self.admission };
         observed.open();
         // Each stage in a box of its own, so that the task keeps no room for one that is over.
-        let hand_over = Box::pin(hand_over(halves, config.hand_over_timeout));
+        let hand_over = Box::pin(hand_over(halves, config.upgrade_timeout));
         tokio::spawn(async move {
             let summary = hand_over.await.await;
             observed.close(summary);
@@ -195,11 +195,15 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::{tunnel::Close, tunnel::CloseCode};
+    use crate::{tunnel::CloseCode, tunnel::CloseFrame};
 
     fn order(seconds: u64) -> Order {
         let now = Instant::now();
-        Order { at: now, by: now + Duration::from_secs(seconds), close: Close::new(CloseCode::GOING_AWAY) }
+        Order {
+            at: now,
+            by: now + Duration::from_secs(seconds),
+            close: CloseFrame::new(CloseCode::GOING_AWAY),
+        }
     }
 
     #[tokio::test(start_paused = true)]

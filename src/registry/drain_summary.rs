@@ -1,4 +1,4 @@
-//! [`Drained`]: how it went.
+//! [`DrainSummary`]: how it went.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::tunnel::TunnelEnd;
 
 /// How the tunnels of a drain have ended, by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drained {
+pub struct DrainSummary {
     agreed: usize,
     finished: usize,
     cut: usize,
@@ -31,7 +31,7 @@ impl Outcome {
     }
 }
 
-impl Drained {
+impl DrainSummary {
     pub(super) fn count(&mut self, outcome: Outcome) {
         *match outcome {
             Outcome::Agreed => &mut self.agreed,
@@ -81,7 +81,7 @@ impl Drained {
     }
 }
 
-impl fmt::Display for Drained {
+impl fmt::Display for DrainSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { agreed, finished, cut, left } = self;
         write!(f, "{agreed} agreed, {finished} finished, {cut} cut, {left} left")

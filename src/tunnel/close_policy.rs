@@ -1,10 +1,10 @@
-//! [`Closes`]: which Close goes with which end.
+//! [`ClosePolicy`]: which Close goes with which end.
 
-use super::{Close, CloseCode, Side, TunnelEnd};
+use super::{CloseCode, CloseFrame, Side, TunnelEnd};
 
 /// What the sides of a WebSocket are told when their tunnel ends and they have not closed it themselves.
 ///
-/// Each can be another [`Close`], or `None`: then that side sees its connection end without one, which a
+/// Each can be another [`CloseFrame`], or `None`: then that side sees its connection end without one, which a
 /// browser reports as 1006. A Close is sent only where a frame of its direction ends.
 ///
 /// | the tunnel ends | told | by default |
@@ -19,37 +19,37 @@ use super::{Close, CloseCode, Side, TunnelEnd};
 /// | no valid framing, where that is strict | both | 1002 |
 ///
 /// ```
-/// use tower_upgrade_proxy::{Close, CloseCode, Closes};
+/// use tower_upgrade_proxy::{CloseFrame, CloseCode, ClosePolicy};
 ///
 /// // For clients that know 1014.
-/// let closes = Closes::new().upstream_gone(Close::new(CloseCode::BAD_GATEWAY));
+/// let closes = ClosePolicy::new().upstream_gone(CloseFrame::new(CloseCode::BAD_GATEWAY));
 /// ```
 ///
 /// 1014, "bad gateway", would say best that the upstream has gone. But some libraries take it for a violation
 /// of the protocol: tungstenite, and gorilla/websocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Closes {
-    idle: Option<Close>,
-    lifetime: Option<Close>,
-    upstream_gone: Option<Close>,
-    client_gone: Option<Close>,
-    client_silent: Option<Close>,
-    too_big: Option<Close>,
-    invalid: Option<Close>,
+pub struct ClosePolicy {
+    idle: Option<CloseFrame>,
+    lifetime: Option<CloseFrame>,
+    upstream_gone: Option<CloseFrame>,
+    client_gone: Option<CloseFrame>,
+    client_silent: Option<CloseFrame>,
+    too_big: Option<CloseFrame>,
+    invalid: Option<CloseFrame>,
 }
 
-impl Closes {
+impl ClosePolicy {
     /// As in the table.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            idle: Some(Close::because(CloseCode::GOING_AWAY, "idle timeout")),
-            lifetime: Some(Close::because(CloseCode::GOING_AWAY, "maximum lifetime reached")),
-            upstream_gone: Some(Close::because(CloseCode::INTERNAL_ERROR, "the upstream has gone")),
+            idle: Some(CloseFrame::because(CloseCode::GOING_AWAY, "idle timeout")),
+            lifetime: Some(CloseFrame::because(CloseCode::GOING_AWAY, "maximum lifetime reached")),
+            upstream_gone: Some(CloseFrame::because(CloseCode::INTERNAL_ERROR, "the upstream has gone")),
             client_gone: None,
-            client_silent: Some(Close::because(CloseCode::GOING_AWAY, "the client has gone")),
-            too_big: Some(Close::because(CloseCode::TOO_BIG, "message too big")),
-            invalid: Some(Close::because(CloseCode::PROTOCOL_ERROR, "invalid framing")),
+            client_silent: Some(CloseFrame::because(CloseCode::GOING_AWAY, "the client has gone")),
+            too_big: Some(CloseFrame::because(CloseCode::TOO_BIG, "message too big")),
+            invalid: Some(CloseFrame::because(CloseCode::PROTOCOL_ERROR, "invalid framing")),
         }
     }
 
@@ -69,14 +69,14 @@ impl Closes {
 
     /// To both sides, at [`TunnelEnd::IdleTimeout`].
     #[must_use]
-    pub fn idle_timeout(mut self, close: impl Into<Option<Close>>) -> Self {
+    pub fn idle_timeout(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.idle = close.into();
         self
     }
 
     /// To both sides, at [`TunnelEnd::LifetimeReached`].
     #[must_use]
-    pub fn max_lifetime(mut self, close: impl Into<Option<Close>>) -> Self {
+    pub fn max_lifetime(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.lifetime = close.into();
         self
     }
@@ -84,41 +84,41 @@ impl Closes {
     /// To the client, when the upstream's connection ends without a Close, fails, or is
     /// [silent](TunnelEnd::KeepAliveTimeout).
     #[must_use]
-    pub fn upstream_gone(mut self, close: impl Into<Option<Close>>) -> Self {
+    pub fn upstream_gone(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.upstream_gone = close.into();
         self
     }
 
     /// To the upstream, when the client's connection ends without a Close, or fails.
     #[must_use]
-    pub fn client_gone(mut self, close: impl Into<Option<Close>>) -> Self {
+    pub fn client_gone(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.client_gone = close.into();
         self
     }
 
     /// To the upstream, when the client is [silent](TunnelEnd::KeepAliveTimeout).
     #[must_use]
-    pub fn client_silent(mut self, close: impl Into<Option<Close>>) -> Self {
+    pub fn client_silent(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.client_silent = close.into();
         self
     }
 
     /// To both sides, at [`TunnelEnd::TooBig`].
     #[must_use]
-    pub fn too_big(mut self, close: impl Into<Option<Close>>) -> Self {
+    pub fn too_big(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.too_big = close.into();
         self
     }
 
     /// To both sides, at [`TunnelEnd::InvalidFraming`].
     #[must_use]
-    pub fn invalid_framing(mut self, close: impl Into<Option<Close>>) -> Self {
+    pub fn invalid_framing(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.invalid = close.into();
         self
     }
 
     /// What the other side is told when the connection of `side` has ended without a Close.
-    pub(super) fn at_end_of(&self, side: Side) -> Option<&Close> {
+    pub(super) fn at_end_of(&self, side: Side) -> Option<&CloseFrame> {
         match side {
             Side::Client => self.client_gone.as_ref(),
             Side::Upstream => self.upstream_gone.as_ref(),
@@ -129,9 +129,9 @@ impl Closes {
     pub(super) fn at<'a>(
         &'a self,
         end: &'a TunnelEnd,
-        drained: Option<&'a Close>,
+        drained: Option<&'a CloseFrame>,
         to: Side,
-    ) -> Option<&'a Close> {
+    ) -> Option<&'a CloseFrame> {
         match (end, to) {
             (TunnelEnd::IdleTimeout, _) => self.idle.as_ref(),
             (TunnelEnd::LifetimeReached, _) => self.lifetime.as_ref(),
@@ -150,7 +150,7 @@ impl Closes {
     }
 }
 
-impl Default for Closes {
+impl Default for ClosePolicy {
     fn default() -> Self {
         Self::new()
     }

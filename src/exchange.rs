@@ -20,7 +20,7 @@ enum Outcome {
 }
 
 /// Connects, sends `request`, which is in HTTP/1.1, and waits for the head of the answer.
-pub(crate) async fn ask(
+pub(crate) async fn exchange(
     config: &Config,
     handshake: &Handshake,
     upstream: &Upstream,
