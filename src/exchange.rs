@@ -67,7 +67,7 @@ async fn in_http2(
             Route::Http2(place) => place,
             Route::Http1 { transport, reason } => return Ok(Outcome::Http1(transport, reason)),
         };
-        let connect = encode::in_http2(head, &handshake.protocol, upstream)?;
+        let connect = encode::extended_connect(head, &handshake.protocol, upstream)?;
         match timeout(config.handshake_timeout, h2::exchange(place, connect)).await {
             Ok(Ok((response, answer))) => {
                 return Ok(Outcome::Answered((response, Connection::Http2(answer))));

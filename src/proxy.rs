@@ -9,8 +9,8 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::{
     body::Outgoing, body::Own, config::Config, error::Error, error::Kind, exchange::exchange,
-    handshake::Asked, handshake::Handshake, handshake::accept::accept, handshake::encode::encode, metrics,
-    metrics::Outcome, on_tunnel::Caller, on_tunnel::TunnelInfo, respond, upgrade::Opening,
+    handshake::Handshake, handshake::Mechanism, handshake::accept::accept, handshake::encode::encode,
+    metrics, metrics::Outcome, on_tunnel::Caller, on_tunnel::TunnelInfo, respond, upgrade::Opening,
 };
 
 /// admit, select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
@@ -54,7 +54,7 @@ async fn attempt(
     let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
     let (mut response, connection) = exchange(config, &handshake, &upstream, request).await?;
     if !connection.agrees(response.status()) {
-        if handshake.asked == Asked::ExtendedConnect && response.status().is_success() {
+        if handshake.mechanism == Mechanism::ExtendedConnect && response.status().is_success() {
             // Its client would take any 2xx for a tunnel.
             return Err(Error::at(Kind::Response("it is a 2xx, and no upgrade"), &upstream));
         }
@@ -63,7 +63,7 @@ async fn attempt(
     expected
         .verify(response.version(), response.headers_mut())
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
-    accept(handshake.asked, &handshake.protocol, &mut response);
+    accept(handshake.mechanism, &handshake.protocol, &mut response);
     let info = TunnelInfo::new(caller, upstream, handshake.protocol.clone());
     Opening { handshake, connection, info, admission, pass }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.

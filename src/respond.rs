@@ -7,8 +7,8 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
-    body::Own, config::Config, connect::Connection, error::Error, error::Kind, handshake::Asked,
-    handshake::Handshake, handshake::is_websocket, limits::Admission, metrics, refusal, refusal::TooLarge,
+    body::Own, config::Config, connect::Connection, error::Error, error::Kind, handshake::Handshake,
+    handshake::Mechanism, handshake::is_websocket, limits::Admission, metrics, refusal, refusal::TooLarge,
     rewrite::hop_by_hop, rewrite::tokens, trace, upstream::Upstream,
 };
 
@@ -70,8 +70,8 @@ pub(crate) fn relay(
     let (mut parts, ()) = response.into_parts();
     hop_by_hop::strip_response(parts.status, &mut parts.headers);
     // The version is that of the upstream's connection; the client has its own.
-    parts.version = handshake.asked.version();
-    if handshake.asked == Asked::ExtendedConnect {
+    parts.version = handshake.mechanism.version();
+    if handshake.mechanism == Mechanism::ExtendedConnect {
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    config::Config, connect::Connection, handshake::Asked, handshake::Handshake, handshake::is_websocket,
+    config::Config, connect::Connection, handshake::Handshake, handshake::Mechanism, handshake::is_websocket,
     io::transport::Transport, limits::Admission, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
     registry::Pass, registry::Presence, trace, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd,
     tunnel::TunnelSummary, tunnel::live::Count, tunnel::live::Live, tunnel::live::Order,
@@ -46,7 +46,7 @@ type AnyTunnel = Pin<Box<dyn Future<Output = TunnelSummary> + Send>>;
 
 /// Both sides of a tunnel, on their way out of HTTP.
 struct Halves {
-    asked: Asked,
+    mechanism: Mechanism,
     on_upgrade: OnUpgrade,
     connection: Connection,
     websocket: bool,
@@ -58,13 +58,13 @@ impl Opening {
     /// Runs the tunnel as a task of its own. Only call this with a 101 that goes to the client: the
     /// client's half appears once hyper has written it.
     pub(crate) fn spawn(self, config: &Config) {
-        let Handshake { asked, on_upgrade, .. } = self.handshake;
+        let Handshake { mechanism, on_upgrade, .. } = self.handshake;
         let hook = config.on_tunnel.clone();
         let presence = Presence::new(&self.info, config.registry.as_ref(), self.pass);
         let mut live = presence.live().cloned();
         let counted = metrics::Tunnel::open(&mut live);
         let halves = Halves {
-            asked,
+            mechanism,
             on_upgrade,
             connection: self.connection,
             websocket: is_websocket(self.info.protocol().as_bytes()),
@@ -133,9 +133,9 @@ impl Halves {
     async fn join(self) -> Option<AnyTunnel> {
         let (upstream, from_upstream) = self.connection.into_transport().await?;
         let upgraded = self.on_upgrade.await.ok()?;
-        let (client, from_client) = match self.asked {
-            Asked::Upgrade => Transport::from_upgraded(upgraded),
-            Asked::ExtendedConnect => Transport::from_stream(upgraded),
+        let (client, from_client) = match self.mechanism {
+            Mechanism::Upgrade => Transport::from_upgraded(upgraded),
+            Mechanism::ExtendedConnect => Transport::from_stream(upgraded),
         };
         client.set_nodelay();
         let early = (from_client, from_upstream);

@@ -6,7 +6,7 @@ use hyper::{ext, upgrade::OnUpgrade};
 use super::input::{elements, first_line, head, is_token, words};
 use crate::{
     Protocol, Protocols,
-    handshake::{Asked, detect::detect},
+    handshake::{Mechanism, detect::detect},
 };
 
 /// A protocol that is allowed.
@@ -20,7 +20,7 @@ struct Rule {
 enum Outcome {
     NotOurs,
     Malformed,
-    Ours { asked: Asked, protocol: String, body: bool },
+    Ours { mechanism: Mechanism, protocol: String, body: bool },
 }
 
 /// First line: method, target, version, which protocols are allowed (`websocket`, `any`, `some`, or one by
@@ -54,7 +54,7 @@ pub fn check(input: &[u8]) {
         }
         Ok(None) => Outcome::NotOurs,
         Ok(Some(handshake)) => Outcome::Ours {
-            asked: handshake.asked,
+            mechanism: handshake.mechanism,
             protocol: handshake.protocol.to_str().unwrap().to_owned(),
             body: handshake.body,
         },
@@ -145,7 +145,7 @@ fn expected(
             return Outcome::NotOurs;
         };
         return match host_is_valid {
-            true => Outcome::Ours { asked: Asked::ExtendedConnect, protocol, body: false },
+            true => Outcome::Ours { mechanism: Mechanism::ExtendedConnect, protocol, body: false },
             false => Outcome::Malformed,
         };
     }
@@ -166,7 +166,7 @@ fn expected(
         && (codings.is_empty() || chunked)
         && (body || !has_body)
         && (protocol != "websocket" || has_key(headers));
-    if valid { Outcome::Ours { asked: Asked::Upgrade, protocol, body } } else { Outcome::Malformed }
+    if valid { Outcome::Ours { mechanism: Mechanism::Upgrade, protocol, body } } else { Outcome::Malformed }
 }
 
 /// What an extended CONNECT is for.

@@ -7,8 +7,8 @@ use super::{
     input::{elements, first_line, head, words},
 };
 use crate::handshake::{
-    Asked, Handshake,
-    verify::{Expected, accept},
+    Handshake, Mechanism,
+    verify::{ExpectedResponse, accept_value},
 };
 
 /// First line: protocol and version of HTTP. Then the fields that were sent, an empty line, and those of the
@@ -21,20 +21,20 @@ pub fn check(input: &[u8]) {
     let (sent, text) = head(text);
     let (mut answer, _) = head(text);
     let right =
-        HeaderValue::try_from(accept(sent.get("sec-websocket-key").map_or(b"", HeaderValue::as_bytes)));
+        HeaderValue::try_from(accept_value(sent.get("sec-websocket-key").map_or(b"", HeaderValue::as_bytes)));
     let right = right.unwrap();
     for value in answer.values_mut().filter(|value| *value == "$") {
         *value = right.clone();
     }
 
     let handshake = Handshake {
-        asked: Asked::Upgrade,
+        mechanism: Mechanism::Upgrade,
         protocol: name,
         on_upgrade: hyper::upgrade::on(Request::new(())),
         body: false,
     };
     let mut verified = answer.clone();
-    let result = Expected::of(&handshake, &sent).verify(version, &mut verified);
+    let result = ExpectedResponse::new(&handshake, &sent).verify(version, &mut verified);
     assert_eq!(result.is_ok(), agrees(protocol, version, &sent, &answer, &right), "{result:?}");
     if result.is_ok() {
         check_verified(protocol, version, &answer, &verified, &right);

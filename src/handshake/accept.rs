@@ -5,24 +5,24 @@ use http::{
     header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, UPGRADE},
 };
 
-use super::Asked;
+use super::Mechanism;
 
-/// Makes a verified agreement the answer to what the client asked: a 101, or a 200.
+/// Makes a verified agreement the answer to what the client mechanism: a 101, or a 200.
 ///
 /// HTTP/2 has no 101, no `Connection` and no `Upgrade`, and the accept value answers a key that its
 /// client did not send ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
-pub(crate) fn accept<B>(asked: Asked, protocol: &HeaderValue, response: &mut Response<B>) {
+pub(crate) fn accept<B>(mechanism: Mechanism, protocol: &HeaderValue, response: &mut Response<B>) {
     let headers = response.headers_mut();
-    match asked {
-        Asked::Upgrade => {
+    match mechanism {
+        Mechanism::Upgrade => {
             headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
             headers.insert(UPGRADE, protocol.clone());
             *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         }
-        Asked::ExtendedConnect => {
+        Mechanism::ExtendedConnect => {
             headers.remove(SEC_WEBSOCKET_ACCEPT);
             *response.status_mut() = StatusCode::OK;
         }
     }
-    *response.version_mut() = asked.version();
+    *response.version_mut() = mechanism.version();
 }

@@ -10,7 +10,7 @@ use http::{
 };
 use hyper::{ext, upgrade::OnUpgrade};
 
-use super::{Asked, Handshake, Protocol, Protocols, is_websocket};
+use super::{Handshake, Mechanism, Protocol, Protocols, is_websocket};
 use crate::{error::Error, error::Kind, rewrite::tokens};
 
 /// Takes the handshake out of `request`, if it is one.
@@ -28,16 +28,16 @@ use crate::{error::Error, error::Kind, rewrite::tokens};
 ///
 /// # Errors
 ///
-/// A request that is ours but can't be sent on: see [`check`].
+/// A request that is ours but can't be sent on: see [`check_handshake`].
 pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Result<Option<Handshake>, Error> {
     let (method, version, headers) = (request.method(), request.version(), request.headers());
-    let (asked, wanted) = match extended_connect(request) {
-        Some(protocol) => (Asked::ExtendedConnect, connectable(protocol, protocols)),
+    let (mechanism, requested) = match extended_connect(request) {
+        Some(protocol) => (Mechanism::ExtendedConnect, connect_protocol(protocol, protocols)),
         None if !headers.contains_key(UPGRADE) => return Ok(None),
-        None => (Asked::Upgrade, wanted(method, version, headers, protocols)),
+        None => (Mechanism::Upgrade, requested_protocol(method, version, headers, protocols)),
     };
     let upgradable = request.extensions().get::<OnUpgrade>().is_some();
-    let found = match wanted {
+    let found = match requested {
         Ok(_) if !upgradable => Err("the connection cannot be upgraded"),
         found => found,
     };
@@ -45,24 +45,24 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
         Ok(protocol) => protocol,
         Err(reason) => {
             let token = extended_connect(request).map(|protocol| protocol as &dyn Debug);
-            let asked = token.or_else(|| headers.get(UPGRADE).map(|upgrade| upgrade as &dyn Debug));
+            let upgrade = token.or_else(|| headers.get(UPGRADE).map(|upgrade| upgrade as &dyn Debug));
             #[cfg(feature = "tracing")]
-            tracing::debug!(%method, path = request.uri().path(), upgrade = ?asked, reason, "upgrade request not taken");
+            tracing::debug!(%method, path = request.uri().path(), ?upgrade, reason, "upgrade request not taken");
             #[cfg(not(feature = "tracing"))]
-            let _ = (asked, reason);
+            let _ = (upgrade, reason);
             return Ok(None);
         }
     };
-    match asked {
-        Asked::Upgrade => check(&protocol, headers),
-        Asked::ExtendedConnect => check_authority(request.uri()),
+    match mechanism {
+        Mechanism::Upgrade => check_handshake(&protocol, headers),
+        Mechanism::ExtendedConnect => check_authority(request.uri()),
     }
     .map_err(|reason| Error::new(Kind::Handshake(reason)))?;
     Ok(request.extensions_mut().remove::<OnUpgrade>().map(|on_upgrade| Handshake {
-        asked,
+        mechanism,
         protocol: protocol.name().clone(),
         // What follows an extended CONNECT is the tunnel.
-        body: asked == Asked::Upgrade && protocol.takes_body(),
+        body: mechanism == Mechanism::Upgrade && protocol.allows_body(),
         on_upgrade,
     }))
 }
@@ -74,7 +74,7 @@ fn extended_connect<B>(request: &Request<B>) -> Option<&ext::Protocol> {
 }
 
 /// The protocol of an extended CONNECT, or why it is not taken.
-fn connectable<'a>(
+fn connect_protocol<'a>(
     protocol: &ext::Protocol,
     protocols: &'a Protocols,
 ) -> Result<Cow<'a, Protocol>, &'static str> {
@@ -87,13 +87,13 @@ fn connectable<'a>(
 fn check_authority(uri: &Uri) -> Result<(), &'static str> {
     match uri.authority() {
         None => Err(":authority is needed"),
-        Some(authority) if is_host(authority) => Ok(()),
+        Some(authority) if is_valid_host(authority) => Ok(()),
         Some(_) => Err(":authority is not valid"),
     }
 }
 
 /// The protocol this request is to be upgraded to, or why there is none.
-fn wanted<'a>(
+fn requested_protocol<'a>(
     method: &Method,
     version: Version,
     headers: &HeaderMap,
@@ -121,14 +121,15 @@ fn wanted<'a>(
 /// no body unless the protocol has one, and for WebSocket exactly one `Sec-WebSocket-Key` of 16
 /// bytes ([RFC 6455, 4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)). The version is
 /// the upstream's to judge.
-fn check(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
+fn check_handshake(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
     check_host(headers)?;
     check_coding(headers)?;
-    if !protocol.takes_body() && has_body(headers) {
+    if !protocol.allows_body() && has_body(headers) {
         return Err("an upgrade request cannot have a body");
     }
     if is_websocket(protocol.name().as_bytes()) {
-        let key = only(headers, SEC_WEBSOCKET_KEY).ok_or("exactly one Sec-WebSocket-Key is needed")?;
+        let key =
+            single_value(headers, SEC_WEBSOCKET_KEY).ok_or("exactly one Sec-WebSocket-Key is needed")?;
         match STANDARD.decode(key) {
             Ok(nonce) if nonce.len() == 16 => {}
             _ => return Err("Sec-WebSocket-Key is not valid"),
@@ -139,16 +140,16 @@ fn check(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
 
 /// Exactly one `Host`, and a host it must be.
 pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), &'static str> {
-    let host = only(headers, HOST).ok_or("exactly one Host is needed")?;
+    let host = single_value(headers, HOST).ok_or("exactly one Host is needed")?;
     match Authority::try_from(host) {
-        Ok(authority) if is_host(&authority) => Ok(()),
+        Ok(authority) if is_valid_host(&authority) => Ok(()),
         _ => Err("Host is not valid"),
     }
 }
 
 /// No user, and a port that is a number if there is one
 /// ([RFC 9110, 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
-fn is_host(authority: &Authority) -> bool {
+fn is_valid_host(authority: &Authority) -> bool {
     match authority.as_str().strip_prefix(authority.host()) {
         Some("") => true,
         Some(port) => {
@@ -171,7 +172,7 @@ pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), &'static str> {
 }
 
 /// The value of a field that must not be repeated.
-fn only(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
+fn single_value(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
     let mut lines = headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
         (Some(value), None) => Some(value.as_bytes()),
@@ -199,14 +200,14 @@ mod tests {
         Request::get("/chat").header("host", "a.example").header("sec-websocket-key", KEY)
     }
 
-    fn outcome(builder: Builder, protocols: &Protocols) -> Result<String, &'static str> {
+    fn requested(builder: Builder, protocols: &Protocols) -> Result<String, &'static str> {
         let request = builder.body(()).unwrap();
-        wanted(request.method(), request.version(), request.headers(), protocols)
+        requested_protocol(request.method(), request.version(), request.headers(), protocols)
             .map(|protocol| protocol.name().to_str().unwrap().to_owned())
     }
 
     #[test]
-    fn an_upgrade_is_told_by_tokens() {
+    fn upgrades_are_detected_by_tokens() {
         let websocket_only = Protocols::websocket();
         let more = Protocols::websocket()
             .allow(Protocol::new("tcp").unwrap().methods([Method::POST]))
@@ -250,12 +251,12 @@ mod tests {
         ];
         for (builder, protocols, expected) in table {
             let headers = builder.headers_ref().cloned();
-            assert_eq!(outcome(builder, protocols), expected.map(str::to_owned), "{headers:?}");
+            assert_eq!(requested(builder, protocols), expected.map(str::to_owned), "{headers:?}");
         }
     }
 
     #[test]
-    fn a_handshake_that_cannot_be_sent_on_says_why() {
+    fn invalid_handshakes_are_rejected_with_a_reason() {
         let protocols = Protocols::websocket();
         let protocol = &*protocols.find(b"websocket").unwrap();
         let with_body = Protocol::new("tcp").unwrap().with_request_body();
@@ -285,7 +286,7 @@ mod tests {
         ];
         for (builder, protocol, reason) in table {
             let request = builder.body(()).unwrap();
-            let result = check(protocol, request.headers());
+            let result = check_handshake(protocol, request.headers());
             match reason {
                 None => assert_eq!(result, Ok(())),
                 Some(reason) => assert!(result.unwrap_err().contains(reason), "{result:?} {reason}"),

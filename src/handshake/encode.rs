@@ -11,7 +11,7 @@ use http_body::Body;
 use http_body_util::{Either, Empty};
 use hyper::ext;
 
-use super::{Asked, Handshake, is_websocket, verify::Expected};
+use super::{Handshake, Mechanism, is_websocket, verify::ExpectedResponse};
 use crate::{
     body::Outgoing, error::Error, error::Kind, rewrite::Rewrite, rewrite::http2, rewrite::rewrite,
     upstream::Upstream,
@@ -27,10 +27,10 @@ pub(crate) fn encode(
     parts: Parts,
     body: Outgoing,
     upstream: &Upstream,
-) -> Result<(Request<Outgoing>, Expected), Error> {
-    let key = match handshake.asked {
-        Asked::ExtendedConnect => Some(nonce(upstream)?),
-        Asked::Upgrade => None,
+) -> Result<(Request<Outgoing>, ExpectedResponse), Error> {
+    let key = match handshake.mechanism {
+        Mechanism::ExtendedConnect => Some(websocket_key(upstream)?),
+        Mechanism::Upgrade => None,
     };
     let mut parts = rewrite(rules, parts, upstream, |parts| {
         if let Some(key) = key {
@@ -50,7 +50,7 @@ pub(crate) fn encode(
     let target = parts.uri.path_and_query().cloned();
     parts.uri = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
     parts.version = Version::HTTP_11;
-    let expected = Expected::of(handshake, &parts.headers);
+    let expected = ExpectedResponse::new(handshake, &parts.headers);
     debug_assert_ne!(parts.method, Method::CONNECT);
     Ok((Request::from_parts(parts, body), expected))
 }
@@ -66,7 +66,7 @@ pub(crate) fn fits_http2(request: &Request<Outgoing>) -> bool {
 /// # Errors
 ///
 /// When `Host`, as the layer was told to send it, is no authority.
-pub(crate) fn in_http2(
+pub(crate) fn extended_connect(
     head: &Parts,
     protocol: &HeaderValue,
     upstream: &Upstream,
@@ -82,7 +82,7 @@ pub(crate) fn in_http2(
 }
 
 /// 16 random bytes ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1), item 7).
-fn nonce(upstream: &Upstream) -> Result<HeaderValue, Error> {
+fn websocket_key(upstream: &Upstream) -> Result<HeaderValue, Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|cause| Error::caused(Kind::Exchange, upstream, cause))?;
     let key = HeaderValue::try_from(STANDARD.encode(bytes));

@@ -19,7 +19,7 @@ pub use protocols::{InvalidProtocol, Protocol, Protocols};
 
 /// How the client asked, and so how it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum Mechanism {
     /// HTTP/1.1: `Upgrade`, answered with a 101
     /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)).
     Upgrade,
@@ -28,7 +28,7 @@ pub(crate) enum Asked {
     ExtendedConnect,
 }
 
-impl Asked {
+impl Mechanism {
     /// The version of HTTP that this was asked in.
     pub(crate) fn version(self) -> Version {
         match self {
@@ -41,7 +41,7 @@ impl Asked {
 /// A request that is to become a tunnel.
 #[derive(Debug)]
 pub(crate) struct Handshake {
-    pub(crate) asked: Asked,
+    pub(crate) mechanism: Mechanism,
     /// The one protocol that is asked of the upstream.
     pub(crate) protocol: HeaderValue,
     /// Resolves to the client's side of the tunnel, after our 101 or 200 was written.

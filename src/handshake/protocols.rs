@@ -24,7 +24,7 @@ pub(crate) fn is_websocket(token: &[u8]) -> bool {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Protocols {
-    listed: Vec<Protocol>,
+    allowed: Vec<Protocol>,
     any: bool,
 }
 
@@ -32,13 +32,13 @@ impl Protocols {
     /// WebSocket alone: `GET`, no body. The default.
     #[must_use]
     pub fn websocket() -> Self {
-        Self { listed: vec![Protocol::websocket()], any: false }
+        Self { allowed: vec![Protocol::websocket()], any: false }
     }
 
     /// This protocol and no other, not even WebSocket.
     #[must_use]
     pub fn only(protocol: Protocol) -> Self {
-        Self { listed: vec![protocol], any: false }
+        Self { allowed: vec![protocol], any: false }
     }
 
     /// Every protocol, with any method and with the request's body; WebSocket by its own rules.
@@ -53,18 +53,18 @@ impl Protocols {
     /// Adds a protocol. One of the same name is replaced.
     #[must_use]
     pub fn allow(mut self, protocol: Protocol) -> Self {
-        self.listed.retain(|listed| !listed.is_named(protocol.name.as_bytes()));
-        self.listed.push(protocol);
+        self.allowed.retain(|allowed| !allowed.is_named(protocol.name.as_bytes()));
+        self.allowed.push(protocol);
         self
     }
 
     /// The protocol that `token` names, if it is allowed.
     pub(crate) fn find(&self, token: &[u8]) -> Option<Cow<'_, Protocol>> {
-        match self.listed.iter().find(|protocol| protocol.is_named(token)) {
-            Some(listed) => Some(Cow::Borrowed(listed)),
+        match self.allowed.iter().find(|protocol| protocol.is_named(token)) {
+            Some(allowed) => Some(Cow::Borrowed(allowed)),
             // The value is copied: a slice of the client's would keep its read buffer alive.
             None if self.any => {
-                let protocol = Protocol::named(std::str::from_utf8(token).ok()?).ok()?;
+                let protocol = Protocol::parse(std::str::from_utf8(token).ok()?).ok()?;
                 Some(Cow::Owned(protocol.with_request_body()))
             }
             None => None,
@@ -84,7 +84,7 @@ pub struct Protocol {
     name: HeaderValue,
     /// Empty: any method.
     methods: Vec<Method>,
-    body: bool,
+    allows_body: bool,
 }
 
 impl Protocol {
@@ -97,10 +97,10 @@ impl Protocol {
     /// When `name` is no protocol name, or is a version of HTTP (`h2c`, `h2`, `h3`, `HTTP/...`):
     /// those are never passed on.
     pub fn new(name: &str) -> Result<Self, InvalidProtocol> {
-        Self::named(name).map_err(|reason| InvalidProtocol { name: name.to_owned(), reason })
+        Self::parse(name).map_err(|reason| InvalidProtocol { name: name.to_owned(), reason })
     }
 
-    fn named(name: &str) -> Result<Self, &'static str> {
+    fn parse(name: &str) -> Result<Self, &'static str> {
         if is_websocket(name.as_bytes()) {
             return Ok(Self::websocket());
         }
@@ -113,14 +113,14 @@ impl Protocol {
         let is_token = |text: &str| HeaderName::from_bytes(text.as_bytes()).is_ok();
         match HeaderValue::from_str(name) {
             Ok(value) if is_token(base) && is_token(version) => {
-                Ok(Self { name: value, methods: Vec::new(), body: false })
+                Ok(Self { name: value, methods: Vec::new(), allows_body: false })
             }
             _ => Err("it is not a token"),
         }
     }
 
     fn websocket() -> Self {
-        Self { name: HeaderValue::from_static("websocket"), methods: vec![Method::GET], body: false }
+        Self { name: HeaderValue::from_static("websocket"), methods: vec![Method::GET], allows_body: false }
     }
 
     /// Only these methods; a request with another goes to the inner service. None means any.
@@ -138,7 +138,7 @@ impl Protocol {
     /// stays without.
     #[must_use]
     pub fn with_request_body(mut self) -> Self {
-        self.body = !is_websocket(self.name.as_bytes());
+        self.allows_body = !is_websocket(self.name.as_bytes());
         self
     }
 
@@ -150,8 +150,8 @@ impl Protocol {
         *method != Method::CONNECT && (self.methods.is_empty() || self.methods.contains(method))
     }
 
-    pub(crate) fn takes_body(&self) -> bool {
-        self.body
+    pub(crate) fn allows_body(&self) -> bool {
+        self.allows_body
     }
 
     fn is_named(&self, token: &[u8]) -> bool {
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http_is_never_on_a_list() {
+    fn versions_of_http_are_never_allowed() {
         for name in ["h2c", "H2C", "h2", "h3", "HTTP/2.0", "http", "h2c/1"] {
             assert!(Protocol::new(name).is_err(), "{name}");
             assert!(Protocols::any().find(name.as_bytes()).is_none(), "{name}");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_token_with_or_without_a_version() {
+    fn protocol_names_are_tokens_with_an_optional_version() {
         assert!(Protocol::new("SPDY/3.1").is_ok());
         assert!(Protocol::new("tcp").is_ok());
         for name in ["", "a b", "a/", "/1", "a/b/c", "a,b", "\u{e9}"] {
@@ -197,25 +197,25 @@ mod tests {
     }
 
     #[test]
-    fn any_keeps_the_rules_of_websocket() {
+    fn any_keeps_the_websocket_rules() {
         let any = Protocols::any();
         let websocket = any.find(b"WebSocket").unwrap();
-        assert!(!websocket.allows(&Method::POST) && !websocket.takes_body());
+        assert!(!websocket.allows(&Method::POST) && !websocket.allows_body());
         assert_eq!(websocket.name(), "websocket");
         let other = any.find(b"foo/2").unwrap();
-        assert!(other.allows(&Method::POST) && other.takes_body() && !other.allows(&Method::CONNECT));
+        assert!(other.allows(&Method::POST) && other.allows_body() && !other.allows(&Method::CONNECT));
     }
 
     #[test]
-    fn the_rules_of_websocket_cannot_be_loosened() {
+    fn websocket_rules_cannot_be_relaxed() {
         let loose = Protocol::new("WebSocket").unwrap().methods([]).with_request_body();
         let protocols = Protocols::only(loose);
         let websocket = protocols.find(b"websocket").unwrap();
-        assert!(!websocket.allows(&Method::POST) && !websocket.takes_body());
+        assert!(!websocket.allows(&Method::POST) && !websocket.allows_body());
     }
 
     #[test]
-    fn allowing_a_name_again_replaces_it() {
+    fn allowing_a_protocol_again_replaces_it() {
         let protocols = Protocols::websocket()
             .allow(Protocol::new("tcp").unwrap())
             .allow(Protocol::new("TCP").unwrap().methods([Method::POST]));

@@ -12,7 +12,7 @@ use crate::{rewrite::hop_by_hop, rewrite::tokens::tokens};
 
 /// What a 101 must say to be the answer to our request.
 #[derive(Debug)]
-pub(crate) struct Expected {
+pub(crate) struct ExpectedResponse {
     protocol: HeaderValue,
     websocket: Option<WebSocket>,
 }
@@ -24,11 +24,11 @@ struct WebSocket {
     offered: HeaderMap,
 }
 
-impl Expected {
+impl ExpectedResponse {
     /// Read from the request as it leaves, after every rewrite.
-    pub(crate) fn of(handshake: &Handshake, sent: &HeaderMap) -> Self {
+    pub(crate) fn new(handshake: &Handshake, sent: &HeaderMap) -> Self {
         let websocket = is_websocket(handshake.protocol.as_bytes()).then(|| WebSocket {
-            accept: accept(sent.get(SEC_WEBSOCKET_KEY).map_or(b"", HeaderValue::as_bytes)),
+            accept: accept_value(sent.get(SEC_WEBSOCKET_KEY).map_or(b"", HeaderValue::as_bytes)),
             offered: sent
                 .get_all(SEC_WEBSOCKET_PROTOCOL)
                 .iter()
@@ -57,7 +57,7 @@ impl Expected {
             let accept = HeaderValue::try_from(&websocket.accept).map_err(|_| "it has no accept value")?;
             headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         }
-        clean(headers);
+        strip_hop_by_hop(headers);
         Ok(())
     }
 
@@ -70,24 +70,24 @@ impl Expected {
     /// missing: some servers leave it out.
     fn verify_upgrade(&self, headers: &mut HeaderMap) -> Result<(), &'static str> {
         let mut upgrades = tokens(headers, UPGRADE);
-        let is_ours = |token: &[u8]| token.eq_ignore_ascii_case(self.protocol.as_bytes());
+        let is_requested = |token: &[u8]| token.eq_ignore_ascii_case(self.protocol.as_bytes());
         match (upgrades.next(), upgrades.next()) {
             (None, _) => return Err("it has no Upgrade"),
             (Some(_), Some(_)) => return Err("Upgrade names more than one protocol"),
-            (Some(token), None) if !is_ours(token) => return Err("Upgrade names another protocol"),
+            (Some(token), None) if !is_requested(token) => return Err("Upgrade names another protocol"),
             (Some(_), None) => {}
         }
         drop(upgrades);
         if let Some(websocket) = &self.websocket {
             websocket.verify(headers)?;
         }
-        clean(headers);
+        strip_hop_by_hop(headers);
         Ok(())
     }
 }
 
 /// Takes the fields of the upstream's connection out.
-fn clean(headers: &mut HeaderMap) {
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
     hop_by_hop::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
     headers.remove(CONTENT_LENGTH);
 }
@@ -121,7 +121,7 @@ impl WebSocket {
 
 /// The accept value for a key
 /// ([RFC 6455, 4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2), item 5.4).
-pub(crate) fn accept(key: &[u8]) -> String {
+pub(crate) fn accept_value(key: &[u8]) -> String {
     STANDARD.encode(
         Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize(),
     )
@@ -132,7 +132,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
-    use crate::handshake::Asked;
+    use crate::handshake::Mechanism;
 
     const RIGHT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     const UPGRADE_WS: (&str, &str) = ("upgrade", "WebSocket");
@@ -144,28 +144,28 @@ mod tests {
             .collect()
     }
 
-    fn expected(protocol: &'static str) -> Expected {
+    fn expected(protocol: &'static str) -> ExpectedResponse {
         let sent = map(&[
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
             ("sec-websocket-protocol", "chat, superchat"),
             ("sec-websocket-protocol", "graphql-ws"),
         ]);
         let handshake = Handshake {
-            asked: Asked::Upgrade,
+            mechanism: Mechanism::Upgrade,
             protocol: HeaderValue::from_static(protocol),
             on_upgrade: hyper::upgrade::on(http::Request::new(())),
             body: false,
         };
-        Expected::of(&handshake, &sent)
+        ExpectedResponse::new(&handshake, &sent)
     }
 
     #[test]
-    fn the_accept_value_is_that_of_the_rfc() {
-        assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ=="), RIGHT.1);
+    fn accept_value_matches_the_rfc_example() {
+        assert_eq!(accept_value(b"dGhlIHNhbXBsZSBub25jZQ=="), RIGHT.1);
     }
 
     #[test]
-    fn a_true_101_is_cleaned_and_kept() {
+    fn valid_101_loses_its_hop_by_hop_fields() {
         let mut headers = map(&[
             ("connection", "upgrade, x-hop"),
             UPGRADE_WS,
@@ -191,12 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn a_101_without_connection_is_tolerated() {
+    fn missing_connection_field_in_a_101_is_tolerated() {
         assert_eq!(expected("websocket").verify(Version::HTTP_11, &mut map(&[UPGRADE_WS, RIGHT])), Ok(()));
     }
 
     #[test]
-    fn a_101_to_another_question_is_refused() {
+    fn mismatched_101_is_rejected() {
         let subprotocol = |name| ("sec-websocket-protocol", name);
         let table: [(&[(&str, &str)], &str); 10] = [
             (&[RIGHT], "no Upgrade"),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn other_protocols_need_only_their_name() {
+    fn other_protocols_require_only_their_name() {
         assert_eq!(expected("tcp").verify(Version::HTTP_11, &mut map(&[("upgrade", "TCP")])), Ok(()));
         assert!(expected("tcp").verify(Version::HTTP_11, &mut map(&[UPGRADE_WS, RIGHT])).is_err());
     }
