@@ -10,7 +10,7 @@ use http::{
     request::Parts,
 };
 
-use crate::{error::Error, error::Kind, rewrite::host::without_user};
+use crate::{error::Error, error::Kind, rewrite::host::without_user_info};
 
 pub use origin::InvalidOrigin;
 use origin::{Origin, without_default_port};
@@ -126,7 +126,7 @@ impl AllowOrigin {
         };
         match allowed {
             true => Ok(()),
-            false => Err(Error::of_client(Kind::Origin, said(parts))),
+            false => Err(Error::of_client(Kind::Origin, received_origin(parts))),
         }
     }
 
@@ -134,7 +134,7 @@ impl AllowOrigin {
         let parsed = || origin.to_str().ok()?.parse::<Origin>().ok();
         match &self.0 {
             Policy::Any => true,
-            Policy::SameHost => parsed().is_some_and(|origin| is_host_of(parts, &origin)),
+            Policy::SameHost => parsed().is_some_and(|origin| matches_host(parts, &origin)),
             Policy::List(origins) => parsed().is_some_and(|origin| origins.contains(&origin)),
             Policy::Predicate(allow) => allow(origin, parts),
             Policy::Or(both) => both.iter().any(|one| one.allows(origin, parts)),
@@ -155,21 +155,21 @@ impl fmt::Debug for AllowOrigin {
 }
 
 /// What was sent as `Origin`, as far as a line of a log has room for it.
-fn said(parts: &Parts) -> String {
-    const MOST: usize = 200;
+fn received_origin(parts: &Parts) -> String {
+    const MAX_LEN: usize = 200;
     let lines: Vec<_> = parts.headers.get_all(ORIGIN).iter().map(HeaderValue::as_bytes).collect();
     let lines = lines.join(&b", "[..]);
-    lines[..lines.len().min(MOST)].escape_ascii().to_string()
+    lines[..lines.len().min(MAX_LEN)].escape_ascii().to_string()
 }
 
 /// Whether `origin` is of the host, and port, that the request is for.
-fn is_host_of(parts: &Parts, origin: &Origin) -> bool {
+fn matches_host(parts: &Parts, origin: &Origin) -> bool {
     let Origin::Tuple { scheme, host } = origin else { return false };
-    let asked = match parts.uri.authority() {
-        Some(authority) => Some(without_user(authority)),
+    let requested = match parts.uri.authority() {
+        Some(authority) => Some(without_user_info(authority)),
         None => parts.headers.get(HOST).and_then(|host| host.to_str().ok()),
     };
-    asked.is_some_and(|asked| without_default_port(scheme, &asked.to_ascii_lowercase()) == host)
+    requested.is_some_and(|requested| without_default_port(scheme, &requested.to_ascii_lowercase()) == host)
 }
 
 #[cfg(test)]
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_has_origins_whatever_their_case_and_default_port() {
+    fn listed_origins_ignore_case_and_default_ports() {
         let list = AllowOrigin::list([
             "https://App.example:443",
             "http://app.example:8080",
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_host_has_the_same_port_too() {
+    fn same_host_compares_the_port() {
         let same = AllowOrigin::same_host();
         let table: [(&str, &[u8], bool); 9] = [
             ("/", b"http://app.example:8080", true),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn either_of_two_is_enough() {
+    fn or_allows_the_origins_of_both_policies() {
         let listed = AllowOrigin::list(["https://a.example"]).unwrap();
         let both = AllowOrigin::same_host().or(listed.clone());
         for (origin, allowed) in [
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn without_origin_it_is_no_page_and_with_two_it_is_refused() {
+    fn missing_origin_is_allowed_and_repeated_origin_is_rejected() {
         let none = AllowOrigin::predicate(|_, _| false);
         let all = AllowOrigin::predicate(|_, _| true);
         assert!(is_allowed(&none, "/", &[]) && !is_allowed(&none, "/", &[b"https://a"]));
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_logged_of_an_origin_is_short_and_in_ascii() {
+    fn error_text_truncates_and_escapes_the_origin() {
         let long = [b"https://\xff".to_vec(), vec![b'a'; 60_000]].concat();
         let request = Request::get("/").header(ORIGIN, &*long).body(()).unwrap();
         let parts = request.into_parts().0;

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_origin_says_why() {
+    fn invalid_origins_are_rejected_with_a_reason() {
         let table = [
             ("app.example", "no scheme"),
             ("https://app.example/", "no path"),

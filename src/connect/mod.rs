@@ -19,7 +19,7 @@ use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_service::Service;
 
 use crate::{
-    error::BoxError, io::transport::Transport, upstream::Address, upstream::Speaks, upstream::Upstream,
+    error::BoxError, io::transport::Transport, upstream::Address, upstream::HttpVersion, upstream::Upstream,
 };
 pub(crate) use connection::Connection;
 use dial::Dialer;
@@ -95,10 +95,10 @@ impl Connector {
         purpose: Use,
         timeouts: Timeouts,
     ) -> Result<Route, BoxError> {
-        let asks = match upstream.speaks() {
-            Speaks::Http1 => false,
-            Speaks::Http2 => true,
-            Speaks::Auto => self.dialer.custom.is_none() && upstream.is_https(),
+        let asks = match upstream.http_version() {
+            HttpVersion::Http1 => false,
+            HttpVersion::Http2 => true,
+            HttpVersion::Auto => self.dialer.custom.is_none() && upstream.is_https(),
         };
         match asks {
             true => {

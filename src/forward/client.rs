@@ -52,7 +52,7 @@ impl Service<Uri> for Dial {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let Self { connector, timeout } = self.clone();
         Box::pin(async move {
-            let address = Address::of_pool(uri);
+            let address = Address::from_pool_uri(uri);
             connector.connect(&address, timeout, Offer::Http1).await.map(TokioIo::new)
         })
     }

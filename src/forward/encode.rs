@@ -56,7 +56,7 @@ pub(super) fn encode(
     if !matches!(body, Either::Left(_)) && !parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    parts.uri = upstream.pooled(parts.uri.path_and_query());
+    parts.uri = upstream.pool_uri(parts.uri.path_and_query());
     parts.version = Version::HTTP_11;
     Ok(Request::from_parts(parts, body))
 }

@@ -4,10 +4,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::{ext, upgrade::OnUpgrade};
 
 use super::input::{elements, first_line, head, is_token, words};
-use crate::{
-    Protocol, Protocols,
-    handshake::{Mechanism, detect::detect},
-};
+use crate::handshake::{Mechanism, Protocol, Protocols, detect::detect};
 
 /// A protocol that is allowed.
 struct Rule {
@@ -18,9 +15,9 @@ struct Rule {
 
 #[derive(Debug, PartialEq)]
 enum Outcome {
-    NotOurs,
+    NotAnUpgrade,
     Malformed,
-    Ours { mechanism: Mechanism, protocol: String, body: bool },
+    Upgrade { mechanism: Mechanism, protocol: String, body: bool },
 }
 
 /// First line: method, target, version, which protocols are allowed (`websocket`, `any`, `some`, or one by
@@ -52,15 +49,15 @@ pub fn check(input: &[u8]) {
             assert!(error.is_bad_handshake());
             Outcome::Malformed
         }
-        Ok(None) => Outcome::NotOurs,
-        Ok(Some(handshake)) => Outcome::Ours {
+        Ok(None) => Outcome::NotAnUpgrade,
+        Ok(Some(handshake)) => Outcome::Upgrade {
             mechanism: handshake.mechanism,
             protocol: handshake.protocol.to_str().unwrap().to_owned(),
             body: handshake.body,
         },
     };
     assert_eq!(before, shown(&request), "the head is as it was");
-    let taken = matches!(outcome, Outcome::Ours { .. });
+    let taken = matches!(outcome, Outcome::Upgrade { .. });
     assert_eq!(request.extensions().get::<OnUpgrade>().is_some(), upgradable && !taken);
     let host = host(&request);
     let expected = [true, false].map(|valid| (valid, expected(&request, list, &rules, upgradable, valid)));
@@ -138,25 +135,25 @@ fn expected(
 ) -> Outcome {
     let headers = request.headers();
     if !upgradable {
-        return Outcome::NotOurs;
+        return Outcome::NotAnUpgrade;
     }
     if let Some(protocol) = extended(request) {
         let Some((protocol, _)) = find(protocol.as_ref(), list, rules, &Method::GET) else {
-            return Outcome::NotOurs;
+            return Outcome::NotAnUpgrade;
         };
         return match host_is_valid {
-            true => Outcome::Ours { mechanism: Mechanism::ExtendedConnect, protocol, body: false },
+            true => Outcome::Upgrade { mechanism: Mechanism::ExtendedConnect, protocol, body: false },
             false => Outcome::Malformed,
         };
     }
     let upgrade = |element: &Vec<u8>| element.eq_ignore_ascii_case(b"upgrade");
     if request.version() != Version::HTTP_11 || !elements(headers, "connection").iter().any(upgrade) {
-        return Outcome::NotOurs;
+        return Outcome::NotAnUpgrade;
     }
     let asked = elements(headers, "upgrade");
     let Some((protocol, body)) = asked.iter().find_map(|token| find(token, list, rules, request.method()))
     else {
-        return Outcome::NotOurs;
+        return Outcome::NotAnUpgrade;
     };
     let codings = elements(headers, "transfer-encoding");
     let chunked = codings.len() == 1 && codings[0].eq_ignore_ascii_case(b"chunked");
@@ -166,7 +163,11 @@ fn expected(
         && (codings.is_empty() || chunked)
         && (body || !has_body)
         && (protocol != "websocket" || has_key(headers));
-    if valid { Outcome::Ours { mechanism: Mechanism::Upgrade, protocol, body } } else { Outcome::Malformed }
+    if valid {
+        Outcome::Upgrade { mechanism: Mechanism::Upgrade, protocol, body }
+    } else {
+        Outcome::Malformed
+    }
 }
 
 /// What an extended CONNECT is for.

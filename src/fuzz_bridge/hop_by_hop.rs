@@ -9,7 +9,7 @@ const HOP_BY_HOP: &str = "connection proxy-connection keep-alive te trailer tran
                           proxy-authenticate proxy-authorization http2-settings";
 
 /// Not removed because `Connection` names them.
-const NOT_BY_NAME: &str = "host content-length sec-websocket-accept sec-websocket-key sec-websocket-version upgrade keep-alive close";
+const PROTECTED: &str = "host content-length sec-websocket-accept sec-websocket-key sec-websocket-version upgrade keep-alive close";
 
 /// First line: a status, of the response that is cleaned beside the request. Then fields.
 pub fn check(input: &[u8]) {
@@ -17,7 +17,7 @@ pub fn check(input: &[u8]) {
     let [status] = words(line);
     let status = StatusCode::from_bytes(status.as_bytes()).unwrap_or_default();
     let (before, _) = head(text);
-    let kept = kept(&before);
+    let kept = end_to_end(&before);
 
     let mut request = before.clone();
     hop_by_hop::strip_request(&mut request);
@@ -45,11 +45,11 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, name: &'static str) {
 }
 
 /// What stays of a head, every line of it.
-pub(super) fn kept(before: &HeaderMap) -> HeaderMap {
+pub(super) fn end_to_end(before: &HeaderMap) -> HeaderMap {
     let named: Vec<String> = elements(before, "connection")
         .iter()
         .map(|element| String::from_utf8_lossy(element).to_ascii_lowercase())
-        .filter(|name| !NOT_BY_NAME.split(' ').any(|kept| kept == name))
+        .filter(|name| !PROTECTED.split(' ').any(|kept| kept == name))
         .collect();
     let goes = |name: &str| {
         HOP_BY_HOP.split_whitespace().chain(named.iter().map(String::as_str)).any(|gone| gone == name)

@@ -3,7 +3,7 @@
 use http::{Request, Uri, request::Parts, uri::PathAndQuery};
 
 use super::input::{first_line, words};
-use crate::{PathRewrite, Upstream};
+use crate::{rewrite::path::PathRewrite, upstream::Upstream};
 
 /// First line: `keep`, `original`, `strip PREFIX` or `replace PREFIX WITH`. Second line: an upstream. Third
 /// line: the target. Fourth line, if there is one: the target before axum's `nest`.
@@ -44,9 +44,16 @@ pub fn check(input: &[u8]) {
                 Ok(target) => {
                     assert!(!climbs, "{target} leaves its prefix");
                     parts.uri = seen;
-                    check_target(&parts.uri, &target, &upstream, upstream.base(), parts.uri.path(), false);
+                    check_target(
+                        &parts.uri,
+                        &target,
+                        &upstream,
+                        upstream.base_path(),
+                        parts.uri.path(),
+                        false,
+                    );
                 }
-                Err(_) => assert!(climbs || is_refused(&seen, seen.path(), !upstream.base().is_empty())),
+                Err(_) => assert!(climbs || is_refused(&seen, seen.path(), !upstream.base_path().is_empty())),
             }
         }
         _ => below(&parts, &PathRewrite::keep(), &upstream, None),
@@ -56,7 +63,7 @@ pub fn check(input: &[u8]) {
 /// A policy that looks at the path as the layer sees it.
 fn below(parts: &Parts, policy: &PathRewrite, upstream: &Upstream, replaced: Option<(&str, &str)>) {
     let path = parts.uri.path();
-    let mut above = upstream.base().to_owned();
+    let mut above = upstream.base_path().to_owned();
     let mut rest = path;
     let mut bounded = !above.is_empty();
     if let Some((prefix, with)) = replaced {
@@ -96,12 +103,12 @@ fn check_target(
     let slash = if rest.starts_with('/') { "" } else { "/" };
     assert_eq!(target.path(), format!("{above}{slash}{rest}"));
     // Whoever reads the whole finds the upstream's authority in it.
-    let pooled = upstream.pooled(Some(target));
-    assert_eq!(pooled.authority(), Some(&upstream.pool().1));
+    let pooled = upstream.pool_uri(Some(target));
+    assert_eq!(pooled.authority(), Some(&upstream.pool_key().1));
     assert_eq!(pooled.path_and_query(), Some(target));
     let whole: Uri = format!("http://up.example{text}").parse().unwrap();
     assert_eq!(whole.authority().unwrap(), "up.example");
-    if bounded || !upstream.base().is_empty() {
+    if bounded || !upstream.base_path().is_empty() {
         assert!(!may_climb(rest), "{text} leaves {above:?}");
     }
 }

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Request, Version};
 
 use super::{
-    hop_by_hop::kept,
+    hop_by_hop::end_to_end,
     input::{elements, first_line, head, words},
 };
 use crate::handshake::{
@@ -12,19 +12,19 @@ use crate::handshake::{
 };
 
 /// First line: protocol and version of HTTP. Then the fields that were sent, an empty line, and those of the
-/// answer, in which `$` stands for the right accept value.
+/// response, in which `$` stands for the right accept value.
 pub fn check(input: &[u8]) {
     let (line, text) = first_line(input);
     let [protocol, version] = words(line);
     let Ok(name) = HeaderValue::from_str(protocol) else { return };
     let version = if version == "HTTP/2" { Version::HTTP_2 } else { Version::HTTP_11 };
     let (sent, text) = head(text);
-    let (mut answer, _) = head(text);
-    let right =
+    let (mut response, _) = head(text);
+    let accept_value =
         HeaderValue::try_from(accept_value(sent.get("sec-websocket-key").map_or(b"", HeaderValue::as_bytes)));
-    let right = right.unwrap();
-    for value in answer.values_mut().filter(|value| *value == "$") {
-        *value = right.clone();
+    let accept_value = accept_value.unwrap();
+    for value in response.values_mut().filter(|value| *value == "$") {
+        *value = accept_value.clone();
     }
 
     let handshake = Handshake {
@@ -33,23 +33,23 @@ pub fn check(input: &[u8]) {
         on_upgrade: hyper::upgrade::on(Request::new(())),
         body: false,
     };
-    let mut verified = answer.clone();
+    let mut verified = response.clone();
     let result = ExpectedResponse::new(&handshake, &sent).verify(version, &mut verified);
-    assert_eq!(result.is_ok(), agrees(protocol, version, &sent, &answer, &right), "{result:?}");
+    assert_eq!(result.is_ok(), is_valid(protocol, version, &sent, &response, &accept_value), "{result:?}");
     if result.is_ok() {
-        check_verified(protocol, version, &answer, &verified, &right);
+        check_verified(protocol, version, &response, &verified, &accept_value);
     }
 }
 
-fn agrees(
+fn is_valid(
     protocol: &str,
     version: Version,
     sent: &HeaderMap,
-    answer: &HeaderMap,
-    right: &HeaderValue,
+    response: &HeaderMap,
+    accept_value: &HeaderValue,
 ) -> bool {
     let is_websocket = protocol.eq_ignore_ascii_case("websocket");
-    let all = |name| answer.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
+    let all = |name| response.get_all(name).iter().map(HeaderValue::as_bytes).collect::<Vec<_>>();
     let chosen = all("sec-websocket-protocol");
     let offered = elements(sent, "sec-websocket-protocol");
     let subprotocol = match chosen.as_slice() {
@@ -57,8 +57,9 @@ fn agrees(
         [chosen] => offered.iter().any(|offer| offer == chosen),
         _ => false,
     };
-    let accepts = matches!(all("sec-websocket-accept").as_slice(), [accept] if accept.trim_ascii() == right);
-    let upgrades = elements(answer, "upgrade");
+    let accepts =
+        matches!(all("sec-websocket-accept").as_slice(), [accept] if accept.trim_ascii() == accept_value);
+    let upgrades = elements(response, "upgrade");
     let upgrade = upgrades.len() == 1 && upgrades[0].eq_ignore_ascii_case(protocol.as_bytes());
     match (version, is_websocket) {
         (Version::HTTP_2, true) => subprotocol,
@@ -68,25 +69,27 @@ fn agrees(
     }
 }
 
-/// What goes on is the answer without the fields of a connection and of framing, with the right accept value.
+/// What goes on is the response without the fields of a connection and of framing, with the right accept value.
 fn check_verified(
     protocol: &str,
     version: Version,
-    answer: &HeaderMap,
+    response: &HeaderMap,
     verified: &HeaderMap,
-    right: &HeaderValue,
+    accept_value: &HeaderValue,
 ) {
-    let mut expected = kept(answer);
+    let mut expected = end_to_end(response);
     expected.remove("content-length");
     if protocol.eq_ignore_ascii_case("websocket") {
         assert!(verified.get_all("sec-websocket-protocol").iter().count() <= 1);
         let accepts: Vec<_> = verified.get_all("sec-websocket-accept").iter().collect();
         match version {
             Version::HTTP_2 => {
-                assert_eq!(accepts, [right]);
-                expected.insert("sec-websocket-accept", right.clone());
+                assert_eq!(accepts, [accept_value]);
+                expected.insert("sec-websocket-accept", accept_value.clone());
             }
-            _ => assert!(matches!(accepts.as_slice(), [accept] if accept.as_bytes().trim_ascii() == right)),
+            _ => assert!(
+                matches!(accepts.as_slice(), [accept] if accept.as_bytes().trim_ascii() == accept_value)
+            ),
         }
     }
     assert_eq!(*verified, expected);

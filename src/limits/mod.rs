@@ -110,7 +110,7 @@ impl Limits {
     /// Takes a place among the tunnels of the upstream.
     pub(crate) fn admit_to(&self, upstream: &Upstream, client: Admitted) -> Result<Admission, Error> {
         let place = self.per_upstream.as_ref().map(|places| {
-            let place = places.take(upstream.pool().clone());
+            let place = places.take(upstream.pool_key().clone());
             place.ok_or_else(|| Error::at(Kind::UpstreamLimit, upstream))
         });
         let upstream = place.transpose()?;

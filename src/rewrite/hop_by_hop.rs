@@ -27,15 +27,15 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 
 /// Kept even when `Connection` names them: without them the message would become another one
 /// (no host, other framing) or no handshake at all.
-const NEVER_BY_NAME: [HeaderName; 5] =
+const PROTECTED: [HeaderName; 5] =
     [HOST, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION];
 
 /// Removes the hop-by-hop fields and every field that a `Connection` line names.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = tokens(headers, CONNECTION)
-        .filter(|token| !is_option(token))
+        .filter(|token| !is_connection_option(token))
         .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .filter(|name| !NEVER_BY_NAME.contains(name))
+        .filter(|name| !PROTECTED.contains(name))
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -66,7 +66,7 @@ pub(crate) fn strip_forwarded_response(status: StatusCode, headers: &mut HeaderM
 }
 
 /// Connection options that name no field beyond the fixed list.
-fn is_option(token: &[u8]) -> bool {
+fn is_connection_option(token: &[u8]) -> bool {
     [&b"upgrade"[..], b"keep-alive", b"close"].iter().any(|option| token.eq_ignore_ascii_case(option))
 }
 
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fixed_list_and_every_nominated_field_go_and_the_rest_stays_in_order() {
+    fn fixed_and_nominated_fields_are_removed_and_the_rest_keeps_its_order() {
         let mut headers = map(&[
             ("connection", ""),
             ("connection", "Upgrade, X-Secret"),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn naming_host_or_framing_or_the_key_does_not_remove_them() {
+    fn nominated_host_framing_and_key_fields_are_kept() {
         let kept = [("host", "a"), ("content-length", "3"), ("sec-websocket-key", "k")];
         let mut headers = map(&kept);
         headers.append(
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_426_keeps_its_upgrade() {
+    fn only_a_426_keeps_its_upgrade_field() {
         let lines = [("connection", "upgrade, close"), ("upgrade", "websocket"), ("x", "1")];
         let mut refused = map(&lines);
         strip_response(StatusCode::UPGRADE_REQUIRED, &mut refused);

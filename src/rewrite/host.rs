@@ -55,7 +55,7 @@ impl Host {
     pub(crate) fn apply(&self, parts: &mut Parts, upstream: &Upstream) {
         let value = match &self.0 {
             Policy::Preserve => match parts.uri.authority() {
-                Some(authority) => HeaderValue::from_str(without_user(authority)).ok(),
+                Some(authority) => HeaderValue::from_str(without_user_info(authority)).ok(),
                 None => return,
             },
             Policy::Upstream => HeaderValue::from_str(upstream.authority()).ok(),
@@ -68,7 +68,7 @@ impl Host {
 }
 
 /// `host[:port]` of an authority.
-pub(crate) fn without_user(authority: &Authority) -> &str {
+pub(crate) fn without_user_info(authority: &Authority) -> &str {
     authority.as_str().rsplit('@').next().unwrap_or_default()
 }
 
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn each_policy_sends_its_host_once() {
+    fn each_policy_sends_exactly_one_host() {
         let tcp = "http://10.0.0.7:9000/base";
         let unix = "unix:/run/a.sock";
         let fixed = Host::fixed("fixed.example").unwrap();

@@ -38,19 +38,19 @@ pub(crate) struct Rewrite {
 
 /// Turns the client's `parts` into the head for `upstream`.
 ///
-/// `own` sets what the kind of request needs, between hygiene and the policies: the fields of the
+/// `set_fields` sets what the kind of request needs, between hygiene and the policies: the fields of the
 /// upgrade, or those of trailers.
 pub(crate) fn rewrite(
     rules: &Rewrite,
     mut parts: Parts,
     upstream: &Upstream,
-    own: impl FnOnce(&mut Parts),
+    set_fields: impl FnOnce(&mut Parts),
 ) -> Result<Parts, Error> {
     let inbound = rules.on_request.as_ref().map(|hook| (hook, parts.clone()));
     hop_by_hop::strip_request(&mut parts.headers);
     join_cookies(&mut parts);
-    own(&mut parts);
-    rules.forwarded.apply(&mut parts, |parts| rules.path.lost(parts));
+    set_fields(&mut parts);
+    rules.forwarded.apply(&mut parts, |parts| rules.path.stripped_prefix(parts));
     rules.host.apply(&mut parts, upstream);
     parts.uri = rules.path.apply(&parts, upstream)?.into();
     if let Some((hook, inbound)) = inbound {

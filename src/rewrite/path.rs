@@ -70,7 +70,7 @@ impl PathRewrite {
 
     /// The origin-form target for `upstream`.
     pub(crate) fn apply(&self, parts: &Parts, upstream: &Upstream) -> Result<PathAndQuery, Error> {
-        let uri = self.seen(parts);
+        let uri = self.source_uri(parts);
         let path = match uri.path() {
             path if path.starts_with('/') => path,
             _ => return Err(Error::new(Kind::Request("the target is not a path"))),
@@ -85,9 +85,9 @@ impl PathRewrite {
             },
             _ => ("", path, false),
         };
-        let base = upstream.base();
-        let leaves = (bounded || !base.is_empty()) && climbs(rest);
-        if leaves || self.is_nested(parts) && climbs(parts.uri.path()) {
+        let base = upstream.base_path();
+        let escapes = (bounded || !base.is_empty()) && escapes_root(rest);
+        if escapes || self.restores_prefix(parts) && escapes_root(parts.uri.path()) {
             return Err(Error::new(Kind::Request("the path climbs out of its prefix")));
         }
         match uri.path_and_query() {
@@ -107,8 +107,8 @@ impl PathRewrite {
 
     /// The prefix that the client's path has lost on the way up: to axum's `nest`, or to
     /// [`strip_prefix`](Self::strip_prefix).
-    pub(crate) fn lost(&self, parts: &Parts) -> Option<String> {
-        let mut lost = String::new();
+    pub(crate) fn stripped_prefix(&self, parts: &Parts) -> Option<String> {
+        let mut stripped = String::new();
         #[cfg(feature = "axum")]
         if let (Some(original), false) =
             (parts.extensions.get::<axum::extract::OriginalUri>(), matches!(self.0, Policy::Original))
@@ -116,7 +116,7 @@ impl PathRewrite {
             // `nest` leaves a slash where it took everything.
             let seen = parts.uri.path();
             let original = original.0.path();
-            lost.push_str(
+            stripped.push_str(
                 original.strip_suffix(seen).or_else(|| original.strip_suffix(seen.trim_end_matches('/')))?,
             );
         }
@@ -124,18 +124,18 @@ impl PathRewrite {
             && with.is_empty()
             && after_prefix(parts.uri.path(), prefix).is_some()
         {
-            lost.push_str(prefix);
+            stripped.push_str(prefix);
         }
-        Some(lost).filter(|lost| !lost.is_empty())
+        Some(stripped).filter(|stripped| !stripped.is_empty())
     }
 
     /// Whether a prefix that `nest` has taken off is put back.
-    fn is_nested(&self, parts: &Parts) -> bool {
-        self.seen(parts).path() != parts.uri.path()
+    fn restores_prefix(&self, parts: &Parts) -> bool {
+        self.source_uri(parts).path() != parts.uri.path()
     }
 
     #[cfg_attr(not(feature = "axum"), allow(clippy::unused_self))]
-    fn seen<'a>(&self, parts: &'a Parts) -> &'a Uri {
+    fn source_uri<'a>(&self, parts: &'a Parts) -> &'a Uri {
         #[cfg(feature = "axum")]
         if let (Policy::Original, Some(original)) =
             (&self.0, parts.extensions.get::<axum::extract::OriginalUri>())
@@ -156,7 +156,7 @@ fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
 /// Servers differ in what they decode before they resolve dot segments. An encoded dot counts as a dot.
 /// Encoded slashes and backslashes are tried both ways: as a slash, `a%2f..%2f..` climbs; as part of
 /// a name, `a%2fb/../..` does.
-fn climbs(path: &str) -> bool {
+fn escapes_root(path: &str) -> bool {
     const SLASHES: [&str; 3] = ["%2f", "%5c", "\\"];
     let path = path.to_ascii_lowercase().replace("%2e", ".");
     if !path.contains("..") {
@@ -164,12 +164,12 @@ fn climbs(path: &str) -> bool {
     }
     (0..1 << SLASHES.len()).any(|server| {
         let decoded = SLASHES.iter().enumerate().filter(|(bit, _)| server >> bit & 1 == 1);
-        leads_above(&decoded.fold(path.clone(), |path, (_, slash)| path.replace(slash, "/")))
+        goes_above_root(&decoded.fold(path.clone(), |path, (_, slash)| path.replace(slash, "/")))
     })
 }
 
 /// The same, when only a slash is one.
-fn leads_above(path: &str) -> bool {
+fn goes_above_root(path: &str) -> bool {
     let mut depth = 0_usize;
     for segment in path.split('/') {
         // Path parameters (`..;x`) are dropped by some servers before they look at the dots.
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn each_policy_makes_its_path_and_keeps_the_query() {
+    fn each_policy_builds_its_path_and_keeps_the_query() {
         let (root, base) = ("http://up", "http://up/base/");
         let keep = PathRewrite::keep();
         let strip = PathRewrite::strip_prefix("/ws/");
@@ -226,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn a_path_cannot_leave_its_base_or_its_prefix() {
+    fn dot_segments_cannot_escape_base_path_or_prefix() {
         let strip = PathRewrite::strip_prefix("/ws");
-        let climbing = [
+        let escaping = [
             "/..",
             "/a/../../x",
             "/%2e%2E/x",
@@ -243,7 +243,7 @@ mod tests {
             "/a/..;%2fb/../x",
             "/a%2fb%5c../../..",
         ];
-        for path in climbing {
+        for path in escaping {
             assert!(apply(&PathRewrite::keep(), path, "http://up/base").is_err(), "{path}");
             assert!(apply(&strip, &format!("/ws{path}"), "http://up").is_err(), "{path}");
         }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_is_no_path_is_an_error() {
+    fn target_without_a_path_is_rejected() {
         assert!(apply(&PathRewrite::keep(), "*", "http://up").is_err());
     }
 }

@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_on_any_line_in_any_case_but_never_as_a_substring() {
+    fn tokens_match_on_any_line_in_any_case_and_never_as_a_substring() {
         let table: [(&[&[u8]], bool); 9] = [
             (&[b"upgrade"], true),
             (&[b"keep-alive,uPGRADE"], true),

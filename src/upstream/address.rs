@@ -17,13 +17,13 @@ pub(crate) enum Address {
 
 /// The scheme under which the pool keeps connections to unix sockets, their paths in hexadecimal in
 /// the place of the host: a URI has no better place for them.
-const POOL_UNIX: &str = "unix";
+const UNIX_SCHEME: &str = "unix";
 
 impl Address {
-    /// The address that a URI of [`Upstream::pooled`] stands for.
-    pub(crate) fn of_pool(uri: Uri) -> Self {
+    /// The address that a URI of [`Upstream::pool_uri`] stands for.
+    pub(crate) fn from_pool_uri(uri: Uri) -> Self {
         let hex = match uri.scheme_str() {
-            Some(POOL_UNIX) => uri.host().unwrap_or_default(),
+            Some(UNIX_SCHEME) => uri.host().unwrap_or_default(),
             _ => return Self::Uri(uri),
         };
         let byte =
@@ -32,9 +32,9 @@ impl Address {
         Self::Unix(String::from_utf8_lossy(&path).into_owned().into())
     }
 
-    pub(super) fn unix_pool(socket: &str) -> Result<(Scheme, Authority), &'static str> {
+    pub(super) fn unix_pool_key(socket: &str) -> Result<(Scheme, Authority), &'static str> {
         let hex: String = socket.bytes().map(|byte| format!("{byte:02x}")).collect();
-        match (Scheme::try_from(POOL_UNIX), Authority::try_from(hex)) {
+        match (Scheme::try_from(UNIX_SCHEME), Authority::try_from(hex)) {
             (Ok(scheme), Ok(authority)) => Ok((scheme, authority)),
             _ => Err("the socket's path is not usable"),
         }

@@ -46,16 +46,16 @@ pub struct Upstream(Arc<Inner>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Inner {
     address: Address,
-    speaks: Speaks,
+    http_version: HttpVersion,
     /// Scheme and authority under which the pool keeps its connections.
-    pool: (Scheme, Authority),
+    pool_key: (Scheme, Authority),
     /// Starts with a slash, ends without one; empty for the root.
-    base: String,
+    base_path: String,
 }
 
 /// Which version of HTTP it is spoken to in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Speaks {
+pub(crate) enum HttpVersion {
     Http1,
     /// By prior knowledge, or as ALPN chooses.
     Http2,
@@ -87,7 +87,7 @@ impl Upstream {
         .map_err(|reason| InvalidUpstream { text, reason })
     }
 
-    /// Speaks HTTP/2 to it: over TLS when ALPN agrees, else by prior knowledge
+    /// Uses HTTP/2: over TLS when ALPN agrees, else by prior knowledge
     /// ([RFC 9113, 3.3](https://www.rfc-editor.org/rfc/rfc9113#section-3.3)). Tunnels and requests
     /// then share connections, see [`Http2`](crate::Http2).
     ///
@@ -102,21 +102,21 @@ impl Upstream {
     /// ```
     #[must_use]
     pub fn http2(self) -> Self {
-        self.speaking(Speaks::Http2)
+        self.with_http_version(HttpVersion::Http2)
     }
 
-    /// Speaks HTTP/2 to it if ALPN agrees, else HTTP/1.1; without TLS always HTTP/1.1.
+    /// Uses HTTP/2 if ALPN agrees, else HTTP/1.1; without TLS always HTTP/1.1.
     ///
     /// For upgrades its SETTINGS must allow extended CONNECT as well, as with
     /// [`http2`](Self::http2). What was found is remembered for a minute. The default, without a
     /// call of either, is HTTP/1.1.
     #[must_use]
     pub fn auto(self) -> Self {
-        self.speaking(Speaks::Auto)
+        self.with_http_version(HttpVersion::Auto)
     }
 
-    fn speaking(mut self, speaks: Speaks) -> Self {
-        Arc::make_mut(&mut self.0).speaks = speaks;
+    fn with_http_version(mut self, version: HttpVersion) -> Self {
+        Arc::make_mut(&mut self.0).http_version = version;
         self
     }
 
@@ -155,20 +155,25 @@ impl Upstream {
         if !after_host.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
             return Err("the port is not a number from 1 to 65535");
         }
-        let base = base(path, query)?;
-        let pool = (scheme.clone(), authority.clone());
+        let base_path = parse_base_path(path, query)?;
+        let pool_key = (scheme.clone(), authority.clone());
         let uri = Uri::builder()
             .scheme(scheme)
             .authority(authority)
             .path_and_query("/")
             .build()
             .map_err(|_| "it is not a URI")?;
-        Ok(Self(Arc::new(Inner { address: Address::Uri(uri), speaks: Speaks::Http1, pool, base })))
+        Ok(Self(Arc::new(Inner {
+            address: Address::Uri(uri),
+            http_version: HttpVersion::Http1,
+            pool_key,
+            base_path,
+        })))
     }
 
     fn unix(rest: &str) -> Result<Self, &'static str> {
         /// `sockaddr_un.sun_path` holds 108 bytes on Linux, one of them the final NUL.
-        const LONGEST: usize = 107;
+        const MAX_LEN: usize = 107;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (socket, path) = match rest.rfind(":/") {
             Some(colon) => (&rest[..colon], &rest[colon + 1..]),
@@ -180,22 +185,22 @@ impl Upstream {
         if !socket.starts_with('/') {
             return Err("the socket's path must be absolute: unix:/PATH");
         }
-        if socket.len() > LONGEST || socket.contains('\0') {
+        if socket.len() > MAX_LEN || socket.contains('\0') {
             return Err("the socket's path is longer than 107 bytes, or holds a NUL");
         }
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path, None),
         };
-        let (address, pool) = (Address::Unix(Path::new(socket).into()), Address::unix_pool(socket)?);
-        let base = base(path, query)?;
-        Ok(Self(Arc::new(Inner { address, speaks: Speaks::Http1, pool, base })))
+        let (address, pool_key) = (Address::Unix(Path::new(socket).into()), Address::unix_pool_key(socket)?);
+        let base_path = parse_base_path(path, query)?;
+        Ok(Self(Arc::new(Inner { address, http_version: HttpVersion::Http1, pool_key, base_path })))
     }
 
     /// The URI by which the pool finds a connection, with the path to ask for.
-    pub(crate) fn pooled(&self, path: Option<&PathAndQuery>) -> Uri {
+    pub(crate) fn pool_uri(&self, path: Option<&PathAndQuery>) -> Uri {
         let mut parts = http::uri::Parts::default();
-        let (scheme, authority) = &self.0.pool;
+        let (scheme, authority) = &self.0.pool_key;
         parts.scheme = Some(scheme.clone());
         parts.authority = Some(authority.clone());
         parts.path_and_query = Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
@@ -204,17 +209,17 @@ impl Upstream {
     }
 
     /// Scheme and authority, which tell its connections from those of others.
-    pub(crate) fn pool(&self) -> &(Scheme, Authority) {
-        &self.0.pool
+    pub(crate) fn pool_key(&self) -> &(Scheme, Authority) {
+        &self.0.pool_key
     }
 
     /// Whether there is TLS in between, by the URI.
     pub(crate) fn is_https(&self) -> bool {
-        self.0.pool.0 == Scheme::HTTPS
+        self.0.pool_key.0 == Scheme::HTTPS
     }
 
-    pub(crate) fn speaks(&self) -> Speaks {
-        self.0.speaks
+    pub(crate) fn http_version(&self) -> HttpVersion {
+        self.0.http_version
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -222,8 +227,8 @@ impl Upstream {
     }
 
     /// The base path, without a slash at its end; empty for the root.
-    pub(crate) fn base(&self) -> &str {
-        &self.0.base
+    pub(crate) fn base_path(&self) -> &str {
+        &self.0.base_path
     }
 
     /// What `Host` says when it is to name the upstream: host and port, `localhost` for a socket.
@@ -236,7 +241,7 @@ impl Upstream {
 }
 
 /// Checks a base path and takes off the slashes at its end.
-fn base(path: &str, query: Option<&str>) -> Result<String, &'static str> {
+fn parse_base_path(path: &str, query: Option<&str>) -> Result<String, &'static str> {
     if query.is_some() {
         return Err("a query is not supported");
     }
@@ -278,10 +283,10 @@ impl fmt::Display for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.address {
             Address::Uri(uri) => {
-                write!(f, "{}://{}{}", uri.scheme_str().unwrap_or(""), self.authority(), self.0.base)
+                write!(f, "{}://{}{}", uri.scheme_str().unwrap_or(""), self.authority(), self.0.base_path)
             }
-            Address::Unix(path) if self.0.base.is_empty() => write!(f, "unix:{}", path.display()),
-            Address::Unix(path) => write!(f, "unix:{}:{}", path.display(), self.0.base),
+            Address::Unix(path) if self.0.base_path.is_empty() => write!(f, "unix:{}", path.display()),
+            Address::Unix(path) => write!(f, "unix:{}:{}", path.display(), self.0.base_path),
         }
     }
 }
@@ -312,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usable_upstreams_are_normalised() {
+    fn valid_upstreams_are_normalised() {
         let table = [
             ("http://a", "http://a"),
             ("ws://a:80/", "http://a:80"),
@@ -329,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_upstreams_say_why() {
+    fn invalid_upstreams_are_rejected_with_a_reason() {
         let long = format!("unix:/{}", "x".repeat(107));
         let table = [
             ("", "not a URI"),
@@ -357,29 +362,29 @@ mod tests {
     }
 
     #[test]
-    fn the_pools_uri_leads_back_to_the_address() {
+    fn pool_uri_converts_back_to_the_address() {
         for text in ["http://a:8080/base", "unix:/run/caf\u{e9} 1.sock"] {
             let upstream: Upstream = text.parse().unwrap();
-            let uri = upstream.pooled(Some(&PathAndQuery::from_static("/x?y")));
+            let uri = upstream.pool_uri(Some(&PathAndQuery::from_static("/x?y")));
             assert_eq!(uri.path_and_query().unwrap(), "/x?y");
             let parts = (uri.scheme().cloned(), uri.authority().cloned());
             let bare =
                 Uri::builder().scheme(parts.0.unwrap()).authority(parts.1.unwrap()).path_and_query("/");
-            assert_eq!(Address::of_pool(bare.build().unwrap()), *upstream.address());
+            assert_eq!(Address::from_pool_uri(bare.build().unwrap()), *upstream.address());
         }
     }
 
     #[cfg(not(feature = "rustls"))]
     #[test]
-    fn tls_without_the_feature_is_an_error_at_construction() {
+    fn tls_without_the_feature_is_rejected_when_parsed() {
         let error = "wss://a".parse::<Upstream>().unwrap_err().to_string();
         assert!(error.contains("feature `rustls`"), "{error}");
     }
 
     #[test]
-    fn a_connector_of_ones_own_may_have_any_scheme() {
+    fn custom_connectors_accept_any_scheme() {
         let upstream = Upstream::for_connector("vsock://3:5000/x".parse().unwrap()).unwrap();
-        assert_eq!((upstream.authority(), upstream.base()), ("3:5000", "/x"));
+        assert_eq!((upstream.authority(), upstream.base_path()), ("3:5000", "/x"));
         assert!(Upstream::for_connector("/only/a/path".parse().unwrap()).is_err());
     }
 }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     connect::Use, connect::dial::Dialer, connect::dial::Offer, connect::dial::Timeouts, error::BoxError,
     error::ConnectTimeout, error::NoStreamFree, io::transport::Transport, sync::Mutex, sync::MutexGuard,
-    upstream::Speaks, upstream::Upstream,
+    upstream::HttpVersion, upstream::Upstream,
 };
 
 /// For how long an upstream that can't be spoken to in HTTP/2 is not asked again.
@@ -38,7 +38,7 @@ const NO_EXTENDED_CONNECT: Option<&str> = Some("its SETTINGS do not allow extend
 #[derive(Default)]
 pub(crate) struct Pool(Mutex<HashMap<Key, Arc<Peer>>>);
 
-type Key = (Scheme, Authority, Speaks, runtime::Id);
+type Key = (Scheme, Authority, HttpVersion, runtime::Id);
 
 /// What is known of one upstream.
 #[derive(Default)]
@@ -105,8 +105,8 @@ impl Pool {
     }
 
     fn peer(&self, upstream: &Upstream) -> Arc<Peer> {
-        let (scheme, authority) = upstream.pool().clone();
-        let key = (scheme, authority, upstream.speaks(), Handle::current().id());
+        let (scheme, authority) = upstream.pool_key().clone();
+        let key = (scheme, authority, upstream.http_version(), Handle::current().id());
         let mut peers = lock(&self.0);
         if !peers.contains_key(&key) {
             peers.retain(|_, peer| peer.is_needed());

@@ -9,7 +9,7 @@ use super::{
     grammar::{Element, address, parse},
     is_trusted,
 };
-use crate::ForwardedField;
+use crate::rewrite::forwarded::ForwardedField;
 
 /// From right to left, as long as the hops are trusted.
 fn walk(peer: IpAddr, hops: impl DoubleEndedIterator<Item = Option<IpAddr>>) -> IpAddr {

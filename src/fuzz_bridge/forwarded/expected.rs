@@ -8,7 +8,7 @@ use super::{
     FIELDS,
     grammar::{address, parse},
 };
-use crate::ForwardedField;
+use crate::rewrite::forwarded::ForwardedField;
 
 /// The value of a field when it is told, by what came and what is ours.
 pub(super) fn check_field(

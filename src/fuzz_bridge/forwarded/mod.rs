@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use http::{HeaderMap, Request};
 
 use super::input::{first_line, head, words};
-use crate::{Forwarded, ForwardedField, Peer};
+use crate::rewrite::forwarded::{Forwarded, ForwardedField, Peer};
 use client::check_client;
 use expected::{check_element, check_field, check_untouched};
 

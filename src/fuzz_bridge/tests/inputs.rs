@@ -73,7 +73,7 @@ pub(super) fn request() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// For verification.
-pub(super) fn answer() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn response() -> impl Strategy<Value = Vec<u8>> {
     let first = words(
         (select(&["websocket", "WebSocket", "tcp"][..]), select(&["HTTP/1.1", "HTTP/1.1", "HTTP/2"][..]))
             .prop_map(|words| <[&str; 2]>::from(words).to_vec()),
@@ -142,7 +142,7 @@ pub(super) fn route() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// For `Forwarded`.
-pub(super) fn told() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn forwarded_head() -> impl Strategy<Value = Vec<u8>> {
     let peer = any_of("10.0.0.1:5 10.0.0.1:5 [::ffff:10.0.0.1]:5 [fd00::1]:5 192.0.2.1:5 -");
     let policies = vec(any_of("p r R a a a"), 7).prop_map(|policies| policies.concat());
     let first = (peer, select(&["http", "https"][..]), policies)

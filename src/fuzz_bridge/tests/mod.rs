@@ -6,33 +6,33 @@ mod strategies;
 use proptest::prelude::*;
 
 use super::{detect, forwarded, hop_by_hop, path, verify};
-use inputs::{answer, head, request, route, told};
+use inputs::{forwarded_head, head, request, response, route};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
-    fn fields_of_a_connection_go_and_all_others_stay(head in head()) {
+    fn hop_by_hop_fields_are_removed_and_all_others_kept(head in head()) {
         hop_by_hop::check(&head);
     }
 
     #[test]
-    fn a_request_is_detected_by_the_book(request in request()) {
+    fn upgrade_requests_are_detected_as_specified(request in request()) {
         detect::check(&request);
     }
 
     #[test]
-    fn an_answer_is_verified_by_the_book(answer in answer()) {
-        verify::check(&answer);
+    fn responses_are_verified_as_specified(response in response()) {
+        verify::check(&response);
     }
 
     #[test]
-    fn no_path_leaves_its_upstream_or_its_base(route in route()) {
+    fn no_path_escapes_its_upstream_or_base_path(route in route()) {
         path::check(&route);
     }
 
     #[test]
-    fn the_client_is_whom_our_proxies_name_and_the_upstream_is_told(head in told()) {
+    fn forwarding_fields_name_the_client_as_specified(head in forwarded_head()) {
         forwarded::check(&head);
     }
 }

@@ -9,29 +9,32 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED, request::Parts
 use super::{Forwarded, Peer, X_FORWARDED_FOR};
 
 /// More proxies than stand in a row anywhere. What is further left is not looked at.
-const HOPS: usize = 32;
+const MAX_HOPS: usize = 32;
 
 impl Forwarded {
     /// The address of the client, as the docs of [`Forwarded`] say. `None` when the
     /// server did not tell whose connection it is.
     pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
-        let peer = Peer::of(&parts.extensions)?.address()?.ip().to_canonical();
+        let peer = Peer::from_extensions(&parts.extensions)?.address()?.ip().to_canonical();
         if !self.trusts(peer) {
             return Some(peer);
         }
         let headers = &parts.headers;
         Some(if headers.contains_key(X_FORWARDED_FOR) {
-            self.nearest_stranger(peer, last_first(headers, X_FORWARDED_FOR).flat_map(parse::listed))
+            self.nearest_untrusted(
+                peer,
+                lines_reversed(headers, X_FORWARDED_FOR).flat_map(parse::x_forwarded_for),
+            )
         } else {
-            self.nearest_stranger(peer, last_first(headers, FORWARDED).flat_map(parse::elements))
+            self.nearest_untrusted(peer, lines_reversed(headers, FORWARDED).flat_map(parse::forwarded))
         })
     }
 
     /// Goes from one that is trusted to the one whom it names, until somebody is not trusted or names
     /// nobody.
-    fn nearest_stranger(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+    fn nearest_untrusted(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
         let mut client = peer;
-        for hop in hops.take(HOPS).map_while(|hop| hop) {
+        for hop in hops.take(MAX_HOPS).map_while(|hop| hop) {
             client = hop;
             if !self.trusts(client) {
                 break;
@@ -43,7 +46,7 @@ impl Forwarded {
 
 /// The lines of a field, which are one list
 /// ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)).
-fn last_first(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+fn lines_reversed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers.get_all(name).iter().rev().map(HeaderValue::as_bytes)
 }
 
@@ -69,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_is_the_nearest_address_that_is_not_trusted() {
+    fn client_is_the_nearest_untrusted_address() {
         const FOR: &str = "x-forwarded-for";
         let table: &[(&[(&str, &str)], &str)] = &[
             (&[], "10.0.0.1"),
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_peer_there_is_no_client_whatever_is_said() {
+    fn client_is_unknown_without_a_peer() {
         let trusting_all = Forwarded::none().trust(["0.0.0.0/0".parse().unwrap()]);
         let request = Request::get("/").header("x-forwarded-for", "1.1.1.1");
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
@@ -135,8 +138,8 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_is_bounded() {
-        let list = format!("1.1.1.1{}", ", 10.0.0.7".repeat(HOPS - 1));
+    fn number_of_hops_is_bounded() {
+        let list = format!("1.1.1.1{}", ", 10.0.0.7".repeat(MAX_HOPS - 1));
         assert_eq!(client(&trusting(), "10.0.0.1:5", &[("x-forwarded-for", list.as_bytes())]), "1.1.1.1");
         let list = format!("{list}, 10.0.0.7");
         assert_eq!(client(&trusting(), "10.0.0.1:5", &[("x-forwarded-for", list.as_bytes())]), "10.0.0.7");
@@ -144,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_that_a_client_makes_up_hides_its_address(
+        fn forged_fields_do_not_hide_the_address_of_a_client(
             bytes in proptest::collection::vec(
                 prop_oneof![Just(b'"'), Just(b','), Just(b'\\'), Just(b';'), Just(b'='), 0x20..=0x7e_u8, 0x80..=0xff_u8],
                 0..60,
@@ -154,8 +157,8 @@ mod tests {
                 let appended = [&bytes[..], b", ", hop.as_bytes()].concat();
                 prop_assert_eq!(client(&trusting(), "10.0.0.1:5", &[(name, &appended)]), "203.0.113.7");
                 prop_assert_eq!(client(&trusting(), "192.0.2.1:5", &[(name, &appended)]), "192.0.2.1");
-                let on_a_line_of_its_own: &[(&str, &[u8])] = &[(name, &bytes), (name, hop.as_bytes())];
-                prop_assert_eq!(client(&trusting(), "10.0.0.1:5", on_a_line_of_its_own), "203.0.113.7");
+                let on_separate_lines: &[(&str, &[u8])] = &[(name, &bytes), (name, hop.as_bytes())];
+                prop_assert_eq!(client(&trusting(), "10.0.0.1:5", on_separate_lines), "203.0.113.7");
             }
         }
     }

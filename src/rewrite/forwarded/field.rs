@@ -4,13 +4,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::ForwardedField;
 
-/// One field, by its policy. `merge` makes one value of what a trusted peer said and ours.
+/// One field, by its policy. `merge` makes one value of the received and the added value.
 pub(super) fn set(
     headers: &mut HeaderMap,
     name: &HeaderName,
     policy: ForwardedField,
     trusted: bool,
-    ours: Option<HeaderValue>,
+    added: Option<HeaderValue>,
     merge: fn(Vec<u8>, &HeaderValue) -> Vec<u8>,
 ) {
     match policy {
@@ -18,12 +18,12 @@ pub(super) fn set(
         ForwardedField::Append if trusted => {}
         ForwardedField::Append | ForwardedField::Remove | ForwardedField::Replace => remove(headers, name),
     }
-    let Some(ours) = ours.filter(|_| policy != ForwardedField::Remove) else { return };
+    let Some(added) = added.filter(|_| policy != ForwardedField::Remove) else { return };
     // One element a line is the same list (RFC 9110, 5.3).
-    let came: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    let value = match came.as_slice() {
-        [] => Ok(ours),
-        lines => HeaderValue::from_bytes(&merge(lines.join(&b", "[..]), &ours)),
+    let received: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let value = match received.as_slice() {
+        [] => Ok(added),
+        lines => HeaderValue::from_bytes(&merge(lines.join(&b", "[..]), &added)),
     };
     if let Ok(value) = value {
         headers.insert(name.clone(), value);
@@ -31,15 +31,15 @@ pub(super) fn set(
 }
 
 /// A list gets our element at its end.
-pub(super) fn append(mut came: Vec<u8>, ours: &HeaderValue) -> Vec<u8> {
-    came.extend_from_slice(b", ");
-    came.extend_from_slice(ours.as_bytes());
-    came
+pub(super) fn append(mut received: Vec<u8>, added: &HeaderValue) -> Vec<u8> {
+    received.extend_from_slice(b", ");
+    received.extend_from_slice(added.as_bytes());
+    received
 }
 
-/// What came stays.
-pub(super) fn keep(came: Vec<u8>, _: &HeaderValue) -> Vec<u8> {
-    came
+/// Keeps the received value.
+pub(super) fn keep(received: Vec<u8>, _: &HeaderValue) -> Vec<u8> {
+    received
 }
 
 /// Removes a field, and what some servers take for it: its name with underscores.

@@ -43,14 +43,14 @@ impl Peer {
         Self { https: true, ..self }
     }
 
-    pub(super) fn of(extensions: &Extensions) -> Option<Self> {
-        let own = extensions.get::<Self>().copied();
+    pub(super) fn from_extensions(extensions: &Extensions) -> Option<Self> {
+        let peer = extensions.get::<Self>().copied();
         #[cfg(feature = "axum")]
-        let own = own.or_else(|| {
+        let peer = peer.or_else(|| {
             let info = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
             info.map(|info| Self::new(info.0))
         });
-        own
+        peer
     }
 
     pub(super) fn address(self) -> Option<SocketAddr> {
@@ -64,7 +64,7 @@ impl Peer {
 
 /// A node in a parameter's value: IPv6 in brackets and quotes
 /// ([RFC 7239, 6](https://www.rfc-editor.org/rfc/rfc7239#section-6)).
-pub(super) fn quoted(ip: IpAddr) -> String {
+pub(super) fn for_value(ip: IpAddr) -> String {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("\"[{ip}]\""),
@@ -73,19 +73,19 @@ pub(super) fn quoted(ip: IpAddr) -> String {
 
 /// A parameter's value: a token as it is, anything else as a quoted string
 /// ([RFC 9110, 5.6.4](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.4)).
-pub(super) fn value(text: &str) -> String {
-    if token(text).is_ok() {
+pub(super) fn parameter_value(text: &str) -> String {
+    if check_token(text).is_ok() {
         return text.to_owned();
     }
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-pub(super) fn token(text: &str) -> Result<(), InvalidIdentifier> {
+pub(super) fn check_token(text: &str) -> Result<(), InvalidIdentifier> {
     // A field name is a token.
     HeaderName::from_bytes(text.as_bytes()).map(|_| ()).map_err(|_| InvalidIdentifier(text.to_owned()))
 }
 
-pub(super) fn obfuscated(text: &str) -> Result<(), InvalidIdentifier> {
+pub(super) fn check_obfuscated(text: &str) -> Result<(), InvalidIdentifier> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     match text.strip_prefix('_') {
         Some(rest) if !rest.is_empty() && rest.bytes().all(allowed) => Ok(()),
@@ -110,22 +110,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_and_values_are_quoted_as_the_rfc_says() {
-        assert_eq!(quoted("192.0.2.60".parse().unwrap()), "192.0.2.60");
-        assert_eq!(quoted("::ffff:192.0.2.60".parse().unwrap()), "192.0.2.60");
-        assert_eq!(quoted("2001:db8:cafe::17".parse().unwrap()), "\"[2001:db8:cafe::17]\"");
-        assert_eq!(value("example.com"), "example.com");
-        assert_eq!(value("example.com:80"), "\"example.com:80\"");
-        assert_eq!(value("a\"b\\c"), r#""a\"b\\c""#);
+    fn nodes_and_values_are_quoted_by_rfc_7239() {
+        assert_eq!(for_value("192.0.2.60".parse().unwrap()), "192.0.2.60");
+        assert_eq!(for_value("::ffff:192.0.2.60".parse().unwrap()), "192.0.2.60");
+        assert_eq!(for_value("2001:db8:cafe::17".parse().unwrap()), "\"[2001:db8:cafe::17]\"");
+        assert_eq!(parameter_value("example.com"), "example.com");
+        assert_eq!(parameter_value("example.com:80"), "\"example.com:80\"");
+        assert_eq!(parameter_value("a\"b\\c"), r#""a\"b\\c""#);
     }
 
     #[test]
-    fn an_obfuscated_identifier_starts_with_an_underscore() {
+    fn obfuscated_identifiers_start_with_an_underscore() {
         for good in ["_gateway", "_SEVKISEK", "_a.b-c_1"] {
-            assert!(obfuscated(good).is_ok(), "{good}");
+            assert!(check_obfuscated(good).is_ok(), "{good}");
         }
         for bad in ["", "_", "gateway", "_a b", "_\u{e9}", "_a;proto=x"] {
-            assert!(obfuscated(bad).is_err(), "{bad}");
+            assert!(check_obfuscated(bad).is_err(), "{bad}");
         }
     }
 }

@@ -6,22 +6,22 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Of `X-Forwarded-For`.
-pub(super) fn listed(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
+pub(super) fn x_forwarded_for(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     line.rsplit(|byte| *byte == b',').map(node)
 }
 
 /// Of `Forwarded`: the `for` of each element
 /// ([RFC 7239, 4](https://www.rfc-editor.org/rfc/rfc7239#section-4)).
-pub(super) fn elements(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
-    Unquoted { rest: Some(line), delimiter: b',' }.map(|element| {
-        let mut nodes = Unquoted { rest: Some(element), delimiter: b';' }.filter_map(node_of_pair);
+pub(super) fn forwarded(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
+    SplitUnquoted { rest: Some(line), delimiter: b',' }.map(|element| {
+        let mut nodes = SplitUnquoted { rest: Some(element), delimiter: b';' }.filter_map(for_parameter);
         // No parameter may occur twice.
         nodes.next().filter(|_| nodes.next().is_none()).and_then(node)
     })
 }
 
 /// The value of a parameter called `for`.
-fn node_of_pair(pair: &[u8]) -> Option<&[u8]> {
+fn for_parameter(pair: &[u8]) -> Option<&[u8]> {
     let (name, value) = pair.trim_ascii().split_at_checked(4)?;
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
     name.eq_ignore_ascii_case(b"for=").then_some(value)
@@ -55,12 +55,12 @@ fn is_port(text: &str) -> bool {
 }
 
 /// The pieces between delimiters that are in no quoted string, the last one first.
-struct Unquoted<'a> {
+struct SplitUnquoted<'a> {
     rest: Option<&'a [u8]>,
     delimiter: u8,
 }
 
-impl<'a> Iterator for Unquoted<'a> {
+impl<'a> Iterator for SplitUnquoted<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {

@@ -200,7 +200,7 @@ impl Forwarded {
     ///
     /// When it does not start with an underscore or holds other than letters, digits, `.`, `_`, `-`.
     pub fn by(self, identifier: &str) -> Result<Self, InvalidIdentifier> {
-        node::obfuscated(identifier)?;
+        node::check_obfuscated(identifier)?;
         Ok(Self { by: identifier.to_owned(), ..self })
     }
 
@@ -210,7 +210,7 @@ impl Forwarded {
     ///
     /// When it is no token.
     pub fn pseudonym(self, name: &str) -> Result<Self, InvalidIdentifier> {
-        node::token(name)?;
+        node::check_token(name)?;
         Ok(Self { pseudonym: name.to_owned(), ..self })
     }
 
@@ -228,17 +228,17 @@ impl Forwarded {
         if self.passes_all() {
             return;
         }
-        let peer = Peer::of(&parts.extensions);
+        let peer = Peer::from_extensions(&parts.extensions);
         let address = peer.and_then(Peer::address);
         let trusted = address.is_some_and(|address| self.trusts(address.ip()));
         let scheme = self.scheme_of(parts, peer);
         let ip = address.map(|address| address.ip().to_canonical().to_string());
         let host = match parts.uri.authority() {
-            Some(authority) => HeaderValue::from_str(super::host::without_user(authority)).ok(),
+            Some(authority) => HeaderValue::from_str(super::host::without_user_info(authority)).ok(),
             None => parts.headers.get(HOST).cloned(),
         };
-        let element = self.element(address, scheme, host.as_ref());
-        let via = format!("{} {}", received(parts.version), self.pseudonym);
+        let element = self.forwarded_element(address, scheme, host.as_ref());
+        let via = format!("{} {}", via_version(parts.version), self.pseudonym);
         let prefix = prefix(parts);
         let value = |text: Option<&str>| text.and_then(|text| HeaderValue::from_str(text).ok());
         let list = [
@@ -252,11 +252,11 @@ impl Forwarded {
             (X_FORWARDED_PREFIX, self.x_forwarded_prefix, value(prefix.as_deref())),
             (X_REAL_IP, self.x_real_ip, value(ip.as_deref())),
         ];
-        for (name, policy, ours) in list {
-            field::set(&mut parts.headers, &name, policy, trusted, ours, field::append);
+        for (name, policy, added) in list {
+            field::set(&mut parts.headers, &name, policy, trusted, added, field::append);
         }
-        for (name, policy, ours) in single {
-            field::set(&mut parts.headers, &name, policy, trusted, ours, field::keep);
+        for (name, policy, added) in single {
+            field::set(&mut parts.headers, &name, policy, trusted, added, field::keep);
         }
     }
 
@@ -283,12 +283,17 @@ impl Forwarded {
     }
 
     /// Our element of `Forwarded`.
-    fn element(&self, address: Option<SocketAddr>, scheme: &str, host: Option<&HeaderValue>) -> String {
-        let node = address.map_or_else(|| "unknown".to_owned(), |address| node::quoted(address.ip()));
+    fn forwarded_element(
+        &self,
+        address: Option<SocketAddr>,
+        scheme: &str,
+        host: Option<&HeaderValue>,
+    ) -> String {
+        let node = address.map_or_else(|| "unknown".to_owned(), |address| node::for_value(address.ip()));
         let mut element = format!("for={node}");
         if let Some(host) = host.and_then(|host| host.to_str().ok()) {
             element.push_str(";host=");
-            element.push_str(&node::value(host));
+            element.push_str(&node::parameter_value(host));
         }
         element.push_str(";proto=");
         element.push_str(scheme);
@@ -313,7 +318,7 @@ impl Default for Forwarded {
 }
 
 /// The version in `Via`.
-fn received(version: Version) -> &'static str {
+fn via_version(version: Version) -> &'static str {
     match version {
         Version::HTTP_10 => "1.0",
         Version::HTTP_2 => "2",
@@ -370,7 +375,7 @@ mod tests {
     ];
 
     #[test]
-    fn none_leaves_everything_alone() {
+    fn none_passes_every_field_unchanged() {
         let expected = &[
             ("x-forwarded-for", "6.6.6.6"),
             ("x-forwarded-for", "7.7.7.7"),
@@ -382,14 +387,14 @@ mod tests {
     }
 
     #[test]
-    fn nginx_from_a_stranger_replaces_what_was_forged() {
+    fn nginx_replaces_the_fields_of_an_untrusted_peer() {
         let expected =
             &[("x-forwarded-for", "10.0.0.9"), ("x-forwarded-proto", "http"), ("x-real-ip", "10.0.0.9")];
         check(&Case { forwarded: Forwarded::nginx(), peer: peer("10.0.0.9:5"), lines: FORGED, expected });
     }
 
     #[test]
-    fn nginx_from_a_trusted_peer_appends() {
+    fn nginx_appends_to_the_fields_of_a_trusted_peer() {
         let forwarded = Forwarded::nginx().trust(["10.0.0.0/8".parse().unwrap()]);
         let expected = &[
             ("x-forwarded-for", "6.6.6.6, 7.7.7.7, 10.0.0.9"),
@@ -419,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn all_keeps_what_a_trusted_peer_said() {
+    fn all_keeps_the_fields_of_a_trusted_peer() {
         let lines = &[
             ("forwarded", "for=1.2.3.4"),
             ("via", "2 front"),
@@ -441,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_with_scheme_and_authority_tells_both() {
+    fn absolute_target_provides_scheme_and_host() {
         let request = Request::get("https://user@site.example:444/x").header("host", "other.example");
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let fields = Forwarded::none()
@@ -453,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_address_nothing_is_claimed_and_nobody_is_trusted() {
+    fn unknown_address_is_not_sent_and_not_trusted() {
         let forwarded = Forwarded::all()
             .trust(["0.0.0.0/0".parse().unwrap()])
             .x_forwarded_host(ForwardedField::Remove)
