@@ -6,13 +6,11 @@
 #[path = "bad_inputs/stage.rs"]
 #[allow(dead_code, reason = "a part is used")]
 mod stage;
-#[path = "support/mod.rs"]
-mod support;
 
 use std::{fs, sync::Arc, time::Duration};
 
 use stage::{Served, Stage};
-use support::{ACCEPT, SWITCHING, bounded, handshake, ping_pong};
+use test_support::{self as support, ACCEPT, SWITCHING, bounded, handshake, ping_pong};
 use tokio::{runtime::Handle, sync::Mutex};
 use tower_upgrade_proxy::{Drain, Tunnels};
 

@@ -2,10 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[path = "support/mod.rs"]
-mod support;
-
-use support::{Scripted, Wire, bounded, serve};
+use test_support::{Scripted, Wire, bounded, serve};
 use tokio::io::AsyncReadExt;
 use tower_upgrade_proxy::proxy_pass;
 

@@ -3,9 +3,6 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[path = "support/tcp.rs"]
-mod tcp;
-
 use std::{
     fs,
     sync::{Mutex, PoisonError},
@@ -13,7 +10,7 @@ use std::{
 };
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tcp::tcp_pair;
+use test_support::tcp::tcp_pair;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -21,8 +21,9 @@ const ROWS: &[(char, RangeInclusive<usize>)] = &[
 /// A line of a table: its cells.
 type Row = Vec<String>;
 
+/// The folder of the workspace.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 fn read(path: &Path) -> String {
@@ -56,7 +57,7 @@ fn sources(path: &str) -> Vec<PathBuf> {
         return vec![root().join(path)];
     }
     let path = path.replace("::", "/");
-    ["tests/bad_inputs", "tests", "src"]
+    ["tests/bad_inputs", "tests", "gateway/tests", "src"]
         .iter()
         .flat_map(|folder| ["", "/mod", "/main"].map(|file| format!("{folder}/{path}{file}.rs")))
         .map(|file| root().join(file))

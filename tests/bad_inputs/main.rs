@@ -6,9 +6,6 @@
 //! [`Forward`]: tower_upgrade_proxy::Forward
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 /// Two tests for each function: `<row>::layer_alone` and `<row>::location`.
 macro_rules! on_both {
     ($($row:ident),* $(,)?) => {
@@ -55,3 +52,5 @@ mod stage;
 #[path = "../shared/streams.rs"]
 #[allow(dead_code, reason = "a part is used")]
 mod streams;
+
+use test_support as support;

@@ -10,14 +10,9 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use http::HeaderMap;
+use test_support::{bounded, browser, devtools::Browser, serve};
 use tokio::sync::watch;
 use tower_upgrade_proxy::proxy_pass;
-
-use crate::{
-    browser,
-    devtools::Browser,
-    support::{bounded, serve},
-};
 
 /// The number of the last event that the page has told of.
 type Seen = watch::Sender<u32>;

@@ -5,33 +5,21 @@
 //! tests *ignored*, and a line says what is missing.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-mod browser;
-#[cfg(feature = "metrics")]
-mod dashboard;
-mod devtools;
-mod echo_page;
 mod events;
-#[allow(dead_code, reason = "it is for several test programs")]
-#[path = "../gateway/identity.rs"]
-mod identity;
-mod origins;
-#[allow(dead_code, reason = "it is for several test programs")]
-#[path = "../gateway/program.rs"]
-mod program;
 mod rust;
-mod script;
 mod socketio;
 mod stage;
-#[path = "../support/mod.rs"]
-mod support;
-mod tls_page;
 mod upstream;
 
 use std::{future::Future, process::ExitCode};
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use script::{Language, Script};
+use libtest_mimic::Arguments;
 use stage::{Server, Stage};
+use test_support::{
+    self as support, browser,
+    script::{self, Language, Script},
+    trials::{announced, trial},
+};
 use upstream::Upstream;
 
 /// What every client does. The upstream plays the part that the path names.
@@ -91,53 +79,14 @@ fn main() -> ExitCode {
         trials.push(trial(name, missing.clone(), move || against_hypercorn(scenario)));
     }
     let missing = announced(script::missing_socketio());
-    for scenario in socketio::SCENARIOS {
+    for scenario in test_support::socketio::SCENARIOS {
         let name = format!("socketio::axum::{}", scenario.name);
         trials.push(trial(name, missing.clone(), move || socketio::in_process(scenario)));
-        let name = format!("socketio::gateway::{}", scenario.name);
-        trials.push(trial(name, missing.clone(), move || socketio::gateway(scenario)));
     }
     let missing = announced(browser::missing());
-    let visit = |page| format!("chromium::{page}");
-    let quickstart = || browser::patiently(browser::quickstart());
-    trials.push(trial(visit("quickstart"), missing.clone(), quickstart));
-    #[cfg(feature = "metrics")]
-    trials.push(trial(visit("dashboard"), missing.clone(), || browser::patiently(dashboard::visit())));
-    trials.push(trial(visit("tls_page"), missing.clone(), || browser::patiently(tls_page::visit())));
-    trials.push(trial(visit("event_stream"), missing.clone(), || browser::patiently(events::read())));
-    trials.push(trial(visit("http2"), missing.clone(), || browser::patiently(echo_page::http2())));
-    let other_site = || browser::patiently(origins::http1());
-    trials.push(trial(visit("other_site"), missing.clone(), other_site));
-    let other_site = || browser::patiently(origins::http2());
-    trials.push(trial(visit("other_site_http2"), missing.clone(), other_site));
-    trials.push(trial(visit("http1"), missing, || browser::patiently(echo_page::http1())));
+    let read = || browser::patiently(events::read());
+    trials.push(trial("chromium::event_stream".to_owned(), missing, read));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
-}
-
-/// Says what is missing, once for all the tests that need it.
-fn announced(missing: Option<String>) -> Option<String> {
-    missing.inspect(|missing| eprintln!("tests ignored: {missing}"))
-}
-
-/// A test in a runtime of its own; ignored when something is `missing`.
-fn trial<F>(name: String, missing: Option<String>, test: impl FnOnce() -> F + Send + 'static) -> Trial
-where
-    F: Future<Output = ()>,
-{
-    let ignored = missing.is_some();
-    Trial::test(name, move || match missing {
-        // Asked for all the same, with `--include-ignored`.
-        Some(missing) => Err(Failed::from(missing)),
-        None => {
-            tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()?
-                .block_on(test());
-            Ok(())
-        }
-    })
-    .with_ignored_flag(ignored)
 }
 
 /// Client, proxy, upstream: the client checks what it sees, then the other two are asked.

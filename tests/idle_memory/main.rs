@@ -2,9 +2,6 @@
 //! the proxy has this one for itself, and clients and upstream share another.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod http1;
 mod http2;
 mod unread;
@@ -12,7 +9,7 @@ mod unread;
 use std::{net::SocketAddr, thread};
 
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
-use support::{bounded, serve_auto_with};
+use test_support::{self as support, bounded, serve_auto_with};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,

@@ -1,31 +1,20 @@
 //! The life of tunnels between real sockets: who is told what when they are to end, and who is there.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[cfg(unix)]
-#[allow(dead_code, reason = "it is for several test programs")]
-#[path = "../gateway/program.rs"]
-mod program;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod drain;
 mod endings;
-#[cfg(unix)]
-mod example;
 mod late;
 mod refusal;
 mod registry;
 mod restart;
 mod some;
-mod upstream;
-mod websocket;
 mod worker;
 
 use std::net::SocketAddr;
 
 use axum::{Router, middleware::map_response, response::Response};
 use http::StatusCode;
-use support::{Scripted, Wire, bounded, serve};
+use test_support::{self as support, Scripted, Wire, bounded, echo as upstream, serve, websocket};
 use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
 
 /// An application with `layer` around an ordinary page.

@@ -2,9 +2,6 @@
 //! HTTP/2. Both ends are the test's own: bytes on a socket, or frames of the `h2` crate.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod bulk;
 mod client;
 mod ends;
@@ -13,6 +10,8 @@ mod many;
 mod stage;
 mod tunnels;
 mod upstream;
+
+use test_support as support;
 
 /// A version of HTTP that one side speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,8 +16,6 @@ mod nginx;
 mod recorder;
 #[path = "../nginx/mod.rs"]
 mod setups;
-#[path = "../support/mod.rs"]
-mod support;
 mod tls;
 mod transcript;
 
@@ -25,6 +23,7 @@ use std::process::ExitCode;
 
 use case::Case;
 use libtest_mimic::{Arguments, Failed, Trial};
+use test_support as support;
 
 fn main() -> ExitCode {
     let missing = nginx::find().err();

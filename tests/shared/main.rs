@@ -2,9 +2,6 @@
 //! and how they end. The upstream's side is the test's own: frames, or streams of the `h2` crate.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod abandoned;
 mod answers;
 mod bodies;
@@ -23,7 +20,8 @@ mod requests;
 mod reverse;
 mod runtimes;
 mod streams;
-#[cfg(feature = "rustls")]
 mod tls;
 mod upstream;
 mod versions;
+
+use test_support as support;

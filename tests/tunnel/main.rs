@@ -11,8 +11,6 @@ mod scenes;
 mod sockets;
 #[cfg(target_os = "linux")]
 mod splice;
-#[path = "../support/tcp.rs"]
-mod tcp;
 mod websocket;
 
 use std::{
@@ -28,6 +26,7 @@ use bytes::Bytes;
 use ends::{BUFFER, Ended, ORDERS, each_way, expect, expect_eof, join, no_time_passes, sent_by};
 use faulty::{Deaf, Endless, Faulty, Liar, OneByteAtATime};
 use sha1::{Digest, Sha1};
+use test_support::tcp;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex},
     time::{Instant, sleep, timeout},

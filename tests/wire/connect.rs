@@ -95,7 +95,6 @@ async fn an_extension_of_the_request_overrides_the_layers_upstream() {
     }
 }
 
-#[cfg(feature = "rustls")]
 mod tls {
     use tower_upgrade_proxy::{Host, Tls, UpgradeProxyLayer};
 

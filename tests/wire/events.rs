@@ -178,7 +178,6 @@ async fn a_refused_upgrade_is_a_warning_that_names_upstream_and_cause() {
 }
 
 /// As browsers end their connections when a page is left.
-#[cfg(feature = "rustls")]
 #[tokio::test]
 async fn tls_without_its_farewell_is_no_news() {
     let log = Log::default();

@@ -455,7 +455,6 @@ async fn over_a_unix_socket_and_below_its_base() {
     }
 }
 
-#[cfg(feature = "rustls")]
 #[tokio::test]
 async fn over_tls_ordinary_requests_take_http_2_and_upgrades_do_not() {
     use axum::routing::any;

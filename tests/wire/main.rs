@@ -1,9 +1,6 @@
 //! The layer on real sockets: what exactly the upstream received, what exactly the client got.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod black_hole;
 mod compose;
 mod connect;
@@ -15,7 +12,6 @@ mod forwarded;
 mod http2;
 mod http2_upstream;
 mod limits;
-#[cfg(feature = "metrics")]
 mod metrics;
 mod origin;
 mod refusal;
@@ -27,7 +23,7 @@ mod tunnel;
 use std::net::SocketAddr;
 
 use axum::{Router, extract::Request, response::IntoResponse};
-use support::{Scripted, Wire, serve};
+use test_support::{self as support, Scripted, Wire, serve};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
 /// An application in which `layer` wraps a fallback that describes the request it got.

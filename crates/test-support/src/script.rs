@@ -1,0 +1,140 @@
+//! Clients and servers in other languages, as processes.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+use crate::bounded;
+
+#[derive(Clone, Copy)]
+pub enum Language {
+    Python,
+    Node,
+}
+
+/// A running script; killed when dropped.
+pub struct Script {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// The folder with the scripts and what `install.sh` put beside them.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients")
+}
+
+/// Whether there is a program of that name on the search path.
+pub fn is_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+}
+
+fn is_module(name: &str) -> bool {
+    is_program("node") && folder().join("node_modules").join(name).join("package.json").is_file()
+}
+
+fn not_installed(what: &str) -> String {
+    format!("{what} is missing; tests/clients/install.sh installs it")
+}
+
+/// What must be installed before Socket.IO can run.
+pub fn missing_socketio() -> Option<String> {
+    let present = is_module("socket.io") && is_module("socket.io-client");
+    (!present).then(|| not_installed("Node's socket.io"))
+}
+
+/// What must be installed before there is an upstream in HTTP/2.
+pub fn missing_hypercorn() -> Option<String> {
+    let present = folder().join("venv/bin/hypercorn").is_file();
+    (!present).then(|| not_installed("Python's Hypercorn"))
+}
+
+impl Language {
+    pub const ALL: [Self; 2] = [Self::Python, Self::Node];
+
+    pub fn other(self) -> Self {
+        match self {
+            Self::Python => Self::Node,
+            Self::Node => Self::Python,
+        }
+    }
+
+    /// What must be installed before its scripts can run.
+    pub fn missing(self) -> Option<String> {
+        let (present, what) = match self {
+            Self::Python => (folder().join("venv/bin/websockets").is_file(), "Python's websockets"),
+            Self::Node => (is_module("ws"), "Node's ws"),
+        };
+        (!present).then(|| not_installed(what))
+    }
+
+    fn command(self, script: &str) -> Command {
+        let (interpreter, extension) = match self {
+            Self::Python => (folder().join("venv/bin/python"), "py"),
+            Self::Node => ("node".into(), "js"),
+        };
+        let mut command = Command::new(interpreter);
+        command.arg(folder().join(script).with_extension(extension)).kill_on_drop(true);
+        command
+    }
+
+    /// Runs the client to its end, which must be a good one.
+    pub async fn run_client(self, scenario: &'static str, url: String) {
+        let mut command = self.command("client");
+        let run = command.args([scenario, &url]).output();
+        let output = bounded("the client", run).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Python => "python",
+            Self::Node => "node",
+        })
+    }
+}
+
+impl Script {
+    /// Starts it. What it says of its errors is the test's own output.
+    pub fn start(language: Language, script: &str, arguments: &[&str]) -> Self {
+        let mut command = language.command(script);
+        // See with_parent.js.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.args(arguments).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, lines }
+    }
+
+    /// Starts a server; its first line is its port on the loopback interface.
+    pub async fn server(language: Language, script: &str, arguments: &[&str]) -> (Self, SocketAddr) {
+        let mut server = Self::start(language, script, arguments);
+        let port = server.line().await.parse().unwrap();
+        (server, SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// The next line that it prints.
+    pub async fn line(&mut self) -> String {
+        bounded("a line", self.lines.next_line()).await.unwrap().expect("it ended")
+    }
+
+    /// Kills it, and waits until it is dead.
+    pub async fn kill(mut self) {
+        bounded("its end", self.process.kill()).await.unwrap();
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub async fn succeeds(mut self) {
+        let status = bounded("its end", self.process.wait()).await.unwrap();
+        assert!(status.success(), "{status}");
+    }
+}

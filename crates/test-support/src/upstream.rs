@@ -1,0 +1,80 @@
+//! An upstream whose every byte the test writes.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{
+    net::TcpStream,
+    sync::{Mutex, mpsc},
+};
+
+use crate::{SWITCHING, Wire, bounded, handshake, listen};
+
+/// A listener that hands its connections to the test.
+pub struct Scripted {
+    pub address: SocketAddr,
+    accepted: Arc<Mutex<mpsc::UnboundedReceiver<TcpStream>>>,
+}
+
+impl Scripted {
+    pub async fn start() -> Self {
+        Self::bind("127.0.0.1:0").await
+    }
+
+    pub async fn bind(address: &str) -> Self {
+        let listener = listen(address.parse().unwrap());
+        let address = listener.local_addr().unwrap();
+        let (sender, accepted) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if sender.send(stream).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { address, accepted: Arc::new(Mutex::new(accepted)) }
+    }
+
+    pub fn uri(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn upstream(&self) -> tower_upgrade_proxy::Upstream {
+        self.uri().parse().unwrap()
+    }
+
+    /// The next connection.
+    pub async fn accept(&self) -> Wire {
+        let stream = bounded("the proxy to connect", async { self.accepted.lock().await.recv().await }).await;
+        Wire::new(stream.unwrap())
+    }
+
+    /// Asks for `request` on `client`'s connection, and takes it as far as its head.
+    pub async fn asked(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Wire {
+        client.send(request).await;
+        let mut server = self.accept().await;
+        server.head().await;
+        server
+    }
+
+    /// Both ends of a tunnel on `client`'s connection.
+    pub async fn tunnel(&self, mut client: Wire) -> (Wire, Wire) {
+        let mut server = self.asked(&mut client, handshake("/")).await;
+        server.send(SWITCHING).await;
+        assert_eq!(client.head().await.status(), 101);
+        (client, server)
+    }
+
+    /// Closes the connections that were not accepted.
+    pub async fn forget(&self) {
+        let mut waiting = self.accepted.lock().await;
+        while waiting.try_recv().is_ok() {}
+    }
+
+    /// Fails when anything has connected that was not accepted.
+    pub async fn expect_untouched(&self) {
+        // Connections come in the order in which they were made.
+        let next = bounded("connect", TcpStream::connect(self.address)).await.unwrap();
+        let accepted = self.accept().await.stream.peer_addr().unwrap();
+        assert_eq!(accepted, next.local_addr().unwrap(), "the proxy connected to the upstream");
+    }
+}

@@ -1,0 +1,101 @@
+//! An application that is restarted without cutting its WebSockets: `cargo run -p graceful`.
+//!
+//! The arguments are the upstream (by default an echo server of its own) and the address to listen on
+//! (127.0.0.1:3000). Open a WebSocket on it, `websocat ws://127.0.0.1:3000/ws` for one, and press Ctrl-C.
+//!
+//! Three things have to end together, within a grace:
+//!
+//! - **The listener.** `with_graceful_shutdown` closes it as soon as its future is ready.
+//! - **Ordinary requests.** `axum::serve` waits until they are answered.
+//! - **Tunnels.** In HTTP/1.1 a connection that was upgraded is no longer the server's: it does not wait, and
+//!   the end of the program would cut the tunnel. In HTTP/2 the tunnel is a stream of a connection that the
+//!   server waits for: it would wait for as long as the tunnel stands. The `Drain` ends both, and refuses
+//!   upgrades that come on connections which are still open.
+
+use std::{env, error::Error, future::IntoFuture, io, time::Duration};
+
+use axum::{
+    Router,
+    extract::ws::{WebSocket, WebSocketUpgrade},
+    routing::{any, get},
+};
+use tokio::{net::TcpListener, time::timeout};
+use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
+
+/// Kubernetes kills 30 s after SIGTERM, `docker stop` after 10 s.
+const GRACE: Duration = Duration::from_secs(8);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let upstream = match arguments.next() {
+        Some(upstream) => upstream,
+        None => echo_server().await?,
+    };
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+
+    // One drain for all layers; each is given a watcher.
+    let drain = Drain::new();
+    let proxy = UpgradeProxyLayer::new(upstream.parse()?).drain(drain.watcher());
+    let app = Router::new()
+        .route("/", get(|| async { "an ordinary page" }))
+        .route_service("/ws", proxy.into_service());
+
+    // The server leaves when the drain begins.
+    let listener = TcpListener::bind(address).await?;
+    let local = listener.local_addr()?;
+    let draining = drain.watcher().draining();
+    let server = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(draining).into_future());
+
+    let stop = stop_signal()?;
+    println!("listening on {local}");
+    stop.await;
+
+    // The call itself refuses new tunnels and tells those that stand. From here on both end by themselves.
+    let tunnels = drain.active();
+    let drained = drain.shutdown(GRACE);
+    println!("draining {tunnels} tunnels");
+    println!("drained: {}", drained.await);
+
+    // Requests that are slower than the tunnels. Who is still there then has had the grace.
+    match timeout(Duration::from_secs(1), server).await {
+        Ok(served) => served??,
+        Err(_) => println!("some requests were not finished"),
+    }
+    Ok(())
+}
+
+/// Ready at SIGTERM or Ctrl-C, which are no longer the system's to handle once this has returned.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
+}
+
+/// An upstream, so that the example needs none.
+async fn echo_server() -> io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let upstream = format!("http://{}", listener.local_addr()?);
+    let app = Router::new().fallback(any(async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(echo)));
+    tokio::spawn(axum::serve(listener, app).into_future());
+    Ok(upstream)
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if socket.send(message).await.is_err() {
+            return;
+        }
+    }
+}

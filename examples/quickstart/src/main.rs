@@ -1,0 +1,58 @@
+//! A chat in the browser, through the proxy: `cargo run -p quickstart`.
+//!
+//! One process holds three things: a chat server that speaks WebSocket, on a port of its own
+//! (`chat.rs`); an axum application with a page; and, at `/ws/`, the proxy between the two.
+//!
+//! The argument is the address to listen on, by default 127.0.0.1:3000.
+
+mod chat;
+
+use std::{env, error::Error, time::Duration};
+
+use axum::{Router, response::Html, routing::get};
+use tokio::net::TcpListener;
+use tower_upgrade_proxy::{TunnelInfo, TunnelSummary, UpgradeProxyLayer};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let upstream = chat::start().await?;
+
+    // The proxy. An upgrade of `/ws/` becomes a tunnel to the chat server.
+    let proxy = UpgradeProxyLayer::new(format!("http://{upstream}").parse()?)
+        .idle_timeout(Duration::from_secs(600))
+        .on_tunnel(report);
+
+    let app = Router::new()
+        .route("/", get(Html(include_str!("index.html"))))
+        .route_service("/ws/", proxy.into_service());
+
+    let listener = listen().await?;
+    println!("open http://{}/", listener.local_addr()?);
+    axum::serve(listener, app).await?;
+    Ok(())
+}
+
+/// One line for every tunnel that has ended.
+fn report(tunnel: &TunnelInfo, summary: &TunnelSummary) {
+    println!(
+        "tunnel {}: {} bytes up, {} bytes down in {:.1?}, {}",
+        tunnel.id(),
+        summary.client_to_upstream(),
+        summary.upstream_to_client(),
+        summary.duration(),
+        summary.end(),
+    );
+}
+
+/// The address asked for; without one port 3000, or a free one when that is taken.
+async fn listen() -> std::io::Result<TcpListener> {
+    match env::args().nth(1) {
+        Some(address) => TcpListener::bind(address).await,
+        None => match TcpListener::bind("127.0.0.1:3000").await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                TcpListener::bind("127.0.0.1:0").await
+            }
+            bound => bound,
+        },
+    }
+}

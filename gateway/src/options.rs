@@ -1,0 +1,270 @@
+//! The command line.
+
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroUsize},
+    path::PathBuf,
+    str::FromStr,
+    thread,
+    time::Duration,
+};
+
+use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
+use ipnet::IpNet;
+use tower_upgrade_proxy::{
+    Forwarded, Host, InvalidProtocol, Protocol, Protocols, UpgradeProxyLayer, Upstream,
+};
+
+use crate::{limits::Limits, origins::Origins, serve::Http};
+
+/// Ten years. hyper panics when the clock cannot tell the end of its wait.
+const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// Sends requests to upstreams by path: upgrades (WebSocket and what --allow names) become tunnels.
+#[derive(Parser)]
+#[command(name = "upgrade-gateway")]
+pub(crate) struct Options {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+
+    /// Where paths that start with PREFIX go; repeatable, the longest prefix wins. UPSTREAM
+    /// is `http://HOST:PORT`, `https://HOST` (with the feature `rustls`) or `unix:/PATH`
+    #[arg(long = "route", value_name = "PREFIX=UPSTREAM", required = true)]
+    pub(crate) routes: Vec<Route>,
+
+    /// Threads that accept and serve, each for itself [default: one per core]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+
+    /// Take a route's prefix off the path before it is forwarded
+    #[arg(long)]
+    pub(crate) strip_prefix: bool,
+
+    /// Serve https and wss with this certificate chain, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Answer plain http here with a redirect to https
+    #[arg(long, value_name = "ADDR", requires = "tls_cert")]
+    pub(crate) redirect_http: Option<SocketAddr>,
+
+    /// Tell here how many tunnels and tasks there are, in Prometheus's text format (nginx's `stub_status`); who
+    /// can connect may read it
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) status: Option<SocketAddr>,
+
+    /// The Host that upstreams see: the client's, or their own
+    #[arg(long, value_enum, default_value = "preserve")]
+    host: HostPolicy,
+
+    /// What upstreams are told of the client: nothing of ours; X-Real-IP, X-Forwarded-For and -Proto; or
+    /// those, X-Forwarded-Host and -Prefix, Forwarded and Via
+    #[arg(long, value_enum, default_value = "none")]
+    forwarded: ForwardedPolicy,
+
+    /// Peers whose X-Forwarded-* and the like are believed, also about who the client is; repeatable
+    #[arg(long = "trust", value_name = "CIDR")]
+    trusted: Vec<IpNet>,
+
+    /// A protocol to allow besides websocket, with any method and a request body; repeatable
+    #[arg(long = "allow", value_name = "PROTOCOL", value_parser = protocol)]
+    allowed: Vec<Protocol>,
+
+    #[command(flatten)]
+    origins: Origins,
+
+    #[command(flatten)]
+    limits: Limits,
+
+    /// Streams that one HTTP/2 connection may have open; each is a request or a tunnel
+    #[arg(long, value_name = "N", default_value = "250")]
+    http2_streams: NonZeroU32,
+
+    /// How long an HTTP/2 connection without a new request is kept at least (nginx's `keepalive_timeout`);
+    /// tunnels it has go on
+    #[arg(long, value_name = "DURATION", default_value = "75s", value_parser = humantime::parse_duration)]
+    http2_keep_alive: Duration,
+
+    /// Speak HTTP/2 to upstreams: `always`, without TLS by prior knowledge; or `auto`, where ALPN agrees
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "never",
+        default_missing_value = "always"
+    )]
+    http2_upstream: Http2Upstream,
+
+    /// How long a client may take for its TLS handshake, and for the head of a request (nginx's
+    /// `client_header_timeout`)
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    client_timeout: Duration,
+
+    /// How long connecting to an upstream may take
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    connect_timeout: Duration,
+
+    /// How long an upstream may take to answer an upgrade
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    handshake_timeout: Duration,
+
+    /// How long an upstream may take for the head of its answer to an ordinary request
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    header_timeout: Duration,
+
+    /// How long an upstream may take for the next piece of its body, or `off`
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    body_timeout: Limit,
+
+    /// How long a connection to an upstream is kept for the next ordinary request (nginx's `keepalive_timeout` of
+    /// an `upstream`); it may be twice as long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pool_idle_timeout: Duration,
+
+    /// End a tunnel in which no byte moved for this long, or `off`
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    idle_timeout: Limit,
+
+    /// End a tunnel of which one side has finished and the other sends nothing for this long, or `off`
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    half_close_timeout: Limit,
+
+    /// End every tunnel at this age, or `off`
+    #[arg(long, value_name = "DURATION", default_value = "off")]
+    max_lifetime: Limit,
+
+    /// On SIGTERM or Ctrl-C, how long tunnels and requests may take to end; what is left is cut, and a second
+    /// signal cuts at once. Orchestrators kill a program after 30 s
+    #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = humantime::parse_duration)]
+    pub(crate) drain: Duration,
+}
+
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) prefix: String,
+    pub(crate) upstream: Upstream,
+}
+
+/// A duration, or `off`.
+#[derive(Clone)]
+struct Limit(Option<Duration>);
+
+#[derive(Clone, ValueEnum)]
+enum Http2Upstream {
+    Never,
+    Auto,
+    Always,
+}
+
+#[derive(Clone, ValueEnum)]
+enum HostPolicy {
+    Preserve,
+    Upstream,
+}
+
+#[derive(Clone, ValueEnum)]
+enum ForwardedPolicy {
+    None,
+    Nginx,
+    All,
+}
+
+impl Options {
+    /// The program's arguments; when they are wrong, this ends it.
+    pub(crate) fn of_program() -> Self {
+        let options = Self::parse();
+        options.reject_repeated();
+        options
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+
+    /// How clients are served.
+    pub(crate) fn http(&self) -> Http {
+        let client_timeout = self.client_timeout.min(LONGEST_CLIENT_TIMEOUT);
+        Http::new(client_timeout, self.http2_keep_alive, self.http2_streams)
+    }
+
+    /// The route's upstream, as it is spoken to.
+    pub(crate) fn upstream(&self, route: &Route) -> Upstream {
+        let upstream = route.upstream.clone();
+        match self.http2_upstream {
+            Http2Upstream::Never => upstream,
+            Http2Upstream::Auto => upstream.auto(),
+            Http2Upstream::Always => upstream.http2(),
+        }
+    }
+
+    /// What all routes have in common.
+    pub(crate) fn layer(&self) -> UpgradeProxyLayer {
+        let protocols = self.allowed.iter().cloned().fold(Protocols::websocket(), Protocols::allow);
+        let host = match self.host {
+            HostPolicy::Preserve => Host::preserve(),
+            HostPolicy::Upstream => Host::upstream(),
+        };
+        let forwarded = match self.forwarded {
+            ForwardedPolicy::None => Forwarded::none(),
+            ForwardedPolicy::Nginx => Forwarded::nginx(),
+            ForwardedPolicy::All => Forwarded::all(),
+        };
+        let layer = UpgradeProxyLayer::per_request()
+            .protocols(protocols)
+            .allow_origin(self.origins.allow())
+            .host(host)
+            .forwarded(forwarded.trust(self.trusted.iter().copied()))
+            .connect_timeout(self.connect_timeout)
+            .handshake_timeout(self.handshake_timeout)
+            .header_timeout(self.header_timeout)
+            .body_timeout(self.body_timeout.0)
+            .pool_idle_timeout(self.pool_idle_timeout)
+            .idle_timeout(self.idle_timeout.0)
+            .half_close_timeout(self.half_close_timeout.0)
+            .max_lifetime(self.max_lifetime.0);
+        self.limits.set(layer)
+    }
+
+    /// Two routes with one prefix: one of them would never be used.
+    fn reject_repeated(&self) {
+        for (index, route) in self.routes.iter().enumerate() {
+            if self.routes[..index].iter().any(|earlier| earlier.prefix == route.prefix) {
+                let message = format!("two routes have the prefix {:?}", route.prefix);
+                Self::command().error(ErrorKind::ValueValidation, message).exit();
+            }
+        }
+    }
+}
+
+impl FromStr for Route {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (prefix, upstream) =
+            text.split_once('=').ok_or("it has no `=`; write PREFIX=UPSTREAM, /ws/=http://127.0.0.1:9000")?;
+        if !prefix.starts_with('/') || prefix.contains(['?', '#']) {
+            return Err(format!("the prefix {prefix:?} is not the start of a path, like /ws/"));
+        }
+        let upstream = upstream.parse::<Upstream>().map_err(|error| error.to_string())?;
+        Ok(Self { prefix: prefix.to_owned(), upstream })
+    }
+}
+
+impl FromStr for Limit {
+    type Err = humantime::DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" { Ok(Self(None)) } else { humantime::parse_duration(text).map(Some).map(Self) }
+    }
+}
+
+fn protocol(name: &str) -> Result<Protocol, InvalidProtocol> {
+    Protocol::new(name).map(Protocol::with_request_body)
+}

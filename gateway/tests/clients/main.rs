@@ -1,0 +1,53 @@
+//! Real clients through the gateway: Chromium, and Node's Socket.IO.
+//!
+//! `tests/clients/install.sh` installs them. A client that is not installed has its tests *ignored*, and a line says
+//! what is missing.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+
+mod echo_page;
+mod origins;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+use test_support::{
+    Reserved, browser,
+    program::Program,
+    script,
+    socketio::{self, Scenario},
+    trials::{announced, trial},
+};
+use tokio::process::Command;
+
+/// The gateway, as cargo has built it.
+fn command() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_upgrade-gateway"))
+}
+
+fn main() -> ExitCode {
+    let mut trials = Vec::new();
+    let missing = announced(script::missing_socketio());
+    for scenario in socketio::SCENARIOS {
+        let name = format!("socketio::gateway::{}", scenario.name);
+        trials.push(trial(name, missing.clone(), move || two_sessions(scenario)));
+    }
+    let missing = announced(browser::missing());
+    let visit = |page| format!("chromium::{page}");
+    trials.push(trial(visit("http2"), missing.clone(), || browser::patiently(echo_page::http2())));
+    let other_site = || browser::patiently(origins::http1());
+    trials.push(trial(visit("other_site"), missing.clone(), other_site));
+    let other_site = || browser::patiently(origins::http2());
+    trials.push(trial(visit("other_site_http2"), missing.clone(), other_site));
+    trials.push(trial(visit("http1"), missing, || browser::patiently(echo_page::http1())));
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+async fn two_sessions(scenario: Scenario) {
+    let upstream = Reserved::new();
+    let route = format!("/socket.io/={}", upstream.uri());
+    let mut command = command();
+    command.args(["--listen", "127.0.0.1:0", "--route", &route]);
+    let mut gateway = Program::spawn(command);
+    let address = gateway.line_after("listening on ").await.parse().unwrap();
+    socketio::two_sessions(scenario, &upstream, address).await;
+}
