@@ -8,7 +8,7 @@ at_once=${2:-1}
 logs=${CARGO_TARGET_DIR:-target}/flakes/$(date +%Y%m%d-%H%M%S)
 mkdir -p "$logs"
 : > "$logs/failures"
-cargo test --locked --all-features --no-run || exit 2
+cargo test --locked --workspace --all-features --no-run || exit 2
 
 # What failed in a run: tests by name, and programs of which no test said so.
 failures() {
@@ -18,7 +18,7 @@ failures() {
 run() {
     local log=$logs/run-$1.log begun=$SECONDS status passed verdict=ok
     # A test that hangs is a failure, too.
-    timeout --kill-after=10 1800 cargo test --locked --all-features --no-fail-fast > "$log" 2>&1
+    timeout --kill-after=10 1800 cargo test --locked --workspace --all-features --no-fail-fast > "$log" 2>&1
     status=$?
     passed=$(sed -n 's/^test result: .* \([0-9]*\) passed;.*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
     if [ "$status" -ne 0 ]; then

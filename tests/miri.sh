@@ -13,4 +13,4 @@ rooms=(connect:: forward:: upgrade:: limits:: registry:: tunnel::live:: tunnel::
 if [ $# -gt 0 ]; then rooms=("$@"); fi
 # With the clock of the machine and with /proc.
 export MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"
-cargo +nightly miri test --locked --all-features --lib -- "${rooms[@]}"
+cargo +nightly miri test --locked --package tower-upgrade-proxy --all-features --lib -- "${rooms[@]}"

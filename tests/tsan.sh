@@ -15,4 +15,4 @@ if [ $# -gt 0 ]; then targets=("$@"); fi
 tests=(--skip example::)
 # The standard library is built with it too: otherwise what its locks and counters order looks like a race.
 export RUSTFLAGS=-Zsanitizer=thread TSAN_OPTIONS="suppressions=$PWD/tests/tsan.suppressions ${TSAN_OPTIONS:-}"
-cargo +nightly test --locked -Zbuild-std --target "$host" --all-features --no-fail-fast "${targets[@]}" -- "${tests[@]}"
+cargo +nightly test --locked -Zbuild-std --target "$host" --package tower-upgrade-proxy --package integration-tests --all-features --no-fail-fast "${targets[@]}" -- "${tests[@]}"

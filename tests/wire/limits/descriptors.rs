@@ -1,4 +1,4 @@
-//! A process that may open no more files. `tests/gateway/descriptors.rs` has a real one.
+//! A process that may open no more files. `gateway/tests/gateway/descriptors.rs` has a real one.
 
 use std::{error::Error, fmt, io};
 

@@ -1,8 +1,7 @@
 //! The gateway as a process, seen from outside.
 
 use std::{
-    env, error::Error, fs, io::IsTerminal, net::SocketAddr, path::PathBuf, process::Stdio,
-    time::Duration,
+    env, error::Error, fs, io::IsTerminal, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration,
 };
 
 use tokio::{
