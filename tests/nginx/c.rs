@@ -15,13 +15,13 @@ use tokio::{net::TcpListener, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tower_upgrade_proxy::{Forwarded, Peer, UpgradeProxyLayer, Upstream};
 
-/// What is served on port 443.
+/// Router of the site, on port 443.
 pub fn site(upstream: Upstream) -> Router {
     let location = UpgradeProxyLayer::new(upstream).forwarded(Forwarded::nginx()).forward();
     Router::new().fallback_service(location)
 }
 
-/// Serves `site` on port 443. `Peer` says where a request came from, and that it came by TLS.
+/// Serves `site` on port 443. `Peer` holds the client's address, and marks the request as https.
 pub async fn serve_tls(mut listener: TcpListener, tls: TlsAcceptor, site: Router) {
     loop {
         let (tcp, address) = Listener::accept(&mut listener).await;
@@ -36,12 +36,12 @@ pub async fn serve_tls(mut listener: TcpListener, tls: TlsAcceptor, site: Router
     }
 }
 
-/// What is served on port 80: the known host is sent to https, everything else is not found.
+/// Router of port 80: redirects the site's host to https, and answers 404 to all others.
 pub fn redirect() -> Router {
     Router::new().fallback(|uri: Uri, headers: HeaderMap| async move {
         let field = headers.get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
         match uri.authority().or(field.as_ref()) {
-            Some(asked) if asked.host().eq_ignore_ascii_case("site.example") => to_https(&uri),
+            Some(authority) if authority.host().eq_ignore_ascii_case("site.example") => to_https(&uri),
             _ => StatusCode::NOT_FOUND.into_response(),
         }
     })

@@ -13,7 +13,7 @@ use axum::{
 };
 use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer, Upstream};
 
-/// Pages by address. A real cache would obey `Cache-Control`.
+/// Pages by URI. A real cache would obey `Cache-Control`.
 pub type Cache = Arc<Mutex<HashMap<Uri, Bytes>>>;
 
 pub fn site(upstream: Upstream, cache: Cache) -> Router {
@@ -21,18 +21,18 @@ pub fn site(upstream: Upstream, cache: Cache) -> Router {
     Router::new()
         .fallback_service(proxy.clone().forward())
         .layer(from_fn_with_state(cache, cached))
-        .layer(proxy) // the last layer is the outermost: no upgrade comes as far as the cache
+        .layer(proxy) // the last layer is the outermost: upgrades never reach the cache
 }
 
 async fn cached(State(cache): State<Cache>, request: Request, next: Next) -> Response {
     let pages = || cache.lock().unwrap_or_else(PoisonError::into_inner);
-    let address = request.uri().clone();
-    if let Some(page) = pages().get(&address).cloned() {
+    let uri = request.uri().clone();
+    if let Some(page) = pages().get(&uri).cloned() {
         return page.into_response();
     }
     match to_bytes(next.run(request).await.into_body(), 1 << 20).await {
         Ok(page) => {
-            pages().insert(address, page.clone());
+            pages().insert(uri, page.clone());
             page.into_response()
         }
         Err(_) => StatusCode::BAD_GATEWAY.into_response(),

@@ -90,7 +90,7 @@ impl Case {
 
     /// Refused by both, and nginx closes the connection.
     pub(crate) fn stays_open(self) -> Self {
-        self.differs("The connection after a refusal", &["- down closes"])
+        self.differs("Connection after a refusal", &["- down closes"])
     }
 
     pub(crate) fn title(&self) -> String {

@@ -7,7 +7,7 @@ use crate::case::Case;
 const PAGE: &str = include_str!("../../docs/nginx.md");
 
 /// The heading of the table of differences.
-const TABLE: &str = "## Where the two differ";
+const TABLE: &str = "## Differences";
 
 macro_rules! files {
     ($($name:literal),*) => { [$(($name, include_str!(concat!("../nginx/", $name)))),*] };

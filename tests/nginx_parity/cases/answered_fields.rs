@@ -39,7 +39,7 @@ fn passed() -> Vec<Case> {
 }
 
 fn altered() -> Vec<Case> {
-    let of_the_upstream = "Fields that nginx keeps to itself";
+    let of_the_upstream = "Fields that nginx sets or removes";
     vec![
         with("server_and_date", "Server: app/1\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\n").differs(
             of_the_upstream,
@@ -63,7 +63,7 @@ fn altered() -> Vec<Case> {
         with("proxy_fields_in_an_answer", "Proxy-Authenticate: Basic\r\nProxy-Connection: close\r\n")
             .differs(HOP_BY_HOP, &["- down proxy-authenticate: Basic", "- down proxy-connection: close"]),
         with("upgrade_offered", "Connection: Upgrade\r\nUpgrade: h2c\r\n")
-            .differs("`Upgrade` of other answers", &["- down upgrade: h2c"]),
+            .differs("`Upgrade` in other responses", &["- down upgrade: h2c"]),
         with("larger_value_in_an_answer", &format!("X-Large: {}\r\n", "x".repeat(20_000)))
             .differs("Sizes", &["- down HTTP/1.1 502 of its own", "+ down HTTP/1.1 200 OK"]),
     ]

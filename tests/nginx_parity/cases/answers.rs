@@ -59,7 +59,7 @@ fn without_body() -> Vec<Case> {
 }
 
 fn interim() -> Vec<Case> {
-    let row = "Interim answers (1xx)";
+    let row = "Interim responses (1xx)";
     let first = |lines: &str, then: Answer| {
         raw([lines.as_bytes(), b"\r\n", &then.bytes[..]].concat()).and(After::Close)
     };

@@ -36,7 +36,7 @@ fn chunked() -> Vec<Case> {
     let with = |lines: &str, body: &str| send("POST", &format!("{CHUNKED}{lines}"), body);
     let streamed = |name, request: String, length: usize| {
         ordinary(B, name, request, ok()).differs(
-            "Bodies in chunks",
+            "Chunked request bodies",
             &[&format!("- up content-length: {length}"), "+ up transfer-encoding: chunked"],
         )
     };
@@ -108,7 +108,7 @@ fn not_refused() -> Vec<Case> {
             ],
         )
     };
-    let repeated = "Lengths said twice";
+    let repeated = "Repeated lengths";
     let both = "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n";
     vec![
         with("two_equal_lengths", repeated, 400, "Content-Length: 4\r\nContent-Length: 4\r\n", "body"),

@@ -47,6 +47,6 @@ fn read_timeout() -> Vec<Case> {
         exchange(D, "a_silent_upstream_is_a_504", socket(), raw("").and(After::Silence)),
         ordinary(D, "a_silent_upstream_is_a_504_for_polling_too", get("/chat/"), raw("").and(After::Silence)),
         ordinary(D, "a_body_that_stops_is_cut", get("/chat/"), stalled)
-            .differs("Answers are not held back", &["+ down body: 4 bytes \"some\""]),
+            .differs("Response buffering", &["+ down body: 4 bytes \"some\""]),
     ]
 }

@@ -47,7 +47,7 @@ fn passed() -> Vec<Case> {
 }
 
 fn odd() -> Vec<Case> {
-    let row = "Names with other than letters, digits and dashes";
+    let row = "Field names with other characters than letters, digits and dashes";
     vec![
         with("underscores_in_names", "X_Under: 1\r\nX_Forwarded_For: 6.6.6.6\r\n")
             .differs(row, &["+ up x_under: 1", "+ up x_forwarded_for: 6.6.6.6"]),

@@ -53,7 +53,7 @@ fn granted() -> Vec<Case> {
         exchange(A, "hop_by_hop_fields_in_the_101", handshake("/ws/"), hop)
             .echoes("x")
             .differs(HOP_BY_HOP, &["- down x-hop: 1"])
-            .differs("`Content-Length` where there is no body", &["- down content-length: 0"]),
+            .differs("`Content-Length` without a body", &["- down content-length: 0"]),
     ]
 }
 
@@ -95,7 +95,7 @@ fn not_taken() -> Vec<Case> {
         exchange(A, "connection_missing", altered("Connection: Upgrade\r\n", ""), ok())
             .differs("`Upgrade` without `Connection: upgrade`", &tunnel),
         exchange(A, "post", altered("GET", "POST"), ok())
-            .differs("Upgrade by another method than GET", &tunnel),
+            .differs("Upgrade with another method than GET", &tunnel),
         exchange(A, "http_1_0", altered("HTTP/1.1", "HTTP/1.0"), ok())
             .differs("Upgrade in HTTP/1.0", &tunnel)
             .differs(super::OLD_VERSION, &["- down HTTP/1.1 200 OK", "+ down HTTP/1.0 200 OK"]),

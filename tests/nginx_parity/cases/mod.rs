@@ -17,10 +17,10 @@ mod targets;
 use crate::case::Case;
 
 /// Rows of the table in docs/nginx.md that several topics give as a reason.
-const HOP_BY_HOP: &str = "Fields for one connection only";
-const MALFORMED_ANSWER: &str = "Malformed answers";
-const NO_BODY: &str = "`Content-Length` where there is no body";
-const OLD_VERSION: &str = "The version of answers to HTTP/1.0";
+const HOP_BY_HOP: &str = "Hop-by-hop fields";
+const MALFORMED_ANSWER: &str = "Malformed responses";
+const NO_BODY: &str = "`Content-Length` without a body";
+const OLD_VERSION: &str = "Version of responses to HTTP/1.0";
 
 pub(crate) fn all() -> Vec<Case> {
     [

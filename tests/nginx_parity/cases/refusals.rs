@@ -32,7 +32,7 @@ fn refused_properly() -> Vec<Case> {
         exchange(A, "302", handshake("/ws/"), login),
         exchange(A, "200", handshake("/ws/"), ok()),
         exchange(A, "200_with_upgrade", handshake("/ws/"), tempting)
-            .differs("`Upgrade` of other answers", &["- down upgrade: websocket"]),
+            .differs("`Upgrade` in other responses", &["- down upgrade: websocket"]),
     ]
 }
 
@@ -60,7 +60,7 @@ fn answered_wrongly() -> Vec<Case> {
             format!("{websocket}{accept}Sec-WebSocket-Protocol: x\r\n"),
         ),
     ];
-    let row = "101s that do not answer the request";
+    let row = "101s that do not match the request";
     let refused = ["- down HTTP/1.1 101 Switching Protocols", "+ down HTTP/1.1 502 of its own"];
     let switching_as = |lines: &str| answer("101 Switching Protocols", lines, "").and(After::Close);
     let case = |(name, lines): (_, String)| {

@@ -26,7 +26,7 @@ fn told() -> Vec<Case> {
 }
 
 fn forged() -> Vec<Case> {
-    let row = "`X-Forwarded-For` of a stranger";
+    let row = "`X-Forwarded-For` from an untrusted client";
     let appended = |list: &str| {
         [format!("- up x-forwarded-for: {list}, 127.0.0.1"), "+ up x-forwarded-for: 127.0.0.1".to_owned()]
     };

@@ -64,7 +64,7 @@ fn targets() -> Vec<Case> {
 fn odd_targets() -> Vec<Case> {
     let passed = |name, path: &str| {
         exchange(B, name, get(path), ok()).differs(
-            "Paths that climb or can't be decoded",
+            "Paths that leave the root or can't be decoded",
             &[
                 &format!("+ up GET {path} HTTP/1.1"),
                 "- down HTTP/1.1 400 of its own",
@@ -75,7 +75,7 @@ fn odd_targets() -> Vec<Case> {
     // As the wire is shown: a character for a byte.
     let not_passed = |name, path: &str, shown: &str| {
         exchange(B, name, get(path), ok()).differs(
-            "Bytes that no URI may hold",
+            "Bytes that are not allowed in a URI",
             &[
                 &format!("- up GET {shown} HTTP/1.1"),
                 "- down HTTP/1.1 200 OK",
@@ -110,7 +110,7 @@ fn locations() -> Vec<Case> {
 fn other_locations() -> Vec<Case> {
     let elsewhere = |name, path: &str| {
         exchange(A, name, get(path), ok()).differs(
-            "Locations are matched with the path as it came",
+            "Path used to match locations",
             &[
                 &format!("- up GET {path} HTTP/1.1"),
                 "- down HTTP/1.1 200 OK",
@@ -123,11 +123,11 @@ fn other_locations() -> Vec<Case> {
         elsewhere("dots_into_the_location", "/other/../ws/x"),
         elsewhere("double_slash_before", "//ws/x"),
         refused(A, "dots_out_of_the_location", get("/ws/../other")).differs(
-            "Dots that lead out of a location",
+            "Dot segments that leave a location",
             &["- down HTTP/1.1 404 of its own", "+ down HTTP/1.1 400 of its own"],
         ),
         refused(A, "without_the_last_slash", get("/ws?x")).differs(
-            "A location without its last slash",
+            "Location without its last slash",
             &[
                 "- down HTTP/1.1 301 of its own",
                 "- down location: http://client.example/ws/?x",
