@@ -10,7 +10,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 
-use frames::{Event, Filter, Frame, Verdict, Walker};
+use frames::{Event, Filter, Frame, FrameParser, Verdict};
 
 #[allow(
     dead_code,
@@ -25,32 +25,32 @@ const CHUNK: usize = 64 * 1024;
 
 /// What a tunnel that limits sizes asks of each event.
 fn is_too_big(event: &Event) -> bool {
-    matches!(event.frame, Frame::Data(data) if data.length > 1 << 20 || data.message > 1 << 24)
+    matches!(event.frame, Frame::Data(data) if data.length > 1 << 20 || data.message_length > 1 << 24)
 }
 
-fn judge(event: &Event) -> Verdict {
-    if is_too_big(event) { Verdict::Cut } else { Verdict::Pass }
+fn inspect(event: &Event) -> Verdict {
+    if is_too_big(event) { Verdict::Drop } else { Verdict::Pass }
 }
 
-fn walk(stream: &[u8]) -> Walker {
-    let mut walker = Walker::new();
+fn walk(stream: &[u8]) -> FrameParser {
+    let mut parser = FrameParser::new();
     for chunk in stream.chunks(CHUNK) {
-        assert!(!walker.walk(black_box(chunk)).any(|event| is_too_big(&event)));
+        assert!(!parser.parse(black_box(chunk)).any(|event| is_too_big(&event)));
     }
-    walker
+    parser
 }
 
 fn filter(stream: &[u8]) -> Filter {
     let mut filter = Filter::new();
     for chunk in stream.chunks(CHUNK) {
-        assert!(black_box(filter.pass(black_box(chunk), judge)).cut.is_none());
+        assert!(black_box(filter.filter(black_box(chunk), inspect)).dropped.is_none());
     }
     filter
 }
 
 /// Masked frames of so many bytes of payload, up to so many bytes in all.
-fn stream(head: &[u8], payload: usize, bytes: usize) -> Vec<u8> {
-    let frame = [head, &[1, 2, 3, 4], &vec![b'.'; payload]].concat();
+fn stream(header: &[u8], payload: usize, bytes: usize) -> Vec<u8> {
+    let frame = [header, &[1, 2, 3, 4], &vec![b'.'; payload]].concat();
     frame.iter().copied().cycle().take(bytes).collect()
 }
 
@@ -67,7 +67,7 @@ fn main() {
     }
     group.throughput(Throughput::Bytes(small.len() as u64));
     group.bench_function("small/boundary", |bencher| {
-        bencher.iter(|| Walker::new().last_boundary(black_box(&small)));
+        bencher.iter(|| FrameParser::new().last_boundary(black_box(&small)));
     });
     group.finish();
     criterion.final_summary();

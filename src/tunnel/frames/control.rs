@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     close_code::CloseCode,
-    head::{FIN, MASKED, MAX_CONTROL, Opcode},
+    header::{FIN, MASKED, MAX_CONTROL, Opcode},
 };
 
 /// Whether a frame is masked, as all are that a client sends

@@ -1,6 +1,6 @@
 //! What a walk meets.
 
-use super::head::{Opcode, Violation};
+use super::header::{Opcode, ProtocolError};
 
 /// A frame, and where in the chunk it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) enum Frame {
     /// A complete Pong.
     Pong(Payload),
     /// No valid frame. Nothing behind it is walked.
-    Invalid(Violation),
+    Invalid(ProtocolError),
 }
 
 /// The header of a data frame.
@@ -41,7 +41,7 @@ pub(crate) struct Data {
     /// Bytes of its payload.
     pub(crate) length: u64,
     /// Bytes of its message so far, its own included. What an extension compressed counts as it is.
-    pub(crate) message: u64,
+    pub(crate) message_length: u64,
 }
 
 /// The payload of a Ping or Pong.

@@ -9,7 +9,7 @@ use tokio::{io::ReadBuf, net::TcpStream};
 
 use super::{
     super::{
-        frames::{Frame, LONGEST_HEAD},
+        frames::{Frame, MAX_HEADER},
         splice::LARGE,
     },
     Fault, Lane, Made,
@@ -21,7 +21,7 @@ pub(in super::super) struct Unseen {
     /// Bytes.
     pub(in super::super) bytes: u64,
     /// The header they begin with, which was looked at where it lies.
-    head: [u8; LONGEST_HEAD],
+    header: [u8; MAX_HEADER],
     size: usize,
 }
 
@@ -41,14 +41,14 @@ impl Lane {
             unseen.bytes = u64::MAX;
             return Poll::Ready(Ok(unseen));
         }
-        let mut here = self.filter.passed();
+        let mut here = self.filter.output();
         if !here.at_boundary() || !self.filter.held().is_empty() {
-            unseen.bytes = if self.ear.large { here.unseen() } else { 0 };
+            unseen.bytes = if self.ear.large { here.skippable() } else { 0 };
             return Poll::Ready(Ok(unseen));
         }
-        let mut head = ReadBuf::new(&mut unseen.head);
-        ready!(from.poll_peek(cx, &mut head))?;
-        if let Some(event) = here.walk(head.filled()).next()
+        let mut header = ReadBuf::new(&mut unseen.header);
+        ready!(from.poll_peek(cx, &mut header))?;
+        if let Some(event) = here.parse(header.filled()).next()
             && let Frame::Data(data) = event.frame
             && data.length >= LARGE as u64
             && Fault::of(&event, self.from, &self.config).is_none()
@@ -99,8 +99,8 @@ impl Lane {
             return true;
         }
         let Some(payload) = bytes.checked_sub(unseen.size) else { return false };
-        let passed = self.filter(&unseen.head[..unseen.size]);
-        debug_assert!(passed.cut.is_none(), "it was judged before");
+        let passed = self.filter(&unseen.header[..unseen.size]);
+        debug_assert!(passed.dropped.is_none(), "it was judged before");
         self.filter.skip(payload as u64);
         true
     }

@@ -2,7 +2,7 @@
 
 use super::super::{
     CloseCode, Side, TunnelConfig,
-    frames::{Event, Frame, Payload, Verdict, Violation},
+    frames::{Event, Frame, Payload, ProtocolError, Verdict},
     splice::LARGE,
 };
 
@@ -30,7 +30,7 @@ pub(in super::super) enum Fault {
     /// A frame or message above the limit.
     TooBig,
     /// What is no frame.
-    Framing(Violation),
+    Framing(ProtocolError),
     /// A frame masked by a server, or not by a client
     /// ([RFC 6455, 5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.1)).
     Masking,
@@ -42,7 +42,7 @@ pub(in super::super) enum Fault {
 impl Ear {
     /// What becomes of the next frame of a side.
     #[inline]
-    pub(super) fn judge(&mut self, event: &Event, from: Side, config: &TunnelConfig) -> Verdict {
+    pub(super) fn inspect(&mut self, event: &Event, from: Side, config: &TunnelConfig) -> Verdict {
         match event.frame {
             Frame::Data(data) => self.large = data.length >= LARGE as u64,
             Frame::Close(code) => self.close = Some(code.unwrap_or(CloseCode::NO_STATUS)),
@@ -52,8 +52,8 @@ impl Ear {
             self.fault = Fault::of(event, from, config);
         }
         match event.frame {
-            _ if self.fault.is_some() => Verdict::Cut,
-            Frame::Pong(payload) if self.tag.is_some_and(|tag| payload.is(tag)) => Verdict::Cut,
+            _ if self.fault.is_some() => Verdict::Drop,
+            Frame::Pong(payload) if self.tag.is_some_and(|tag| payload.is(tag)) => Verdict::Drop,
             Frame::Ping(_) => {
                 self.pinged = true;
                 Verdict::Pass
@@ -68,7 +68,7 @@ impl Fault {
     pub(super) fn of(event: &Event, from: Side, config: &TunnelConfig) -> Option<Self> {
         if let Frame::Data(data) = event.frame
             && (config.sizes.frame.is_some_and(|most| data.length > most)
-                || config.sizes.message.is_some_and(|most| data.message > most))
+                || config.sizes.message.is_some_and(|most| data.message_length > most))
         {
             return Some(Self::TooBig);
         }
@@ -78,7 +78,7 @@ impl Fault {
     /// What RFC 6455 forbids and a proxy could let through.
     fn of_framing(event: &Event, from: Side) -> Option<Self> {
         match event.frame {
-            Frame::Invalid(violation) => Some(Self::Framing(violation)),
+            Frame::Invalid(error) => Some(Self::Framing(error)),
             _ if event.is_masked != (from == Side::Client) => Some(Self::Masking),
             Frame::Close(Some(code)) if CloseCode::new(code).is_none() => Some(Self::CloseCode),
             _ => None,
@@ -89,7 +89,7 @@ impl Fault {
     pub(in super::super) fn reason(self) -> &'static str {
         match self {
             Self::TooBig => "frame or message above the limit",
-            Self::Framing(violation) => violation.reason(),
+            Self::Framing(error) => error.reason(),
             Self::Masking => "frame masked by a server, or not by a client",
             Self::CloseCode => "Close with a reserved code",
         }

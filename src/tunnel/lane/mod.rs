@@ -13,7 +13,7 @@ use std::{io, ops::Range, sync::Arc};
 use super::{
     CloseFrame, Side, TunnelConfig,
     config::Sizes,
-    frames::{ControlFrame, Filter, Mask, Passed, Start, Violation, Walker},
+    frames::{ControlFrame, Filter, Filtered, FrameParser, Mask, PartialFrame, ProtocolError},
 };
 use ear::Ear;
 pub(super) use ear::{Fault, Tag};
@@ -63,7 +63,7 @@ impl Lane {
     pub(super) fn new(from: Side, config: Arc<TunnelConfig>) -> Self {
         Self {
             from,
-            filter: if cuts(from, &config) { Filter::new() } else { Filter::without_cuts() },
+            filter: if cuts(from, &config) { Filter::new() } else { Filter::passive() },
             config,
             ear: Ear::default(),
             due: None,
@@ -144,12 +144,12 @@ impl Lane {
     /// Whether what came was no valid framing, here or in the other direction, so that nothing of ours
     /// can be put between frames.
     pub(super) fn has_given_up(&self) -> bool {
-        self.is_opaque() || self.stage == Stage::Open && self.filter.given_up().is_some()
+        self.is_opaque() || self.stage == Stage::Open && self.filter.protocol_error().is_some()
     }
 
     /// What comes goes on as it is from here on, and what was held back is to be written. `None` when
     /// that is so anyhow, or nothing goes on.
-    pub(super) fn give_up(&mut self) -> Option<Start> {
+    pub(super) fn give_up(&mut self) -> Option<PartialFrame> {
         if self.stage != Stage::Open {
             return None;
         }
@@ -164,7 +164,7 @@ impl Lane {
 
     /// Why what came here is no valid framing, where that is let through.
     pub(super) fn given_up(&self) -> Option<&'static str> {
-        self.filter.given_up().filter(|_| self.ear.fault.is_none()).map(Violation::reason)
+        self.filter.protocol_error().filter(|_| self.ear.fault.is_none()).map(ProtocolError::reason)
     }
 
     /// A chunk that was read. `None` when it goes on as it is.
@@ -173,10 +173,10 @@ impl Lane {
         if self.is_opaque() {
             return None;
         }
-        let before = self.due.as_ref().map(|_| self.filter.passed());
+        let before = self.due.as_ref().map(|_| self.filter.output());
         let deaf = self.is_deaf();
         let passed = self.filter(chunk);
-        let whole = passed.cut.is_none() && passed.held.is_empty() && passed.bytes.len() == chunk.len();
+        let whole = passed.dropped.is_none() && passed.held.is_empty() && passed.bytes.len() == chunk.len();
         if whole && before.is_none() && !deaf && self.ear.fault.is_none() {
             return None;
         }
@@ -190,20 +190,20 @@ impl Lane {
     }
 
     #[inline]
-    fn filter<'a>(&mut self, chunk: &'a [u8]) -> Passed<'a> {
+    fn filter<'a>(&mut self, chunk: &'a [u8]) -> Filtered<'a> {
         let Self { filter, ear, from, config, .. } = self;
-        filter.pass(chunk, |event| ear.judge(event, *from, config))
+        filter.filter(chunk, |event| ear.inspect(event, *from, config))
     }
 
     #[cold]
-    fn make(&mut self, before: Option<Walker>, mut passed: Passed<'_>) -> Made {
+    fn make(&mut self, before: Option<FrameParser>, mut passed: Filtered<'_>) -> Made {
         let mut bytes = Vec::new();
         loop {
             if !self.is_deaf() {
                 bytes.extend_from_slice(passed.held.as_bytes());
                 bytes.extend_from_slice(passed.bytes);
             }
-            if passed.cut.is_none() {
+            if passed.dropped.is_none() {
                 break;
             }
             if self.ear.fault.is_some() && self.stage == Stage::Open {
@@ -213,14 +213,14 @@ impl Lane {
         }
         if self.ear.fault.is_some() && self.stage == Stage::Open {
             // A control frame most of which had passed before it was known to be wrong.
-            self.stage = if self.filter.passed().at_boundary() { Stage::Refused } else { Stage::Shut };
+            self.stage = if self.filter.output().at_boundary() { Stage::Refused } else { Stage::Shut };
         }
         self.insert(before, bytes)
     }
 
     /// Puts the Close that is due into `bytes`, which are the next to be written. A Ping is written before
     /// anything more is read.
-    fn insert(&mut self, before: Option<Walker>, mut bytes: Vec<u8>) -> Made {
+    fn insert(&mut self, before: Option<FrameParser>, mut bytes: Vec<u8>) -> Made {
         let Some(before) = before else { return Made { bytes, ours: 0..0 } };
         if self.ear.close.is_some() && self.stage == Stage::Open {
             // It says itself what we were about to say.
@@ -268,7 +268,7 @@ impl Lane {
 
     /// Whether the writer stands at a boundary.
     fn at_boundary(&self) -> bool {
-        self.stage == Stage::Refused || self.filter.passed().at_boundary()
+        self.stage == Stage::Refused || self.filter.output().at_boundary()
     }
 
     /// Clients mask what they send, so we do towards an upstream

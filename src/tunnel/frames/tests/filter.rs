@@ -39,20 +39,20 @@ proptest! {
         sizes in sizes(),
         limit in 0..300_u64,
     ) {
-        let too_long = |event: &Event| matches!(event.frame, Frame::Data(data) if data.message > limit);
+        let too_long = |event: &Event| matches!(event.frame, Frame::Data(data) if data.message_length > limit);
         let end = decode(&stream).events().iter().find(|event| too_long(event)).and_then(|event| event.start);
-        let passed = pass(&stream, &sizes, |event| if too_long(event) { Verdict::Cut } else { Verdict::Pass });
+        let passed = pass(&stream, &sizes, |event| if too_long(event) { Verdict::Drop } else { Verdict::Pass });
         prop_assert_eq!(passed, &stream[..end.unwrap_or(stream.len())]);
     }
 
     #[test]
     fn a_stream_is_cut_before_a_frame_that_is_invalid(stream in any_stream(), sizes in sizes()) {
         let end = decode(&stream).invalid.map_or(stream.len(), |(start, ..)| start);
-        let judge = |event: &Event| match event.frame {
-            Frame::Invalid(_) => Verdict::Cut,
+        let inspect = |event: &Event| match event.frame {
+            Frame::Invalid(_) => Verdict::Drop,
             _ => Verdict::Pass,
         };
-        prop_assert_eq!(pass(&stream, &sizes, judge), &stream[..end]);
+        prop_assert_eq!(pass(&stream, &sizes, inspect), &stream[..end]);
     }
 }
 
@@ -60,11 +60,11 @@ proptest! {
 fn a_long_control_frame_can_be_taken_out_as_long_as_none_of_it_has_passed() {
     let ping = ControlFrame::ping(&[1; 125], Mask::Key([1, 2, 3, 4]));
     let bytes = ping.as_bytes();
-    let cut = |sizes: &[usize]| pass(bytes, sizes, |_| Verdict::Cut);
-    assert_eq!(cut(&[131]), b"");
-    assert_eq!(cut(&[5, 126]), b"");
-    assert_eq!(cut(&[6, 125]), bytes);
-    assert_eq!(cut(&[50]), bytes);
+    let dropped = |sizes: &[usize]| pass(bytes, sizes, |_| Verdict::Drop);
+    assert_eq!(dropped(&[131]), b"");
+    assert_eq!(dropped(&[5, 126]), b"");
+    assert_eq!(dropped(&[6, 125]), bytes);
+    assert_eq!(dropped(&[50]), bytes);
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn a_frame_may_be_inserted_before_what_is_held_back() {
     for held in [&b"\x81"[..], b"\x81\x7e\x00", b"\x8a\x08abc", b"\x88\x02\x03"] {
         let mut filter = Filter::new();
         let chunk = [b"\x81\x01x", held].concat();
-        let passed = filter.pass(&chunk, |_| Verdict::Pass);
+        let passed = filter.filter(&chunk, |_| Verdict::Pass);
         assert_eq!(passed.bytes, b"\x81\x01x");
         assert_eq!(filter.held().as_bytes(), held);
-        assert!(filter.passed().at_boundary());
+        assert!(filter.output().at_boundary());
     }
 }

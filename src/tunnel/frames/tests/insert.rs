@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{CloseCode, ControlFrame, Filter, Mask, Verdict, Walker, head::Opcode};
+use super::super::{CloseCode, ControlFrame, Filter, FrameParser, Mask, Verdict, header::Opcode};
 use super::{
     check::split,
     endpoint::receive,
@@ -19,10 +19,10 @@ fn sender_and_stream() -> impl Strategy<Value = (Sender, Vec<u8>)> {
 
 /// Writes the stream with a Ping at the last boundary of each chunk.
 fn with_pings(stream: &[u8], sizes: &[usize], ping: &ControlFrame) -> (Vec<u8>, usize) {
-    let mut walker = Walker::new();
+    let mut parser = FrameParser::new();
     let (mut written, mut pings) = (Vec::new(), 0);
     for (_, chunk) in split(stream, sizes) {
-        let at = walker.last_boundary(chunk);
+        let at = parser.last_boundary(chunk);
         let (before, behind) = chunk.split_at(at.unwrap_or(0));
         written.extend(before);
         if at.is_some() {
@@ -30,7 +30,7 @@ fn with_pings(stream: &[u8], sizes: &[usize], ping: &ControlFrame) -> (Vec<u8>, 
             pings += 1;
         }
         written.extend(behind);
-        walker.walk(chunk).for_each(drop);
+        parser.parse(chunk).for_each(drop);
     }
     (written, pings)
 }
@@ -40,10 +40,10 @@ fn with_pings_filtered(stream: &[u8], sizes: &[usize], ping: &ControlFrame) -> (
     let mut filter = Filter::new();
     let (mut written, mut pings) = (Vec::new(), 0);
     for (_, chunk) in split(stream, sizes) {
-        let passed = filter.pass(chunk, |_| Verdict::Pass);
+        let passed = filter.filter(chunk, |_| Verdict::Pass);
         written.extend(passed.held.as_bytes());
         written.extend(passed.bytes);
-        if filter.passed().at_boundary() {
+        if filter.output().at_boundary() {
             written.extend(ping.as_bytes());
             pings += 1;
         }

@@ -1,4 +1,4 @@
-//! The walker beside a decoder that takes a whole stream, and beside tungstenite.
+//! The parser beside a decoder that takes a whole stream, and beside tungstenite.
 
 mod check;
 #[cfg(test)]
@@ -7,12 +7,12 @@ mod endpoint;
 mod filter;
 #[cfg(test)]
 mod insert;
+#[cfg(test)]
+mod parser;
 mod reference;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod table;
-#[cfg(test)]
-mod walk;
 
 pub(crate) use check::check;

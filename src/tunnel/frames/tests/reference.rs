@@ -1,6 +1,6 @@
 //! A decoder that is given the whole stream, written for being obvious.
 
-use super::super::{Event, Frame, Payload, Violation, event::Data, head::Opcode};
+use super::super::{Event, Frame, Payload, ProtocolError, event::Data, header::Opcode};
 
 /// A frame that was read, or as much of it as there is.
 pub(super) struct Read {
@@ -22,7 +22,7 @@ pub(super) struct Read {
 pub(super) struct Decoded {
     pub(super) frames: Vec<Read>,
     /// Where an invalid frame begins, where that is known, and why.
-    pub(super) invalid: Option<(usize, usize, Violation)>,
+    pub(super) invalid: Option<(usize, usize, ProtocolError)>,
     pub(super) length: usize,
 }
 
@@ -36,12 +36,12 @@ pub(super) fn decode(stream: &[u8]) -> Decoded {
         let is_control = opcode > 7;
         let short = second & 127;
         let fault = match opcode {
-            3..=7 | 11..=15 => Some(Violation::ReservedOpcode),
-            0 if message.is_none() => Some(Violation::NothingToContinue),
-            1 | 2 if message.is_some() => Some(Violation::UnfinishedMessage),
-            8.. if !is_final => Some(Violation::FragmentedControl),
-            8.. if short > 125 => Some(Violation::LongControl),
-            8 if short == 1 => Some(Violation::ShortClose),
+            3..=7 | 11..=15 => Some(ProtocolError::ReservedOpcode),
+            0 if message.is_none() => Some(ProtocolError::NothingToContinue),
+            1 | 2 if message.is_some() => Some(ProtocolError::UnfinishedMessage),
+            8.. if !is_final => Some(ProtocolError::FragmentedControl),
+            8.. if short > 125 => Some(ProtocolError::LongControl),
+            8 if short == 1 => Some(ProtocolError::ShortClose),
             _ => None,
         };
         if let Some(fault) = fault {
@@ -57,7 +57,7 @@ pub(super) fn decode(stream: &[u8]) -> Decoded {
             _ => digits.iter().fold(0, |length, digit| length << 8 | u64::from(*digit)),
         };
         if length > i64::MAX as u64 {
-            decoded.invalid = Some((start, key_at, Violation::Length));
+            decoded.invalid = Some((start, key_at, ProtocolError::Length));
             break;
         }
         let Some(key) = stream.get(key_at..payload) else { break };
@@ -108,7 +108,7 @@ impl Read {
                 opcode: [Opcode::Continuation, Opcode::Text, Opcode::Binary][usize::from(self.opcode)],
                 is_final: self.is_final,
                 length: (self.end - self.payload) as u64,
-                message: self.message,
+                message_length: self.message,
             }),
         };
         Event { start: Some(self.start), end: self.known(), is_masked: self.is_masked, frame }
@@ -124,11 +124,11 @@ impl Decoded {
     /// The events, with their offsets in the stream.
     pub(super) fn events(&self) -> Vec<Event> {
         let frames = self.frames.iter().filter(|frame| frame.known() <= self.length).map(Read::event);
-        let invalid = self.invalid.map(|(start, end, violation)| Event {
+        let invalid = self.invalid.map(|(start, end, error)| Event {
             start: Some(start),
             end,
             is_masked: false,
-            frame: Frame::Invalid(violation),
+            frame: Frame::Invalid(error),
         });
         frames.chain(invalid).collect()
     }

@@ -1,14 +1,15 @@
 //! Frame by frame.
 
 use super::super::{
-    CloseCode, ControlFrame, Event, Frame, Mask, Payload, Violation, Walker, event::Data, head::Opcode,
+    CloseCode, ControlFrame, Event, Frame, FrameParser, Mask, Payload, ProtocolError, event::Data,
+    header::Opcode,
 };
 
 /// Bytes, and what is in them: where each is known, and what it is.
 type Row<'a> = (&'a [u8], &'a [(usize, Frame)]);
 
-fn data(opcode: Opcode, is_final: bool, length: u64, message: u64) -> Frame {
-    Frame::Data(Data { opcode, is_final, length, message })
+fn data(opcode: Opcode, is_final: bool, length: u64, message_length: u64) -> Frame {
+    Frame::Data(Data { opcode, is_final, length, message_length })
 }
 
 fn payload(bytes: &[u8], length: u8) -> Payload {
@@ -18,19 +19,19 @@ fn payload(bytes: &[u8], length: u8) -> Payload {
 }
 
 /// The frames in `bytes`, given at once and one by one, with their ends.
-fn frames(bytes: &[u8]) -> (Vec<(usize, Frame)>, Walker) {
-    let mut walker = Walker::new();
-    let at_once: Vec<_> = walker.walk(bytes).map(|event| (event.end, event.frame)).collect();
-    let mut slow = Walker::new();
+fn frames(bytes: &[u8]) -> (Vec<(usize, Frame)>, FrameParser) {
+    let mut parser = FrameParser::new();
+    let at_once: Vec<_> = parser.parse(bytes).map(|event| (event.end, event.frame)).collect();
+    let mut slow = FrameParser::new();
     let one_by_one: Vec<_> = bytes
         .chunks(1)
         .enumerate()
         .flat_map(|(at, byte)| {
-            slow.walk(byte).map(move |event| (at + event.end, event.frame)).collect::<Vec<_>>()
+            slow.parse(byte).map(move |event| (at + event.end, event.frame)).collect::<Vec<_>>()
         })
         .collect();
     assert_eq!(one_by_one, at_once, "{bytes:x?}");
-    (at_once, walker)
+    (at_once, parser)
 }
 
 #[test]
@@ -100,11 +101,11 @@ fn only_the_same_payload_is_the_same() {
 
 #[test]
 fn an_invalid_frame_ends_the_walk_with_the_reason() {
-    use Violation::{
+    use ProtocolError::{
         FragmentedControl, Length, LongControl, NothingToContinue, ReservedOpcode, ShortClose,
         UnfinishedMessage,
     };
-    let table: &[(&[u8], Violation)] = &[
+    let table: &[(&[u8], ProtocolError)] = &[
         (b"\x83\x00", ReservedOpcode),
         (b"\x87\x00", ReservedOpcode),
         (b"\x8b\x00", ReservedOpcode),
@@ -122,25 +123,25 @@ fn an_invalid_frame_ends_the_walk_with_the_reason() {
         (b"\x82\x7f\x80\x00\x00\x00\x00\x00\x00\x00", Length),
         (b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", Length),
     ];
-    for &(bytes, violation) in table {
-        let (seen, mut walker) = frames(bytes);
-        assert_eq!(seen.last(), Some(&(bytes.len(), Frame::Invalid(violation))), "{bytes:x?}");
-        assert_eq!((walker.given_up(), walker.at_boundary()), (Some(violation), false));
-        assert_eq!((walker.last_boundary(b"\x81\x00"), walker.unseen()), (None, u64::MAX));
-        assert_eq!(walker.walk(b"\x81\x00").next(), None);
-        assert!(!violation.to_string().is_empty());
+    for &(bytes, error) in table {
+        let (seen, mut parser) = frames(bytes);
+        assert_eq!(seen.last(), Some(&(bytes.len(), Frame::Invalid(error))), "{bytes:x?}");
+        assert_eq!((parser.protocol_error(), parser.at_boundary()), (Some(error), false));
+        assert_eq!((parser.last_boundary(b"\x81\x00"), parser.skippable()), (None, u64::MAX));
+        assert_eq!(parser.parse(b"\x81\x00").next(), None);
+        assert!(!error.to_string().is_empty());
     }
 }
 
 #[test]
 fn nothing_counts_behind_a_close() {
-    let (seen, mut walker) = frames(b"\x81\x00\x88\x00\x81\x00\x83");
+    let (seen, mut parser) = frames(b"\x81\x00\x88\x00\x81\x00\x83");
     assert_eq!(seen.len(), 2);
-    assert_eq!((walker.messages(), walker.unseen()), (1, u64::MAX));
-    assert!(walker.is_over() && !walker.at_boundary() && walker.given_up().is_none());
-    assert_eq!(walker.last_boundary(b"\x81\x00"), None);
-    walker.skip(1000);
-    assert_eq!(walker.walk(b"\x89\x00").next(), None);
+    assert_eq!((parser.messages(), parser.skippable()), (1, u64::MAX));
+    assert!(parser.is_finished() && !parser.at_boundary() && parser.protocol_error().is_none());
+    assert_eq!(parser.last_boundary(b"\x81\x00"), None);
+    parser.skip(1000);
+    assert_eq!(parser.parse(b"\x89\x00").next(), None);
 }
 
 #[test]
@@ -148,21 +149,21 @@ fn boundaries_are_where_frames_begin_and_end() {
     //                      0               5       7       9
     let chunk = b"\x01\x03Hel\x89\x00\x80\x00\x81\x7e\x00";
     let table = [(12, 9), (9, 9), (8, 7), (7, 7), (6, 5), (5, 5), (4, 0), (1, 0), (0, 0)];
-    let walker = Walker::new();
+    let parser = FrameParser::new();
     for (length, boundary) in table {
-        assert_eq!(walker.last_boundary(&chunk[..length]), Some(boundary), "{length}");
+        assert_eq!(parser.last_boundary(&chunk[..length]), Some(boundary), "{length}");
     }
-    assert_eq!(walker.last_boundary(b"\x81\x00\x88\x00\x81\x00"), Some(2));
-    let mut within = walker;
-    within.walk(&chunk[..3]).for_each(drop);
+    assert_eq!(parser.last_boundary(b"\x81\x00\x88\x00\x81\x00"), Some(2));
+    let mut within = parser;
+    within.parse(&chunk[..3]).for_each(drop);
     assert_eq!(within.last_boundary(&chunk[3..4]), None);
     assert_eq!(within.last_boundary(&chunk[3..]), Some(6));
 }
 
 #[test]
 fn a_frame_that_spans_chunks_has_no_start_in_the_last() {
-    let mut walker = Walker::new();
-    let mut starts = |chunk| walker.walk(chunk).map(|event: Event| event.start).collect::<Vec<_>>();
+    let mut parser = FrameParser::new();
+    let mut starts = |chunk| parser.parse(chunk).map(|event: Event| event.start).collect::<Vec<_>>();
     assert_eq!(starts(b"\x81\x02a"), [Some(0)]);
     assert_eq!(starts(b"b\x8a"), []);
     assert_eq!(starts(b"\x02a"), []);
@@ -172,23 +173,23 @@ fn a_frame_that_spans_chunks_has_no_start_in_the_last() {
 
 #[test]
 fn only_payload_of_data_may_be_skipped() {
-    let mut walker = Walker::new();
+    let mut parser = FrameParser::new();
     let table: [(&[u8], u64); 6] =
         [(b"\x81", 0), (b"\x05", 5), (b"Hel", 2), (b"lo", 0), (b"\x8a\x05", 0), (b"Hello", 0)];
-    for (chunk, unseen) in table {
-        walker.walk(chunk).for_each(drop);
-        assert_eq!(walker.unseen(), unseen, "{chunk:x?}");
-        walker.skip(0);
-        assert_eq!(walker.unseen(), unseen, "{chunk:x?}");
+    for (chunk, skippable) in table {
+        parser.parse(chunk).for_each(drop);
+        assert_eq!(parser.skippable(), skippable, "{chunk:x?}");
+        parser.skip(0);
+        assert_eq!(parser.skippable(), skippable, "{chunk:x?}");
     }
-    walker.walk(b"\x82\x7f\x00\x00\x00\xff\x00\x00\x00\x00").for_each(drop);
-    walker.skip(0xfe_ffff_ffff);
-    assert_eq!((walker.unseen(), walker.at_boundary(), walker.messages()), (1, false, 1));
-    walker.skip(1);
-    assert_eq!((walker.unseen(), walker.at_boundary(), walker.messages()), (0, true, 2));
+    parser.parse(b"\x82\x7f\x00\x00\x00\xff\x00\x00\x00\x00").for_each(drop);
+    parser.skip(0xfe_ffff_ffff);
+    assert_eq!((parser.skippable(), parser.at_boundary(), parser.messages()), (1, false, 1));
+    parser.skip(1);
+    assert_eq!((parser.skippable(), parser.at_boundary(), parser.messages()), (0, true, 2));
 }
 
 #[test]
 fn a_walker_is_small() {
-    assert!(size_of::<Walker>() <= 48, "{}", size_of::<Walker>());
+    assert!(size_of::<FrameParser>() <= 48, "{}", size_of::<FrameParser>());
 }

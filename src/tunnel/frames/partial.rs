@@ -4,20 +4,20 @@ use std::fmt;
 
 use super::{
     event::{Frame, Payload},
-    head::{FIN, Head, LENGTH, MASKED, Opcode},
+    header::{FIN, FrameHeader, LENGTH, MASKED, Opcode},
 };
 
 /// The first bytes of a frame, as they came: a header, or a control frame as far as 8 bytes of payload.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Start {
-    bytes: [u8; Head::MAX],
+pub(crate) struct PartialFrame {
+    bytes: [u8; FrameHeader::MAX],
     filled: u8,
 }
 
 /// A masked control frame of 8 bytes fits.
-const _: () = assert!(Head::MAX == 2 + 4 + Payload::FIRST);
+const _: () = assert!(FrameHeader::MAX == 2 + 4 + Payload::FIRST);
 
-impl Start {
+impl PartialFrame {
     /// The bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.filled)]
@@ -37,7 +37,7 @@ impl Start {
     #[inline]
     pub(super) fn append(&mut self, bytes: &[u8]) {
         let at = usize::from(self.filled);
-        let taken = bytes.len().min(Head::MAX - at);
+        let taken = bytes.len().min(FrameHeader::MAX - at);
         self.bytes[at..at + taken].copy_from_slice(&bytes[..taken]);
         self.filled += taken as u8;
     }
@@ -96,8 +96,8 @@ impl Start {
     }
 }
 
-impl fmt::Debug for Start {
+impl fmt::Debug for PartialFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Start").field(&self.as_bytes()).finish()
+        f.debug_tuple("PartialFrame").field(&self.as_bytes()).finish()
     }
 }

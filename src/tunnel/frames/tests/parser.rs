@@ -39,10 +39,10 @@ proptest! {
 
     #[test]
     fn the_events_of_an_invalid_stream_end_with_why(stream in any_stream(), sizes in sizes()) {
-        let (events, walker) = walk(&stream, &sizes);
+        let (events, parser) = parse(&stream, &sizes);
         let last = events.last().map(|event| event.frame);
-        match walker.given_up() {
-            Some(violation) => prop_assert_eq!(last, Some(Frame::Invalid(violation))),
+        match parser.protocol_error() {
+            Some(error) => prop_assert_eq!(last, Some(Frame::Invalid(error))),
             None => prop_assert!(!matches!(last, Some(Frame::Invalid(_)))),
         }
     }

@@ -48,7 +48,7 @@ impl Opcode {
 
 /// Why a frame is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Violation {
+pub(crate) enum ProtocolError {
     /// No opcode of RFC 6455.
     ReservedOpcode,
     /// A control frame without FIN.
@@ -65,7 +65,7 @@ pub(crate) enum Violation {
     UnfinishedMessage,
 }
 
-impl Violation {
+impl ProtocolError {
     /// In words, for a log or the reason of a Close.
     pub(crate) fn reason(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl Violation {
     }
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason())
     }
@@ -88,7 +88,7 @@ impl fmt::Display for Violation {
 
 /// A complete header.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Head {
+pub(super) struct FrameHeader {
     pub(super) opcode: Opcode,
     pub(super) is_final: bool,
     pub(super) is_masked: bool,
@@ -98,11 +98,11 @@ pub(super) struct Head {
     pub(super) size: usize,
 }
 
-impl Head {
+impl FrameHeader {
     /// Bytes of the longest one.
     pub(super) const MAX: usize = 2 + 8 + 4;
 
-    /// The header at the beginning of `bytes`; `None` as long as it is not complete. `unfinished` says
+    /// The header at the beginning of `bytes`; `None` as long as it is not complete. `within_message` says
     /// that a message has begun. The reserved bits are an extension's
     /// ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
     ///
@@ -111,18 +111,18 @@ impl Head {
     /// As soon as the bytes that are there can't begin a valid frame: with the second byte, or with the
     /// last of the length.
     #[inline]
-    pub(super) fn parse(bytes: &[u8], unfinished: bool) -> Result<Option<Self>, Violation> {
+    pub(super) fn parse(bytes: &[u8], within_message: bool) -> Result<Option<Self>, ProtocolError> {
         let [first, second, behind @ ..] = bytes else { return Ok(None) };
-        let opcode = Opcode::of(*first).ok_or(Violation::ReservedOpcode)?;
+        let opcode = Opcode::of(*first).ok_or(ProtocolError::ReservedOpcode)?;
         let is_final = first & FIN != 0;
         let short = second & LENGTH;
         match opcode {
-            Opcode::Continuation if !unfinished => return Err(Violation::NothingToContinue),
-            Opcode::Text | Opcode::Binary if unfinished => return Err(Violation::UnfinishedMessage),
+            Opcode::Continuation if !within_message => return Err(ProtocolError::NothingToContinue),
+            Opcode::Text | Opcode::Binary if within_message => return Err(ProtocolError::UnfinishedMessage),
             _ if !opcode.is_control() => {}
-            _ if !is_final => return Err(Violation::FragmentedControl),
-            _ if usize::from(short) > MAX_CONTROL => return Err(Violation::LongControl),
-            Opcode::Close if short == 1 => return Err(Violation::ShortClose),
+            _ if !is_final => return Err(ProtocolError::FragmentedControl),
+            _ if usize::from(short) > MAX_CONTROL => return Err(ProtocolError::LongControl),
+            Opcode::Close if short == 1 => return Err(ProtocolError::ShortClose),
             _ => {}
         }
         let (length, extended) = match short {
@@ -132,7 +132,7 @@ impl Head {
         };
         let Some(length) = length else { return Ok(None) };
         if length >> 63 != 0 {
-            return Err(Violation::Length);
+            return Err(ProtocolError::Length);
         }
         let is_masked = second & MASKED != 0;
         let size = 2 + extended + if is_masked { 4 } else { 0 };
