@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::Frame;
 use super::{
-    check::{skips, walk, walks, walks_alike},
+    check::{parse, skips, walks, walks_alike},
     reference::decode,
     streams::{Sender, any_stream, sizes, valid},
 };
