@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{error::Error, tunnel::TunnelSummary, tunnel::live::Live};
+use crate::{error::Error, tunnel::TunnelSummary, tunnel::shared::Shared};
 
 #[derive(Debug)]
 pub(crate) struct Handshake;
@@ -27,7 +27,7 @@ impl Handshake {
 }
 
 impl Tunnel {
-    pub(crate) fn open(_: &mut Option<Arc<Live>>) -> Self {
+    pub(crate) fn open(_: &mut Option<Arc<Shared>>) -> Self {
         Self
     }
 

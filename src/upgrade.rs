@@ -19,7 +19,7 @@ use crate::{
     config::Config, connect::Connection, handshake::Handshake, handshake::Mechanism, handshake::is_websocket,
     io::transport::Transport, limits::Admission, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
     registry::Pass, registry::Presence, trace, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd,
-    tunnel::TunnelSummary, tunnel::live::Count, tunnel::live::Live, tunnel::live::Order,
+    tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
 };
 
 /// Both halves of a tunnel, before either has let go of HTTP.
@@ -51,7 +51,7 @@ struct Halves {
     connection: Connection,
     websocket: bool,
     config: Arc<TunnelConfig>,
-    live: Option<Arc<Live>>,
+    live: Option<Arc<Shared>>,
 }
 
 impl Opening {
@@ -103,14 +103,14 @@ struct Cut;
 
 /// Waits for `joined`, but not beyond the end of an order. The order is the tunnel's to obey, and so it is
 /// put back for it.
-async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Live>) -> Result<T, Cut> {
+async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Shared>) -> Result<T, Cut> {
     let Some(live) = live else { return Ok(joined.await) };
     let mut joined = pin!(joined);
-    let mut order: Option<(Order, _)> = None;
+    let mut order: Option<(ShutdownRequest, _)> = None;
     let joined = poll_fn(|cx| {
-        if let Some(new) = live.poll_order(cx) {
+        if let Some(new) = live.poll_shutdown_request(cx) {
             let new = new.merged(order.take().map(|(known, _)| known));
-            let end = Box::pin(sleep_until(new.by));
+            let end = Box::pin(sleep_until(new.deadline));
             order = Some((new, end));
         }
         match joined.as_mut().poll(cx) {
@@ -123,7 +123,7 @@ async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Live>) -> 
     });
     let joined = joined.await;
     if let Some((order, _)) = order {
-        live.order(order);
+        live.request_shutdown(order);
     }
     joined
 }
@@ -155,7 +155,7 @@ fn tunnel<C, U>(
     tunnel: Tunnel<C, U>,
     websocket: bool,
     (from_client, from_upstream): (Bytes, Bytes),
-    live: Option<Arc<Live>>,
+    live: Option<Arc<Shared>>,
 ) -> AnyTunnel
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -197,40 +197,40 @@ mod tests {
     use super::*;
     use crate::{tunnel::CloseCode, tunnel::CloseFrame};
 
-    fn order(seconds: u64) -> Order {
+    fn order(seconds: u64) -> ShutdownRequest {
         let now = Instant::now();
-        Order {
+        ShutdownRequest {
             at: now,
-            by: now + Duration::from_secs(seconds),
+            deadline: now + Duration::from_secs(seconds),
             close: CloseFrame::new(CloseCode::GOING_AWAY),
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_order_that_comes_during_the_hand_over_is_left_for_the_tunnel() {
-        let (live, start) = (Arc::new(Live::new()), Instant::now());
+        let (live, start) = (Arc::new(Shared::new()), Instant::now());
         let waiting = tokio::spawn({
             let live = Arc::clone(&live);
             async move { unless_cut(sleep(Duration::from_secs(5)), Some(&live)).await.is_ok() }
         });
         for by in [60, 20, 40] {
-            live.order(order(by));
+            live.request_shutdown(order(by));
             tokio::task::yield_now().await;
         }
         assert!(waiting.await.unwrap());
-        let left = live.poll_order(&mut Context::from_waker(Waker::noop())).unwrap();
-        assert_eq!(left.by, start + Duration::from_secs(20));
+        let left = live.poll_shutdown_request(&mut Context::from_waker(Waker::noop())).unwrap();
+        assert_eq!(left.deadline, start + Duration::from_secs(20));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_hand_over_is_waited_for_no_longer_than_an_order_says() {
-        let (live, start) = (Arc::new(Live::new()), Instant::now());
+        let (live, start) = (Arc::new(Shared::new()), Instant::now());
         let waiting = tokio::spawn({
             let live = Arc::clone(&live);
             async move { unless_cut(sleep(Duration::from_secs(5)), Some(&live)).await.is_err() }
         });
         tokio::task::yield_now().await;
-        live.order(order(2));
+        live.request_shutdown(order(2));
         assert!(waiting.await.unwrap(), "cut");
         assert_eq!(start.elapsed(), Duration::from_secs(2));
     }

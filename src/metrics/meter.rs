@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ::metrics::counter;
 
 use super::{BYTES, INVALID, MESSAGES};
-use crate::{tunnel::Side, tunnel::live::Count, tunnel::live::Observer};
+use crate::{tunnel::Side, tunnel::shared::Count, tunnel::shared::Observer};
 
 /// How far the traffic of a tunnel has been counted.
 ///
@@ -29,7 +29,7 @@ const PERIOD: u64 = 1000;
 const PIECE: u64 = 1 << 20;
 
 impl Observer for Meter {
-    fn moved(&self, age: u64, counts: [Count; 2]) {
+    fn on_progress(&self, age: u64, counts: [Count; 2]) {
         let much = |(counted, count): (&Counted, Count)| {
             count.bytes.saturating_sub(counted.bytes.load(Ordering::Relaxed)) >= PIECE
         };
@@ -39,7 +39,7 @@ impl Observer for Meter {
         }
     }
 
-    fn gave_up(&self, side: Side) {
+    fn on_invalid_framing(&self, side: Side) {
         counter!(INVALID, "side" => side.as_str()).increment(1);
     }
 }
@@ -103,7 +103,7 @@ mod tests {
             (5000, [41 + PIECE, 6 + PIECE], [41 + PIECE, 6 + PIECE]),
         ] {
             messages += 1;
-            meter.moved(age, bytes.map(|bytes| Count { bytes, messages }));
+            meter.on_progress(age, bytes.map(|bytes| Count { bytes, messages }));
             let both = ["client_to_upstream", "upstream_to_client"];
             assert_eq!(both.map(|direction| counted("bytes", direction)), expected, "{age} ms");
         }

@@ -8,7 +8,7 @@ use super::{
     config::DrainConfig,
     tally::{Tally, Wait},
 };
-use crate::{time::deadline, tunnel::CloseFrame, tunnel::live::Order};
+use crate::{time::deadline, tunnel::CloseFrame, tunnel::shared::ShutdownRequest};
 
 /// A drain that begins now.
 #[derive(Clone)]
@@ -41,11 +41,11 @@ impl Plan {
     }
 
     /// What the tunnel is told.
-    pub(crate) fn order(&self, id: u64) -> Order {
+    pub(crate) fn order(&self, id: u64) -> ShutdownRequest {
         let now = Instant::now();
         let window = self.told.saturating_duration_since(now);
         let share = self.chance.hash_one(id) as f64 / u64::MAX as f64;
-        Order { at: now + window.mul_f64(share), by: self.by, close: self.close.clone() }
+        ShutdownRequest { at: now + window.mul_f64(share), deadline: self.by, close: self.close.clone() }
     }
 
     /// What counts the ends, and what waits for them.
@@ -64,7 +64,9 @@ mod tests {
     fn spread(config: &DrainConfig) -> (Vec<Duration>, Duration) {
         let (start, plan) = (Instant::now(), Plan::new(config.clone()).for_number(500));
         let orders: Vec<_> = (1..=500).map(|id| plan.order(id)).collect();
-        assert!(orders.iter().all(|order| order.by == start + config.grace && order.close == config.close));
+        assert!(
+            orders.iter().all(|order| order.deadline == start + config.grace && order.close == config.close)
+        );
         (orders.iter().map(|order| order.at - start).collect(), plan.told - start)
     }
 
@@ -105,6 +107,6 @@ mod tests {
     async fn no_duration_is_too_long() {
         let config = DrainConfig::new().jitter(Duration::MAX).grace(Duration::MAX);
         let order = Plan::new(config).order(1);
-        assert!(order.at < order.by && order.by > Instant::now() + NEVER / 2);
+        assert!(order.at < order.deadline && order.deadline > Instant::now() + NEVER / 2);
     }
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::{drain_summary::Outcome, registry::Place, tunnels::Tunnels, watcher::Pass};
-use crate::{on_tunnel::TunnelInfo, tunnel::TunnelEnd, tunnel::live::Live};
+use crate::{on_tunnel::TunnelInfo, tunnel::TunnelEnd, tunnel::shared::Shared};
 
 /// What makes a tunnel visible, held until it has ended. No more than a null pointer when nobody wants to
 /// see it.
 pub(crate) struct Presence(Option<Box<Present>>);
 
 struct Present {
-    live: Arc<Live>,
+    live: Arc<Shared>,
     places: [Option<Place>; 2],
 }
 
@@ -20,7 +20,7 @@ impl Presence {
         if tunnels.is_none() && pass.is_none() {
             return Self(None);
         }
-        let live = Arc::new(Live::new());
+        let live = Arc::new(Shared::new());
         let registry = tunnels.map(Tunnels::registry);
         let drained = pass.as_ref().map(Pass::registry);
         let other = registry.filter(|registry| drained.is_none_or(|drained| !Arc::ptr_eq(drained, registry)));
@@ -31,7 +31,7 @@ impl Presence {
         Self(Some(Box::new(Present { live, places })))
     }
 
-    pub(crate) fn live(&self) -> Option<&Arc<Live>> {
+    pub(crate) fn live(&self) -> Option<&Arc<Shared>> {
         self.0.as_ref().map(|present| &present.live)
     }
 

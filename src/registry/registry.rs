@@ -11,7 +11,7 @@ use super::{
     status::TunnelStatus,
     tally::{Tally, Wait},
 };
-use crate::{on_tunnel::TunnelInfo, sync::Mutex, sync::MutexGuard, tunnel::live::Live};
+use crate::{on_tunnel::TunnelInfo, sync::Mutex, sync::MutexGuard, tunnel::shared::Shared};
 
 /// The live tunnels. Nothing of the user's runs under the lock.
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct State {
 
 struct Member {
     info: TunnelInfo,
-    live: Arc<Live>,
+    live: Arc<Shared>,
     /// Of those who wait for its end.
     tallies: Vec<Tally>,
 }
@@ -80,7 +80,7 @@ impl Registry {
     }
 
     /// Gives a place to a tunnel that opens. When all are to end, it is told so.
-    pub(crate) fn register(self: &Arc<Self>, info: &TunnelInfo, live: &Arc<Live>) -> Place {
+    pub(crate) fn register(self: &Arc<Self>, info: &TunnelInfo, live: &Arc<Shared>) -> Place {
         let mut member = Member { info: info.clone(), live: Arc::clone(live), tallies: Vec::new() };
         let mut state = self.state();
         for tally in state.closing.iter().flat_map(|closing| &closing.tallies) {
@@ -88,7 +88,7 @@ impl Registry {
             member.tallies.push(tally.clone());
         }
         if let Some(closing) = &state.closing {
-            live.order(closing.plan.order(info.id()));
+            live.request_shutdown(closing.plan.order(info.id()));
         }
         state.members.insert(info.id(), member);
         drop(state);
@@ -150,7 +150,7 @@ impl Member {
     }
 
     fn tell(&mut self, plan: &Plan, tally: &Tally) {
-        self.live.order(plan.order(self.info.id()));
+        self.live.request_shutdown(plan.order(self.info.id()));
         self.tallies.retain(Tally::is_waited_for);
         self.tallies.push(tally.clone());
         tally.tunnel_opened();

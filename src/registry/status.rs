@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{on_tunnel::TunnelInfo, tunnel::TunnelState, tunnel::live::Count, tunnel::live::Live};
+use crate::{on_tunnel::TunnelInfo, tunnel::TunnelState, tunnel::shared::Count, tunnel::shared::Shared};
 
 /// A tunnel as it was when it was asked for: by [`Tunnels::list`](crate::Tunnels::list) or
 /// [`Tunnels::get`](crate::Tunnels::get).
@@ -17,7 +17,7 @@ pub struct TunnelStatus {
 }
 
 impl TunnelStatus {
-    pub(super) fn new(info: TunnelInfo, live: &Live) -> Self {
+    pub(super) fn new(info: TunnelInfo, live: &Shared) -> Self {
         let [from_client, from_upstream] = live.counts();
         let (age, idle, state) = (live.age(), live.idle(), live.state());
         Self { info, age, idle, state, from_client, from_upstream }

@@ -8,7 +8,7 @@ use super::{
     registry::{Place, Registry},
     tunnels::Tunnels,
 };
-use crate::{on_tunnel::TunnelInfo, tunnel::live::Live};
+use crate::{on_tunnel::TunnelInfo, tunnel::shared};
 
 pub(super) struct Shared {
     pub(super) tunnels: Tunnels,
@@ -57,7 +57,7 @@ impl Pass {
     }
 
     /// The handshake has become a tunnel.
-    pub(crate) fn register(self, info: &TunnelInfo, live: &Arc<Live>) -> Place {
+    pub(crate) fn register(self, info: &TunnelInfo, live: &Arc<shared::Shared>) -> Place {
         self.registry().register(info, live)
     }
 }

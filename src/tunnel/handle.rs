@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     CloseFrame, TunnelState,
-    live::{Live, Order},
+    shared::{Shared, ShutdownRequest},
 };
 use crate::time::deadline;
 
@@ -27,11 +27,11 @@ use crate::time::deadline;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct TunnelHandle(Arc<Live>);
+pub struct TunnelHandle(Arc<Shared>);
 
 impl TunnelHandle {
-    pub(crate) fn new(live: Arc<Live>) -> Self {
-        Self(live)
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
     }
 
     /// Ends the tunnel with [`TunnelEnd::Drained`](crate::TunnelEnd::Drained).
@@ -43,7 +43,7 @@ impl TunnelHandle {
     /// When it is called again the earlier of both counts.
     pub fn end(&self, close: CloseFrame, grace: Duration) {
         let now = Instant::now();
-        self.0.order(Order { at: now, by: deadline(now, grace), close });
+        self.0.request_shutdown(ShutdownRequest { at: now, deadline: deadline(now, grace), close });
     }
 
     /// What it is doing.

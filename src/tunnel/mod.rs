@@ -1,30 +1,30 @@
 //! Two byte streams joined until they end.
 //!
 //! [`Tunnel`] needs no HTTP: it joins any two `AsyncRead + AsyncWrite`. The layer makes one of
-//! every verified upgrade. Each direction is one small state machine ([`copy`]) that holds no
+//! every verified upgrade. Each direction is one small state machine ([`direction`]) that holds no
 //! buffer while nothing moves, and splices between sockets while much does ([`splice`], [`pipe`]).
 //! Those of a WebSocket follow its frames ([`lane`], [`frames`]), so that its sides can be told why it
-//! ends ([`closing`]). What comes next when no byte moves is the [`course`]'s to say; one lazy timer
-//! ([`clock`]) waits for it. From outside a tunnel is seen and steered by what is in [`live`].
+//! ends ([`close_handshake`]). What comes next when no byte moves is the [`lifecycle`]'s to say; one lazy timer
+//! ([`clock`]) waits for it. From outside a tunnel is seen and steered by what is in [`shared`].
 
 pub(crate) mod clock;
 mod close_frame;
+mod close_handshake;
 mod close_policy;
-mod closing;
 mod config;
-mod copy;
-mod course;
+mod direction;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing passes unseen there"))]
 mod frames;
 mod handle;
 mod keep_alive;
 mod lane;
-pub(crate) mod live;
+mod lifecycle;
 #[cfg(target_os = "linux")]
 mod pipe;
 mod rate;
 mod rest;
 mod scratch;
+pub(crate) mod shared;
 mod sides;
 #[cfg_attr(not(target_os = "linux"), path = "splice_absent.rs")]
 mod splice;
@@ -46,16 +46,16 @@ use clock::Clock;
 pub use close_frame::{CloseCode, CloseFrame};
 pub use close_policy::ClosePolicy;
 pub use config::TunnelConfig;
-use copy::{Broken, Copied, Direction};
-use course::{Course, Mark, Next};
+use direction::{CopyError, Direction, PollCopy};
 #[cfg(any(test, upgrade_proxy_fuzz))]
 pub(crate) use frames::check as check_frames;
 pub use handle::TunnelHandle;
 pub use keep_alive::KeepAlive;
 use lane::Lane;
-use live::Live;
-pub use live::TunnelState;
+use lifecycle::{Lifecycle, Next, Progress};
 pub use rate::RateLimit;
+use shared::Shared;
+pub use shared::TunnelState;
 use sides::Sides;
 pub use summary::{Side, TunnelEnd, TunnelSummary};
 
@@ -114,7 +114,7 @@ pin_project! {
         upstream: U,
         // What comes from each side.
         directions: Sides<Direction>,
-        course: Course,
+        lifecycle: Lifecycle,
         #[pin]
         clock: Clock,
     }
@@ -139,7 +139,7 @@ where
                 client: Direction::new(config.from_client),
                 upstream: Direction::new(config.from_upstream),
             },
-            course: Course::new(config),
+            lifecycle: Lifecycle::new(config),
             clock: Clock::new(),
         }
     }
@@ -152,13 +152,13 @@ where
     /// To be called before [`early_bytes`](Self::early_bytes). The layer does so for the protocol
     /// `websocket`.
     pub fn websocket(mut self) -> Self {
-        if !self.course.config.follows_frames {
+        if !self.lifecycle.config.follows_frames {
             return self;
         }
         for side in Side::BOTH {
-            self.directions[side].follow(Lane::new(side, Arc::clone(&self.course.config)));
+            self.directions[side].follow(Lane::new(side, Arc::clone(&self.lifecycle.config)));
         }
-        self.course.watch_pulses();
+        self.lifecycle.start_keep_alive();
         self
     }
 
@@ -172,15 +172,15 @@ where
 
     /// A handle by which it is seen and can be ended.
     pub fn handle(&mut self) -> TunnelHandle {
-        let live = Arc::clone(self.course.live.get_or_insert_with(|| Arc::new(Live::new())));
-        live.enter(TunnelState::Open);
-        TunnelHandle::new(live)
+        let shared = Arc::clone(self.lifecycle.shared.get_or_insert_with(|| Arc::new(Shared::new())));
+        shared.enter(TunnelState::Open);
+        TunnelHandle::new(shared)
     }
 
-    /// Seen and steered by way of `live`.
-    pub(crate) fn watched(mut self, live: Option<Arc<Live>>) -> Self {
-        self.course.live = live;
-        self.course.enter(TunnelState::Open);
+    /// Seen and steered by way of `shared`.
+    pub(crate) fn watched(mut self, shared: Option<Arc<Shared>>) -> Self {
+        self.lifecycle.shared = shared;
+        self.lifecycle.enter(TunnelState::Open);
         self
     }
 }
@@ -195,27 +195,27 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TunnelSummary> {
         let mut this = self.project();
         let (client, upstream) = (this.client, this.upstream);
-        let (directions, course) = (this.directions, this.course);
+        let (directions, lifecycle) = (this.directions, this.lifecycle);
         let end = loop {
-            course.take_order(cx);
-            let before = directions.map(Mark::of);
+            lifecycle.poll_shutdown_request(cx);
+            let before = directions.map(Progress::of);
             // Both are polled before either result is looked at: when one side is gone, what it sent
             // before it went still arrives.
             let Sides { client: up, upstream: down } = directions;
             let up_copied = up.poll_copy(cx, client, upstream, down.state());
-            course.look_for_frames(directions);
+            lifecycle.sync_pass_through(directions);
             let Sides { client: up, upstream: down } = directions;
             let down_copied = down.poll_copy(cx, upstream, client, up.state());
             let copied = Sides { client: up_copied, upstream: down_copied };
-            if course.look_for_frames(directions) {
+            if lifecycle.sync_pass_through(directions) {
                 cx.waker().wake_by_ref();
             }
-            course.observe(&before, directions);
-            let end = match &mut course.closing {
+            lifecycle.record_progress(&before, directions);
+            let end = match &mut lifecycle.close_handshake {
                 // What was refused has not passed, whatever has happened behind it.
-                None => Course::fault(directions).or_else(|| ended(copied, course.first)),
+                None => Lifecycle::fault(directions).or_else(|| ended(copied, lifecycle.first)),
                 Some(closing) => {
-                    if closing.mourn(&copied, directions) {
+                    if closing.on_error(&copied, directions) {
                         continue;
                     }
                     if closing.is_over(cx, Sides { client, upstream }, directions) {
@@ -227,26 +227,28 @@ where
             let end = match end {
                 Some(end) => end,
                 None => {
-                    let Some((moment, next)) = course.next(directions) else { return Poll::Pending };
+                    let Some((moment, next)) = lifecycle.next_deadline(directions) else {
+                        return Poll::Pending;
+                    };
                     ready!(this.clock.as_mut().poll_until(cx, moment));
                     match next {
                         Next::End(end) => end,
-                        Next::Cut => break course.cut(),
+                        Next::Cut => break lifecycle.cut(),
                         Next::Probe(side) => {
-                            course.probe(side, directions);
+                            lifecycle.probe(side, directions);
                             continue;
                         }
                         Next::Open => continue,
                     }
                 }
             };
-            if let Some(end) = course.begin_closing(end, directions) {
+            if let Some(end) = lifecycle.begin_close(end, directions) {
                 break end;
             }
         };
         match &end {
             TunnelEnd::Closed { .. } => {}
-            TunnelEnd::Failed { side, error } if course.closing.is_none() => {
+            TunnelEnd::Failed { side, error } if lifecycle.close_handshake.is_none() => {
                 // After its end a reset only says that it wants no more.
                 if !directions[*side].finished() && is_stream_reset(error) {
                     match side {
@@ -261,12 +263,12 @@ where
                 let _ = Pin::new(upstream).poll_shutdown(cx);
             }
         }
-        Poll::Ready(course.summary(end, directions))
+        Poll::Ready(lifecycle.summary(end, directions))
     }
 }
 
 /// Why there is nothing more to carry.
-fn ended(copied: Sides<Copied>, first: Option<Side>) -> Option<TunnelEnd> {
+fn ended(copied: Sides<PollCopy>, first: Option<Side>) -> Option<TunnelEnd> {
     Some(match (copied.client, copied.upstream, first) {
         (Poll::Ready(Err(broken)), ..) => failed(broken, Side::Client),
         (_, Poll::Ready(Err(broken)), _) => failed(broken, Side::Upstream),
@@ -276,10 +278,10 @@ fn ended(copied: Sides<Copied>, first: Option<Side>) -> Option<TunnelEnd> {
 }
 
 /// Which side an error in the direction `from` a side belongs to.
-fn failed(broken: Broken, from: Side) -> TunnelEnd {
+fn failed(broken: CopyError, from: Side) -> TunnelEnd {
     match broken {
-        Broken::Read(error) => TunnelEnd::Failed { side: from, error },
-        Broken::Write(error) => TunnelEnd::Failed { side: from.other(), error },
+        CopyError::Read(error) => TunnelEnd::Failed { side: from, error },
+        CopyError::Write(error) => TunnelEnd::Failed { side: from.other(), error },
     }
 }
 

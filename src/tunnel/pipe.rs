@@ -36,21 +36,21 @@ pub(super) struct Pipe {
     reader: OwnedFd,
     writer: OwnedFd,
     held: u32,
-    _lent: Lent,
+    _permit: PipePermit,
 }
 
 /// Counts one pipe among those that are out.
 #[derive(Debug)]
-struct Lent;
+struct PipePermit;
 
 impl Pipe {
     /// An empty pipe of the thread's, or a new one. `None` when too many are out, when the system
     /// refuses one, or when writing into a closed socket would kill the process.
     pub(super) fn lend() -> Option<Self> {
-        let _lent = Lent::one_more()?;
+        let _permit = PipePermit::one_more()?;
         let kept = EMPTY.try_with(|empty| empty.try_borrow_mut().ok()?.pop());
         let (reader, writer) = kept.ok().flatten().or_else(open)?;
-        Some(Self { reader, writer, held: 0, _lent })
+        Some(Self { reader, writer, held: 0, _permit })
     }
 
     /// Gives the pipe back to the thread when it is empty; one that holds bytes is closed.
@@ -67,7 +67,7 @@ impl Pipe {
     }
 
     /// Whether so many pipes are out that none should wait for a slow reader.
-    pub(super) fn scarce() -> bool {
+    pub(super) fn is_scarce() -> bool {
         LENT.load(Ordering::Relaxed) > MOST / 2
     }
 
@@ -112,7 +112,7 @@ impl Pipe {
     }
 }
 
-impl Lent {
+impl PipePermit {
     fn one_more() -> Option<Self> {
         // Counted first, so that no race lets one too many out; dropping it takes it back.
         let (before, lent) = (LENT.fetch_add(1, Ordering::Relaxed), Self);
@@ -120,7 +120,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for PipePermit {
     fn drop(&mut self) {
         LENT.fetch_sub(1, Ordering::Relaxed);
     }

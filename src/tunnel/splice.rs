@@ -25,7 +25,7 @@ const MODEST: u32 = 64 * 1024;
 
 /// Whether a direction is bulk, and the pipe while bytes stand in it.
 #[derive(Debug, Default)]
-pub(super) struct Bulk {
+pub(super) struct Splice {
     /// Large pieces in a row.
     streak: u8,
     /// The system does not splice these sockets.
@@ -35,15 +35,15 @@ pub(super) struct Bulk {
     pipe: Option<Pipe>,
 }
 
-/// How far [`Bulk::poll_empty`] got.
+/// How far [`Splice::poll_empty`] got.
 pub(super) enum Emptied {
     /// This many bytes were written.
     Wrote(usize),
     /// The pipe's bytes are to be written from memory.
-    Evacuated(Vec<u8>),
+    Drained(Vec<u8>),
 }
 
-impl Bulk {
+impl Splice {
     /// So many bytes were read in one piece.
     pub(super) fn read(&mut self, bytes: usize) {
         self.burst = self.burst.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
@@ -84,7 +84,7 @@ impl Bulk {
         loop {
             ready!(from.poll_read_ready(cx))?;
             let Some(mut pipe) = Pipe::lend() else { return Poll::Ready(Ok(None)) };
-            let room = if Pipe::scarce() { MODEST } else { CAPACITY };
+            let room = if Pipe::is_scarce() { MODEST } else { CAPACITY };
             let bytes = u32::try_from(most).map_or(room, |most| most.min(room));
             let filled = from.try_io(Interest::READABLE, || pipe.fill(from, bytes));
             if pipe.is_empty() {
@@ -107,7 +107,7 @@ impl Bulk {
     /// Takes up to `most` bytes more into the pipe, which holds some. Fewer, or none, say nothing about
     /// `from`.
     pub(super) fn fill_up(&mut self, from: &TcpStream, most: u64) -> usize {
-        let Some(pipe) = self.pipe.as_mut().filter(|_| !Pipe::scarce()) else { return 0 };
+        let Some(pipe) = self.pipe.as_mut().filter(|_| !Pipe::is_scarce()) else { return 0 };
         let room = pipe.room();
         let most = u32::try_from(most).map_or(room, |most| most.min(room));
         if (room as usize) < LARGE { 0 } else { pipe.fill(from, most).unwrap_or(0) }
@@ -118,7 +118,7 @@ impl Bulk {
         let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(Emptied::Wrote(0))) };
         loop {
             if to.poll_write_ready(cx)?.is_pending() {
-                if !Pipe::scarce() {
+                if !Pipe::is_scarce() {
                     return Poll::Pending;
                 }
                 break;
@@ -139,7 +139,7 @@ impl Bulk {
         }
         let bytes = pipe.evacuate()?;
         self.give_back_if_empty();
-        Poll::Ready(Ok(Emptied::Evacuated(bytes)))
+        Poll::Ready(Ok(Emptied::Drained(bytes)))
     }
 
     /// What stands in the pipe, in memory.

@@ -12,17 +12,17 @@ pub(super) const LARGE: usize = usize::MAX;
 
 /// Nothing.
 #[derive(Debug, Default)]
-pub(super) struct Bulk {}
+pub(super) struct Splice {}
 
 /// See the Linux module.
 #[allow(dead_code, reason = "never made here")]
 pub(super) enum Emptied {
     Wrote(usize),
-    Evacuated(Vec<u8>),
+    Drained(Vec<u8>),
 }
 
 #[allow(clippy::unused_self, reason = "the same surface as on Linux")]
-impl Bulk {
+impl Splice {
     pub(super) fn read(&mut self, _: usize) {}
 
     pub(super) fn paused(&mut self) {}

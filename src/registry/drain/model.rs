@@ -31,7 +31,7 @@ impl Seen {
         let dummy = Dummy::labelled("", |info| Presence::new(info, None, Some(pass)));
         self.opened.fetch_add(1, Ordering::SeqCst);
         let live = dummy.presence.live().unwrap();
-        block_on(poll_fn(|cx| live.poll_order(cx).map_or(Poll::Pending, Poll::Ready)));
+        block_on(poll_fn(|cx| live.poll_shutdown_request(cx).map_or(Poll::Pending, Poll::Ready)));
         self.ended.fetch_add(1, Ordering::SeqCst);
         dummy.end(&TunnelEnd::Drained { cut: false });
     }

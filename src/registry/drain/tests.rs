@@ -33,7 +33,7 @@ async fn every_tunnel_is_told_within_the_jitter_and_none_is_admitted_any_more() 
     drop(drain.shutdown(GRACE));
     let orders: Vec<_> = dummies.iter().map(|dummy| dummy.order().expect("an order")).collect();
     let window = start..=start + Duration::from_secs(2);
-    assert!(orders.iter().all(|order| window.contains(&order.at) && order.by == start + GRACE));
+    assert!(orders.iter().all(|order| window.contains(&order.at) && order.deadline == start + GRACE));
     assert!(orders.iter().all(|order| order.close.code().get() == 1001));
     assert!(orders.iter().map(|order| order.at).collect::<BTreeSet<_>>().len() > 40, "spread");
     assert!(drain.watcher().is_draining() && drain.watcher().pass().is_none());
@@ -87,7 +87,7 @@ async fn a_handshake_under_way_is_waited_for_and_its_tunnel_is_told() {
     drop(failing);
     let late = dummy(succeeding);
     assert!(!is_ready(&mut drained).await);
-    assert_eq!(late.order().map(|order| (order.at, order.by)), Some((start, start + GRACE)));
+    assert_eq!(late.order().map(|order| (order.at, order.deadline)), Some((start, start + GRACE)));
     late.end(&TunnelEnd::Drained { cut: false });
     assert_eq!(drained.await.agreed(), 1);
 }
@@ -110,13 +110,13 @@ async fn a_second_call_shortens_the_time_but_does_not_prolong_it() {
         // An order is taken once; all three are one until then.
         assert!(dummies.iter().all(|dummy| {
             let order = dummy.order().unwrap();
-            let by = order.by;
-            dummy.presence.live().unwrap().order(order);
+            let by = order.deadline;
+            dummy.presence.live().unwrap().request_shutdown(order);
             by == start + expected
         }));
     }
     for late in handshakes.map(dummy) {
-        assert_eq!(late.order().map(|order| order.by), Some(start + GRACE / 2));
+        assert_eq!(late.order().map(|order| order.deadline), Some(start + GRACE / 2));
         late.end(&TunnelEnd::HandOverFailed);
     }
     for dummy in dummies {

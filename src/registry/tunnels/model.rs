@@ -6,24 +6,26 @@ use tokio::time::Instant;
 use super::{tests::Dummy, *};
 use crate::{
     registry::Presence, sync::model, tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd,
-    tunnel::live::Live, tunnel::live::Order,
+    tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
 };
 
 /// Runs the task of a tunnel up to its order.
-fn await_order(live: &Live) -> Order {
-    block_on(poll_fn(|cx| live.poll_order(cx).map_or(Poll::Pending, Poll::Ready)))
+fn await_order(live: &Shared) -> ShutdownRequest {
+    block_on(poll_fn(|cx| live.poll_shutdown_request(cx).map_or(Poll::Pending, Poll::Ready)))
 }
 
 #[test]
 fn no_order_is_lost_and_all_of_them_become_one() {
     model(|| {
-        let live = Arc::new(Live::new());
+        let live = Arc::new(Shared::new());
         let begun = Instant::now();
         let after = move |seconds| begun + Duration::from_secs(seconds);
         let threads = [(10, 40), (20, 30), (15, 35)].map(|(at, by)| {
             let live = Arc::clone(&live);
             let close = CloseFrame::new(CloseCode::GOING_AWAY);
-            thread::spawn(move || live.order(Order { at: after(at), by: after(by), close }))
+            thread::spawn(move || {
+                live.request_shutdown(ShutdownRequest { at: after(at), deadline: after(by), close })
+            })
         });
         let mut known = await_order(&live);
         while (known.at, known.by) != (after(10), after(30)) {

@@ -8,7 +8,8 @@ use tokio::time::{Instant, advance};
 use super::*;
 use crate::{
     on_tunnel::Caller, on_tunnel::TunnelLabel, registry::Presence, rewrite::forwarded::Forwarded,
-    tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd, tunnel::TunnelState, tunnel::live::Order,
+    tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd, tunnel::TunnelState,
+    tunnel::shared::ShutdownRequest,
 };
 
 /// A tunnel without a tunnel.
@@ -31,8 +32,8 @@ impl Dummy {
     }
 
     /// What it was told, as its task would see it.
-    pub(crate) fn order(&self) -> Option<Order> {
-        self.presence.live().unwrap().poll_order(&mut Context::from_waker(Waker::noop()))
+    pub(crate) fn order(&self) -> Option<ShutdownRequest> {
+        self.presence.live().unwrap().poll_shutdown_request(&mut Context::from_waker(Waker::noop()))
     }
 
     pub(crate) fn end(self, end: &TunnelEnd) {
@@ -83,7 +84,7 @@ async fn a_drain_tells_whom_the_filter_chose_and_nobody_who_comes_later() {
     let [first, bob, second] = dummies;
     for dummy in [&first, &second] {
         let order = dummy.order().expect("it was told by the call itself");
-        assert_eq!((order.at, order.by), (Instant::now(), Instant::now() + Duration::from_secs(7)));
+        assert_eq!((order.at, order.deadline), (Instant::now(), Instant::now() + Duration::from_secs(7)));
         assert_eq!(order.close, close);
     }
     assert!(bob.order().is_none() && late.order().is_none());
@@ -119,7 +120,7 @@ async fn two_drains_of_one_tunnel_both_count_it() {
     let dummy = Dummy::new("", &tunnels);
     let both =
         [30, 10].map(|grace| tunnels.drain(|_| true, DrainConfig::new().grace(Duration::from_secs(grace))));
-    assert_eq!(dummy.order().map(|order| order.by), Some(Instant::now() + Duration::from_secs(10)));
+    assert_eq!(dummy.order().map(|order| order.deadline), Some(Instant::now() + Duration::from_secs(10)));
     dummy.end(&TunnelEnd::IdleTimeout);
     for drained in both {
         assert_eq!(drained.await.finished(), 1);

@@ -10,24 +10,24 @@ use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     Side, TunnelConfig, TunnelEnd,
-    copy::{Broken, Copied, Direction},
+    direction::{CopyError, Direction, PollCopy},
     lane::Lane,
-    live::Order,
+    shared::ShutdownRequest,
     sides::Sides,
 };
-use crate::time::deadline;
+use crate::time;
 
 /// A tunnel that ends, and waits for its sides to agree.
 #[derive(Debug)]
-pub(super) struct Closing {
+pub(super) struct CloseHandshake {
     pub(super) end: TunnelEnd,
     /// When it waits no longer.
-    pub(super) by: Instant,
+    pub(super) deadline: Instant,
     /// Nothing more is expected of these.
     over: Sides<bool>,
 }
 
-impl Closing {
+impl CloseHandshake {
     /// Has the sides told of `end`.
     ///
     /// # Errors
@@ -35,11 +35,11 @@ impl Closing {
     /// The end, when nobody is to be told, or can be: there is nothing to wait for.
     pub(super) fn begin(
         end: TunnelEnd,
-        order: Option<Order>,
+        request: Option<ShutdownRequest>,
         config: &TunnelConfig,
         directions: &mut Sides<Direction>,
     ) -> Result<Self, TunnelEnd> {
-        let drained = order.as_ref().map(|order| &order.close);
+        let drained = request.as_ref().map(|request| &request.close);
         let mut told = false;
         for side in Side::BOTH {
             if let Some(close) = config.closes.at(&end, drained, side)
@@ -53,7 +53,7 @@ impl Closing {
                 let up = &mut directions.client;
                 if up.lane().is_none_or(Lane::has_given_up) {
                     // It has no other way to say it: the upstream may finish, and then end it.
-                    up.cut_off();
+                    up.stop_reading();
                 }
                 None
             }
@@ -62,29 +62,29 @@ impl Closing {
             _ => None,
         };
         let now = Instant::now();
-        let by = match (order, &end) {
-            (Some(order), TunnelEnd::Drained { .. }) => order.by,
-            _ => deadline(now, config.close),
+        let deadline = match (request, &end) {
+            (Some(request), TunnelEnd::Drained { .. }) => request.deadline,
+            _ => time::deadline(now, config.close),
         };
-        let mut closing = Self { end, by, over: Sides::default() };
+        let mut closing = Self { end, deadline, over: Sides::default() };
         if let Some(side) = dead {
-            closing.bury(side, directions);
+            closing.abandon(side, directions);
         }
         Ok(closing)
     }
 
     /// Waits no longer than this.
-    pub(super) fn hurry(&mut self, by: Instant) {
-        self.by = self.by.min(by);
+    pub(super) fn shorten(&mut self, deadline: Instant) {
+        self.deadline = self.deadline.min(deadline);
     }
 
     /// Takes note of the sides whose connections have failed. False when none has, or that was known.
-    pub(super) fn mourn(&mut self, copied: &Sides<Copied>, directions: &mut Sides<Direction>) -> bool {
+    pub(super) fn on_error(&mut self, copied: &Sides<PollCopy>, directions: &mut Sides<Direction>) -> bool {
         let mut news = false;
         for side in Side::BOTH {
             news |= match &copied[side] {
-                Poll::Ready(Err(Broken::Read(_))) => self.bury(side, directions),
-                Poll::Ready(Err(Broken::Write(_))) => self.bury(side.other(), directions),
+                Poll::Ready(Err(CopyError::Read(_))) => self.abandon(side, directions),
+                Poll::Ready(Err(CopyError::Write(_))) => self.abandon(side.other(), directions),
                 _ => false,
             };
         }
@@ -92,10 +92,10 @@ impl Closing {
     }
 
     /// Nothing is read from a side any more, nor written to it.
-    fn bury(&mut self, side: Side, directions: &mut Sides<Direction>) -> bool {
+    fn abandon(&mut self, side: Side, directions: &mut Sides<Direction>) -> bool {
         let (from, to) = directions.split_mut(side);
-        from.cut_off();
-        to.mute();
+        from.stop_reading();
+        to.stop_writing();
         !std::mem::replace(&mut self.over[side], true)
     }
 
@@ -109,10 +109,10 @@ impl Closing {
     ) -> bool {
         for side in Side::BOTH {
             let (from, to) = directions.split_mut(side);
-            if !self.over[side] && from.is_heard() && to.is_told() {
+            if !self.over[side] && from.is_ended() && to.is_flushed() {
                 self.over[side] = true;
                 // The other side may say more behind its Close.
-                to.mute();
+                to.stop_writing();
                 let _ = Pin::new(&mut *ends[side]).poll_shutdown(cx);
             }
         }

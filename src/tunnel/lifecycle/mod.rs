@@ -8,11 +8,11 @@ use tokio::time::{Duration, Instant};
 
 use super::{
     Side, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary,
-    closing::Closing,
-    copy::Direction,
+    close_handshake::CloseHandshake,
+    direction::Direction,
     keep_alive::Pulse,
     lane::{Fault, Lane, random},
-    live::{Count, Live, Order},
+    shared::{Count, Shared, ShutdownRequest},
     sides::Sides,
 };
 
@@ -20,7 +20,7 @@ pub(super) use next::Next;
 
 /// All of a tunnel but its two ends and the bytes between them.
 #[derive(Debug)]
-pub(super) struct Course {
+pub(super) struct Lifecycle {
     pub(super) config: Arc<TunnelConfig>,
     pub(super) opened: Instant,
     last_byte: Instant,
@@ -28,27 +28,27 @@ pub(super) struct Course {
     lifetime: Option<Instant>,
     /// Whose end came first.
     pub(super) first: Option<Side>,
-    pulses: Sides<Option<Box<Pulse>>>,
-    pub(super) order: Option<Box<Order>>,
-    pub(super) closing: Option<Box<Closing>>,
-    pub(super) live: Option<Arc<Live>>,
+    liveness: Sides<Option<Box<Pulse>>>,
+    pub(super) shutdown_request: Option<Box<ShutdownRequest>>,
+    pub(super) close_handshake: Option<Box<CloseHandshake>>,
+    pub(super) shared: Option<Arc<Shared>>,
 }
 
 /// How far a direction is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
+pub(super) struct Progress {
     read: u64,
     taken: u64,
     blocked: bool,
 }
 
-impl Mark {
+impl Progress {
     pub(super) fn of(direction: &Direction) -> Self {
         Self { read: direction.read(), taken: direction.total(), blocked: direction.is_blocked() }
     }
 }
 
-impl Course {
+impl Lifecycle {
     pub(super) fn new(config: Arc<TunnelConfig>) -> Self {
         let now = Instant::now();
         let lifetime = config.lifetime.map(|lifetime| lifetime - jitter(&config, lifetime));
@@ -57,40 +57,43 @@ impl Course {
             last_byte: now,
             lifetime: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
             first: None,
-            pulses: Sides::default(),
-            order: None,
-            closing: None,
-            live: None,
+            liveness: Sides::default(),
+            shutdown_request: None,
+            close_handshake: None,
+            shared: None,
             config,
         }
     }
 
     /// It has frames, so its sides can be pinged.
-    pub(super) fn watch_pulses(&mut self) {
-        self.pulses = Sides::of(|side| self.config.keep_alive.watch(side, self.opened));
+    pub(super) fn start_keep_alive(&mut self) {
+        self.liveness = Sides::of(|side| self.config.keep_alive.watch(side, self.opened));
     }
 
-    pub(super) fn take_order(&mut self, cx: &mut Context<'_>) {
-        let Some(order) = self.live.as_ref().and_then(|live| live.poll_order(cx)) else { return };
-        if let Some(closing) = &mut self.closing {
-            closing.hurry(order.by);
+    pub(super) fn poll_shutdown_request(&mut self, cx: &mut Context<'_>) {
+        let Some(request) = self.shared.as_ref().and_then(|shared| shared.poll_shutdown_request(cx)) else {
+            return;
+        };
+        if let Some(closing) = &mut self.close_handshake {
+            closing.shorten(request.deadline);
         } else {
-            self.order = Some(Box::new(order.merged(self.order.take().map(|known| *known))));
+            self.shutdown_request =
+                Some(Box::new(request.merged(self.shutdown_request.take().map(|known| *known))));
         }
     }
 
     /// A tunnel of which one direction has no frames is no WebSocket. True when that is news, and there
     /// may be something to be written.
-    pub(super) fn look_for_frames(&self, directions: &mut Sides<Direction>) -> bool {
+    pub(super) fn sync_pass_through(&self, directions: &mut Sides<Direction>) -> bool {
         let has_given_up = directions.both().into_iter().filter_map(Direction::lane).any(Lane::has_given_up);
         // Both, whatever becomes of the first.
         let news = has_given_up
-            && self.closing.is_none()
+            && self.close_handshake.is_none()
             && (directions.client.give_up_frames() | directions.upstream.give_up_frames());
-        if news && let Some(live) = &self.live {
+        if news && let Some(shared) = &self.shared {
             for side in Side::BOTH {
                 if directions[side].lane().is_some_and(|lane| lane.given_up().is_some()) {
-                    live.gave_up(side);
+                    shared.on_invalid_framing(side);
                 }
             }
         }
@@ -98,14 +101,14 @@ impl Course {
     }
 
     /// Takes note of what has happened since `before`.
-    pub(super) fn observe(&mut self, before: &Sides<Mark>, directions: &mut Sides<Direction>) {
+    pub(super) fn record_progress(&mut self, before: &Sides<Progress>, directions: &mut Sides<Direction>) {
         if self.first.is_none() {
-            self.first = Side::BOTH.into_iter().find(|side| directions[*side].is_heard());
+            self.first = Side::BOTH.into_iter().find(|side| directions[*side].is_ended());
         }
-        if self.closing.is_none() && directions.both().into_iter().any(Direction::finished) {
+        if self.close_handshake.is_none() && directions.both().into_iter().any(Direction::finished) {
             self.enter(TunnelState::HalfClosed);
         }
-        let after = directions.map(Mark::of);
+        let after = directions.map(Progress::of);
         let has_read = |side: Side| after[side].read > before[side].read;
         let has_written = |side: Side| after[side].taken > before[side].taken;
         if !Side::BOTH.into_iter().any(|side| has_read(side) || has_written(side)) {
@@ -113,11 +116,11 @@ impl Course {
         }
         let now = Instant::now();
         self.last_byte = now;
-        if let Some(live) = &self.live {
-            live.record(now, counts(directions));
+        if let Some(shared) = &self.shared {
+            shared.record(now, counts(directions));
         }
         for side in Side::BOTH {
-            let (Some(pulse), other) = (&mut self.pulses[side], side.other()) else { continue };
+            let (Some(pulse), other) = (&mut self.liveness[side], side.other()) else { continue };
             // Bytes from it, or some that it took although it had been slow.
             if has_read(side) || before[other].blocked && has_written(other) {
                 pulse.felt(now);
@@ -139,7 +142,7 @@ impl Course {
     }
 
     /// Begins to end. The end, when there is nothing to wait for.
-    pub(super) fn begin_closing(
+    pub(super) fn begin_close(
         &mut self,
         end: TunnelEnd,
         directions: &mut Sides<Direction>,
@@ -147,10 +150,10 @@ impl Course {
         if matches!(end, TunnelEnd::Closed { .. }) {
             return Some(end);
         }
-        let order = self.order.take().map(|order| *order);
-        match Closing::begin(end, order, &self.config, directions) {
+        let request = self.shutdown_request.take().map(|request| *request);
+        match CloseHandshake::begin(end, request, &self.config, directions) {
             Ok(closing) => {
-                self.closing = Some(Box::new(closing));
+                self.close_handshake = Some(Box::new(closing));
                 self.enter(TunnelState::Closing);
                 None
             }
@@ -160,7 +163,7 @@ impl Course {
 
     /// The end that was not agreed upon in time.
     pub(super) fn cut(&self) -> TunnelEnd {
-        match self.closing.as_ref().map(|closing| closing.end.clone()) {
+        match self.close_handshake.as_ref().map(|closing| closing.end.clone()) {
             None | Some(TunnelEnd::Drained { .. }) => TunnelEnd::Drained { cut: true },
             Some(end) => end,
         }
@@ -180,8 +183,8 @@ impl Course {
     }
 
     pub(super) fn enter(&self, state: TunnelState) {
-        if let Some(live) = &self.live {
-            live.enter(state);
+        if let Some(shared) = &self.shared {
+            shared.enter(state);
         }
     }
 }

@@ -3,8 +3,8 @@
 use tokio::time::{Duration, Instant};
 
 use super::{
-    super::{Side, TunnelConfig, TunnelEnd, copy::Direction, lane::Pinged, sides::Sides},
-    Course,
+    super::{Side, TunnelConfig, TunnelEnd, direction::Direction, lane::Pinged, sides::Sides},
+    Lifecycle,
 };
 
 /// What a moment means.
@@ -20,12 +20,12 @@ pub(in super::super) enum Next {
     Open,
 }
 
-impl Course {
+impl Lifecycle {
     /// What is next if no byte moves, and when.
-    pub(in super::super) fn next(&self, directions: &Sides<Direction>) -> Option<(Instant, Next)> {
-        let [a, b] = directions.both().map(|direction| Some((direction.gated_until()?, Next::Open)));
-        if let Some(closing) = &self.closing {
-            return earliest([Some((closing.by, Next::Cut)), a, b]);
+    pub(in super::super) fn next_deadline(&self, directions: &Sides<Direction>) -> Option<(Instant, Next)> {
+        let [a, b] = directions.both().map(|direction| Some((direction.rate_limited_until()?, Next::Open)));
+        if let Some(closing) = &self.close_handshake {
+            return earliest([Some((closing.deadline, Next::Cut)), a, b]);
         }
         let TunnelConfig { idle, half_close, .. } = *self.config;
         let half_close = half_close.filter(|_| directions.both().into_iter().any(Direction::finished));
@@ -34,7 +34,7 @@ impl Course {
         // Both have said all they had to say; their connections should end any moment.
         let agreed = self.first.filter(|_| directions.both().into_iter().all(Direction::has_closed));
         let [client, upstream] = Side::BOTH.map(|side| {
-            let pulse = self.pulses[side].as_deref().filter(|_| is_listened_to(&directions[side]))?;
+            let pulse = self.liveness[side].as_deref().filter(|_| awaits_bytes(&directions[side]))?;
             let (moment, probe) = pulse.next()?;
             Some((
                 moment,
@@ -46,7 +46,7 @@ impl Course {
             at(self.lifetime, TunnelEnd::LifetimeReached),
             at(after(half_close), TunnelEnd::HalfCloseTimeout),
             at(after(idle), TunnelEnd::IdleTimeout),
-            at(self.order.as_ref().map(|order| order.at), TunnelEnd::Drained { cut: false }),
+            at(self.shutdown_request.as_ref().map(|request| request.at), TunnelEnd::Drained { cut: false }),
             client,
             upstream,
             a,
@@ -57,7 +57,7 @@ impl Course {
     /// Has a quiet side pinged.
     pub(in super::super) fn probe(&mut self, side: Side, directions: &mut Sides<Direction>) {
         let (from, to) = directions.split_mut(side);
-        let Some(pulse) = &mut self.pulses[side] else { return };
+        let Some(pulse) = &mut self.liveness[side] else { return };
         let now = Instant::now();
         let tag = pulse.tag();
         let is_open = !to.finished();
@@ -73,14 +73,14 @@ impl Course {
             // It has yet to take what is there: that it does is as good as an answer.
             Pinged::NotNow if to.is_blocked() => pulse.probe(now),
             Pinged::NotNow => pulse.felt(now),
-            Pinged::Never => self.pulses[side] = None,
+            Pinged::Never => self.liveness[side] = None,
         }
     }
 }
 
 /// Whether the reader's side can be heard: it has not ended, and the writer is not what holds it up.
-fn is_listened_to(direction: &Direction) -> bool {
-    !direction.is_heard() && !direction.is_blocked()
+fn awaits_bytes(direction: &Direction) -> bool {
+    !direction.is_ended() && !direction.is_blocked()
 }
 
 fn earliest<const N: usize>(events: [Option<(Instant, Next)>; N]) -> Option<(Instant, Next)> {

@@ -28,21 +28,21 @@ impl Direction {
     }
 
     /// When reading goes on, if it is the rate limit that it waits for.
-    pub(in super::super) fn gated_until(&self) -> Option<Instant> {
+    pub(in super::super) fn rate_limited_until(&self) -> Option<Instant> {
         self.gate.as_ref().and_then(|gate| gate.until())
     }
 
     /// Reads no more, as if the reader had finished.
-    pub(in super::super) fn cut_off(&mut self) {
+    pub(in super::super) fn stop_reading(&mut self) {
         if self.state == State::Running {
             self.state = State::ShuttingDown;
         }
     }
 
     /// Writes no more. A WebSocket's reader is still listened to.
-    pub(in super::super) fn mute(&mut self) {
+    pub(in super::super) fn stop_writing(&mut self) {
         self.rest = None;
-        self.bulk.drop_pipe();
+        self.splice.drop_pipe();
         match &mut self.lane {
             Some(lane) => lane.mute(),
             None => self.state = State::Done,
@@ -51,11 +51,11 @@ impl Direction {
 
     /// Whether the writer has yet to take something that is there for it.
     pub(in super::super) fn is_blocked(&self) -> bool {
-        self.rest.is_some() || self.bulk.holds()
+        self.rest.is_some() || self.splice.holds()
     }
 
     /// Whether the reader's side has ended: its connection, or with a Close what it has to say.
-    pub(in super::super) fn is_heard(&self) -> bool {
+    pub(in super::super) fn is_ended(&self) -> bool {
         self.finished() || self.has_closed()
     }
 
@@ -65,7 +65,7 @@ impl Direction {
     }
 
     /// Whether the writer knows of the end: all there is for it has been written, the last frame too.
-    pub(in super::super) fn is_told(&self) -> bool {
+    pub(in super::super) fn is_flushed(&self) -> bool {
         let last_frame = self.lane.as_ref().is_some_and(|lane| lane.is_told() && !lane.has_given_up());
         self.done() || last_frame && !self.is_blocked() && !self.unflushed
     }

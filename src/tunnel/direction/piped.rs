@@ -9,7 +9,7 @@ use super::{
         rest::Rest,
         splice::{Emptied, sockets},
     },
-    Broken, Direction, Step,
+    CopyError, Direction, Step,
 };
 
 impl Direction {
@@ -19,19 +19,19 @@ impl Direction {
         cx: &mut Context<'_>,
         reader: &R,
         writer: &W,
-    ) -> Poll<Result<(), Broken>>
+    ) -> Poll<Result<(), CopyError>>
     where
         R: 'static,
         W: 'static,
     {
         let Some((_, to)) = sockets(reader, writer) else { return Poll::Ready(Ok(())) };
-        while self.bulk.holds() {
-            match ready!(self.bulk.poll_empty(cx, to)).map_err(Broken::write)? {
+        while self.splice.holds() {
+            match ready!(self.splice.poll_empty(cx, to)).map_err(CopyError::write)? {
                 Emptied::Wrote(bytes) => {
                     self.total += bytes as u64;
                     self.spliced += bytes as u64;
                 }
-                Emptied::Evacuated(bytes) => self.rest = Rest::theirs(bytes.into()),
+                Emptied::Drained(bytes) => self.rest = Rest::theirs(bytes.into()),
             }
         }
         Poll::Ready(Ok(()))
@@ -43,21 +43,21 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &TcpStream,
         allowed: u64,
-    ) -> Poll<Result<Option<Step>, Broken>> {
+    ) -> Poll<Result<Option<Step>, CopyError>> {
         let Some(lane) = &mut self.lane else {
-            let filled = ready!(self.bulk.poll_fill(cx, from, allowed)).map_err(Broken::read)?;
+            let filled = ready!(self.splice.poll_fill(cx, from, allowed)).map_err(CopyError::read)?;
             return Poll::Ready(Ok(filled.map(|bytes| self.piped(bytes))));
         };
-        let mut unseen = ready!(lane.poll_unseen(cx, from)).map_err(Broken::read)?;
-        let filled = ready!(self.bulk.poll_fill(cx, from, unseen.bytes.min(allowed)));
-        let Some(mut bytes) = filled.map_err(Broken::read)? else { return Poll::Ready(Ok(None)) };
+        let mut unseen = ready!(lane.poll_unseen(cx, from)).map_err(CopyError::read)?;
+        let filled = ready!(self.splice.poll_fill(cx, from, unseen.bytes.min(allowed)));
+        let Some(mut bytes) = filled.map_err(CopyError::read)? else { return Poll::Ready(Ok(None)) };
         let mut step = self.piped(bytes);
         while let Some(lane) = &mut self.lane
             && bytes > 0
         {
             if !lane.skip(bytes, &unseen) {
                 // It ends within a header.
-                let piped = self.bulk.take_back().map_err(Broken::read)?;
+                let piped = self.splice.take_back().map_err(CopyError::read)?;
                 step = Step::Left(Rest::of(lane.look_back(piped, bytes)));
                 break;
             }
@@ -65,7 +65,7 @@ impl Direction {
             if bytes as u64 != unseen.bytes || allowed < u64::MAX || !lane.look_ahead(cx, from, &mut unseen) {
                 break;
             }
-            bytes = self.bulk.fill_up(from, unseen.bytes);
+            bytes = self.splice.fill_up(from, unseen.bytes);
             self.count(bytes);
         }
         Poll::Ready(Ok(Some(step)))

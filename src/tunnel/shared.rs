@@ -17,14 +17,14 @@ use crate::{
 /// What a tunnel shares with those who watch it. It writes its counts here whenever bytes have moved, and
 /// looks here whenever it is polled.
 #[derive(Debug)]
-pub(crate) struct Live {
+pub(crate) struct Shared {
     opened: Instant,
     /// Milliseconds from `opened` to the last byte.
     last_byte: AtomicU64,
-    counts: [Atomic; 2],
+    counts: [AtomicCount; 2],
     stage: AtomicU8,
     /// Boxed, as most tunnels never have one.
-    order: Mutex<Option<Box<Order>>>,
+    shutdown_request: Mutex<Option<Box<ShutdownRequest>>>,
     tunnel: AtomicWaker,
     observer: OnceLock<Arc<dyn Observer>>,
 }
@@ -32,10 +32,10 @@ pub(crate) struct Live {
 /// Told of what moves, by the tunnel's task.
 pub(crate) trait Observer: fmt::Debug + Send + Sync {
     /// The tunnel has carried so much, at the age of so many milliseconds.
-    fn moved(&self, age: u64, counts: [Count; 2]);
+    fn on_progress(&self, age: u64, counts: [Count; 2]);
 
     /// The frames of `side` can't be followed any more.
-    fn gave_up(&self, side: Side);
+    fn on_invalid_framing(&self, side: Side);
 }
 
 /// What went from one side to the other.
@@ -47,7 +47,7 @@ pub(crate) struct Count {
 }
 
 #[derive(Debug, Default)]
-struct Atomic {
+struct AtomicCount {
     bytes: AtomicU64,
     messages: AtomicU64,
 }
@@ -70,33 +70,33 @@ pub enum TunnelState {
 
 /// To end, before the tunnel does so by itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Order {
+pub(crate) struct ShutdownRequest {
     /// When the sides are told.
     pub(crate) at: Instant,
     /// When what is left is cut.
-    pub(crate) by: Instant,
+    pub(crate) deadline: Instant,
     /// What they are told.
     pub(crate) close: CloseFrame,
 }
 
-impl Order {
-    /// One order of what is known and this: what is due first is said, and what is over first is the end.
+impl ShutdownRequest {
+    /// One request of what is known and this: what is due first is said, and what is over first is the end.
     pub(crate) fn merged(self, known: Option<Self>) -> Self {
         let Some(known) = known else { return self };
-        let by = self.by.min(known.by);
+        let deadline = self.deadline.min(known.deadline);
         let first = if self.at < known.at { self } else { known };
-        Self { by, ..first }
+        Self { deadline, ..first }
     }
 }
 
-impl Live {
+impl Shared {
     pub(crate) fn new() -> Self {
         Self {
             opened: Instant::now(),
             last_byte: AtomicU64::new(0),
             counts: Default::default(),
             stage: AtomicU8::new(TunnelState::Opening as u8),
-            order: Mutex::new(None),
+            shutdown_request: Mutex::new(None),
             tunnel: AtomicWaker::new(),
             observer: OnceLock::new(),
         }
@@ -124,28 +124,28 @@ impl Live {
     }
 
     /// Has the tunnel end. Several orders become one.
-    pub(crate) fn order(&self, order: Order) {
-        let mut place = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(Box::new(order.merged(place.take().map(|known| *known))));
+    pub(crate) fn request_shutdown(&self, request: ShutdownRequest) {
+        let mut place = self.shutdown_request.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Box::new(request.merged(place.take().map(|known| *known))));
         drop(place);
         self.tunnel.wake();
     }
 
-    /// The order, when there is one. Whom `cx` stands for is woken when there is.
-    pub(crate) fn poll_order(&self, cx: &mut Context<'_>) -> Option<Order> {
+    /// The request, when there is one. Whom `cx` stands for is woken when there is.
+    pub(crate) fn poll_shutdown_request(&self, cx: &mut Context<'_>) -> Option<ShutdownRequest> {
         self.tunnel.register(cx.waker());
-        self.order.lock().unwrap_or_else(PoisonError::into_inner).take().map(|order| *order)
+        self.shutdown_request.lock().unwrap_or_else(PoisonError::into_inner).take().map(|request| *request)
     }
 
     /// The frames of `side` can't be followed.
-    pub(super) fn gave_up(&self, side: Side) {
+    pub(super) fn on_invalid_framing(&self, side: Side) {
         if let Some(observer) = self.observer.get() {
-            observer.gave_up(side);
+            observer.on_invalid_framing(side);
         }
     }
 
     #[cfg(feature = "metrics")]
-    pub(crate) fn observe(&self, observer: Arc<dyn Observer>) {
+    pub(crate) fn set_observer(&self, observer: Arc<dyn Observer>) {
         let _ = self.observer.set(observer);
     }
 
@@ -163,12 +163,12 @@ impl Live {
         let age = u64::try_from(age).unwrap_or(u64::MAX);
         self.last_byte.store(age, Ordering::Relaxed);
         if let Some(observer) = self.observer.get() {
-            observer.moved(age, counts);
+            observer.on_progress(age, counts);
         }
     }
 }
 
-impl Atomic {
+impl AtomicCount {
     fn load(&self) -> Count {
         Count { bytes: self.bytes.load(Ordering::Relaxed), messages: self.messages.load(Ordering::Relaxed) }
     }
@@ -192,13 +192,17 @@ mod tests {
             for polled_between in [false, true] {
                 let (_client, client_end) = duplex(1);
                 let (mut upstream, upstream_end) = duplex(1);
-                let live = Arc::new(Live::new());
+                let shared = Arc::new(Shared::new());
                 let tunnel = Tunnel::new(client_end, upstream_end, TunnelConfig::new());
-                let tunnel = tokio::spawn(tunnel.watched(Some(Arc::clone(&live))));
+                let tunnel = tokio::spawn(tunnel.watched(Some(Arc::clone(&shared))));
                 let begun = Instant::now();
-                for (at, by) in [first, second] {
-                    let [at, by] = [at, by].map(|seconds| begun + Duration::from_secs(seconds));
-                    live.order(Order { at, by, close: CloseFrame::new(CloseCode::GOING_AWAY) });
+                for (at, deadline) in [first, second] {
+                    let [at, deadline] = [at, deadline].map(|seconds| begun + Duration::from_secs(seconds));
+                    shared.request_shutdown(ShutdownRequest {
+                        at,
+                        deadline,
+                        close: CloseFrame::new(CloseCode::GOING_AWAY),
+                    });
                     if polled_between {
                         yield_now().await;
                         yield_now().await;

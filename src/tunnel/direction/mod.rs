@@ -1,7 +1,7 @@
 //! One direction of a tunnel.
 
-mod broken;
-mod bulk;
+mod error;
+mod piped;
 mod state;
 
 use std::{
@@ -23,12 +23,12 @@ use super::{
     rate::Bucket,
     rest::Rest,
     scratch::with_scratch,
-    splice::{Bulk, LARGE, sockets},
+    splice::{LARGE, Splice, sockets},
 };
 
 use crate::io::ext::take_in;
-use broken::poll_write;
-pub(super) use broken::{Broken, Copied};
+use error::poll_write;
+pub(super) use error::{CopyError, PollCopy};
 
 /// Reads in a row before other tasks get their turn.
 const ROUNDS: usize = 16;
@@ -49,7 +49,7 @@ pub(super) struct Direction {
     total: u64,
     /// Bytes that went through a pipe.
     spliced: u64,
-    bulk: Bulk,
+    splice: Splice,
     /// The writer took bytes since it was last flushed.
     unflushed: bool,
     /// Of a WebSocket: where its frames begin and end.
@@ -84,7 +84,7 @@ impl Direction {
             read: 0,
             total: 0,
             spliced: 0,
-            bulk: Bulk::default(),
+            splice: Splice::default(),
             unflushed: false,
             lane: None,
             gate: limit.map(|limit| limit.bucket(Instant::now())),
@@ -112,7 +112,7 @@ impl Direction {
         reader: &mut R,
         writer: &mut W,
         other: State,
-    ) -> Copied
+    ) -> PollCopy
     where
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
@@ -131,7 +131,7 @@ impl Direction {
                         return Poll::Pending;
                     }
                 },
-                _ if self.bulk.holds() => ready!(self.poll_piped(cx, reader, writer))?,
+                _ if self.splice.holds() => ready!(self.poll_piped(cx, reader, writer))?,
                 State::ShuttingDown
                     if other == State::Done && TypeId::of::<W>() == TypeId::of::<TcpStream>() =>
                 {
@@ -141,7 +141,7 @@ impl Direction {
                     match ready!(Pin::new(&mut *writer).poll_shutdown(cx)) {
                         // It has finished before and is gone: nobody is left to be told.
                         Err(_) if other == State::Done => {}
-                        told => told.map_err(Broken::write)?,
+                        told => told.map_err(CopyError::write)?,
                     }
                     self.state = State::Done;
                 }
@@ -150,9 +150,9 @@ impl Direction {
                     Poll::Ready(Step::Left(rest)) => self.rest = rest,
                     Poll::Ready(Step::Finished) => self.finish(other == State::Running),
                     Poll::Pending => {
-                        self.bulk.paused();
+                        self.splice.paused();
                         if self.unflushed {
-                            ready!(Pin::new(&mut *writer).poll_flush(cx)).map_err(Broken::write)?;
+                            ready!(Pin::new(&mut *writer).poll_flush(cx)).map_err(CopyError::write)?;
                             self.unflushed = false;
                         }
                         return Poll::Pending;
@@ -168,7 +168,7 @@ impl Direction {
     fn insert(&mut self) {
         if let Some(lane) = &mut self.lane
             && self.rest.is_none()
-            && !self.bulk.holds()
+            && !self.splice.holds()
             && self.state != State::Done
             && let Some(frame) = lane.take_due()
         {
@@ -187,7 +187,7 @@ impl Direction {
     }
 
     /// Writes what is left of an earlier read.
-    fn poll_rest<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<Result<(), Broken>>
+    fn poll_rest<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<Result<(), CopyError>>
     where
         W: AsyncWrite + Unpin,
     {
@@ -209,13 +209,13 @@ impl Direction {
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-    ) -> Poll<Result<Step, Broken>>
+    ) -> Poll<Result<Step, CopyError>>
     where
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
     {
         if let Some(error) = self.lane.as_mut().and_then(|lane| lane.take_error()) {
-            return Poll::Ready(Err(Broken::read(error)));
+            return Poll::Ready(Err(CopyError::read(error)));
         }
         let is_deaf = self.lane.as_ref().is_some_and(|lane| lane.is_deaf());
         let allowed = match &mut self.gate {
@@ -227,7 +227,7 @@ impl Direction {
                 bytes => bytes,
             },
         };
-        if self.bulk.wanted()
+        if self.splice.wanted()
             && allowed >= LARGE as u64
             && let Some((from, _)) = sockets(reader, writer)
             && let Some(step) = ready!(self.poll_splice(cx, from, allowed))?
@@ -237,7 +237,7 @@ impl Direction {
         with_scratch(|scratch| {
             let most = usize::try_from(allowed).map_or(scratch.len(), |allowed| allowed.min(scratch.len()));
             let mut buf = ReadBuf::new(&mut scratch[..most]);
-            ready!(Pin::new(reader).poll_read(cx, &mut buf)).map_err(Broken::read)?;
+            ready!(Pin::new(reader).poll_read(cx, &mut buf)).map_err(CopyError::read)?;
             let mut bytes = buf.filled();
             if bytes.is_empty() {
                 return Poll::Ready(Ok(Step::Finished));
@@ -266,7 +266,7 @@ impl Direction {
 
     fn count(&mut self, read: usize) {
         self.read += read as u64;
-        self.bulk.read(read);
+        self.splice.read(read);
         if let Some(gate) = &mut self.gate {
             gate.take(read as u64);
         }
