@@ -6,9 +6,9 @@
 //! - `dropped`: no layer at all; the request is dropped and an empty response made. The floor.
 //! - `refused`: detect. The key is not valid: 400.
 //! - `undialled`: detect, select, rewrite, encode. The connector fails at once: 502.
-//! - `upgraded`: all of it. An upstream behind an in-memory connection answers 101, and the hand-over
+//! - `upgraded`: all of it. An upstream behind an in-memory connection answers 101, and the upgrade
 //!   is given up, because no server stands in front.
-//! - `served`: the same below hyper's server on an in-memory connection, with the hand-over, until the
+//! - `served`: the same below hyper's server on an in-memory connection, with the upgrade, until the
 //!   tunnel is closed, not a byte in it.
 //!
 //! `hyper_client` is the share of `upgraded` that is not this crate's: hyper's own client, the

@@ -92,7 +92,7 @@ impl fmt::Debug for Config {
             .field("forwarded", &self.rewrite.forwarded)
             .field("connect_timeout", &self.connect_timeout)
             .field("handshake_timeout", &self.handshake_timeout)
-            .field("hand_over_timeout", &self.upgrade_timeout)
+            .field("upgrade_timeout", &self.upgrade_timeout)
             .field("tunnel", &self.tunnel)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

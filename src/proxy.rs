@@ -10,7 +10,7 @@ use hyper::upgrade::OnUpgrade;
 use crate::{
     body::Outgoing, body::Own, config::Config, error::Error, error::Kind, exchange::exchange,
     handshake::Handshake, handshake::Mechanism, handshake::accept::accept, handshake::encode::encode,
-    metrics, metrics::Outcome, on_tunnel::Caller, on_tunnel::TunnelInfo, respond, upgrade::Opening,
+    metrics, metrics::Outcome, on_tunnel::Caller, on_tunnel::TunnelInfo, respond, upgrade::PendingTunnel,
 };
 
 /// admit, select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
@@ -65,7 +65,7 @@ async fn attempt(
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.mechanism, &handshake.protocol, &mut response);
     let info = TunnelInfo::new(caller, upstream, handshake.protocol.clone());
-    Opening { handshake, connection, info, admission, pass }.spawn(config);
+    PendingTunnel { handshake, connection, info, admission, pass }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
     Ok(response.map(|()| Own::Text(Full::new(Bytes::new()))))

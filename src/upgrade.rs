@@ -1,4 +1,4 @@
-//! From a verified agreement to a running tunnel.
+//! From a verified upgrade response to a running tunnel.
 
 use std::{
     future::{poll_fn, ready},
@@ -9,7 +9,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep_until, timeout},
@@ -22,8 +21,8 @@ use crate::{
     tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
 };
 
-/// Both halves of a tunnel, before either has let go of HTTP.
-pub(crate) struct Opening {
+/// An agreed tunnel whose two connections still belong to HTTP.
+pub(crate) struct PendingTunnel {
     pub(crate) handshake: Handshake,
     pub(crate) connection: Connection,
     pub(crate) info: TunnelInfo,
@@ -31,8 +30,8 @@ pub(crate) struct Opening {
     pub(crate) pass: Option<Pass>,
 }
 
-/// What stays with a tunnel to its end.
-struct Observed {
+/// Everything that is held until a tunnel ends, and reports its end.
+struct TunnelGuard {
     info: TunnelInfo,
     hook: Option<Arc<dyn OnTunnel>>,
     span: trace::Span,
@@ -41,68 +40,57 @@ struct Observed {
     _admission: Admission,
 }
 
-/// A tunnel between two sockets, which can splice, or between anything.
+/// A tunnel between two sockets, which can splice, or between any other two connections.
 type AnyTunnel = Pin<Box<dyn Future<Output = TunnelSummary> + Send>>;
 
-/// Both sides of a tunnel, on their way out of HTTP.
-struct Halves {
-    mechanism: Mechanism,
-    on_upgrade: OnUpgrade,
-    connection: Connection,
-    websocket: bool,
-    config: Arc<TunnelConfig>,
-    live: Option<Arc<Shared>>,
-}
-
-impl Opening {
-    /// Runs the tunnel as a task of its own. Only call this with a 101 that goes to the client: the
-    /// client's half appears once hyper has written it.
+impl PendingTunnel {
+    /// Runs the tunnel as a task of its own. Call it only with a 101 that is sent to the client: hyper
+    /// releases the client's connection once the 101 is written.
     pub(crate) fn spawn(self, config: &Config) {
-        let Handshake { mechanism, on_upgrade, .. } = self.handshake;
         let hook = config.on_tunnel.clone();
         let presence = Presence::new(&self.info, config.registry.as_ref(), self.pass);
         let mut live = presence.live().cloned();
         let counted = metrics::Tunnel::open(&mut live);
-        let halves = Halves {
-            mechanism,
-            on_upgrade,
-            connection: self.connection,
-            websocket: is_websocket(self.info.protocol().as_bytes()),
-            config: Arc::clone(&config.tunnel),
-            live,
-        };
         let span = trace::Span::of(&self.info);
-        let observed =
-            Observed { info: self.info, hook, span, counted, presence, _admission: self.admission };
-        observed.open();
-        // Each stage in a box of its own, so that the task keeps no room for one that is over.
-        let hand_over = Box::pin(hand_over(halves, config.upgrade_timeout));
+        let guard =
+            TunnelGuard { info: self.info, hook, span, counted, presence, _admission: self.admission };
+        guard.open();
+        let tunnel = Arc::clone(&config.tunnel);
+        // Each stage has a box of its own, so that the task holds no memory of a finished stage.
+        let upgrade =
+            Box::pin(upgrade(self.handshake, self.connection, tunnel, live, config.upgrade_timeout));
         tokio::spawn(async move {
-            let summary = hand_over.await.await;
-            observed.close(summary);
+            let summary = upgrade.await.await;
+            guard.close(summary);
         });
     }
 }
 
-/// Waits for both connections, and joins them. What comes out without both is a tunnel that has
+/// Waits for both connections and joins them. If one of them is missing, returns a tunnel that has
 /// ended before it carried a byte.
-async fn hand_over(halves: Halves, limit: Duration) -> AnyTunnel {
+async fn upgrade(
+    handshake: Handshake,
+    connection: Connection,
+    config: Arc<TunnelConfig>,
+    live: Option<Arc<Shared>>,
+    limit: Duration,
+) -> AnyTunnel {
     let opened = Instant::now();
-    let live = halves.live.clone();
-    let end = match timeout(limit, unless_cut(halves.join(), live.as_deref())).await {
+    let joined = join(handshake, connection, config, live.clone());
+    let end = match timeout(limit, unless_cut(joined, live.as_deref())).await {
         Ok(Ok(Some(tunnel))) => return tunnel,
-        Ok(Ok(None)) => TunnelEnd::HandOverFailed,
+        Ok(Ok(None)) => TunnelEnd::UpgradeFailed,
         Ok(Err(Cut)) => TunnelEnd::Drained { cut: true },
-        Err(_) => TunnelEnd::HandOverTimeout,
+        Err(_) => TunnelEnd::UpgradeTimeout,
     };
     Box::pin(ready(TunnelSummary::new([Count::default(); 2], opened.elapsed(), end)))
 }
 
-/// An order's time was over.
+/// The deadline of a shutdown request has passed.
 struct Cut;
 
-/// Waits for `joined`, but not beyond the end of an order. The order is the tunnel's to obey, and so it is
-/// put back for it.
+/// Waits for `joined`, but not beyond the deadline of a shutdown request. The tunnel obeys the request, so
+/// it is put back for the tunnel.
 async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Shared>) -> Result<T, Cut> {
     let Some(live) = live else { return Ok(joined.await) };
     let mut joined = pin!(joined);
@@ -128,27 +116,29 @@ async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Shared>) -
     joined
 }
 
-impl Halves {
-    /// Takes both connections out of hyper.
-    async fn join(self) -> Option<AnyTunnel> {
-        let (upstream, from_upstream) = self.connection.into_transport().await?;
-        let upgraded = self.on_upgrade.await.ok()?;
-        let (client, from_client) = match self.mechanism {
-            Mechanism::Upgrade => Transport::from_upgraded(upgraded),
-            Mechanism::ExtendedConnect => Transport::from_stream(upgraded),
-        };
-        client.set_nodelay();
-        let early = (from_client, from_upstream);
-        let Self { websocket, config, live, .. } = self;
-        Some(match (client, upstream) {
-            (Transport::Tcp(client), Transport::Tcp(upstream)) => {
-                tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, live)
-            }
-            (client, upstream) => {
-                tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, live)
-            }
-        })
-    }
+/// Takes both connections out of HTTP. `None` when one of them has failed.
+async fn join(
+    handshake: Handshake,
+    connection: Connection,
+    config: Arc<TunnelConfig>,
+    live: Option<Arc<Shared>>,
+) -> Option<AnyTunnel> {
+    let Handshake { mechanism, protocol, on_upgrade, .. } = handshake;
+    let websocket = is_websocket(protocol.as_bytes());
+    let (upstream, from_upstream) = connection.into_transport().await?;
+    let upgraded = on_upgrade.await.ok()?;
+    let (client, from_client) = match mechanism {
+        Mechanism::Upgrade => Transport::from_upgraded(upgraded),
+        Mechanism::ExtendedConnect => Transport::from_stream(upgraded),
+    };
+    client.set_nodelay();
+    let early = (from_client, from_upstream);
+    Some(match (client, upstream) {
+        (Transport::Tcp(client), Transport::Tcp(upstream)) => {
+            tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, live)
+        }
+        (client, upstream) => tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, live),
+    })
 }
 
 fn tunnel<C, U>(
@@ -165,7 +155,7 @@ where
     Box::pin(tunnel.early_bytes(from_client, from_upstream).watched(live))
 }
 
-impl Observed {
+impl TunnelGuard {
     fn open(&self) {
         self.span.within(|| {
             trace::opened();
@@ -183,7 +173,7 @@ impl Observed {
                 hook.on_close(&self.info, &summary);
             }
         });
-        // Who waits for the end may count on the hook.
+        // After the hook: a drain that waits for this tunnel ends when the hook has run.
         self.presence.end(summary.end());
     }
 }
@@ -207,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_order_that_comes_during_the_hand_over_is_left_for_the_tunnel() {
+    async fn shutdown_request_during_the_upgrade_is_kept_for_the_tunnel() {
         let (live, start) = (Arc::new(Shared::new()), Instant::now());
         let waiting = tokio::spawn({
             let live = Arc::clone(&live);
@@ -223,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_hand_over_is_waited_for_no_longer_than_an_order_says() {
+    async fn upgrade_ends_at_the_deadline_of_a_shutdown_request() {
         let (live, start) = (Arc::new(Shared::new()), Instant::now());
         let waiting = tokio::spawn({
             let live = Arc::clone(&live);

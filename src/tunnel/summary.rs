@@ -72,11 +72,11 @@ pub enum TunnelEnd {
         /// In words: `reserved opcode`.
         reason: &'static str,
     },
-    /// The client never got hold of its end: it left while the 101 was on its way, or an outer
-    /// service answered something else.
-    HandOverFailed,
-    /// The 101 was not sent within the hand-over timeout.
-    HandOverTimeout,
+    /// The client's connection did not become a tunnel: the client disconnected before the 101 was
+    /// sent, or an outer service replaced the response.
+    UpgradeFailed,
+    /// The 101 was not sent within the [upgrade timeout](crate::UpgradeProxyLayer::upgrade_timeout).
+    UpgradeTimeout,
 }
 
 impl TunnelEnd {
@@ -99,8 +99,8 @@ impl TunnelEnd {
     /// | `client_keep_alive_timeout`, `upstream_keep_alive_timeout` | [`KeepAliveTimeout`](Self::KeepAliveTimeout) |
     /// | `client_too_big`, `upstream_too_big` | [`TooBig`](Self::TooBig) |
     /// | `client_invalid_framing`, `upstream_invalid_framing` | [`InvalidFraming`](Self::InvalidFraming) |
-    /// | `hand_over_failed` | [`HandOverFailed`](Self::HandOverFailed) |
-    /// | `upgrade_timeout` | [`HandOverTimeout`](Self::HandOverTimeout) |
+    /// | `upgrade_failed` | [`UpgradeFailed`](Self::UpgradeFailed) |
+    /// | `upgrade_timeout` | [`UpgradeTimeout`](Self::UpgradeTimeout) |
     #[must_use]
     pub fn reason(&self) -> &'static str {
         use Side::{Client, Upstream};
@@ -120,8 +120,8 @@ impl TunnelEnd {
             Self::TooBig { side: Upstream } => "upstream_too_big",
             Self::InvalidFraming { side: Client, .. } => "client_invalid_framing",
             Self::InvalidFraming { side: Upstream, .. } => "upstream_invalid_framing",
-            Self::HandOverFailed => "hand_over_failed",
-            Self::HandOverTimeout => "hand_over_timeout",
+            Self::UpgradeFailed => "upgrade_failed",
+            Self::UpgradeTimeout => "upgrade_timeout",
         }
     }
 }
@@ -139,8 +139,8 @@ impl fmt::Display for TunnelEnd {
             Self::KeepAliveTimeout { side } => write!(f, "{side} did not answer pings"),
             Self::TooBig { side } => write!(f, "message of the {side} is too big"),
             Self::InvalidFraming { side, reason } => write!(f, "{side} broke the framing: {reason}"),
-            Self::HandOverFailed => f.write_str("the client's connection was not handed over"),
-            Self::HandOverTimeout => f.write_str("hand-over timeout"),
+            Self::UpgradeFailed => f.write_str("the client's connection was not upgraded"),
+            Self::UpgradeTimeout => f.write_str("upgrade timeout"),
         }
     }
 }
@@ -300,8 +300,8 @@ mod tests {
             (TunnelEnd::TooBig { side: upstream }, "upstream_too_big"),
             (broken(client), "client_invalid_framing"),
             (broken(upstream), "upstream_invalid_framing"),
-            (TunnelEnd::HandOverFailed, "hand_over_failed"),
-            (TunnelEnd::HandOverTimeout, "hand_over_timeout"),
+            (TunnelEnd::UpgradeFailed, "upgrade_failed"),
+            (TunnelEnd::UpgradeTimeout, "upgrade_timeout"),
         ] {
             assert_eq!(end.reason(), reason, "{end}");
         }

@@ -52,7 +52,7 @@ async fn one_that_fails_is_not_waited_for_any_longer() {
 }
 
 #[tokio::test]
-async fn a_hand_over_that_hangs_is_cut_at_the_deadline() {
+async fn a_pending_upgrade_is_aborted_at_the_deadline() {
     let (upstream, drain) = (Scripted::start().await, Drain::new());
     let layer = UpgradeProxyLayer::new(upstream.upstream())
         .upgrade_timeout(Duration::from_secs(3600))

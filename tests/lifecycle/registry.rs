@@ -93,7 +93,7 @@ async fn a_refused_upgrade_never_comes() {
 }
 
 #[tokio::test]
-async fn a_hand_over_is_listed_as_opening_until_it_has_failed() {
+async fn a_pending_upgrade_is_listed_as_opening_until_it_fails() {
     let upstream = Scripted::start().await;
     let (layer, tunnels) = listed(&upstream);
     let layer = layer.upgrade_timeout(Duration::from_secs(1));

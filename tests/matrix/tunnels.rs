@@ -148,6 +148,6 @@ async fn an_agreement_that_never_reaches_the_client_releases_the_upstream() {
         assert!(upstream_end.rest().await.0.is_empty());
         let summary = stage.ended().await;
         let end = summary.end();
-        assert!(matches!(end, TunnelEnd::HandOverTimeout | TunnelEnd::HandOverFailed), "{summary:?}");
+        assert!(matches!(end, TunnelEnd::UpgradeTimeout | TunnelEnd::UpgradeFailed), "{summary:?}");
     }
 }

@@ -201,7 +201,7 @@ async fn a_101_that_an_outer_service_replaces_is_not_a_tunnel() {
     assert_eq!((head.status(), client.body(&head).await), (200, b"replaced".to_vec()));
     server.expect_end().await;
     let summary = summary_of(&mut reports).await;
-    assert!(matches!(summary.end(), TunnelEnd::HandOverTimeout), "{summary:?}");
+    assert!(matches!(summary.end(), TunnelEnd::UpgradeTimeout), "{summary:?}");
 }
 
 #[tokio::test]

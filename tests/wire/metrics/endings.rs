@@ -111,8 +111,8 @@ async fn losing(layer: UpgradeProxyLayer, panics: bool) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn never_handed_over() {
-    for (reason, panics) in [("hand_over_timeout", false), ("hand_over_failed", true)] {
+async fn upgrades_that_fail() {
+    for (reason, panics) in [("upgrade_timeout", false), ("upgrade_failed", true)] {
         let metrics = Metrics::install();
         let upstream = Scripted::start().await;
         let limit = if panics { Duration::from_secs(60) } else { SOON };
