@@ -11,7 +11,7 @@ use tokio::{io::AsyncWrite, time::Instant};
 use super::{
     Side, TunnelConfig, TunnelEnd,
     direction::{CopyError, Direction, PollCopy},
-    lane::Lane,
+    frame_relay::FrameRelay,
     shared::ShutdownRequest,
     sides::Sides,
 };
@@ -43,15 +43,15 @@ impl CloseHandshake {
         let mut told = false;
         for side in Side::BOTH {
             if let Some(close) = config.closes.at(&end, drained, side)
-                && let Some(lane) = directions[side.other()].lane_mut()
+                && let Some(relay) = directions[side.other()].frame_relay_mut()
             {
-                told |= lane.close(close);
+                told |= relay.close(close);
             }
         }
         let dead = match end {
             TunnelEnd::Drained { .. } => {
                 let up = &mut directions.client;
-                if up.lane().is_none_or(Lane::has_given_up) {
+                if up.frame_relay().is_none_or(FrameRelay::has_given_up) {
                     // It has no other way to say it: the upstream may finish, and then end it.
                     up.stop_reading();
                 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Side,
-    lane::{Tag, random},
+    frame_relay::{Tag, random},
 };
 
 /// Pings to the sides of a WebSocket that are quiet. Off by default.
@@ -71,9 +71,9 @@ impl KeepAlive {
     }
 
     /// What is kept of `side`, when it is to be pinged.
-    pub(super) fn watch(&self, side: Side, now: Instant) -> Option<Box<Pulse>> {
+    pub(super) fn watch(&self, side: Side, now: Instant) -> Option<Box<Liveness>> {
         let (interval, timeout) = (self.interval(side)?.max(SHORTEST), self.timeout);
-        Some(Box::new(Pulse { interval, timeout, last: now, probed: None, tag: random() }))
+        Some(Box::new(Liveness { interval, timeout, last_activity: now, pinged_at: None, tag: random() }))
     }
 
     fn interval(&self, side: Side) -> Option<Duration> {
@@ -92,38 +92,38 @@ impl Default for KeepAlive {
 
 /// Whether a side is alive.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct Liveness {
     interval: Duration,
     timeout: Duration,
     /// When it last gave a sign of life.
-    last: Instant,
+    last_activity: Instant,
     /// When it was asked for one since.
-    probed: Option<Instant>,
+    pinged_at: Option<Instant>,
     /// What its pings carry.
     tag: Tag,
 }
 
-impl Pulse {
+impl Liveness {
     pub(super) fn tag(&self) -> Tag {
         self.tag
     }
 
     /// It has sent something.
-    pub(super) fn felt(&mut self, now: Instant) {
-        self.last = now;
-        self.probed = None;
+    pub(super) fn on_activity(&mut self, now: Instant) {
+        self.last_activity = now;
+        self.pinged_at = None;
     }
 
     /// It is asked for something.
-    pub(super) fn probe(&mut self, now: Instant) {
-        self.probed.get_or_insert(now);
+    pub(super) fn on_ping_sent(&mut self, now: Instant) {
+        self.pinged_at.get_or_insert(now);
     }
 
     /// When it is to be asked if it stays quiet; or, if it was, when it is given up.
     pub(super) fn next(&self) -> Option<(Instant, bool)> {
-        match self.probed {
-            None => Some((self.last.checked_add(self.interval)?, true)),
-            Some(probed) => Some((probed.checked_add(self.timeout)?, false)),
+        match self.pinged_at {
+            None => Some((self.last_activity.checked_add(self.interval)?, true)),
+            Some(pinged_at) => Some((pinged_at.checked_add(self.timeout)?, false)),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! [`Tunnel`] needs no HTTP: it joins any two `AsyncRead + AsyncWrite`. The layer makes one of
 //! every verified upgrade. Each direction is one small state machine ([`direction`]) that holds no
 //! buffer while nothing moves, and splices between sockets while much does ([`splice`], [`pipe`]).
-//! Those of a WebSocket follow its frames ([`lane`], [`frames`]), so that its sides can be told why it
+//! Those of a WebSocket follow its frames ([`frame_relay`], [`frames`]), so that its sides can be told why it
 //! ends ([`close_handshake`]). What comes next when no byte moves is the [`lifecycle`]'s to say; one lazy timer
 //! ([`clock`]) waits for it. From outside a tunnel is seen and steered by what is in [`shared`].
 
@@ -13,16 +13,16 @@ mod close_handshake;
 mod close_policy;
 mod config;
 mod direction;
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing passes unseen there"))]
+mod frame_relay;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is spliced there"))]
 mod frames;
 mod handle;
 mod keep_alive;
-mod lane;
 mod lifecycle;
+mod pending;
 #[cfg(target_os = "linux")]
 mod pipe;
 mod rate;
-mod rest;
 mod scratch;
 pub(crate) mod shared;
 mod sides;
@@ -47,11 +47,11 @@ pub use close_frame::{CloseCode, CloseFrame};
 pub use close_policy::ClosePolicy;
 pub use config::TunnelConfig;
 use direction::{CopyError, Direction, PollCopy};
+use frame_relay::FrameRelay;
 #[cfg(any(test, upgrade_proxy_fuzz))]
 pub(crate) use frames::check as check_frames;
 pub use handle::TunnelHandle;
 pub use keep_alive::KeepAlive;
-use lane::Lane;
 use lifecycle::{Lifecycle, Next, Progress};
 pub use rate::RateLimit;
 use shared::Shared;
@@ -156,7 +156,7 @@ where
             return self;
         }
         for side in Side::BOTH {
-            self.directions[side].follow(Lane::new(side, Arc::clone(&self.lifecycle.config)));
+            self.directions[side].follow(FrameRelay::new(side, Arc::clone(&self.lifecycle.config)));
         }
         self.lifecycle.start_keep_alive();
         self

@@ -19,9 +19,9 @@ use tokio::{
 
 use super::{
     RateLimit,
-    lane::{Lane, Made},
+    frame_relay::{FrameRelay, Rewritten},
+    pending::Pending,
     rate::Bucket,
-    rest::Rest,
     scratch::with_scratch,
     splice::{LARGE, Splice, sockets},
 };
@@ -42,7 +42,7 @@ pub(super) struct Direction {
     state: State,
     /// Read, and not yet taken by the writer. While there is any, nothing is read. In a box, as
     /// most tunnels have none for most of their life.
-    rest: Option<Box<Rest>>,
+    pending: Option<Box<Pending>>,
     /// Bytes that were read.
     read: u64,
     /// Those of them the writer has taken.
@@ -53,7 +53,7 @@ pub(super) struct Direction {
     /// The writer took bytes since it was last flushed.
     unflushed: bool,
     /// Of a WebSocket: where its frames begin and end.
-    lane: Option<Box<Lane>>,
+    frame_relay: Option<Box<FrameRelay>>,
     /// How fast it may be.
     gate: Option<Box<Bucket>>,
 }
@@ -72,7 +72,7 @@ enum Step {
     /// It stands in a pipe.
     Piped,
     /// The writer did not take everything, or takes something else.
-    Left(Option<Box<Rest>>),
+    Left(Option<Box<Pending>>),
     Finished,
 }
 
@@ -80,27 +80,27 @@ impl Direction {
     pub(super) fn new(limit: Option<RateLimit>) -> Self {
         Self {
             state: State::Running,
-            rest: None,
+            pending: None,
             read: 0,
             total: 0,
             spliced: 0,
             splice: Splice::default(),
             unflushed: false,
-            lane: None,
+            frame_relay: None,
             gate: limit.map(|limit| limit.bucket(Instant::now())),
         }
     }
 
     /// Follows frames from here on.
-    pub(super) fn follow(&mut self, lane: Lane) {
-        self.lane = Some(Box::new(lane));
+    pub(super) fn follow(&mut self, relay: FrameRelay) {
+        self.frame_relay = Some(Box::new(relay));
     }
 
     /// Bytes to deliver first.
     pub(super) fn preload(&mut self, early: Bytes) {
         self.read += early.len() as u64;
-        let made = self.lane.as_mut().and_then(|lane| lane.pass(&early));
-        self.rest = made.map_or_else(|| Rest::theirs(early), Rest::of);
+        let rewritten = self.frame_relay.as_mut().and_then(|relay| relay.pass(&early));
+        self.pending = rewritten.map_or_else(|| Pending::relayed(early), Pending::of);
     }
 
     /// Moves what can be moved now. Ready once the writer has been told of the end. When the `other`
@@ -124,7 +124,7 @@ impl Direction {
             self.insert();
             match self.state {
                 State::Done => return Poll::Ready(Ok(())),
-                _ if self.rest.is_some() => match self.poll_rest(cx, writer)? {
+                _ if self.pending.is_some() => match self.poll_pending(cx, writer)? {
                     Poll::Ready(()) => {}
                     Poll::Pending => {
                         take_in(reader, cx);
@@ -147,7 +147,7 @@ impl Direction {
                 }
                 State::Running => match self.poll_step(cx, reader, writer)? {
                     Poll::Ready(Step::Moved | Step::Piped) => {}
-                    Poll::Ready(Step::Left(rest)) => self.rest = rest,
+                    Poll::Ready(Step::Left(pending)) => self.pending = pending,
                     Poll::Ready(Step::Finished) => self.finish(other == State::Running),
                     Poll::Pending => {
                         self.splice.paused();
@@ -166,38 +166,38 @@ impl Direction {
 
     /// Puts a frame of ours next, if one is due and this is the place.
     fn insert(&mut self) {
-        if let Some(lane) = &mut self.lane
-            && self.rest.is_none()
+        if let Some(relay) = &mut self.frame_relay
+            && self.pending.is_none()
             && !self.splice.holds()
             && self.state != State::Done
-            && let Some(frame) = lane.take_due()
+            && let Some(frame) = relay.take_injected()
         {
             let bytes = frame.as_bytes().to_vec();
-            let ours = 0..bytes.len();
-            self.rest = Rest::of(Made { bytes, ours });
+            let injected = 0..bytes.len();
+            self.pending = Pending::of(Rewritten { bytes, injected });
         }
     }
 
     /// Nothing more will be read.
     fn finish(&mut self, is_first: bool) {
         self.state = State::ShuttingDown;
-        if let Some(lane) = &mut self.lane {
-            self.rest = Rest::theirs(lane.finish(is_first).into());
+        if let Some(relay) = &mut self.frame_relay {
+            self.pending = Pending::relayed(relay.finish(is_first).into());
         }
     }
 
     /// Writes what is left of an earlier read.
-    fn poll_rest<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<Result<(), CopyError>>
+    fn poll_pending<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<Result<(), CopyError>>
     where
         W: AsyncWrite + Unpin,
     {
-        while let Some(rest) = &mut self.rest {
-            let written = ready!(poll_write(cx, writer, rest.as_bytes()))?;
-            let theirs = rest.advance(written);
-            if rest.as_bytes().is_empty() {
-                self.rest = None;
+        while let Some(pending) = &mut self.pending {
+            let written = ready!(poll_write(cx, writer, pending.as_bytes()))?;
+            let relayed = pending.advance(written);
+            if pending.as_bytes().is_empty() {
+                self.pending = None;
             }
-            self.wrote(theirs);
+            self.wrote(relayed);
         }
         Poll::Ready(Ok(()))
     }
@@ -214,13 +214,13 @@ impl Direction {
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
     {
-        if let Some(error) = self.lane.as_mut().and_then(|lane| lane.take_error()) {
+        if let Some(error) = self.frame_relay.as_mut().and_then(|relay| relay.take_read_error()) {
             return Poll::Ready(Err(CopyError::read(error)));
         }
-        let is_deaf = self.lane.as_ref().is_some_and(|lane| lane.is_deaf());
+        let discards = self.frame_relay.as_ref().is_some_and(|relay| relay.discards());
         let allowed = match &mut self.gate {
             // What goes nowhere may come as it likes.
-            Some(_) if is_deaf => u64::MAX,
+            Some(_) if discards => u64::MAX,
             None => u64::MAX,
             Some(gate) => match gate.open(Instant::now()) {
                 0 => return Poll::Pending,
@@ -243,10 +243,10 @@ impl Direction {
                 return Poll::Ready(Ok(Step::Finished));
             }
             self.count(bytes.len());
-            if let Some(lane) = &mut self.lane
-                && let Some(made) = lane.pass(bytes)
+            if let Some(relay) = &mut self.frame_relay
+                && let Some(rewritten) = relay.pass(bytes)
             {
-                return Poll::Ready(Ok(Step::Left(Rest::of(made))));
+                return Poll::Ready(Ok(Step::Left(Pending::of(rewritten))));
             }
             while !bytes.is_empty() {
                 match poll_write(cx, writer, bytes)? {
@@ -255,8 +255,8 @@ impl Direction {
                         bytes = &bytes[written..];
                     }
                     Poll::Pending => {
-                        let rest = Rest::theirs(Bytes::copy_from_slice(bytes));
-                        return Poll::Ready(Ok(Step::Left(rest)));
+                        let pending = Pending::relayed(Bytes::copy_from_slice(bytes));
+                        return Poll::Ready(Ok(Step::Left(pending)));
                     }
                 }
             }

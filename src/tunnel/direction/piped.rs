@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 
 use super::{
     super::{
-        rest::Rest,
+        pending::Pending,
         splice::{Emptied, sockets},
     },
     CopyError, Direction, Step,
@@ -31,7 +31,7 @@ impl Direction {
                     self.total += bytes as u64;
                     self.spliced += bytes as u64;
                 }
-                Emptied::Drained(bytes) => self.rest = Rest::theirs(bytes.into()),
+                Emptied::Drained(bytes) => self.pending = Pending::relayed(bytes.into()),
             }
         }
         Poll::Ready(Ok(()))
@@ -44,28 +44,31 @@ impl Direction {
         from: &TcpStream,
         allowed: u64,
     ) -> Poll<Result<Option<Step>, CopyError>> {
-        let Some(lane) = &mut self.lane else {
+        let Some(relay) = &mut self.frame_relay else {
             let filled = ready!(self.splice.poll_fill(cx, from, allowed)).map_err(CopyError::read)?;
             return Poll::Ready(Ok(filled.map(|bytes| self.piped(bytes))));
         };
-        let mut unseen = ready!(lane.poll_unseen(cx, from)).map_err(CopyError::read)?;
-        let filled = ready!(self.splice.poll_fill(cx, from, unseen.bytes.min(allowed)));
+        let mut spliceable = ready!(relay.poll_spliceable(cx, from)).map_err(CopyError::read)?;
+        let filled = ready!(self.splice.poll_fill(cx, from, spliceable.bytes.min(allowed)));
         let Some(mut bytes) = filled.map_err(CopyError::read)? else { return Poll::Ready(Ok(None)) };
         let mut step = self.piped(bytes);
-        while let Some(lane) = &mut self.lane
+        while let Some(relay) = &mut self.frame_relay
             && bytes > 0
         {
-            if !lane.skip(bytes, &unseen) {
+            if !relay.skip(bytes, &spliceable) {
                 // It ends within a header.
                 let piped = self.splice.take_back().map_err(CopyError::read)?;
-                step = Step::Left(Rest::of(lane.look_back(piped, bytes)));
+                step = Step::Left(Pending::of(relay.reinspect(piped, bytes)));
                 break;
             }
             // The next frame as well, if it is there.
-            if bytes as u64 != unseen.bytes || allowed < u64::MAX || !lane.look_ahead(cx, from, &mut unseen) {
+            if bytes as u64 != spliceable.bytes
+                || allowed < u64::MAX
+                || !relay.peek_next(cx, from, &mut spliceable)
+            {
                 break;
             }
-            bytes = self.splice.fill_up(from, unseen.bytes);
+            bytes = self.splice.fill_up(from, spliceable.bytes);
             self.count(bytes);
         }
         Poll::Ready(Ok(Some(step)))

@@ -4,25 +4,25 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    super::{lane::Lane, rest::Rest},
+    super::{frame_relay::FrameRelay, pending::Pending},
     Direction, State,
 };
 
 impl Direction {
-    pub(in super::super) fn lane(&self) -> Option<&Lane> {
-        self.lane.as_deref()
+    pub(in super::super) fn frame_relay(&self) -> Option<&FrameRelay> {
+        self.frame_relay.as_deref()
     }
 
-    pub(in super::super) fn lane_mut(&mut self) -> Option<&mut Lane> {
-        self.lane.as_deref_mut()
+    pub(in super::super) fn frame_relay_mut(&mut self) -> Option<&mut FrameRelay> {
+        self.frame_relay.as_deref_mut()
     }
 
     /// Follows no frames any more. False when it does not anyhow.
     pub(in super::super) fn give_up_frames(&mut self) -> bool {
-        let Some(held) = self.lane.as_mut().and_then(|lane| lane.give_up()) else { return false };
-        match &mut self.rest {
-            Some(rest) => rest.append(held.as_bytes()),
-            rest => *rest = Rest::theirs(Bytes::copy_from_slice(held.as_bytes())),
+        let Some(held) = self.frame_relay.as_mut().and_then(|relay| relay.give_up()) else { return false };
+        match &mut self.pending {
+            Some(pending) => pending.append(held.as_bytes()),
+            pending => *pending = Pending::relayed(Bytes::copy_from_slice(held.as_bytes())),
         }
         true
     }
@@ -41,17 +41,17 @@ impl Direction {
 
     /// Writes no more. A WebSocket's reader is still listened to.
     pub(in super::super) fn stop_writing(&mut self) {
-        self.rest = None;
+        self.pending = None;
         self.splice.drop_pipe();
-        match &mut self.lane {
-            Some(lane) => lane.mute(),
+        match &mut self.frame_relay {
+            Some(relay) => relay.stop_writing(),
             None => self.state = State::Done,
         }
     }
 
     /// Whether the writer has yet to take something that is there for it.
     pub(in super::super) fn is_blocked(&self) -> bool {
-        self.rest.is_some() || self.splice.holds()
+        self.pending.is_some() || self.splice.holds()
     }
 
     /// Whether the reader's side has ended: its connection, or with a Close what it has to say.
@@ -61,12 +61,13 @@ impl Direction {
 
     /// Whether the reader's side of a WebSocket has sent a Close.
     pub(in super::super) fn has_closed(&self) -> bool {
-        self.lane.as_ref().is_some_and(|lane| lane.heard_close().is_some())
+        self.frame_relay.as_ref().is_some_and(|relay| relay.close_code().is_some())
     }
 
     /// Whether the writer knows of the end: all there is for it has been written, the last frame too.
     pub(in super::super) fn is_flushed(&self) -> bool {
-        let last_frame = self.lane.as_ref().is_some_and(|lane| lane.is_told() && !lane.has_given_up());
+        let last_frame =
+            self.frame_relay.as_ref().is_some_and(|relay| relay.is_flushed() && !relay.has_given_up());
         self.done() || last_frame && !self.is_blocked() && !self.unflushed
     }
 

@@ -10,8 +10,8 @@ use super::{
     Side, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary,
     close_handshake::CloseHandshake,
     direction::Direction,
-    keep_alive::Pulse,
-    lane::{Fault, Lane, random},
+    frame_relay::{FrameError, FrameRelay, random},
+    keep_alive::Liveness,
     shared::{Count, Shared, ShutdownRequest},
     sides::Sides,
 };
@@ -28,7 +28,7 @@ pub(super) struct Lifecycle {
     lifetime: Option<Instant>,
     /// Whose end came first.
     pub(super) first: Option<Side>,
-    liveness: Sides<Option<Box<Pulse>>>,
+    liveness: Sides<Option<Box<Liveness>>>,
     pub(super) shutdown_request: Option<Box<ShutdownRequest>>,
     pub(super) close_handshake: Option<Box<CloseHandshake>>,
     pub(super) shared: Option<Arc<Shared>>,
@@ -85,14 +85,15 @@ impl Lifecycle {
     /// A tunnel of which one direction has no frames is no WebSocket. True when that is news, and there
     /// may be something to be written.
     pub(super) fn sync_pass_through(&self, directions: &mut Sides<Direction>) -> bool {
-        let has_given_up = directions.both().into_iter().filter_map(Direction::lane).any(Lane::has_given_up);
+        let has_given_up =
+            directions.both().into_iter().filter_map(Direction::frame_relay).any(FrameRelay::has_given_up);
         // Both, whatever becomes of the first.
         let news = has_given_up
             && self.close_handshake.is_none()
             && (directions.client.give_up_frames() | directions.upstream.give_up_frames());
         if news && let Some(shared) = &self.shared {
             for side in Side::BOTH {
-                if directions[side].lane().is_some_and(|lane| lane.given_up().is_some()) {
+                if directions[side].frame_relay().is_some_and(|relay| relay.given_up().is_some()) {
                     shared.on_invalid_framing(side);
                 }
             }
@@ -120,13 +121,13 @@ impl Lifecycle {
             shared.record(now, counts(directions));
         }
         for side in Side::BOTH {
-            let (Some(pulse), other) = (&mut self.liveness[side], side.other()) else { continue };
+            let (Some(liveness), other) = (&mut self.liveness[side], side.other()) else { continue };
             // Bytes from it, or some that it took although it had been slow.
             if has_read(side) || before[other].blocked && has_written(other) {
-                pulse.felt(now);
+                liveness.on_activity(now);
             }
-            if directions[other].lane_mut().is_some_and(Lane::take_pinged) {
-                pulse.probe(now);
+            if directions[other].frame_relay_mut().is_some_and(FrameRelay::take_pinged) {
+                liveness.on_ping_sent(now);
             }
         }
     }
@@ -134,9 +135,9 @@ impl Lifecycle {
     /// What a side did that ends the tunnel.
     pub(super) fn fault(directions: &Sides<Direction>) -> Option<TunnelEnd> {
         Side::BOTH.into_iter().find_map(|side| {
-            Some(match directions[side].lane()?.fault()? {
-                Fault::TooBig => TunnelEnd::TooBig { side },
-                fault => TunnelEnd::InvalidFraming { side, reason: fault.reason() },
+            Some(match directions[side].frame_relay()?.frame_error()? {
+                FrameError::TooBig => TunnelEnd::TooBig { side },
+                error => TunnelEnd::InvalidFraming { side, reason: error.reason() },
             })
         })
     }
@@ -174,9 +175,9 @@ impl Lifecycle {
         let Sides { client: up, upstream: down } = directions;
         let summary = TunnelSummary::new(counts(directions), self.opened.elapsed(), end);
         let summary = summary.with_spliced(up.spliced() + down.spliced()).with_first(self.first);
-        match (up.lane(), down.lane()) {
+        match (up.frame_relay(), down.frame_relay()) {
             (Some(up), Some(down)) => summary
-                .with_closes(up.heard_close(), down.heard_close())
+                .with_closes(up.close_code(), down.close_code())
                 .with_invalid_framing([up.given_up(), down.given_up()]),
             _ => summary,
         }
@@ -200,6 +201,6 @@ fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
 fn counts(directions: &Sides<Direction>) -> [Count; 2] {
     directions.both().map(|direction| Count {
         bytes: direction.total(),
-        messages: direction.lane().map_or(0, Lane::messages),
+        messages: direction.frame_relay().map_or(0, FrameRelay::messages),
     })
 }

@@ -3,7 +3,7 @@
 use tokio::time::{Duration, Instant};
 
 use super::{
-    super::{Side, TunnelConfig, TunnelEnd, direction::Direction, lane::Pinged, sides::Sides},
+    super::{Side, TunnelConfig, TunnelEnd, direction::Direction, frame_relay::Pinged, sides::Sides},
     Lifecycle,
 };
 
@@ -34,8 +34,8 @@ impl Lifecycle {
         // Both have said all they had to say; their connections should end any moment.
         let agreed = self.first.filter(|_| directions.both().into_iter().all(Direction::has_closed));
         let [client, upstream] = Side::BOTH.map(|side| {
-            let pulse = self.liveness[side].as_deref().filter(|_| awaits_bytes(&directions[side]))?;
-            let (moment, probe) = pulse.next()?;
+            let liveness = self.liveness[side].as_deref().filter(|_| awaits_bytes(&directions[side]))?;
+            let (moment, probe) = liveness.next()?;
             Some((
                 moment,
                 if probe { Next::Probe(side) } else { Next::End(TunnelEnd::KeepAliveTimeout { side }) },
@@ -57,23 +57,23 @@ impl Lifecycle {
     /// Has a quiet side pinged.
     pub(in super::super) fn probe(&mut self, side: Side, directions: &mut Sides<Direction>) {
         let (from, to) = directions.split_mut(side);
-        let Some(pulse) = &mut self.liveness[side] else { return };
+        let Some(liveness) = &mut self.liveness[side] else { return };
         let now = Instant::now();
-        let tag = pulse.tag();
+        let tag = liveness.tag();
         let is_open = !to.finished();
-        let lane = to.lane_mut().filter(|_| is_open);
-        let pinged = lane.map_or(Pinged::Never, |lane| lane.ping(tag));
+        let relay = to.frame_relay_mut().filter(|_| is_open);
+        let pinged = relay.map_or(Pinged::Impossible, |relay| relay.ping(tag));
         match pinged {
-            Pinged::Due => {
-                pulse.probe(now);
-                if let Some(lane) = from.lane_mut() {
-                    lane.take_out_pongs(tag);
+            Pinged::Queued => {
+                liveness.on_ping_sent(now);
+                if let Some(relay) = from.frame_relay_mut() {
+                    relay.take_out_pongs(tag);
                 }
             }
             // It has yet to take what is there: that it does is as good as an answer.
-            Pinged::NotNow if to.is_blocked() => pulse.probe(now),
-            Pinged::NotNow => pulse.felt(now),
-            Pinged::Never => self.liveness[side] = None,
+            Pinged::MidFrame if to.is_blocked() => liveness.on_ping_sent(now),
+            Pinged::MidFrame => liveness.on_activity(now),
+            Pinged::Impossible => self.liveness[side] = None,
         }
     }
 }

@@ -11,11 +11,11 @@ pub(in super::super) type Tag = [u8; Payload::FIRST];
 
 /// What one side has said.
 #[derive(Debug, Default)]
-pub(super) struct Ear {
+pub(super) struct Inspector {
     /// The code in its Close: [`CloseCode::NO_STATUS`] without one.
-    pub(super) close: Option<u16>,
+    pub(super) close_code: Option<u16>,
     /// Why nothing more of it passes.
-    pub(super) fault: Option<Fault>,
+    pub(super) error: Option<FrameError>,
     /// Pongs with this are answers to us.
     pub(super) tag: Option<Tag>,
     /// A Ping has passed since this was last looked at.
@@ -26,7 +26,7 @@ pub(super) struct Ear {
 
 /// What a side may not send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Fault {
+pub(in super::super) enum FrameError {
     /// A frame or message above the limit.
     TooBig,
     /// What is no frame.
@@ -39,20 +39,20 @@ pub(in super::super) enum Fault {
     CloseCode,
 }
 
-impl Ear {
+impl Inspector {
     /// What becomes of the next frame of a side.
     #[inline]
     pub(super) fn inspect(&mut self, event: &Event, from: Side, config: &TunnelConfig) -> Verdict {
         match event.frame {
             Frame::Data(data) => self.large = data.length >= LARGE as u64,
-            Frame::Close(code) => self.close = Some(code.unwrap_or(CloseCode::NO_STATUS)),
+            Frame::Close(code) => self.close_code = Some(code.unwrap_or(CloseCode::NO_STATUS)),
             _ => {}
         }
-        if self.fault.is_none() {
-            self.fault = Fault::of(event, from, config);
+        if self.error.is_none() {
+            self.error = FrameError::of(event, from, config);
         }
         match event.frame {
-            _ if self.fault.is_some() => Verdict::Drop,
+            _ if self.error.is_some() => Verdict::Drop,
             Frame::Pong(payload) if self.tag.is_some_and(|tag| payload.is(tag)) => Verdict::Drop,
             Frame::Ping(_) => {
                 self.pinged = true;
@@ -63,7 +63,7 @@ impl Ear {
     }
 }
 
-impl Fault {
+impl FrameError {
     #[inline]
     pub(super) fn of(event: &Event, from: Side, config: &TunnelConfig) -> Option<Self> {
         if let Frame::Data(data) = event.frame
