@@ -1,6 +1,6 @@
 //! [`ResponseBody`].
 
-mod late;
+mod delayed;
 
 use std::{
     fmt,
@@ -15,7 +15,7 @@ use pin_project_lite::pin_project;
 
 use crate::error::BoxError;
 
-pub(crate) use late::LateError;
+pub(crate) use delayed::DelayedError;
 
 pin_project! {
     /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, the
@@ -30,7 +30,7 @@ pin_project! {
     #[project = KindProj]
     enum Kind<B> {
         Inner { #[pin] body: B },
-        Own { body: Own },
+        Proxy { body: ProxyBody },
     }
 }
 
@@ -38,12 +38,12 @@ pin_project! {
 pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 
 /// An upstream's refusal, with the connection it comes from.
-pub(crate) type Relay = UnsyncBoxBody<Bytes, BoxError>;
+pub(crate) type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A body that the proxy made or passes on.
 #[derive(Debug)]
-pub(crate) enum Own {
-    Upstream(Relay),
+pub(crate) enum ProxyBody {
+    Upstream(BoxBody),
     Text(Full<Bytes>),
 }
 
@@ -52,8 +52,8 @@ impl<B> ResponseBody<B> {
         Self { kind: Kind::Inner { body } }
     }
 
-    pub(crate) fn own(body: Own) -> Self {
-        Self { kind: Kind::Own { body } }
+    pub(crate) fn proxy(body: ProxyBody) -> Self {
+        Self { kind: Kind::Proxy { body } }
     }
 }
 
@@ -71,24 +71,26 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
-            KindProj::Own { body: Own::Upstream(body) } => Pin::new(body).poll_frame(cx),
-            KindProj::Own { body: Own::Text(body) } => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            KindProj::Proxy { body: ProxyBody::Upstream(body) } => Pin::new(body).poll_frame(cx),
+            KindProj::Proxy { body: ProxyBody::Text(body) } => {
+                Pin::new(body).poll_frame(cx).map_err(Into::into)
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Own { body: Own::Upstream(body) } => body.is_end_stream(),
-            Kind::Own { body: Own::Text(body) } => body.is_end_stream(),
+            Kind::Proxy { body: ProxyBody::Upstream(body) } => body.is_end_stream(),
+            Kind::Proxy { body: ProxyBody::Text(body) } => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
-            Kind::Own { body: Own::Upstream(body) } => body.size_hint(),
-            Kind::Own { body: Own::Text(body) } => body.size_hint(),
+            Kind::Proxy { body: ProxyBody::Upstream(body) } => body.size_hint(),
+            Kind::Proxy { body: ProxyBody::Text(body) } => body.size_hint(),
         }
     }
 }
@@ -97,8 +99,8 @@ impl<B> fmt::Debug for ResponseBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.kind {
             Kind::Inner { .. } => "ResponseBody::Inner",
-            Kind::Own { body: Own::Upstream(_) } => "ResponseBody::Upstream",
-            Kind::Own { body: Own::Text(_) } => "ResponseBody::Text",
+            Kind::Proxy { body: ProxyBody::Upstream(_) } => "ResponseBody::Upstream",
+            Kind::Proxy { body: ProxyBody::Text(_) } => "ResponseBody::Text",
         })
     }
 }

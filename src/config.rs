@@ -27,7 +27,7 @@ pub(crate) struct Config {
     pub(crate) upgrade_timeout: Duration,
     pub(crate) header_timeout: Duration,
     pub(crate) body_timeout: Option<Duration>,
-    pub(crate) refusal: refusal::Limits,
+    pub(crate) refusal: refusal::BodyLimits,
     pub(crate) pool_idle_timeout: Duration,
     pub(crate) tunnel: Arc<TunnelConfig>,
     /// Counted over all services of the layer.
@@ -52,7 +52,7 @@ impl Config {
             upgrade_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),
             body_timeout: Some(Duration::from_secs(60)),
-            refusal: refusal::Limits { timeout: Duration::from_secs(60), size: 16 << 20 },
+            refusal: refusal::BodyLimits { timeout: Duration::from_secs(60), size: 16 << 20 },
             pool_idle_timeout: Duration::from_secs(30),
             tunnel: Arc::default(),
             limits: Limits::default(),

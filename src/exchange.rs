@@ -4,17 +4,17 @@ use http::{Request, Response, StatusCode, request::Parts};
 use tokio::time::timeout;
 
 use crate::{
-    body::Outgoing, config::Config, connect::Connection, connect::Offer, connect::Use, connect::h1,
+    body::Outgoing, config::Config, connect::Alpn, connect::Connection, connect::Purpose, connect::h1,
     connect::h2, connect::h2::ATTEMPTS, connect::h2::Unprocessed, connect::h2::pool::Route, error::BoxError,
     error::Error, error::Kind, handshake::Handshake, handshake::encode, io::transport::Transport,
     upstream::Upstream,
 };
 
 /// The head of an answer, and what it came on.
-type Answered = (Response<()>, Connection);
+type Exchanged = (Response<()>, Connection);
 
-enum Outcome {
-    Answered(Answered),
+enum Http2Attempt {
+    Response(Exchanged),
     /// Not in HTTP/2. On this connection then, or else on a new one.
     Http1(Option<Transport>, Option<&'static str>),
 }
@@ -25,20 +25,20 @@ pub(crate) async fn exchange(
     handshake: &Handshake,
     upstream: &Upstream,
     request: Request<Outgoing>,
-) -> Result<Answered, Error> {
+) -> Result<Exchanged, Error> {
     if !encode::fits_http2(&request) {
         return in_http1(config, upstream, None, request).await;
     }
     let (head, body) = request.into_parts();
     match in_http2(config, handshake, upstream, &head).await? {
-        Outcome::Answered(answered) if !is_unable(answered.0.status()) => Ok(answered),
-        Outcome::Answered(answered) => {
+        Http2Attempt::Response(response) if !is_unable(response.0.status()) => Ok(response),
+        Http2Attempt::Response(response) => {
             let request = Request::from_parts(head, body);
-            Ok(in_http1(config, upstream, None, request).await.unwrap_or(answered))
+            Ok(in_http1(config, upstream, None, request).await.unwrap_or(response))
         }
-        Outcome::Http1(transport, reason) => {
-            let answered = in_http1(config, upstream, transport, Request::from_parts(head, body)).await;
-            answered.map_err(|error| match reason {
+        Http2Attempt::Http1(transport, reason) => {
+            let response = in_http1(config, upstream, transport, Request::from_parts(head, body)).await;
+            response.map_err(|error| match reason {
                 Some(reason) if error.is_connect() || error.is_upstream_protocol() => {
                     error.instead(Kind::NoHttp2(reason))
                 }
@@ -59,18 +59,18 @@ async fn in_http2(
     handshake: &Handshake,
     upstream: &Upstream,
     head: &Parts,
-) -> Result<Outcome, Error> {
+) -> Result<Http2Attempt, Error> {
     let mut attempt = 1;
     loop {
-        let route = config.connector.route(upstream, Use::Upgrade, config.timeouts()).await;
+        let route = config.connector.route(upstream, Purpose::Upgrade, config.timeouts()).await;
         let place = match route.map_err(|cause| Error::connecting(upstream, cause))? {
             Route::Http2(place) => place,
-            Route::Http1 { transport, reason } => return Ok(Outcome::Http1(transport, reason)),
+            Route::Http1 { transport, reason } => return Ok(Http2Attempt::Http1(transport, reason)),
         };
         let connect = encode::extended_connect(head, &handshake.protocol, upstream)?;
         match timeout(config.handshake_timeout, h2::exchange(place, connect)).await {
             Ok(Ok((response, answer))) => {
-                return Ok(Outcome::Answered((response, Connection::Http2(answer))));
+                return Ok(Http2Attempt::Response((response, Connection::Http2(answer))));
             }
             Ok(Err(error)) if error.is::<Unprocessed>() && attempt < ATTEMPTS => attempt += 1,
             Ok(Err(error)) => return Err(Error::exchanging(upstream, error)),
@@ -84,11 +84,11 @@ async fn in_http1(
     upstream: &Upstream,
     transport: Option<Transport>,
     request: Request<Outgoing>,
-) -> Result<Answered, Error> {
+) -> Result<Exchanged, Error> {
     let transport = match transport {
         Some(transport) => transport,
         None => {
-            let connect = config.connector.connect(upstream.address(), config.connect_timeout, Offer::Http1);
+            let connect = config.connector.connect(upstream.address(), config.connect_timeout, Alpn::Http1);
             connect.await.map_err(|cause| Error::connecting(upstream, cause))?
         }
     };

@@ -9,7 +9,7 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::{body::Own, body::ResponseBody, respond};
+use crate::{body::ProxyBody, body::ResponseBody, respond};
 
 pin_project! {
     /// The response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, or the proxy's.
@@ -24,8 +24,8 @@ pin_project! {
     enum Kind<F> {
         Inner { #[pin] future: F, ends_connection: bool },
         // The box hides the type of an async block, and is there for upgrades only.
-        Proxy { future: Pin<Box<dyn Future<Output = Response<Own>> + Send>> },
-        Ready { response: Option<Response<Own>> },
+        Proxy { future: Pin<Box<dyn Future<Output = Response<ProxyBody>> + Send>> },
+        Ready { response: Option<Response<ProxyBody>> },
     }
 }
 
@@ -35,11 +35,11 @@ impl<F> ResponseFuture<F> {
         Self { kind: Kind::Inner { future, ends_connection } }
     }
 
-    pub(crate) fn proxy(future: impl Future<Output = Response<Own>> + Send + 'static) -> Self {
+    pub(crate) fn proxy(future: impl Future<Output = Response<ProxyBody>> + Send + 'static) -> Self {
         Self { kind: Kind::Proxy { future: Box::pin(future) } }
     }
 
-    pub(crate) fn ready(response: Response<Own>) -> Self {
+    pub(crate) fn ready(response: Response<ProxyBody>) -> Self {
         Self { kind: Kind::Ready { response: Some(response) } }
     }
 }
@@ -66,7 +66,7 @@ where
                 None => panic!("`ResponseFuture` polled after completion"),
             },
         };
-        Poll::Ready(Ok(response.map(ResponseBody::own)))
+        Poll::Ready(Ok(response.map(ResponseBody::proxy)))
     }
 }
 

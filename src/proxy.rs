@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
-    body::Outgoing, body::Own, config::Config, error::Error, error::Kind, exchange::exchange,
+    body::Outgoing, body::ProxyBody, config::Config, error::Error, error::Kind, exchange::exchange,
     handshake::Handshake, handshake::Mechanism, handshake::accept::accept, handshake::encode::encode,
     metrics, metrics::Outcome, on_tunnel::Caller, on_tunnel::TunnelInfo, respond, upgrade::PendingTunnel,
 };
@@ -28,9 +28,9 @@ pub(crate) async fn proxy(
     parts: Parts,
     body: Outgoing,
     counted: metrics::Handshake,
-) -> Response<Own> {
+) -> Response<ProxyBody> {
     let (response, outcome) = match attempt(&config, handshake, parts, body).await {
-        Ok(response) if matches!(response.body(), Own::Upstream(_)) => (response, Outcome::Relayed),
+        Ok(response) if matches!(response.body(), ProxyBody::Upstream(_)) => (response, Outcome::Relayed),
         Ok(response) => (response, Outcome::Upgraded),
         Err(error) => (respond::error(&config, &error), Outcome::Refused),
     };
@@ -43,7 +43,7 @@ async fn attempt(
     handshake: Handshake,
     parts: Parts,
     body: Outgoing,
-) -> Result<Response<Own>, Error> {
+) -> Result<Response<ProxyBody>, Error> {
     config.allow_origin.check(&parts)?;
     let pass = config.pass()?;
     let _in_flight = config.limits.start()?;
@@ -68,5 +68,5 @@ async fn attempt(
     PendingTunnel { handshake, connection, info, admission, pass }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
-    Ok(response.map(|()| Own::Text(Full::new(Bytes::new()))))
+    Ok(response.map(|()| ProxyBody::Text(Full::new(Bytes::new()))))
 }

@@ -17,10 +17,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{body::LateError, body::Relay, error::BoxError, limits::Admission};
+use crate::{body::BoxBody, body::DelayedError, error::BoxError, limits::Admission};
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct BodyLimits {
     /// From the head to the end.
     pub(crate) timeout: Duration,
     /// In bytes.
@@ -38,7 +38,7 @@ pub(crate) struct TooLarge;
 /// # Errors
 ///
 /// When `body` says itself that it is too large.
-pub(crate) fn limited(body: Relay, limits: Limits, admission: Admission) -> Result<Relay, TooLarge> {
+pub(crate) fn limited(body: BoxBody, limits: BodyLimits, admission: Admission) -> Result<BoxBody, TooLarge> {
     let size = body.size_hint();
     if size.lower() > limits.size {
         return Err(TooLarge);
@@ -55,11 +55,11 @@ pub(crate) fn limited(body: Relay, limits: Limits, admission: Admission) -> Resu
             Err(_) => Err(TimedOut.into()),
         }
     });
-    Ok(Relay::new(Limited { frames, reading, late: LateError::default(), left: size.exact() }))
+    Ok(BoxBody::new(Limited { frames, reading, delayed: DelayedError::default(), left: size.exact() }))
 }
 
 /// Reads a frame when there is room for it, so that a slow client holds the upstream back.
-async fn read(mut body: Relay, most: u64, sender: Sender<Frame<Bytes>>) -> Result<(), BoxError> {
+async fn read(mut body: BoxBody, most: u64, sender: Sender<Frame<Bytes>>) -> Result<(), BoxError> {
     let mut left = most;
     while let Ok(place) = sender.reserve().await {
         let Some(frame) = body.frame().await.transpose()? else { break };
@@ -76,7 +76,7 @@ fn length(frame: &Frame<Bytes>) -> u64 {
 struct Limited {
     frames: Receiver<Frame<Bytes>>,
     reading: JoinSet<Result<(), BoxError>>,
-    late: LateError,
+    delayed: DelayedError,
     /// How many bytes are to come, if that is known.
     left: Option<u64>,
 }
@@ -89,8 +89,8 @@ impl Body for Limited {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { frames, reading, late, left } = &mut *self;
-        late.poll_frame(cx, |cx| {
+        let Self { frames, reading, delayed, left } = &mut *self;
+        delayed.poll_frame(cx, |cx| {
             if let Some(frame) = ready!(frames.poll_recv(cx)) {
                 *left = left.map(|left| left.saturating_sub(length(&frame)));
                 return Poll::Ready(Some(Ok(frame)));

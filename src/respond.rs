@@ -7,7 +7,7 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
-    body::Own, config::Config, connect::Connection, error::Error, error::Kind, handshake::Handshake,
+    body::ProxyBody, config::Config, connect::Connection, error::Error, error::Kind, handshake::Handshake,
     handshake::Mechanism, handshake::is_websocket, limits::Admission, metrics, refusal, refusal::TooLarge,
     rewrite::hop_by_hop, rewrite::tokens, trace, upstream::Upstream,
 };
@@ -16,7 +16,7 @@ use crate::{
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// The response for a failure: the user's, or status and reason as text.
-pub(crate) fn error(config: &Config, error: &Error) -> Response<Own> {
+pub(crate) fn error(config: &Config, error: &Error) -> Response<ProxyBody> {
     trace::refused(error);
     metrics::refused(error);
     let mut response = match &config.error_response {
@@ -24,7 +24,7 @@ pub(crate) fn error(config: &Config, error: &Error) -> Response<Own> {
         None => plain(error),
     };
     response.extensions_mut().insert(error.clone());
-    response.map(Own::Text)
+    response.map(ProxyBody::Text)
 }
 
 fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
@@ -66,7 +66,7 @@ pub(crate) fn relay(
     response: Response<()>,
     connection: Connection,
     admission: Admission,
-) -> Result<Response<Own>, Error> {
+) -> Result<Response<ProxyBody>, Error> {
     let (mut parts, ()) = response.into_parts();
     hop_by_hop::strip_response(parts.status, &mut parts.headers);
     // The version is that of the upstream's connection; the client has its own.
@@ -82,5 +82,5 @@ pub(crate) fn relay(
         })?,
         false => body,
     };
-    Ok(Response::from_parts(parts, Own::Upstream(body)))
+    Ok(Response::from_parts(parts, ProxyBody::Upstream(body)))
 }

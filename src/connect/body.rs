@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{body::LateError, connect::h2, error::BoxError};
+use crate::{body::DelayedError, connect::h2, error::BoxError};
 
 /// Where it comes from.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct UpstreamBody {
         source: Source,
-        late: LateError,
+        delayed: DelayedError,
         limit: Option<Duration>,
         waiting_since: Option<Instant>,
         #[pin]
@@ -62,7 +62,13 @@ pin_project! {
 
 impl UpstreamBody {
     pub(crate) fn new(source: impl Into<Source>, limit: Option<Duration>) -> Self {
-        Self { source: source.into(), late: LateError::default(), limit, waiting_since: None, timer: None }
+        Self {
+            source: source.into(),
+            delayed: DelayedError::default(),
+            limit,
+            waiting_since: None,
+            timer: None,
+        }
     }
 }
 
@@ -76,7 +82,7 @@ impl Body for UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let mut this = self.project();
         let source = this.source;
-        if let Poll::Ready(frame) = this.late.poll_frame(cx, |cx| source.poll_frame(cx)) {
+        if let Poll::Ready(frame) = this.delayed.poll_frame(cx, |cx| source.poll_frame(cx)) {
             *this.waiting_since = None;
             return Poll::Ready(frame);
         }

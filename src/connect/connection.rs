@@ -9,13 +9,13 @@ use super::{
     h1::{self, Relayed},
     h2,
 };
-use crate::body::Relay;
+use crate::body::BoxBody;
 use crate::{io::pieces::Pieces, io::transport::Transport};
 
 /// The upstream's side of an exchange, after the head of the answer.
 pub(crate) enum Connection {
     Http1 { http: h1::Connection, body: Incoming },
-    Http2(h2::Answer),
+    Http2(h2::ResponseStream),
 }
 
 impl Connection {
@@ -35,17 +35,17 @@ impl Connection {
     pub(crate) async fn into_transport(self) -> Option<(Transport, Bytes)> {
         match self {
             Self::Http1 { http, .. } => http.into_transport().await,
-            Self::Http2(answer) => {
-                answer.into_stream().map(|stream| (Transport::Other(Box::new(Pieces(stream))), Bytes::new()))
+            Self::Http2(stream) => {
+                stream.into_stream().map(|io| (Transport::Other(Box::new(Pieces(io))), Bytes::new()))
             }
         }
     }
 
     /// After any other answer: its body.
-    pub(crate) fn into_body(self, limit: Option<std::time::Duration>) -> Relay {
+    pub(crate) fn into_body(self, limit: Option<std::time::Duration>) -> BoxBody {
         match self {
-            Self::Http1 { http, body } => Relay::new(Relayed::new(UpstreamBody::new(body, limit), http)),
-            Self::Http2(answer) => Relay::new(UpstreamBody::new(answer.into_body(), limit)),
+            Self::Http1 { http, body } => BoxBody::new(Relayed::new(UpstreamBody::new(body, limit), http)),
+            Self::Http2(stream) => BoxBody::new(UpstreamBody::new(stream.into_body(), limit)),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{error::BoxError, error::ConnectTimeout, io::transport::Transport, up
 
 /// What ALPN offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
+pub(crate) enum Alpn {
     /// HTTP/1.1 alone.
     Http1,
     /// HTTP/2, or else HTTP/1.1.
@@ -43,16 +43,16 @@ impl Dialer {
         &self,
         address: &Address,
         timeout: Duration,
-        offer: Offer,
+        alpn: Alpn,
     ) -> Result<Transport, BoxError> {
-        match tokio::time::timeout(timeout, self.dial(address, timeout, offer)).await {
+        match tokio::time::timeout(timeout, self.dial(address, timeout, alpn)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectTimeout.into()),
         }
     }
 
     #[cfg_attr(not(feature = "rustls"), allow(unused_variables))]
-    async fn dial(&self, address: &Address, timeout: Duration, offer: Offer) -> Result<Transport, BoxError> {
+    async fn dial(&self, address: &Address, timeout: Duration, alpn: Alpn) -> Result<Transport, BoxError> {
         let uri = match address {
             Address::Uri(uri) => uri,
             #[cfg(unix)]
@@ -66,7 +66,7 @@ impl Dialer {
         let tcp = self.tcp(uri, timeout).await?;
         #[cfg(feature = "rustls")]
         if uri.scheme() == Some(&Scheme::HTTPS) {
-            return self.tls.connect(uri.host().unwrap_or_default(), tcp, offer).await;
+            return self.tls.connect(uri.host().unwrap_or_default(), tcp, alpn).await;
         }
         if uri.scheme() == Some(&Scheme::HTTP) {
             return Ok(Transport::Tcp(tcp));

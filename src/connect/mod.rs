@@ -23,7 +23,7 @@ use crate::{
 };
 pub(crate) use connection::Connection;
 use dial::Dialer;
-pub(crate) use dial::{Offer, Timeouts};
+pub(crate) use dial::{Alpn, Timeouts};
 use h2::{
     Http2,
     pool::{Pool, Route, Terms},
@@ -31,7 +31,7 @@ use h2::{
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Use {
+pub(crate) enum Purpose {
     Upgrade,
     Requests,
 }
@@ -79,9 +79,9 @@ impl Connector {
         &self,
         address: &Address,
         timeout: Duration,
-        offer: Offer,
+        alpn: Alpn,
     ) -> Result<Transport, BoxError> {
-        self.dialer.connect(address, timeout, offer).await
+        self.dialer.connect(address, timeout, alpn).await
     }
 
     /// In which version of HTTP a request gets to `upstream`, and where a stream for it is free.
@@ -92,7 +92,7 @@ impl Connector {
     pub(crate) async fn route(
         &self,
         upstream: &Upstream,
-        purpose: Use,
+        purpose: Purpose,
         timeouts: Timeouts,
     ) -> Result<Route, BoxError> {
         let asks = match upstream.http_version() {

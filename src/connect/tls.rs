@@ -8,7 +8,7 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
 };
 
-use super::dial::Offer;
+use super::dial::Alpn;
 use crate::error::BoxError;
 use crate::io::transport::Transport;
 
@@ -78,14 +78,14 @@ impl Tls {
         &self,
         host: &str,
         tcp: TcpStream,
-        offer: Offer,
+        alpn: Alpn,
     ) -> Result<Transport, BoxError> {
         // A URI has brackets around an IPv6 address, a certificate has none.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())?;
-        let config = match offer {
-            Offer::Http1 => &self.http1,
-            Offer::Http2 => &self.http2,
+        let config = match alpn {
+            Alpn::Http1 => &self.http1,
+            Alpn::Http2 => &self.http2,
         };
         let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
         Ok(Transport::Tls(Box::new(stream)))

@@ -14,7 +14,7 @@ use hyper_util::{
 use tower_service::Service;
 
 use crate::{
-    body::Outgoing, config::Config, connect::Connector, connect::Offer, error::BoxError, error::Error,
+    body::Outgoing, config::Config, connect::Alpn, connect::Connector, error::BoxError, error::Error,
     io::transport::Transport, time::NEVER, upstream::Address, upstream::Upstream,
 };
 
@@ -53,7 +53,7 @@ impl Service<Uri> for Dial {
         let Self { connector, timeout } = self.clone();
         Box::pin(async move {
             let address = Address::from_pool_uri(uri);
-            connector.connect(&address, timeout, Offer::Http1).await.map(TokioIo::new)
+            connector.connect(&address, timeout, Alpn::Http1).await.map(TokioIo::new)
         })
     }
 }

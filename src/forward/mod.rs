@@ -5,7 +5,7 @@
 
 mod client;
 mod encode;
-mod progress;
+mod header_timeout;
 
 use std::{
     convert::Infallible,
@@ -22,14 +22,14 @@ use http_body_util::{BodyExt, Either, Empty};
 use tower_service::Service;
 
 use crate::{
-    body::Outgoing, body::ResponseBody, config::Config, connect::Use, connect::body::Source,
+    body::Outgoing, body::ResponseBody, config::Config, connect::Purpose, connect::body::Source,
     connect::body::UpstreamBody, connect::h2, connect::h2::ATTEMPTS, connect::h2::Unprocessed,
     connect::h2::pool::Route, error::BoxError, error::ClientBody, error::Error, error::Kind,
     handshake::detect, respond, rewrite::hop_by_hop, rewrite::http2, upstream::Upstream,
 };
 use client::Client;
 use encode::{check, encode};
-use progress::Progress;
+use header_timeout::HeaderTimeout;
 
 /// A leaf service that sends ordinary requests to an upstream and streams the answer back.
 ///
@@ -72,17 +72,17 @@ impl Forward {
         Self { config, client }
     }
 
-    async fn answer(
+    async fn respond(
         self,
         parts: Parts,
         body: Outgoing,
-        progress: Progress,
+        header_timeout: HeaderTimeout,
     ) -> Response<ResponseBody<UpstreamBody>> {
         let ends = respond::ends_connection(&parts.method, parts.version);
-        match self.attempt(parts, body, progress).await {
+        match self.attempt(parts, body, header_timeout).await {
             Ok(response) => response.map(ResponseBody::inner),
             Err(error) => {
-                let mut response = respond::error(&self.config, &error).map(ResponseBody::own);
+                let mut response = respond::error(&self.config, &error).map(ResponseBody::proxy);
                 if ends {
                     respond::close_refused(&mut response);
                 }
@@ -95,12 +95,12 @@ impl Forward {
         &self,
         parts: Parts,
         body: Outgoing,
-        progress: Progress,
+        header_timeout: HeaderTimeout,
     ) -> Result<Response<UpstreamBody>, Error> {
         check(&parts)?;
         let upstream = self.config.select(&parts.extensions)?;
         let request = encode(&self.config.rewrite, parts, body, &upstream)?;
-        let response = match progress.limit(self.send(request, &upstream)).await {
+        let response = match header_timeout.limit(self.send(request, &upstream)).await {
             Some(response) => response?,
             None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),
         };
@@ -119,7 +119,7 @@ impl Forward {
         let (mut parts, mut body) = request.into_parts();
         let mut attempt = 1;
         loop {
-            let route = config.connector.route(upstream, Use::Requests, config.timeouts()).await;
+            let route = config.connector.route(upstream, Purpose::Requests, config.timeouts()).await;
             let place = match route.map_err(|cause| Error::connecting(upstream, cause))? {
                 Route::Http2(place) => place,
                 Route::Http1 { .. } => {
@@ -160,13 +160,13 @@ where
         let (parts, body) = request.into_parts();
         // HTTP/1 says in the head whether there is a body; the type may not know.
         let announced = parts.version > Version::HTTP_11 || detect::has_body(&parts.headers);
-        let progress = Progress::new(self.config.header_timeout);
+        let header_timeout = HeaderTimeout::new(self.config.header_timeout);
         let body = if announced && !body.is_end_stream() {
-            progress.track(body.map_err(ClientBody::boxed))
+            header_timeout.track(body.map_err(ClientBody::boxed))
         } else {
             Either::Left(Empty::new())
         };
-        ForwardFuture(Box::pin(self.clone().answer(parts, body, progress)))
+        ForwardFuture(Box::pin(self.clone().respond(parts, body, header_timeout)))
     }
 }
 

@@ -11,7 +11,7 @@ use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinSet;
 
-use super::connection::Place;
+use super::connection::StreamPermit;
 use crate::error::BoxError;
 
 /// Sends a body; an error ends the stream.
@@ -25,16 +25,16 @@ pub(crate) struct Body {
     receive: RecvStream,
     sending: JoinSet<Result<(), BoxError>>,
     data_ended: bool,
-    _place: Place,
+    _permit: StreamPermit,
 }
 
 impl Body {
-    pub(super) fn new(receive: RecvStream, sending: Option<Sending>, place: Place) -> Self {
+    pub(super) fn new(receive: RecvStream, sending: Option<Sending>, permit: StreamPermit) -> Self {
         let mut tasks = JoinSet::new();
         if let Some(sending) = sending {
             tasks.spawn(sending);
         }
-        Self { receive, sending: tasks, data_ended: false, _place: place }
+        Self { receive, sending: tasks, data_ended: false, _permit: permit }
     }
 }
 

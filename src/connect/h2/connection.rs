@@ -1,4 +1,4 @@
-//! One connection: opening it, places on it, keeping it alive.
+//! One connection: opening it, permits on it, keeping it alive.
 
 use std::{
     pin::{Pin, pin},
@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::config::{Http2, LARGEST_WINDOW};
-use crate::{connect::Use, io::pieces::MOST, io::transport::Transport, sync::Mutex, sync::MutexGuard};
+use crate::{connect::Purpose, io::pieces::MOST, io::transport::Transport, sync::Mutex, sync::MutexGuard};
 
 type Frames = client::Connection<Transport, Bytes>;
 
@@ -29,18 +29,18 @@ pub(super) struct Connection(Mutex<State>);
 struct State {
     /// `None` when it takes no more streams.
     sender: Option<SendRequest<Bytes>>,
-    places: usize,
-    /// When the last place was given back.
+    permits: usize,
+    /// When the last permit was given back.
     unused_since: Instant,
     /// Streams that their tunnels have let go of, and the task that does so after them, until it ends.
-    parting: Option<Vec<FlowControl>>,
+    releasing: Option<Vec<FlowControl>>,
     task: Option<Waker>,
 }
 
 /// The right to one stream of a connection, held as long as the stream.
-pub(crate) struct Place {
+pub(crate) struct StreamPermit {
     connection: Arc<Connection>,
-    freed: Arc<Notify>,
+    notify_free: Arc<Notify>,
     /// Until the stream is opened.
     sender: Option<SendRequest<Bytes>>,
 }
@@ -88,9 +88,9 @@ impl Connection {
     ) -> Arc<Self> {
         let state = State {
             sender: Some(sender),
-            places: 0,
+            permits: 0,
             unused_since: Instant::now(),
-            parting: Some(Vec::new()),
+            releasing: Some(Vec::new()),
             task: None,
         };
         let connection = Arc::new(Self(Mutex::new(state)));
@@ -101,7 +101,7 @@ impl Connection {
             let mut keeping = pin!(keep_alive(pings, &alive, &config, unused));
             let end = std::future::poll_fn(|cx| {
                 // Dropped after the poll that sends what is left on them.
-                let _parting = alive.parting(cx);
+                let _releasing = alive.take_releasing(cx);
                 match frames.as_mut().poll(cx) {
                     Poll::Ready(_) => Poll::Ready(End::Closed),
                     Poll::Pending => keeping.as_mut().poll(cx),
@@ -124,17 +124,25 @@ impl Connection {
     }
 
     /// Whether it takes what `purpose` needs: extended CONNECT, for upgrades.
-    pub(super) fn suits(&self, purpose: Use) -> bool {
+    pub(super) fn suits(&self, purpose: Purpose) -> bool {
         self.state().suits(purpose)
     }
 
-    /// A place for a stream, if there is one.
-    pub(super) fn reserve(self: &Arc<Self>, freed: &Arc<Notify>, purpose: Use) -> Option<Place> {
+    /// A permit for a stream, if there is one.
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        notify_free: &Arc<Notify>,
+        purpose: Purpose,
+    ) -> Option<StreamPermit> {
         let mut state = self.state();
         let sender = state.sender.clone()?;
-        (state.suits(purpose) && state.places < sender.current_max_send_streams()).then(|| {
-            state.places += 1;
-            Place { connection: Arc::clone(self), freed: Arc::clone(freed), sender: Some(sender) }
+        (state.suits(purpose) && state.permits < sender.current_max_send_streams()).then(|| {
+            state.permits += 1;
+            StreamPermit {
+                connection: Arc::clone(self),
+                notify_free: Arc::clone(notify_free),
+                sender: Some(sender),
+            }
         })
     }
 
@@ -152,13 +160,13 @@ impl Connection {
 
     fn retire(&self) {
         let mut state = self.state();
-        (state.sender, state.parting, state.task) = (None, None, None);
+        (state.sender, state.releasing, state.task) = (None, None, None);
     }
 
     /// Takes no more streams if it has had none for `limit`; else, when that may be so.
     pub(super) fn retire_unused(&self, limit: Duration) -> Option<Duration> {
         let mut state = self.state();
-        let left = match state.places {
+        let left = match state.permits {
             0 => limit.saturating_sub(state.unused_since.elapsed()),
             _ => return Some(limit),
         };
@@ -169,17 +177,17 @@ impl Connection {
         Some(left)
     }
 
-    fn parting(&self, cx: &mut Context<'_>) -> Option<Vec<FlowControl>> {
+    fn take_releasing(&self, cx: &mut Context<'_>) -> Option<Vec<FlowControl>> {
         let mut state = self.state();
         match &mut state.task {
             Some(task) => task.clone_from(cx.waker()),
             None => state.task = Some(cx.waker().clone()),
         }
-        state.parting.replace(Vec::new())
+        state.releasing.replace(Vec::new())
     }
 
     pub(super) fn is_used(&self) -> bool {
-        self.state().places > 0
+        self.state().permits > 0
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -188,13 +196,13 @@ impl Connection {
 }
 
 impl State {
-    fn suits(&self, purpose: Use) -> bool {
+    fn suits(&self, purpose: Purpose) -> bool {
         let sender = self.sender.as_ref();
-        purpose == Use::Requests || sender.is_some_and(SendRequest::is_extended_connect_protocol_enabled)
+        purpose == Purpose::Requests || sender.is_some_and(SendRequest::is_extended_connect_protocol_enabled)
     }
 }
 
-impl Place {
+impl StreamPermit {
     /// Opens the stream. It can be done once.
     pub(super) fn send(
         &mut self,
@@ -208,11 +216,11 @@ impl Place {
     }
 
     /// Lets go of a stream when what was written is sent, as far as it can be now. Otherwise the reset
-    /// of a stream that is dropped takes the place of what is queued on it.
-    pub(super) fn part(&self, stream: FlowControl) {
+    /// of a stream that is dropped replaces what is queued on it.
+    pub(super) fn release(&self, stream: FlowControl) {
         let mut state = self.connection.state();
-        if let Some(parting) = &mut state.parting {
-            parting.push(stream);
+        if let Some(releasing) = &mut state.releasing {
+            releasing.push(stream);
         }
         let task = state.task.take();
         drop(state);
@@ -222,13 +230,13 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut state = self.connection.state();
-        state.places -= 1;
+        state.permits -= 1;
         state.unused_since = Instant::now();
         drop(state);
-        self.freed.notify_one();
+        self.notify_free.notify_one();
     }
 }
 

@@ -1,4 +1,4 @@
-//! A request on a place, and the head of its answer.
+//! A request on a permit, and the head of its answer.
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 
@@ -9,19 +9,19 @@ use http_body_util::BodyExt;
 
 use super::{
     body::{Body, Sending},
-    connection::Place,
+    connection::StreamPermit,
     stream::Stream,
 };
 use crate::{body::Outgoing, error::BoxError};
 
 /// What came behind a response's head, and what is left to send.
-pub(crate) struct Answer {
+pub(crate) struct ResponseStream {
     receive: RecvStream,
-    rest: Rest,
-    place: Place,
+    request: RequestHalf,
+    permit: StreamPermit,
 }
 
-enum Rest {
+enum RequestHalf {
     /// The stream of an extended CONNECT.
     Open(SendStream<Bytes>),
     /// A request's body, until it is sent.
@@ -52,22 +52,22 @@ impl std::error::Error for Unprocessed {}
 ///
 /// Dropping the future resets the stream (CANCEL).
 pub(crate) async fn exchange(
-    mut place: Place,
+    mut permit: StreamPermit,
     request: Request<Outgoing>,
-) -> Result<(Response<()>, Answer), BoxError> {
+) -> Result<(Response<()>, ResponseStream), BoxError> {
     let (parts, body) = request.into_parts();
     let connects = parts.extensions.get::<h2::ext::Protocol>().is_some();
     let ends = !connects && http_body::Body::is_end_stream(&body);
-    let sent = place.send(Request::from_parts(parts, ()), ends);
-    let (response, send) = sent.map_err(unsent)?;
-    let mut rest = match (connects, ends) {
-        (true, _) => Rest::Open(send),
-        (false, true) => Rest::Body(None),
-        (false, false) => Rest::Body(Some(Box::pin(send_body(body, send)))),
+    let sent = permit.send(Request::from_parts(parts, ()), ends);
+    let (response, send) = sent.map_err(map_send_error)?;
+    let mut request = match (connects, ends) {
+        (true, _) => RequestHalf::Open(send),
+        (false, true) => RequestHalf::Body(None),
+        (false, false) => RequestHalf::Body(Some(Box::pin(send_body(body, send)))),
     };
     let mut response = pin!(response);
     let response = poll_fn(|cx| {
-        if let Rest::Body(sending) = &mut rest
+        if let RequestHalf::Body(sending) = &mut request
             && let Some(future) = sending
             && let Poll::Ready(sent) = future.as_mut().poll(cx)
         {
@@ -76,15 +76,15 @@ pub(crate) async fn exchange(
                 return Poll::Ready(Err(error));
             }
         }
-        response.as_mut().poll(cx).map_err(classify)
+        response.as_mut().poll(cx).map_err(map_response_error)
     })
     .await?;
     let (parts, receive) = response.into_parts();
-    Ok((Response::from_parts(parts, ()), Answer { receive, rest, place }))
+    Ok((Response::from_parts(parts, ()), ResponseStream { receive, request, permit }))
 }
 
 /// A request that the connection did not take, as it is no more, or that is malformed.
-fn unsent(error: h2::Error) -> BoxError {
+fn map_send_error(error: h2::Error) -> BoxError {
     match error.is_io() || error.is_go_away() {
         true => Unprocessed(error).into(),
         false => error.into(),
@@ -92,7 +92,7 @@ fn unsent(error: h2::Error) -> BoxError {
 }
 
 /// A request that was sent, or was on its way.
-fn classify(error: h2::Error) -> BoxError {
+fn map_response_error(error: h2::Error) -> BoxError {
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     if error.is_remote() && (refused || error.is_go_away()) {
         return Unprocessed(error).into();
@@ -138,26 +138,26 @@ async fn send_data(mut data: Bytes, send: &mut SendStream<Bytes>) -> Result<(), 
     Ok(())
 }
 
-impl Answer {
+impl ResponseStream {
     /// Both halves of the stream, to an extended CONNECT.
     pub(crate) fn into_stream(self) -> Option<Stream> {
-        match self.rest {
-            Rest::Open(send) => Some(Stream::new(send, self.receive, self.place)),
-            Rest::Body(_) => None,
+        match self.request {
+            RequestHalf::Open(send) => Some(Stream::new(send, self.receive, self.permit)),
+            RequestHalf::Body(_) => None,
         }
     }
 
     /// The answer's body.
     pub(crate) fn into_body(self) -> Body {
-        let sending = match self.rest {
-            Rest::Open(mut send) => {
+        let sending = match self.request {
+            RequestHalf::Open(mut send) => {
                 // No tunnel: there is nothing to send. An error is the stream's, and its body's.
                 let _ = send.send_data(Bytes::new(), true);
                 None
             }
-            Rest::Body(sending) => sending,
+            RequestHalf::Body(sending) => sending,
         };
-        Body::new(self.receive, sending, self.place)
+        Body::new(self.receive, sending, self.permit)
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        connect::Connector, connect::Timeouts, connect::Use, connect::h2::pool::Route, upstream::Upstream,
+        connect::Connector, connect::Purpose, connect::Timeouts, connect::h2::pool::Route, upstream::Upstream,
     };
 
     #[tokio::test(start_paused = true)]
@@ -189,11 +189,11 @@ mod tests {
         }));
         let upstream = Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2();
         let timeouts = Timeouts { connect: second, idle: second * 60 };
-        let route = connector.route(&upstream, Use::Requests, timeouts).await.unwrap();
-        let Route::Http2(place) = route else { panic!("no place") };
+        let route = connector.route(&upstream, Purpose::Requests, timeouts).await.unwrap();
+        let Route::Http2(permit) = route else { panic!("no permit") };
         sleep(second * 2).await;
         let request = Request::get("test://a/").body(Either::Left(Empty::new())).unwrap();
-        let error = exchange(place, request).await.err().unwrap();
+        let error = exchange(permit, request).await.err().unwrap();
         assert!(error.is::<Unprocessed>(), "{error}");
     }
 }

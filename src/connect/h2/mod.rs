@@ -14,4 +14,4 @@ mod stream;
 
 pub(crate) use config::ATTEMPTS;
 pub use config::Http2;
-pub(crate) use exchange::{Answer, Unprocessed, exchange};
+pub(crate) use exchange::{ResponseStream, Unprocessed, exchange};

@@ -16,10 +16,10 @@ use tokio::{
 
 use super::{
     config::Http2,
-    connection::{Connection, Place, open},
+    connection::{Connection, StreamPermit, open},
 };
 use crate::{
-    connect::Use, connect::dial::Dialer, connect::dial::Offer, connect::dial::Timeouts, error::BoxError,
+    connect::Purpose, connect::dial::Alpn, connect::dial::Dialer, connect::dial::Timeouts, error::BoxError,
     error::ConnectTimeout, error::NoStreamFree, io::transport::Transport, sync::Mutex, sync::MutexGuard,
     upstream::HttpVersion, upstream::Upstream,
 };
@@ -36,17 +36,17 @@ const NO_EXTENDED_CONNECT: Option<&str> = Some("its SETTINGS do not allow extend
 /// The connections of a layer, told apart by where they lead and by the runtime whose tasks move
 /// them: on another they would wake its threads for each message, and they end with it.
 #[derive(Default)]
-pub(crate) struct Pool(Mutex<HashMap<Key, Arc<Peer>>>);
+pub(crate) struct Pool(Mutex<HashMap<Key, Arc<HostConnections>>>);
 
 type Key = (Scheme, Authority, HttpVersion, runtime::Id);
 
 /// What is known of one upstream.
 #[derive(Default)]
-struct Peer {
+struct HostConnections {
     connections: Mutex<Vec<Arc<Connection>>>,
     /// Held by whoever opens the next connection. The others wait for what comes of it.
     opening: tokio::sync::Mutex<()>,
-    freed: Arc<Notify>,
+    notify_free: Arc<Notify>,
     refused: Mutex<Option<Refused>>,
 }
 
@@ -61,7 +61,7 @@ struct Refused {
 
 /// How a request gets to its upstream.
 pub(crate) enum Route {
-    Http2(Place),
+    Http2(StreamPermit),
     Http1 {
         /// One on which ALPN has just chosen it.
         transport: Option<Transport>,
@@ -79,7 +79,7 @@ pub(crate) struct Terms<'a> {
 }
 
 impl Pool {
-    /// A place on a connection to `upstream`, or the way around.
+    /// A permit on a connection to `upstream`, or the way around.
     ///
     /// # Errors
     ///
@@ -88,41 +88,41 @@ impl Pool {
     pub(crate) async fn route(
         &self,
         upstream: &Upstream,
-        purpose: Use,
+        purpose: Purpose,
         terms: Terms<'_>,
     ) -> Result<Route, BoxError> {
-        let peer = self.peer(upstream);
-        if let Some(route) = peer.known(purpose) {
+        let host = self.host(upstream);
+        if let Some(route) = host.known(purpose) {
             return Ok(route);
         }
         let deadline = Instant::now().checked_add(terms.timeouts.connect);
-        let Some(deadline) = deadline else { return peer.route(upstream, purpose, terms).await };
-        match timeout_at(deadline, peer.route(upstream, purpose, terms)).await {
+        let Some(deadline) = deadline else { return host.route(upstream, purpose, terms).await };
+        match timeout_at(deadline, host.route(upstream, purpose, terms)).await {
             Ok(route) => route,
-            Err(_) if peer.is_full(terms.http2) => Err(NoStreamFree.into()),
+            Err(_) if host.is_full(terms.http2) => Err(NoStreamFree.into()),
             Err(_) => Err(ConnectTimeout.into()),
         }
     }
 
-    fn peer(&self, upstream: &Upstream) -> Arc<Peer> {
+    fn host(&self, upstream: &Upstream) -> Arc<HostConnections> {
         let (scheme, authority) = upstream.pool_key().clone();
         let key = (scheme, authority, upstream.http_version(), Handle::current().id());
-        let mut peers = lock(&self.0);
-        if !peers.contains_key(&key) {
-            peers.retain(|_, peer| peer.is_needed());
+        let mut hosts = lock(&self.0);
+        if !hosts.contains_key(&key) {
+            hosts.retain(|_, host| host.is_needed());
         }
-        Arc::clone(peers.entry(key).or_default())
+        Arc::clone(hosts.entry(key).or_default())
     }
 }
 
-impl Peer {
-    /// Without waiting. A free place is one, whatever another connection has said.
-    fn known(self: &Arc<Self>, purpose: Use) -> Option<Route> {
+impl HostConnections {
+    /// Without waiting. A free permit is one, whatever another connection has said.
+    fn known(self: &Arc<Self>, purpose: Purpose) -> Option<Route> {
         let mut connections = lock(&self.connections);
         connections.retain(|connection| connection.is_open());
-        let place = connections.iter().find_map(|connection| connection.reserve(&self.freed, purpose));
-        if place.is_some() {
-            return place.map(Route::Http2);
+        let permit = connections.iter().find_map(|connection| connection.reserve(&self.notify_free, purpose));
+        if permit.is_some() {
+            return permit.map(Route::Http2);
         }
         let silent = self.refused(purpose).is_none();
         if silent && connections.iter().any(|connection| !connection.suits(purpose)) {
@@ -135,7 +135,7 @@ impl Peer {
     async fn route(
         self: &Arc<Self>,
         upstream: &Upstream,
-        purpose: Use,
+        purpose: Purpose,
         terms: Terms<'_>,
     ) -> Result<Route, BoxError> {
         let _turn = self.opening.lock().await;
@@ -144,7 +144,7 @@ impl Peer {
                 return Ok(route);
             }
             if self.is_full(terms.http2) {
-                let _ = timeout(LOOK_AGAIN, self.freed.notified()).await;
+                let _ = timeout(LOOK_AGAIN, self.notify_free.notified()).await;
             } else if let Some(way_around) = self.connect(upstream, terms).await? {
                 return Ok(way_around);
             }
@@ -154,7 +154,7 @@ impl Peer {
     /// Opens a connection, or learns why there is none.
     async fn connect(&self, upstream: &Upstream, terms: Terms<'_>) -> Result<Option<Route>, BoxError> {
         let Terms { dialer, http2: config, timeouts } = terms;
-        let transport = dialer.connect(upstream.address(), timeouts.connect, Offer::Http2).await?;
+        let transport = dialer.connect(upstream.address(), timeouts.connect, Alpn::Http2).await?;
         if !transport.speaks_http2() {
             self.refuse(None, false);
             return Ok(Some(Route::Http1 { transport: Some(transport), reason: None }));
@@ -163,7 +163,7 @@ impl Peer {
         match timeout(timeouts.connect / 2, open(transport, config)).await {
             Ok(Ok((sender, frames))) => {
                 let connection = Connection::start((sender, frames), config, timeouts.idle);
-                if !connection.suits(Use::Upgrade) {
+                if !connection.suits(Purpose::Upgrade) {
                     self.refuse(NO_EXTENDED_CONNECT, true);
                 }
                 lock(&self.connections).push(connection);
@@ -184,9 +184,9 @@ impl Peer {
         *lock(&self.refused) = Some(Refused { until, upgrades_alone, reason });
     }
 
-    fn refused(&self, purpose: Use) -> Option<Refused> {
+    fn refused(&self, purpose: Purpose) -> Option<Refused> {
         let concerns = |refused: &Refused| {
-            refused.until > Instant::now() && (purpose == Use::Upgrade || !refused.upgrades_alone)
+            refused.until > Instant::now() && (purpose == Purpose::Upgrade || !refused.upgrades_alone)
         };
         (*lock(&self.refused)).filter(concerns)
     }
@@ -197,7 +197,7 @@ impl Peer {
 
     fn is_needed(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) > 1
-            || self.refused(Use::Upgrade).is_some()
+            || self.refused(Purpose::Upgrade).is_some()
             || lock(&self.connections).iter().any(|connection| connection.is_open())
     }
 }
@@ -255,15 +255,15 @@ mod tests {
             Self { connector, opened, idle }
         }
 
-        async fn route(&self, purpose: Use) -> Route {
+        async fn route(&self, purpose: Purpose) -> Route {
             let upstream = Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2();
             let timeouts = Timeouts { connect: Duration::from_secs(10), idle: self.idle };
             self.connector.route(&upstream, purpose, timeouts).await.unwrap()
         }
 
-        /// Asks for a place, which there is none; how many connections have been opened by then.
+        /// Asks for a permit, which there is none; how many connections have been opened by then.
         async fn refuses(&self) -> usize {
-            let route = self.route(Use::Upgrade).await;
+            let route = self.route(Purpose::Upgrade).await;
             assert!(matches!(route, Route::Http1 { transport: None, reason: NO_EXTENDED_CONNECT }));
             *lock(&self.opened)
         }
@@ -291,10 +291,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_told_at_once_that_a_stream_has_ended() {
         let way = Way::new(REMEMBERED);
-        let place = way.route(Use::Requests).await;
-        let mut waiting = pin!(way.route(Use::Requests));
+        let permit = way.route(Purpose::Requests).await;
+        let mut waiting = pin!(way.route(Purpose::Requests));
         assert!(timeout(LOOK_AGAIN * 3 / 2, &mut waiting).await.is_err());
-        drop(place);
+        drop(permit);
         let dropped = Instant::now();
         assert!(matches!(waiting.await, Route::Http2(_)));
         assert_eq!(dropped.elapsed(), Duration::ZERO);

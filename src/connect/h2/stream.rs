@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Place;
+use super::connection::StreamPermit;
 use crate::io::transport::AnyIo;
 
 /// Both halves of a stream after an extended CONNECT
@@ -25,14 +25,14 @@ pub(crate) struct Stream {
     receive: RecvStream,
     /// Of a DATA frame that was larger than the reader's buffer.
     rest: Bytes,
-    /// What came after it, and has no place in h2 any more.
+    /// What came after it, and is no longer in h2.
     taken_in: Vec<u8>,
-    place: Place,
+    permit: StreamPermit,
 }
 
 impl Stream {
-    pub(super) fn new(send: SendStream<Bytes>, receive: RecvStream, place: Place) -> Self {
-        Self { send, receive, rest: Bytes::new(), taken_in: Vec::new(), place }
+    pub(super) fn new(send: SendStream<Bytes>, receive: RecvStream, permit: StreamPermit) -> Self {
+        Self { send, receive, rest: Bytes::new(), taken_in: Vec::new(), permit }
     }
 
     /// Moves what is left of a frame into `buf`.
@@ -124,7 +124,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.place.part(self.receive.flow_control().clone());
+        self.permit.release(self.receive.flow_control().clone());
     }
 }
 

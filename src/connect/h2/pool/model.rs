@@ -51,13 +51,14 @@ fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
             thread::spawn(move || {
                 let timeouts = Timeouts { connect: LATER, idle: LATER };
                 let terms = Terms { dialer: &connector.dialer, http2: &connector.http2, timeouts };
-                let Ok(Route::Http2(place)) = block_on(pool.route(&upstream(), Use::Requests, terms)) else {
-                    panic!("no place");
+                let Ok(Route::Http2(permit)) = block_on(pool.route(&upstream(), Purpose::Requests, terms))
+                else {
+                    panic!("no permit");
                 };
                 assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0, "one stream too many");
                 thread::yield_now();
                 held.fetch_sub(1, Ordering::SeqCst);
-                drop(place);
+                drop(permit);
             })
         });
         for thread in threads.collect::<Vec<_>>() {
@@ -67,26 +68,26 @@ fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
     });
 }
 
-/// The connection to such a server, and the peer that it belongs to.
-fn connected(streams: u32) -> (Arc<Connection>, Arc<Peer>) {
+/// The connection to such a server, and the host that it belongs to.
+fn connected(streams: u32) -> (Arc<Connection>, Arc<HostConnections>) {
     let (connector, _) = way(streams);
     let pool = Pool::default();
     let timeouts = Timeouts { connect: LATER, idle: LATER };
     let terms = Terms { dialer: &connector.dialer, http2: &connector.http2, timeouts };
-    drop(block_on(pool.route(&upstream(), Use::Requests, terms)));
-    let peer = pool.peer(&upstream());
-    let connection = Arc::clone(&lock(&peer.connections)[0]);
-    (connection, peer)
+    drop(block_on(pool.route(&upstream(), Purpose::Requests, terms)));
+    let host = pool.host(&upstream());
+    let connection = Arc::clone(&lock(&host.connections)[0]);
+    (connection, host)
 }
 
 #[test]
 fn the_last_stream_is_given_once() {
     model(|| {
-        let (connection, peer) = connected(2);
-        let held = connection.reserve(&peer.freed, Use::Requests);
+        let (connection, host) = connected(2);
+        let held = connection.reserve(&host.notify_free, Purpose::Requests);
         let takers = [(); 2].map(|()| {
-            let (connection, peer) = (Arc::clone(&connection), Arc::clone(&peer));
-            thread::spawn(move || connection.reserve(&peer.freed, Use::Requests))
+            let (connection, host) = (Arc::clone(&connection), Arc::clone(&host));
+            thread::spawn(move || connection.reserve(&host.notify_free, Purpose::Requests))
         });
         let taken = takers.map(|taker| taker.join().unwrap());
         assert_eq!(taken.iter().flatten().count(), 1);
@@ -98,13 +99,13 @@ fn the_last_stream_is_given_once() {
 #[test]
 fn an_unused_connection_retires_or_takes_a_stream_but_not_both() {
     model(|| {
-        let (connection, peer) = connected(2);
+        let (connection, host) = connected(2);
         let retiring = {
             let connection = Arc::clone(&connection);
             thread::spawn(move || connection.retire_unused(Duration::ZERO).is_none())
         };
-        let place = connection.reserve(&peer.freed, Use::Requests);
-        assert_ne!(retiring.join().unwrap(), place.is_some());
-        assert_eq!(connection.is_open(), place.is_some());
+        let permit = connection.reserve(&host.notify_free, Purpose::Requests);
+        assert_ne!(retiring.join().unwrap(), permit.is_some());
+        assert_eq!(connection.is_open(), permit.is_some());
     });
 }

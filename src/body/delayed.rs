@@ -10,9 +10,9 @@ use crate::error::BoxError;
 /// An error that is told one poll late. hyper drops what it has not flushed as soon as a body fails: the head,
 /// and what came in the same moment. A body that has nothing for now is flushed first.
 #[derive(Debug, Default)]
-pub(crate) struct LateError(Option<BoxError>);
+pub(crate) struct DelayedError(Option<BoxError>);
 
-impl LateError {
+impl DelayedError {
     /// What `poll` comes to, or the error it came to before.
     pub(crate) fn poll_frame(
         &mut self,
@@ -48,7 +48,7 @@ mod tests {
     /// Everything is there at once: a piece, and the failure.
     struct Breaking {
         frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
-        late: Option<LateError>,
+        delayed: Option<DelayedError>,
     }
 
     impl Body for Breaking {
@@ -59,9 +59,9 @@ mod tests {
             mut self: Pin<&mut Self>,
             cx: &mut Context<'_>,
         ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-            let Self { frames, late } = &mut *self;
-            match late {
-                Some(late) => late.poll_frame(cx, |_| Poll::Ready(frames.pop_front())),
+            let Self { frames, delayed } = &mut *self;
+            match delayed {
+                Some(delayed) => delayed.poll_frame(cx, |_| Poll::Ready(frames.pop_front())),
                 None => Poll::Ready(frames.pop_front()),
             }
         }
@@ -72,7 +72,10 @@ mod tests {
         let (mut client, server) = duplex(4096);
         let answer = service_fn(move |_| async move {
             let frames = VecDeque::from([Ok(Frame::data("some".into())), Err("broken".into())]);
-            Ok::<_, Infallible>(Response::new(Breaking { frames, late: is_late.then(LateError::default) }))
+            Ok::<_, Infallible>(Response::new(Breaking {
+                frames,
+                delayed: is_late.then(DelayedError::default),
+            }))
         });
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let served = tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(server), answer));

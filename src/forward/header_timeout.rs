@@ -20,14 +20,14 @@ use crate::{body::Outgoing, error::BoxError};
 
 /// When the request last made progress, shared by its body and by who waits for the answer.
 #[derive(Clone, Debug)]
-pub(super) struct Progress {
+pub(super) struct HeaderTimeout {
     started: Instant,
     /// Milliseconds from `started` to the last piece of the body.
     last: Arc<AtomicU64>,
     limit: Duration,
 }
 
-impl Progress {
+impl HeaderTimeout {
     pub(super) fn new(limit: Duration) -> Self {
         Self { started: Instant::now(), last: Arc::default(), limit }
     }
@@ -37,7 +37,7 @@ impl Progress {
     where
         B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
     {
-        Either::Right(Tracked { body, progress: self.clone() }.boxed_unsync())
+        Either::Right(Tracked { body, header_timeout: self.clone() }.boxed_unsync())
     }
 
     /// The output of `future`, or `None` when nothing has moved for the limit.
@@ -80,7 +80,7 @@ pin_project! {
     struct Tracked<B> {
         #[pin]
         body: B,
-        progress: Progress,
+        header_timeout: HeaderTimeout,
     }
 }
 
@@ -98,7 +98,7 @@ where
         let this = self.project();
         let frame = this.body.poll_frame(cx);
         if frame.is_ready() {
-            this.progress.moved();
+            this.header_timeout.moved();
         }
         frame
     }
@@ -120,22 +120,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_limit_counts_from_the_last_piece() {
-        let progress = Progress::new(Duration::from_secs(10));
+        let header_timeout = HeaderTimeout::new(Duration::from_secs(10));
         let started = Instant::now();
         let upload = async {
             for _ in 0..5 {
                 sleep(Duration::from_secs(9)).await;
-                progress.moved();
+                header_timeout.moved();
             }
             std::future::pending::<()>().await;
         };
-        assert!(progress.limit(upload).await.is_none());
+        assert!(header_timeout.limit(upload).await.is_none());
         assert_eq!(started.elapsed().as_secs(), 55);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_limit_beyond_the_clock_is_none() {
-        let progress = Progress::new(Duration::MAX);
-        assert_eq!(progress.limit(async { 1 }).await, Some(1));
+        let header_timeout = HeaderTimeout::new(Duration::MAX);
+        assert_eq!(header_timeout.limit(async { 1 }).await, Some(1));
     }
 }
