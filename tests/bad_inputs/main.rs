@@ -31,7 +31,7 @@ mod b_fields;
 mod b_liars;
 mod b_refusals;
 mod c_protocols;
-#[path = "../shared/client.rs"]
+#[path = "../h2_upstream/client.rs"]
 #[allow(dead_code, reason = "a part is used")]
 mod client;
 mod conformance;
@@ -49,7 +49,7 @@ mod j_faults;
 mod j_floods;
 mod j_handshakes;
 mod stage;
-#[path = "../shared/streams.rs"]
+#[path = "../h2_upstream/streams.rs"]
 #[allow(dead_code, reason = "a part is used")]
 mod streams;
 
