@@ -1,4 +1,4 @@
-//! Fields that belong to one connection and must not be passed on
+//! Removal of hop-by-hop fields, which are valid for one connection only
 //! ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
 
 use http::{
@@ -11,7 +11,7 @@ use http::{
 
 use super::tokens::tokens;
 
-/// Removed from every message, named by `Connection` or not.
+/// Fields removed from every message, whether `Connection` names them or not.
 const HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     HeaderName::from_static("proxy-connection"),
@@ -25,12 +25,12 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// Kept even when `Connection` names them: without them the message would become another one
-/// (no host, other framing) or no handshake at all.
+/// Fields kept even if `Connection` names them. Without them the message would have a different meaning
+/// (no host, different framing) or would not be a handshake.
 const PROTECTED: [HeaderName; 5] =
     [HOST, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION];
 
-/// Removes the hop-by-hop fields and every field that a `Connection` line names.
+/// Removes the hop-by-hop fields and every field named by a `Connection` line.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = tokens(headers, CONNECTION)
         .filter(|token| !is_connection_option(token))
@@ -42,9 +42,9 @@ pub(crate) fn strip_request(headers: &mut HeaderMap) {
     }
 }
 
-/// The same for a response. A 426 keeps `Upgrade`, which is its whole point
-/// ([RFC 9110, 15.5.22](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.22)), and gets the
-/// `Connection` token that has to go with it.
+/// Removes the hop-by-hop fields of a response. A 426 keeps `Upgrade`, which it requires
+/// ([RFC 9110, 15.5.22](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.22)), and gets the matching
+/// `Connection` token.
 pub(crate) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     let mut offered = Vec::new();
     if status == StatusCode::UPGRADE_REQUIRED {
@@ -57,15 +57,15 @@ pub(crate) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     }
 }
 
-/// The same for an answer to an ordinary request, whose trailers go through: the field that
-/// announces them stays, or HTTP/1.1 could not send them.
+/// Removes the hop-by-hop fields of a response to an ordinary request. `Trailer` is kept: trailers are passed
+/// on, and HTTP/1.1 can send only announced ones.
 pub(crate) fn strip_forwarded_response(status: StatusCode, headers: &mut HeaderMap) {
     let announced: Vec<_> = headers.get_all(TRAILER).iter().cloned().collect();
     strip_response(status, headers);
     headers.extend(announced.into_iter().map(|value| (TRAILER, value)));
 }
 
-/// Connection options that name no field beyond the fixed list.
+/// Returns whether the token is a connection option that names no field beyond the fixed list.
 fn is_connection_option(token: &[u8]) -> bool {
     [&b"upgrade"[..], b"keep-alive", b"close"].iter().any(|option| token.eq_ignore_ascii_case(option))
 }

@@ -1,13 +1,13 @@
-//! Which `Host` the upstream sees.
+//! [`Host`]: the policy for the `Host` field of the upstream request.
 
 use http::{HeaderValue, header::HOST, header::InvalidHeaderValue, request::Parts, uri::Authority};
 
 use crate::upstream::Upstream;
 
-/// The `Host` field of the forwarded request.
+/// Policy for the `Host` field of the upstream request.
 ///
-/// The name checked in the upstream's TLS certificate is always the upstream's own, whatever is
-/// sent here.
+/// It does not change the name checked in the upstream's TLS certificate, which is always that of the
+/// upstream.
 ///
 /// ```
 /// use tower_upgrade_proxy::{Host, UpgradeProxyLayer};
@@ -27,31 +27,32 @@ enum Policy {
 }
 
 impl Host {
-    /// The host the client asked for: nginx's `proxy_set_header Host $host`. The default.
+    /// Sends the host that the client requested: nginx's `proxy_set_header Host $host`. The default.
     ///
-    /// A target in absolute form wins over the field
+    /// The host of a request target in absolute form takes precedence over the field
     /// ([RFC 9112, 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)).
     #[must_use]
     pub fn preserve() -> Self {
         Self(Policy::Preserve)
     }
 
-    /// The upstream's own authority, as in its URI: nginx's default, `$proxy_host`. For a unix
+    /// Sends the upstream's authority, as written in its URI: nginx's default, `$proxy_host`. For a unix
     /// socket it is `localhost`.
     #[must_use]
     pub fn upstream() -> Self {
         Self(Policy::Upstream)
     }
 
-    /// Always this value.
+    /// Sends the fixed value `host`.
     ///
     /// # Errors
     ///
-    /// When `host` can't be the value of a field.
+    /// If `host` is not a valid field value.
     pub fn fixed(host: &str) -> Result<Self, InvalidHeaderValue> {
         HeaderValue::from_str(host).map(|value| Self(Policy::Fixed(value)))
     }
 
+    /// Sets `Host` on the upstream request.
     pub(crate) fn apply(&self, parts: &mut Parts, upstream: &Upstream) {
         let value = match &self.0 {
             Policy::Preserve => match parts.uri.authority() {
@@ -67,7 +68,7 @@ impl Host {
     }
 }
 
-/// `host[:port]` of an authority.
+/// Returns `host[:port]` of an authority.
 pub(crate) fn without_user_info(authority: &Authority) -> &str {
     authority.as_str().rsplit('@').next().unwrap_or_default()
 }

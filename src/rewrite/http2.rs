@@ -1,4 +1,4 @@
-//! A head as HTTP/2 has it.
+//! Conversion of a request head to HTTP/2.
 
 use http::{
     HeaderValue, Uri, Version,
@@ -9,27 +9,27 @@ use http::{
 
 use crate::{error::Error, error::Kind, upstream::Upstream};
 
-/// Turns the head of a request in HTTP/1.1, rewritten for `upstream`, into one in HTTP/2: `Host` is
-/// the authority, and a connection has no fields
+/// Converts a rewritten HTTP/1.1 request head into one in HTTP/2: `Host` becomes the authority, and
+/// connection-specific fields are removed
 /// ([RFC 9113, 8.2.2](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.2) and
 /// [8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
 ///
 /// # Errors
 ///
-/// When `Host`, as the layer was told to send it, is no authority.
+/// If the configured `Host` is not an authority.
 pub(crate) fn convert(parts: &mut Parts, upstream: &Upstream) -> Result<(), Error> {
     let host = parts.headers.remove(HOST);
     let host = host.as_ref().map_or(upstream.authority().as_bytes(), HeaderValue::as_bytes);
     let authority = Authority::try_from(host)
         .map_err(|_| Error::at(Kind::Request("Host is not an authority"), upstream))?;
-    for gone in [CONNECTION, UPGRADE, TRANSFER_ENCODING] {
-        parts.headers.remove(gone);
+    for name in [CONNECTION, UPGRADE, TRANSFER_ENCODING] {
+        parts.headers.remove(name);
     }
     let mut uri = std::mem::take(&mut parts.uri).into_parts();
     uri.scheme = Some(if upstream.is_https() { Scheme::HTTPS } else { Scheme::HTTP });
     uri.authority = Some(authority);
     uri.path_and_query.get_or_insert_with(|| PathAndQuery::from_static("/"));
-    // All three parts are there, so they make a URI.
+    // A URI with all three parts is valid.
     parts.uri = Uri::from_parts(uri).unwrap_or_default();
     parts.version = Version::HTTP_2;
     Ok(())

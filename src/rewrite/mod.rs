@@ -1,12 +1,12 @@
-//! From the client's request head to the upstream's.
+//! Conversion of the client's request head into that of the upstream request.
 //!
 //! The order is a security property and is the same for every request:
 //!
-//! 1. [`hop_by_hop`]: what belongs to the client's connection goes, so that no `Connection: X-Real-IP`
-//!    can take away what a later step adds.
-//! 2. The handshake's own fields (`Connection`, `Upgrade`) are set anew, by the encoder.
-//! 3. [`forwarded`], [`host`] and [`path`]: the policies of the layer.
-//! 4. The user's hook, last, with everything in place.
+//! 1. [`hop_by_hop`]: the fields of the client's connection are removed, so that a `Connection: X-Real-IP`
+//!    cannot remove a field added by a later step.
+//! 2. The fields of the handshake (`Connection`, `Upgrade`) are set by the encoder.
+//! 3. [`forwarded`], [`host`] and [`path`]: the policies of the layer are applied.
+//! 4. The application's [`RequestHook`] is called with the complete head.
 
 pub(crate) mod forwarded;
 pub(crate) mod hop_by_hop;
@@ -24,10 +24,10 @@ use forwarded::Forwarded;
 use host::Host;
 use path::PathRewrite;
 
-/// The user's last word on a request: inbound read-only, outbound mutable.
+/// Hook of the application: gets the inbound head, and may change the outbound one.
 pub(crate) type RequestHook = Arc<dyn Fn(&Parts, &mut Parts) + Send + Sync>;
 
-/// What a request head is rewritten by.
+/// Rules by which a request head is rewritten.
 #[derive(Clone, Default)]
 pub(crate) struct Rewrite {
     pub(crate) host: Host,
@@ -36,10 +36,10 @@ pub(crate) struct Rewrite {
     pub(crate) on_request: Option<RequestHook>,
 }
 
-/// Turns the client's `parts` into the head for `upstream`.
+/// Converts the client's `parts` into the head for `upstream`.
 ///
-/// `set_fields` sets what the kind of request needs, between hygiene and the policies: the fields of the
-/// upgrade, or those of trailers.
+/// `set_fields` runs after the removal of hop-by-hop fields and before the policies. It sets the fields that
+/// depend on the kind of request: those of the upgrade, or those of trailers.
 pub(crate) fn rewrite(
     rules: &Rewrite,
     mut parts: Parts,
@@ -59,15 +59,15 @@ pub(crate) fn rewrite(
     Ok(parts)
 }
 
-/// HTTP/2 may send a cookie in crumbs; HTTP/1.1 has one line
+/// Joins the `Cookie` lines of an HTTP/2 request, which may split the field, into one line for HTTP/1.1
 /// ([RFC 9113, 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)).
 fn join_cookies(parts: &mut Parts) {
     if parts.version < Version::HTTP_2 {
         return;
     }
-    let crumbs: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if crumbs.len() > 1
-        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    let lines: Vec<&[u8]> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
     {
         parts.headers.insert(COOKIE, cookie);
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cookie_crumbs_are_joined_for_http_2_alone() {
+    fn cookie_lines_are_joined_only_for_http_2() {
         for (version, expected) in
             [(Version::HTTP_2, &["a=1; b=\u{e9}"][..]), (Version::HTTP_11, &["a=1", "b=\u{e9}"])]
         {

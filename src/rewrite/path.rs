@@ -1,16 +1,16 @@
-//! Which path the upstream sees.
+//! [`PathRewrite`]: the policy for the path of the upstream request.
 
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
 use crate::{error::Error, error::Kind, upstream::Upstream};
 
-/// The path of the forwarded request. The query always goes through byte for byte, and nothing is
+/// Policy for the path of the upstream request. The query is always passed on byte for byte, and nothing is
 /// percent-decoded.
 ///
-/// Whatever the policy makes is put below the upstream's base path, if it has one. As soon as a
-/// prefix, axum's `nest` or a base path is involved, a path whose dot segments (`..`, `%2e%2e`, `..%2f`) would
-/// climb out of it is answered with 400. Servers read encoded slashes and backslashes differently; it is enough
-/// that one of their readings climbs.
+/// The resulting path is appended to the upstream's base path, if any. With a prefix, axum's `nest` or a base
+/// path, a request whose dot segments (`..`, `%2e%2e`, `..%2f`) would escape from that prefix or base path gets
+/// a 400. Servers interpret encoded slashes and backslashes differently; a path is rejected if it escapes under
+/// any of these interpretations.
 ///
 /// ```
 /// use tower_upgrade_proxy::{PathRewrite, UpgradeProxyLayer};
@@ -29,20 +29,20 @@ enum Policy {
     Keep,
     #[cfg(feature = "axum")]
     Original,
-    /// Without slashes at their ends.
+    /// Both without a trailing slash.
     Replace { prefix: String, with: String },
 }
 
 impl PathRewrite {
-    /// The path as the layer sees it. The default. Below axum's `nest` that is the path without
-    /// the prefix.
+    /// Keeps the path of the request that the layer receives. The default. Within axum's `nest` that is the
+    /// path without the prefix.
     #[must_use]
     pub fn keep() -> Self {
         Self(Policy::Keep)
     }
 
-    /// The path as the client sent it, before axum's `nest` took off the prefix: that of the
-    /// `OriginalUri` extension. Without that extension it is the same as [`keep`](Self::keep).
+    /// Restores the path sent by the client, before axum's `nest` removed the prefix, from the `OriginalUri`
+    /// extension. Without that extension it is the same as [`keep`](Self::keep).
     #[cfg(feature = "axum")]
     #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
     #[must_use]
@@ -50,25 +50,29 @@ impl PathRewrite {
         Self(Policy::Original)
     }
 
-    /// Takes `prefix` off, at the border of a segment: with `/chat`, `/chat/x` becomes `/x` and
-    /// `/chat` becomes `/`, but `/chatter` stays. Other paths stay as they are.
+    /// Removes `prefix` if it ends at a segment boundary: with `/chat`, `/chat/x` becomes `/x` and `/chat`
+    /// becomes `/`, but `/chatter` is unchanged. Other paths are unchanged.
     #[must_use]
     pub fn strip_prefix(prefix: &str) -> Self {
         Self::replace_prefix(prefix, "")
     }
 
-    /// Puts `with` in the place of `prefix`, at the border of a segment: nginx's `proxy_pass` with
-    /// a URI. Other paths stay as they are.
+    /// Replaces `prefix` by `with` if it ends at a segment boundary: nginx's `proxy_pass` with a URI. Other
+    /// paths are unchanged.
     #[must_use]
     pub fn replace_prefix(prefix: &str, with: &str) -> Self {
-        let tidy = |path: &str| match path.trim_matches('/') {
+        let normalise = |path: &str| match path.trim_matches('/') {
             "" => String::new(),
             path => format!("/{path}"),
         };
-        Self(Policy::Replace { prefix: tidy(prefix), with: tidy(with) })
+        Self(Policy::Replace { prefix: normalise(prefix), with: normalise(with) })
     }
 
-    /// The origin-form target for `upstream`.
+    /// Returns the request target for `upstream`, in origin form.
+    ///
+    /// # Errors
+    ///
+    /// If the target has no path, is not ASCII, or escapes from its prefix or base path.
     pub(crate) fn apply(&self, parts: &Parts, upstream: &Upstream) -> Result<PathAndQuery, Error> {
         let uri = self.source_uri(parts);
         let path = match uri.path() {
@@ -88,7 +92,7 @@ impl PathRewrite {
         let base = upstream.base_path();
         let escapes = (bounded || !base.is_empty()) && escapes_root(rest);
         if escapes || self.restores_prefix(parts) && escapes_root(parts.uri.path()) {
-            return Err(Error::new(Kind::Request("the path climbs out of its prefix")));
+            return Err(Error::new(Kind::Request("the path escapes its prefix")));
         }
         match uri.path_and_query() {
             Some(same) if base.is_empty() && !bounded && same.as_str().starts_with('/') => Ok(same.clone()),
@@ -105,7 +109,7 @@ impl PathRewrite {
         }
     }
 
-    /// The prefix that the client's path has lost on the way up: to axum's `nest`, or to
+    /// Returns the prefix removed from the client's path by axum's `nest` or by
     /// [`strip_prefix`](Self::strip_prefix).
     pub(crate) fn stripped_prefix(&self, parts: &Parts) -> Option<String> {
         let mut stripped = String::new();
@@ -113,7 +117,7 @@ impl PathRewrite {
         if let (Some(original), false) =
             (parts.extensions.get::<axum::extract::OriginalUri>(), matches!(self.0, Policy::Original))
         {
-            // `nest` leaves a slash where it took everything.
+            // `nest` leaves a slash if it removes the whole path.
             let seen = parts.uri.path();
             let original = original.0.path();
             stripped.push_str(
@@ -129,11 +133,12 @@ impl PathRewrite {
         Some(stripped).filter(|stripped| !stripped.is_empty())
     }
 
-    /// Whether a prefix that `nest` has taken off is put back.
+    /// Returns whether the policy restores a prefix removed by `nest`.
     fn restores_prefix(&self, parts: &Parts) -> bool {
         self.source_uri(parts).path() != parts.uri.path()
     }
 
+    /// Returns the URI whose path is rewritten: the original one, or that of the request.
     #[cfg_attr(not(feature = "axum"), allow(clippy::unused_self))]
     fn source_uri<'a>(&self, parts: &'a Parts) -> &'a Uri {
         #[cfg(feature = "axum")]
@@ -146,16 +151,16 @@ impl PathRewrite {
     }
 }
 
-/// What follows `prefix` in `path`, when it ends there or at a slash.
+/// Returns the part of `path` after `prefix`, if the prefix ends at a segment boundary.
 fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether dot segments lead above the path's start, for any server.
+/// Returns whether dot segments lead above the start of the path in any server's interpretation.
 ///
 /// Servers differ in what they decode before they resolve dot segments. An encoded dot counts as a dot.
-/// Encoded slashes and backslashes are tried both ways: as a slash, `a%2f..%2f..` climbs; as part of
-/// a name, `a%2fb/../..` does.
+/// Encoded slashes and backslashes are tried both ways: `a%2f..%2f..` escapes if they are slashes,
+/// `a%2fb/../..` if they are part of a name.
 fn escapes_root(path: &str) -> bool {
     const SLASHES: [&str; 3] = ["%2f", "%5c", "\\"];
     let path = path.to_ascii_lowercase().replace("%2e", ".");
@@ -168,11 +173,11 @@ fn escapes_root(path: &str) -> bool {
     })
 }
 
-/// The same, when only a slash is one.
+/// Returns whether dot segments lead above the start of the path, with `/` as the only separator.
 fn goes_above_root(path: &str) -> bool {
     let mut depth = 0_usize;
     for segment in path.split('/') {
-        // Path parameters (`..;x`) are dropped by some servers before they look at the dots.
+        // Some servers drop path parameters (`..;x`) before they resolve dot segments.
         match segment.split(';').next().unwrap_or_default() {
             "" | "." => {}
             ".." if depth == 0 => return true,
@@ -236,7 +241,7 @@ mod tests {
             "/.%2e%5cx",
             "/..;a/x",
             "/./..//x",
-            // One segment to some servers, two to others.
+            // One segment for some servers, two for others.
             "/a%2fb/../../x",
             "/a%5Cb/../../x",
             "/a\\b/%2e%2e/../x",

@@ -2,10 +2,10 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// The elements of the list field `name`, in order, without the white space around them.
+/// Returns the elements of the list field `name`, in order and trimmed.
 ///
-/// Values are bytes: what is not a token is returned as it is and equals none. Empty elements are
-/// skipped ([RFC 9110, 5.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1)).
+/// Values are bytes: an element that is not a token is returned unchanged and never compares equal to a token.
+/// Empty elements are skipped ([RFC 9110, 5.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1)).
 pub(crate) fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(name)
@@ -15,7 +15,7 @@ pub(crate) fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Ite
         .filter(|element| !element.is_empty())
 }
 
-/// Whether the list field `name` holds `token`, in any case.
+/// Returns whether the list field `name` contains `token`, in any case.
 pub(crate) fn contains(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! Whose request it is, when proxies of ours stand in between.
+//! Address of the client behind trusted proxies.
 
 mod parse;
 
@@ -8,12 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED, request::Parts
 
 use super::{Forwarded, Peer, X_FORWARDED_FOR};
 
-/// More proxies than stand in a row anywhere. What is further left is not looked at.
+/// Maximum number of addresses read, more than any real chain of proxies has.
 const MAX_HOPS: usize = 32;
 
 impl Forwarded {
-    /// The address of the client, as the docs of [`Forwarded`] say. `None` when the
-    /// server did not tell whose connection it is.
+    /// Returns the address of the client, as described at [`Forwarded`]. `None` if the address of the peer is
+    /// unknown.
     pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
         let peer = Peer::from_extensions(&parts.extensions)?.address()?.ip().to_canonical();
         if !self.trusts(peer) {
@@ -30,8 +30,8 @@ impl Forwarded {
         })
     }
 
-    /// Goes from one that is trusted to the one whom it names, until somebody is not trusted or names
-    /// nobody.
+    /// Follows the hops from the peer to the first address that is not trusted, or to the last one before
+    /// an entry that is not an address.
     fn nearest_untrusted(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
         let mut client = peer;
         for hop in hops.take(MAX_HOPS).map_while(|hop| hop) {
@@ -44,7 +44,7 @@ impl Forwarded {
     }
 }
 
-/// The lines of a field, which are one list
+/// Returns the lines of a list field, the last one first. Several lines are one list
 /// ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)).
 fn lines_reversed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers.get_all(name).iter().rev().map(HeaderValue::as_bytes)
@@ -80,16 +80,16 @@ mod tests {
             (&[(FOR, "1.1.1.1, 2.2.2.2")], "2.2.2.2"),
             (&[(FOR, "1.1.1.1,2.2.2.2 ,\t10.0.0.7, fd00::1")], "2.2.2.2"),
             (&[(FOR, "1.1.1.1"), (FOR, "2.2.2.2, 10.0.0.7"), (FOR, "10.0.0.8")], "2.2.2.2"),
-            // All are ours, and the first of them is the one who asks.
+            // If all addresses are trusted, the client is the first one.
             (&[(FOR, "10.3.4.5, 10.0.0.7")], "10.3.4.5"),
-            // What is no address ends the walk where it has come to.
+            // An entry that is not an address stops the search.
             (&[(FOR, "")], "10.0.0.1"),
             (&[(FOR, "unknown")], "10.0.0.1"),
             (&[(FOR, "1.1.1.1, unknown, 10.0.0.7")], "10.0.0.7"),
             (&[(FOR, "1.1.1.1, 1.2.3.4.5")], "10.0.0.1"),
             (&[(FOR, "1.1.1.1, , 10.0.0.7")], "10.0.0.7"),
             (&[(FOR, "1.1.1.1, fe80::1%eth0")], "10.0.0.1"),
-            // As some proxies write it: with ports, with brackets.
+            // Some proxies write ports and brackets.
             (&[(FOR, "1.1.1.1:4711")], "1.1.1.1"),
             (&[(FOR, "2001:db8::1")], "2001:db8::1"),
             (&[(FOR, "[2001:db8::1]")], "2001:db8::1"),
@@ -101,7 +101,7 @@ mod tests {
             (&[(FOR, "[2001:db8::1]x"), (FOR, "10.0.0.7")], "10.0.0.7"),
             (&[(FOR, "[1.1.1.1]"), (FOR, "10.0.0.7")], "10.0.0.7"),
             (&[(FOR, "\"1.1.1.1\""), (FOR, "10.0.0.7")], "10.0.0.7"),
-            // `Forwarded` counts where there is no X-Forwarded-For.
+            // `Forwarded` is read only without X-Forwarded-For.
             (&[(FOR, "1.1.1.1"), ("forwarded", "for=2.2.2.2")], "1.1.1.1"),
             (&[(FOR, "unknown"), ("forwarded", "for=2.2.2.2")], "10.0.0.1"),
             (&[("forwarded", "for=1.1.1.1;proto=https, for=2.2.2.2;by=_x")], "2.2.2.2"),
@@ -116,7 +116,7 @@ mod tests {
             (&[("forwarded", "xfor=1.1.1.1")], "10.0.0.1"),
             (&[("forwarded", "for=\"1.1.1.1, for=2.2.2.2")], "2.2.2.2"),
             (&[("forwarded", "for=\"")], "10.0.0.1"),
-            // Names that only some servers take for the same say nothing.
+            // Spellings with underscores and X-Real-IP are ignored.
             (&[("x_forwarded_for", "1.1.1.1"), ("x-real-ip", "1.1.1.1")], "10.0.0.1"),
         ];
         for (lines, expected) in table {

@@ -1,10 +1,26 @@
-//! One field of the upstream's head, by its policy.
+//! [`ForwardedField`]: the policy for one field.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::ForwardedField;
+/// Policy for one of the fields of [`Forwarded`](super::Forwarded).
+///
+/// Except with [`Pass`](Self::Pass), the field is removed if the peer is not
+/// [trusted](super::Forwarded::trust), together with its spellings with underscores (`X_Forwarded_For`),
+/// which some servers treat as the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForwardedField {
+    /// Passed on unchanged, forged or not.
+    Pass,
+    /// Removed, even if the peer is trusted.
+    Remove,
+    /// Set by the proxy; received values are removed.
+    Replace,
+    /// Received values of a trusted peer are kept. The proxy appends its element to a list field, and sets a
+    /// field with a single value only if it is missing.
+    Append,
+}
 
-/// One field, by its policy. `merge` makes one value of the received and the added value.
+/// Sets one field by its policy. `merge` combines the values received from a trusted peer with the added value.
 pub(super) fn set(
     headers: &mut HeaderMap,
     name: &HeaderName,
@@ -19,7 +35,7 @@ pub(super) fn set(
         ForwardedField::Append | ForwardedField::Remove | ForwardedField::Replace => remove(headers, name),
     }
     let Some(added) = added.filter(|_| policy != ForwardedField::Remove) else { return };
-    // One element a line is the same list (RFC 9110, 5.3).
+    // Several field lines are one list (RFC 9110, 5.3).
     let received: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     let value = match received.as_slice() {
         [] => Ok(added),
@@ -30,7 +46,7 @@ pub(super) fn set(
     }
 }
 
-/// A list gets our element at its end.
+/// Appends the added value to the received list.
 pub(super) fn append(mut received: Vec<u8>, added: &HeaderValue) -> Vec<u8> {
     received.extend_from_slice(b", ");
     received.extend_from_slice(added.as_bytes());
@@ -42,13 +58,13 @@ pub(super) fn keep(received: Vec<u8>, _: &HeaderValue) -> Vec<u8> {
     received
 }
 
-/// Removes a field, and what some servers take for it: its name with underscores.
+/// Removes a field and its spellings with underscores.
 fn remove(headers: &mut HeaderMap, name: &HeaderName) {
     headers.remove(name);
-    let dashed = |other: &HeaderName| {
+    let is_alias = |other: &HeaderName| {
         other.as_str().contains('_') && other.as_str().replace('_', "-") == name.as_str()
     };
-    let aliases: Vec<HeaderName> = headers.keys().filter(|other| dashed(other)).cloned().collect();
+    let aliases: Vec<HeaderName> = headers.keys().filter(|other| is_alias(other)).cloned().collect();
     for alias in aliases {
         headers.remove(alias);
     }

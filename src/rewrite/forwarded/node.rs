@@ -1,68 +1,10 @@
-//! Who the client is, and how RFC 7239 writes it.
+//! Node identifiers and parameter values of RFC 7239.
 
-use std::{
-    error::Error as StdError,
-    fmt,
-    net::{IpAddr, SocketAddr},
-};
+use std::{error::Error as StdError, fmt, net::IpAddr};
 
-use http::{Extensions, HeaderName};
+use http::HeaderName;
 
-/// The client's end of the connection a request came on, as an extension of the request.
-///
-/// A server that is not axum's, or that takes TLS off, inserts it:
-///
-/// ```
-/// # use tower_upgrade_proxy::Peer;
-/// # fn accepted<B>(request: &mut http::Request<B>, address: std::net::SocketAddr) {
-/// request.extensions_mut().insert(Peer::new(address).https());
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    address: Option<SocketAddr>,
-    https: bool,
-}
-
-impl Peer {
-    /// A client at `address`, over plain HTTP.
-    #[must_use]
-    pub fn new(address: SocketAddr) -> Self {
-        Self { address: Some(address), https: false }
-    }
-
-    /// A client without an IP address, as on a unix socket.
-    #[must_use]
-    pub fn unknown() -> Self {
-        Self { address: None, https: false }
-    }
-
-    /// The connection is encrypted.
-    #[must_use]
-    pub fn https(self) -> Self {
-        Self { https: true, ..self }
-    }
-
-    pub(super) fn from_extensions(extensions: &Extensions) -> Option<Self> {
-        let peer = extensions.get::<Self>().copied();
-        #[cfg(feature = "axum")]
-        let peer = peer.or_else(|| {
-            let info = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
-            info.map(|info| Self::new(info.0))
-        });
-        peer
-    }
-
-    pub(super) fn address(self) -> Option<SocketAddr> {
-        self.address
-    }
-
-    pub(super) fn is_https(self) -> bool {
-        self.https
-    }
-}
-
-/// A node in a parameter's value: IPv6 in brackets and quotes
+/// Returns an address as the value of `for`: IPv6 addresses in brackets and quotes
 /// ([RFC 7239, 6](https://www.rfc-editor.org/rfc/rfc7239#section-6)).
 pub(super) fn for_value(ip: IpAddr) -> String {
     match ip.to_canonical() {
@@ -71,7 +13,7 @@ pub(super) fn for_value(ip: IpAddr) -> String {
     }
 }
 
-/// A parameter's value: a token as it is, anything else as a quoted string
+/// Returns a parameter value: a token unchanged, other text as a quoted string
 /// ([RFC 9110, 5.6.4](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.4)).
 pub(super) fn parameter_value(text: &str) -> String {
     if check_token(text).is_ok() {
@@ -81,7 +23,7 @@ pub(super) fn parameter_value(text: &str) -> String {
 }
 
 pub(super) fn check_token(text: &str) -> Result<(), InvalidIdentifier> {
-    // A field name is a token.
+    // Field names are tokens.
     HeaderName::from_bytes(text.as_bytes()).map(|_| ()).map_err(|_| InvalidIdentifier(text.to_owned()))
 }
 
@@ -93,7 +35,7 @@ pub(super) fn check_obfuscated(text: &str) -> Result<(), InvalidIdentifier> {
     }
 }
 
-/// A name that can't stand in `Forwarded` or `Via`.
+/// Error: a name that is not valid in `Forwarded` or `Via`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidIdentifier(String);
 

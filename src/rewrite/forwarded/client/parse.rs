@@ -1,33 +1,33 @@
-//! The addresses in a line, the last one first. `None` is something else than an address.
+//! Parsers for the addresses in one field line, the last one first. `None` is an entry that is not an address.
 //!
-//! What stands on the left may be the client's own making; what the proxies have appended stands on
-//! the right. So lines are read from their ends, and nothing on the left changes what is found before.
+//! The client may have forged the start of a line; proxies append to its end. Lines are therefore read from
+//! the end, and no text at the start changes the addresses found before it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Of `X-Forwarded-For`.
+/// Returns the addresses of a line of `X-Forwarded-For`.
 pub(super) fn x_forwarded_for(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     line.rsplit(|byte| *byte == b',').map(node)
 }
 
-/// Of `Forwarded`: the `for` of each element
+/// Returns the `for` parameters of a line of `Forwarded`
 /// ([RFC 7239, 4](https://www.rfc-editor.org/rfc/rfc7239#section-4)).
 pub(super) fn forwarded(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     SplitUnquoted { rest: Some(line), delimiter: b',' }.map(|element| {
         let mut nodes = SplitUnquoted { rest: Some(element), delimiter: b';' }.filter_map(for_parameter);
-        // No parameter may occur twice.
+        // A repeated parameter makes the element invalid.
         nodes.next().filter(|_| nodes.next().is_none()).and_then(node)
     })
 }
 
-/// The value of a parameter called `for`.
+/// Returns the value of a `for` parameter, without quotes.
 fn for_parameter(pair: &[u8]) -> Option<&[u8]> {
     let (name, value) = pair.trim_ascii().split_at_checked(4)?;
     let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
     name.eq_ignore_ascii_case(b"for=").then_some(value)
 }
 
-/// An address, with or without a port; IPv6 in brackets when it has one, else with or without them
+/// Parses an address with an optional port. An IPv6 address with a port must be in brackets
 /// ([RFC 7239, 6](https://www.rfc-editor.org/rfc/rfc7239#section-6)).
 fn node(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text.trim_ascii()).ok()?;
@@ -47,14 +47,14 @@ fn node(text: &[u8]) -> Option<IpAddr> {
     is_port(port).then(|| ip.to_canonical())
 }
 
-/// Nothing, or a colon and a number or an obfuscated name.
+/// Returns whether `text` is empty, or a colon and a number or obfuscated name.
 fn is_port(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(allowed);
     text.is_empty() || text.strip_prefix(':').is_some_and(is_name)
 }
 
-/// The pieces between delimiters that are in no quoted string, the last one first.
+/// Iterator over the parts between delimiters outside quoted strings, the last part first.
 struct SplitUnquoted<'a> {
     rest: Option<&'a [u8]>,
     delimiter: u8,
@@ -79,7 +79,7 @@ impl<'a> Iterator for SplitUnquoted<'a> {
     }
 }
 
-/// Whether the next character is quoted by a backslash, which is not quoted itself.
+/// Returns whether `text` ends in a backslash that escapes the next character and is not escaped itself.
 fn ends_in_escape(text: &[u8]) -> bool {
     text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
