@@ -7,8 +7,9 @@ use http_body_util::Full;
 
 use crate::{
     allow_origin::AllowOrigin, connect::Connector, connect::Timeouts, connect::h1::HeaderCase, error::Error,
-    error::Kind, handshake::Protocols, limits::Limits, on_tunnel::OnTunnel, refusal, registry::Pass,
-    registry::Tunnels, registry::Watcher, rewrite::Rewrite, tunnel::TunnelConfig, upstream::Upstream,
+    error::Kind, handshake::Protocols, limits::Limits, on_tunnel::OnTunnel, refusal,
+    registry::HandshakeGuard, registry::Tunnels, registry::Watcher, rewrite::Rewrite, tunnel::TunnelConfig,
+    upstream::Upstream,
 };
 
 /// What makes the response for a failure.
@@ -69,9 +70,12 @@ impl Config {
     }
 
     /// Leave to begin a handshake: refused while draining, and nothing without a drain.
-    pub(crate) fn pass(&self) -> Result<Option<Pass>, Error> {
-        let pass = self.drain.as_ref().map(|drain| drain.pass().ok_or_else(|| Error::new(Kind::Draining)));
-        pass.transpose()
+    pub(crate) fn begin_handshake(&self) -> Result<Option<HandshakeGuard>, Error> {
+        let guard = self
+            .drain
+            .as_ref()
+            .map(|drain| drain.begin_handshake().ok_or_else(|| Error::new(Kind::Draining)));
+        guard.transpose()
     }
 
     /// The request's own upstream, else the layer's.

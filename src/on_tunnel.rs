@@ -9,9 +9,9 @@ use std::{
     },
 };
 
-use http::{HeaderValue, Uri, request::Parts};
+use http::{HeaderValue, Uri};
 
-use crate::{rewrite::forwarded::Forwarded, tunnel::TunnelSummary, upstream::Upstream};
+use crate::{tunnel::TunnelSummary, upstream::Upstream};
 
 /// Told when a tunnel opens and when it ends.
 ///
@@ -67,34 +67,18 @@ struct Inner {
     protocol: HeaderValue,
 }
 
-/// What the request said that a tunnel comes from.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller {
-    client: Option<IpAddr>,
-    uri: Uri,
-    label: Option<TunnelLabel>,
-}
-
-impl Caller {
-    pub(crate) fn of(parts: &Parts, forwarded: &Forwarded) -> Self {
-        Self {
-            client: forwarded.client(parts),
-            uri: parts.uri.clone(),
-            label: parts.extensions.get().cloned(),
-        }
-    }
-
-    pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.client
-    }
-}
-
 impl TunnelInfo {
-    pub(crate) fn new(caller: Caller, upstream: Upstream, protocol: HeaderValue) -> Self {
+    /// `uri` and `label` are those of the request.
+    pub(crate) fn new(
+        client: Option<IpAddr>,
+        uri: &Uri,
+        label: Option<TunnelLabel>,
+        upstream: Upstream,
+        protocol: HeaderValue,
+    ) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let id = IDS.fetch_add(1, Ordering::Relaxed);
-        let Caller { client, uri, label } = caller;
-        // The path is copied: as long as the tunnel stands, nothing of the request's buffer is to be kept.
+        // A copy of the path, as the URI would keep the request's read buffer until the tunnel ends.
         Self(Arc::new(Inner { id, client, path: uri.path().into(), label, upstream, protocol }))
     }
 
@@ -105,7 +89,7 @@ impl TunnelInfo {
     }
 
     /// The client's address: that of the [`Peer`](crate::Peer) or of axum's `ConnectInfo`, or what
-    /// [trusted](Forwarded#the-clients-address) peers say. An IPv4 address is never written as IPv6.
+    /// [trusted](crate::Forwarded#the-clients-address) peers say. An IPv4 address is never written as IPv6.
     /// `None` when the server did not tell whose connection it is.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {

@@ -10,7 +10,8 @@ use hyper::upgrade::OnUpgrade;
 use crate::{
     body::Outgoing, body::ProxyBody, config::Config, error::Error, error::Kind, exchange::exchange,
     handshake::Handshake, handshake::Mechanism, handshake::accept::accept, handshake::encode::encode,
-    metrics, metrics::Outcome, on_tunnel::Caller, on_tunnel::TunnelInfo, respond, upgrade::PendingTunnel,
+    metrics, metrics::Outcome, on_tunnel::TunnelInfo, on_tunnel::TunnelLabel, respond,
+    upgrade::PendingTunnel,
 };
 
 /// admit, select, rewrite, connect, respond; and, when the upstream agreed, the tunnel.
@@ -45,12 +46,13 @@ async fn attempt(
     body: Outgoing,
 ) -> Result<Response<ProxyBody>, Error> {
     config.allow_origin.check(&parts)?;
-    let pass = config.pass()?;
+    let handshake_guard = config.begin_handshake()?;
     let _in_flight = config.limits.start()?;
-    let caller = Caller::of(&parts, &config.rewrite.forwarded);
-    let admitted = config.limits.admit(caller.client())?;
+    let client = config.rewrite.forwarded.client(&parts);
+    let admitted = config.limits.admit(client)?;
     let upstream = config.select(&parts.extensions)?;
     let admission = config.limits.admit_to(&upstream, admitted)?;
+    let (uri, label) = (parts.uri.clone(), parts.extensions.get::<TunnelLabel>().cloned());
     let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
     let (mut response, connection) = exchange(config, &handshake, &upstream, request).await?;
     if !connection.agrees(response.status()) {
@@ -64,8 +66,8 @@ async fn attempt(
         .verify(response.version(), response.headers_mut())
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.mechanism, &handshake.protocol, &mut response);
-    let info = TunnelInfo::new(caller, upstream, handshake.protocol.clone());
-    PendingTunnel { handshake, connection, info, admission, pass }.spawn(config);
+    let info = TunnelInfo::new(client, &uri, label, upstream, handshake.protocol.clone());
+    PendingTunnel { handshake, connection, info, admission, handshake_guard }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
     Ok(response.map(|()| ProxyBody::Text(Full::new(Bytes::new()))))

@@ -17,8 +17,9 @@ use tokio::{
 use crate::{
     config::Config, connect::Connection, handshake::Handshake, handshake::Mechanism, handshake::is_websocket,
     io::transport::Transport, limits::Admission, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
-    registry::Pass, registry::Presence, trace, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd,
-    tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
+    registry::HandshakeGuard, registry::Registration, trace, tunnel::Tunnel, tunnel::TunnelConfig,
+    tunnel::TunnelEnd, tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared,
+    tunnel::shared::ShutdownRequest,
 };
 
 /// An agreed tunnel whose two connections still belong to HTTP.
@@ -27,7 +28,7 @@ pub(crate) struct PendingTunnel {
     pub(crate) connection: Connection,
     pub(crate) info: TunnelInfo,
     pub(crate) admission: Admission,
-    pub(crate) pass: Option<Pass>,
+    pub(crate) handshake_guard: Option<HandshakeGuard>,
 }
 
 /// Everything that is held until a tunnel ends, and reports its end.
@@ -36,7 +37,7 @@ struct TunnelGuard {
     hook: Option<Arc<dyn OnTunnel>>,
     span: trace::Span,
     counted: metrics::Tunnel,
-    presence: Presence,
+    registration: Registration,
     _admission: Admission,
 }
 
@@ -48,12 +49,12 @@ impl PendingTunnel {
     /// releases the client's connection once the 101 is written.
     pub(crate) fn spawn(self, config: &Config) {
         let hook = config.on_tunnel.clone();
-        let presence = Presence::new(&self.info, config.registry.as_ref(), self.pass);
-        let mut live = presence.live().cloned();
+        let registration = Registration::new(&self.info, config.registry.as_ref(), self.handshake_guard);
+        let mut live = registration.live().cloned();
         let counted = metrics::Tunnel::open(&mut live);
         let span = trace::Span::of(&self.info);
         let guard =
-            TunnelGuard { info: self.info, hook, span, counted, presence, _admission: self.admission };
+            TunnelGuard { info: self.info, hook, span, counted, registration, _admission: self.admission };
         guard.open();
         let tunnel = Arc::clone(&config.tunnel);
         // Each stage has a box of its own, so that the task holds no memory of a finished stage.
@@ -174,7 +175,7 @@ impl TunnelGuard {
             }
         });
         // After the hook: a drain that waits for this tunnel ends when the hook has run.
-        self.presence.end(summary.end());
+        self.registration.end(summary.end());
     }
 }
 

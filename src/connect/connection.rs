@@ -10,7 +10,7 @@ use super::{
     h2,
 };
 use crate::body::BoxBody;
-use crate::{io::pieces::Pieces, io::transport::Transport};
+use crate::{io::coalesced::Coalesced, io::transport::Transport};
 
 /// The upstream's side of an exchange, after the head of the answer.
 pub(crate) enum Connection {
@@ -36,7 +36,7 @@ impl Connection {
         match self {
             Self::Http1 { http, .. } => http.into_transport().await,
             Self::Http2(stream) => {
-                stream.into_stream().map(|io| (Transport::Other(Box::new(Pieces(io))), Bytes::new()))
+                stream.into_stream().map(|io| (Transport::Other(Box::new(Coalesced(io))), Bytes::new()))
             }
         }
     }

@@ -35,9 +35,9 @@ pub(crate) fn reset_on_drop<T: 'static>(io: &mut T) {
 }
 
 /// Takes in what has come on a stream in HTTP/2 although nobody reads it now.
-pub(crate) fn take_in<T: 'static>(io: &mut T, cx: &mut Context<'_>) {
+pub(crate) fn buffer_incoming<T: 'static>(io: &mut T, cx: &mut Context<'_>) {
     let io: &mut dyn Any = io;
     if let Some(Transport::Other(other)) = io.downcast_mut() {
-        other.take_in(cx);
+        other.buffer_incoming(cx);
     }
 }

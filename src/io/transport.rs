@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::pieces::Pieces;
+use super::coalesced::Coalesced;
 
 /// The sockets the proxy knows by type, and everything else behind a pointer.
 pub(crate) enum Transport {
@@ -35,7 +35,7 @@ pub(crate) enum Transport {
 /// What a tunnel needs of its ends.
 pub(crate) trait AnyIo: AsyncRead + AsyncWrite + Send + Unpin {
     /// Takes in what has come although nobody reads it now.
-    fn take_in(&mut self, _: &mut Context<'_>) {}
+    fn buffer_incoming(&mut self, _: &mut Context<'_>) {}
 }
 
 impl AnyIo for TcpStream {}
@@ -48,15 +48,15 @@ impl AnyIo for tokio_rustls::client::TlsStream<TcpStream> {}
 
 impl<T: hyper::rt::Read + hyper::rt::Write + Send + Unpin> AnyIo for TokioIo<T> {}
 
-impl<T: AnyIo> AnyIo for Pieces<T> {
-    fn take_in(&mut self, cx: &mut Context<'_>) {
-        self.0.take_in(cx);
+impl<T: AnyIo> AnyIo for Coalesced<T> {
+    fn buffer_incoming(&mut self, cx: &mut Context<'_>) {
+        self.0.buffer_incoming(cx);
     }
 }
 
 impl<T: AnyIo + ?Sized> AnyIo for Box<T> {
-    fn take_in(&mut self, cx: &mut Context<'_>) {
-        (**self).take_in(cx);
+    fn buffer_incoming(&mut self, cx: &mut Context<'_>) {
+        (**self).buffer_incoming(cx);
     }
 }
 
@@ -93,7 +93,7 @@ impl Transport {
 
     /// The same of an HTTP/2 stream, which cannot be opened.
     pub(crate) fn from_stream(upgraded: Upgraded) -> (Self, Bytes) {
-        (Self::Other(Box::new(Pieces(TokioIo::new(upgraded)))), Bytes::new())
+        (Self::Other(Box::new(Coalesced(TokioIo::new(upgraded)))), Bytes::new())
     }
 
     /// Whether HTTP/2 may be spoken: ALPN chose it, or there was no ALPN to ask.

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{
     config::DrainConfig,
     drain_summary::DrainSummary,
-    plan::Plan,
+    schedule::Schedule,
     tunnels::Tunnels,
     watcher::{Shared, Watcher},
 };
@@ -35,7 +35,7 @@ use crate::tunnel::CloseFrame;
 ///
 /// stop_signal.await;
 /// let drained = drain.shutdown(Duration::from_secs(30)).await;
-/// eprintln!("{drained}"); // 998 agreed, 1 finished, 1 cut, 0 left
+/// eprintln!("{drained}"); // 998 closed, 1 finished, 1 aborted, 0 remaining
 /// server.await??;
 /// # Ok(())
 /// # }
@@ -115,7 +115,7 @@ impl Drain {
     /// remain refused.
     pub fn shutdown(&self, grace: Duration) -> impl Future<Output = DrainSummary> + Send + 'static {
         let config = self.config.clone().grace(grace);
-        let wait = self.shared.tunnels.registry().close(Plan::new(config));
+        let wait = self.shared.tunnels.registry().close(Schedule::new(config));
         self.shared.draining.send_replace(true);
         wait.drained()
     }

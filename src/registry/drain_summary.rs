@@ -7,47 +7,47 @@ use crate::tunnel::TunnelEnd;
 /// How the tunnels of a drain have ended, by number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainSummary {
-    agreed: usize,
+    closed: usize,
     finished: usize,
-    cut: usize,
-    left: usize,
+    aborted: usize,
+    remaining: usize,
 }
 
 /// How one of them has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Agreed,
+pub(crate) enum Ended {
+    Closed,
     Finished,
-    Cut,
+    Aborted,
 }
 
-impl Outcome {
+impl Ended {
     pub(crate) fn of(end: &TunnelEnd) -> Self {
         match end {
-            TunnelEnd::Drained { cut: false } => Self::Agreed,
-            TunnelEnd::Drained { cut: true } => Self::Cut,
+            TunnelEnd::Drained { cut: false } => Self::Closed,
+            TunnelEnd::Drained { cut: true } => Self::Aborted,
             _ => Self::Finished,
         }
     }
 }
 
 impl DrainSummary {
-    pub(super) fn count(&mut self, outcome: Outcome) {
-        *match outcome {
-            Outcome::Agreed => &mut self.agreed,
-            Outcome::Finished => &mut self.finished,
-            Outcome::Cut => &mut self.cut,
+    pub(super) fn count(&mut self, ended: Ended) {
+        *match ended {
+            Ended::Closed => &mut self.closed,
+            Ended::Finished => &mut self.finished,
+            Ended::Aborted => &mut self.aborted,
         } += 1;
     }
 
-    pub(super) fn with_left(self, left: usize) -> Self {
-        Self { left, ..self }
+    pub(super) fn with_remaining(self, remaining: usize) -> Self {
+        Self { remaining, ..self }
     }
 
     /// Ended as they were told to: both sides have answered.
     #[must_use]
-    pub fn agreed(&self) -> usize {
-        self.agreed
+    pub fn closed(&self) -> usize {
+        self.closed
     }
 
     /// Ended for a reason of their own in the meantime: closed by a side, failed, timed out.
@@ -56,34 +56,34 @@ impl DrainSummary {
         self.finished
     }
 
-    /// Cut when the grace was over, or because their runtime was shut down.
+    /// Aborted when the grace was over, or because their runtime was shut down.
     #[must_use]
-    pub fn cut(&self) -> usize {
-        self.cut
+    pub fn aborted(&self) -> usize {
+        self.aborted
     }
 
     /// Still there: their runtime is stuck.
     #[must_use]
-    pub fn left(&self) -> usize {
-        self.left
+    pub fn remaining(&self) -> usize {
+        self.remaining
     }
 
     /// All of them.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.agreed + self.finished + self.cut + self.left
+        self.closed + self.finished + self.aborted + self.remaining
     }
 
     /// Whether none was cut and none is left.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.cut + self.left == 0
+        self.aborted + self.remaining == 0
     }
 }
 
 impl fmt::Display for DrainSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { agreed, finished, cut, left } = self;
-        write!(f, "{agreed} agreed, {finished} finished, {cut} cut, {left} left")
+        let Self { closed, finished, aborted, remaining } = self;
+        write!(f, "{closed} closed, {finished} finished, {aborted} aborted, {remaining} remaining")
     }
 }

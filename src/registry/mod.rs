@@ -3,20 +3,20 @@
 mod config;
 mod drain;
 mod drain_summary;
-mod plan;
-mod presence;
+mod registration;
 #[allow(clippy::module_inception, reason = "prototype")]
 mod registry;
+mod schedule;
 mod status;
-mod tally;
+mod tracker;
 pub(crate) mod tunnels;
 mod watcher;
 
 pub use config::DrainConfig;
 pub use drain::Drain;
 pub use drain_summary::DrainSummary;
-pub(crate) use presence::Presence;
+pub(crate) use registration::Registration;
 pub use status::TunnelStatus;
 pub use tunnels::Tunnels;
-pub(crate) use watcher::Pass;
+pub(crate) use watcher::HandshakeGuard;
 pub use watcher::Watcher;

@@ -6,10 +6,10 @@ use std::{
 };
 
 use super::{
-    drain_summary::Outcome,
-    plan::Plan,
+    drain_summary::Ended,
+    schedule::Schedule,
     status::TunnelStatus,
-    tally::{Tally, Wait},
+    tracker::{Tracker, Wait},
 };
 use crate::{on_tunnel::TunnelInfo, sync::Mutex, sync::MutexGuard, tunnel::shared::Shared};
 
@@ -29,20 +29,20 @@ struct Member {
     info: TunnelInfo,
     live: Arc<Shared>,
     /// Of those who wait for its end.
-    tallies: Vec<Tally>,
+    trackers: Vec<Tracker>,
 }
 
 /// What a tunnel is told that opens although all are to end.
 struct Closing {
-    plan: Plan,
-    tallies: Vec<Tally>,
+    schedule: Schedule,
+    trackers: Vec<Tracker>,
 }
 
 /// A tunnel's place in a registry. It is given back on drop, also when the tunnel's task is dropped.
-pub(crate) struct Place {
+pub(crate) struct Membership {
     registry: Arc<Registry>,
     id: u64,
-    outcome: Outcome,
+    ended: Ended,
 }
 
 impl Registry {
@@ -74,43 +74,43 @@ impl Registry {
     pub(crate) fn end_handshake(&self) {
         let mut state = self.state();
         state.handshakes = state.handshakes.saturating_sub(1);
-        for tally in state.closing.iter().flat_map(|closing| &closing.tallies) {
-            tally.handshake_ended();
+        for tracker in state.closing.iter().flat_map(|closing| &closing.trackers) {
+            tracker.handshake_ended();
         }
     }
 
     /// Gives a place to a tunnel that opens. When all are to end, it is told so.
-    pub(crate) fn register(self: &Arc<Self>, info: &TunnelInfo, live: &Arc<Shared>) -> Place {
-        let mut member = Member { info: info.clone(), live: Arc::clone(live), tallies: Vec::new() };
+    pub(crate) fn register(self: &Arc<Self>, info: &TunnelInfo, live: &Arc<Shared>) -> Membership {
+        let mut member = Member { info: info.clone(), live: Arc::clone(live), trackers: Vec::new() };
         let mut state = self.state();
-        for tally in state.closing.iter().flat_map(|closing| &closing.tallies) {
-            tally.tunnel_opened();
-            member.tallies.push(tally.clone());
+        for tracker in state.closing.iter().flat_map(|closing| &closing.trackers) {
+            tracker.tunnel_opened();
+            member.trackers.push(tracker.clone());
         }
         if let Some(closing) = &state.closing {
-            live.request_shutdown(closing.plan.order(info.id()));
+            live.request_shutdown(closing.schedule.order(info.id()));
         }
         state.members.insert(info.id(), member);
         drop(state);
-        Place { registry: Arc::clone(self), id: info.id(), outcome: Outcome::Cut }
+        Membership { registry: Arc::clone(self), id: info.id(), ended: Ended::Aborted }
     }
 
     /// Has all end, those that are there and those that come.
-    pub(crate) fn close(&self, plan: Plan) -> Wait {
+    pub(crate) fn close(&self, schedule: Schedule) -> Wait {
         let mut guard = self.state();
         let state = &mut *guard;
-        let (tally, wait) = plan.tally(state.handshakes);
-        let plan = plan.for_number(state.members.len());
+        let (tracker, wait) = schedule.tracker(state.handshakes);
+        let schedule = schedule.for_number(state.members.len());
         for member in state.members.values_mut() {
-            member.tell(&plan, &tally);
+            member.tell(&schedule, &tracker);
         }
         match &mut state.closing {
             Some(closing) => {
-                closing.tallies.retain(Tally::is_waited_for);
-                closing.tallies.push(tally);
-                closing.plan = plan.or_sooner(closing.plan.clone());
+                closing.trackers.retain(Tracker::is_waited_for);
+                closing.trackers.push(tracker);
+                closing.schedule = schedule.or_sooner(closing.schedule.clone());
             }
-            None => state.closing = Some(Closing { plan, tallies: vec![tally] }),
+            None => state.closing = Some(Closing { schedule, trackers: vec![tracker] }),
         }
         wait
     }
@@ -120,22 +120,22 @@ impl Registry {
     }
 
     /// Has those of `ids` end that are still there.
-    pub(super) fn drain(&self, ids: &[u64], plan: Plan) -> Wait {
+    pub(super) fn drain(&self, ids: &[u64], schedule: Schedule) -> Wait {
         let mut state = self.state();
-        let (tally, wait) = plan.tally(0);
-        let plan = plan.for_number(ids.len());
+        let (tracker, wait) = schedule.tracker(0);
+        let schedule = schedule.for_number(ids.len());
         for id in ids {
             if let Some(member) = state.members.get_mut(id) {
-                member.tell(&plan, &tally);
+                member.tell(&schedule, &tracker);
             }
         }
         wait
     }
 
-    fn leave(&self, id: u64, outcome: Outcome) {
+    fn leave(&self, id: u64, ended: Ended) {
         let member = self.state().members.remove(&id);
-        for tally in member.into_iter().flat_map(|member| member.tallies) {
-            tally.tunnel_ended(outcome);
+        for tracker in member.into_iter().flat_map(|member| member.trackers) {
+            tracker.tunnel_ended(ended);
         }
     }
 
@@ -149,23 +149,23 @@ impl Member {
         TunnelStatus::new(self.info.clone(), &self.live)
     }
 
-    fn tell(&mut self, plan: &Plan, tally: &Tally) {
-        self.live.request_shutdown(plan.order(self.info.id()));
-        self.tallies.retain(Tally::is_waited_for);
-        self.tallies.push(tally.clone());
-        tally.tunnel_opened();
+    fn tell(&mut self, schedule: &Schedule, tracker: &Tracker) {
+        self.live.request_shutdown(schedule.order(self.info.id()));
+        self.trackers.retain(Tracker::is_waited_for);
+        self.trackers.push(tracker.clone());
+        tracker.tunnel_opened();
     }
 }
 
-impl Place {
+impl Membership {
     /// Gives it back, and says how the tunnel ended.
-    pub(super) fn leave(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+    pub(super) fn leave(mut self, ended: Ended) {
+        self.ended = ended;
     }
 }
 
-impl Drop for Place {
+impl Drop for Membership {
     fn drop(&mut self) {
-        self.registry.leave(self.id, self.outcome);
+        self.registry.leave(self.id, self.ended);
     }
 }

@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    config::DrainConfig, drain_summary::DrainSummary, plan::Plan, registry::Registry, status::TunnelStatus,
+    config::DrainConfig, drain_summary::DrainSummary, registry::Registry, schedule::Schedule,
+    status::TunnelStatus,
 };
 use crate::on_tunnel::TunnelInfo;
 
@@ -76,7 +77,7 @@ impl Tunnels {
     /// let revoked = CloseFrame::new(CloseCode::POLICY_VIOLATION).with_reason("session revoked");
     /// let config = DrainConfig::new().close(revoked);
     /// let drained = tunnels.drain(|tunnel| tunnel.label() == Some(user), config).await;
-    /// println!("{drained}"); // 2 agreed, 0 finished, 0 cut, 0 left
+    /// println!("{drained}"); // 2 closed, 0 finished, 0 aborted, 0 remaining
     /// # }
     /// ```
     ///
@@ -93,7 +94,7 @@ impl Tunnels {
         config: DrainConfig,
     ) -> impl Future<Output = DrainSummary> + Send + 'static {
         let chosen = self.0.infos().into_iter().filter(|info| filter(info)).map(|info| info.id());
-        self.0.drain(&chosen.collect::<Vec<_>>(), Plan::new(config)).drained()
+        self.0.drain(&chosen.collect::<Vec<_>>(), Schedule::new(config)).drained()
     }
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {

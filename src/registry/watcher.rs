@@ -5,7 +5,7 @@ use std::{fmt, future::pending, sync::Arc};
 use tokio::sync::watch;
 
 use super::{
-    registry::{Place, Registry},
+    registry::{Membership, Registry},
     tunnels::Tunnels,
 };
 use crate::{on_tunnel::TunnelInfo, tunnel::shared};
@@ -21,7 +21,7 @@ pub(super) struct Shared {
 pub struct Watcher(Arc<Shared>);
 
 /// A handshake under way, which is waited for and may become a tunnel.
-pub(crate) struct Pass(Arc<Shared>);
+pub(crate) struct HandshakeGuard(Arc<Shared>);
 
 impl Watcher {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -46,23 +46,23 @@ impl Watcher {
     }
 
     /// Leave for a handshake; `None` while draining.
-    pub(crate) fn pass(&self) -> Option<Pass> {
-        self.0.tunnels.registry().begin_handshake().then(|| Pass(Arc::clone(&self.0)))
+    pub(crate) fn begin_handshake(&self) -> Option<HandshakeGuard> {
+        self.0.tunnels.registry().begin_handshake().then(|| HandshakeGuard(Arc::clone(&self.0)))
     }
 }
 
-impl Pass {
+impl HandshakeGuard {
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         self.0.tunnels.registry()
     }
 
     /// The handshake has become a tunnel.
-    pub(crate) fn register(self, info: &TunnelInfo, live: &Arc<shared::Shared>) -> Place {
+    pub(crate) fn register(self, info: &TunnelInfo, live: &Arc<shared::Shared>) -> Membership {
         self.registry().register(info, live)
     }
 }
 
-impl Drop for Pass {
+impl Drop for HandshakeGuard {
     fn drop(&mut self) {
         self.registry().end_handshake();
     }

@@ -43,7 +43,7 @@ async fn both_sides_are_told_in_any_pair_of_versions_and_it_is_over_when_they_ha
             assert_eq!(upstream.told().await, going_away());
         }
         let drained = bounded("the drain", drained).await;
-        assert_eq!((drained.agreed(), drained.total(), drained.is_clean()), (10, 10, true), "{drained}");
+        assert_eq!((drained.closed(), drained.total(), drained.is_clean()), (10, 10, true), "{drained}");
         assert!(start.elapsed() < LONG && drain.active() == 0);
     }
 }
@@ -71,7 +71,7 @@ async fn who_does_not_answer_is_cut_at_the_deadline() {
     client.expect_end().await;
     server.expect_end().await;
     let drained = bounded("the drain", drained).await;
-    assert_eq!((drained.cut(), drained.total()), (1, 1), "{drained}");
+    assert_eq!((drained.aborted(), drained.total()), (1, 1), "{drained}");
     assert!((grace..grace * 10).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
@@ -81,7 +81,7 @@ async fn without_any_grace_all_are_cut_after_their_close() {
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let (mut client, mut server) = open(address, &upstream).await;
     let drained = bounded("the drain", drain.shutdown(Duration::ZERO)).await;
-    assert_eq!((drained.cut(), drained.total()), (1, 1), "{drained}");
+    assert_eq!((drained.aborted(), drained.total()), (1, 1), "{drained}");
     assert_eq!(client.rest().await, b"\x88\x0c\x03\xe9going away");
     assert_eq!(server.rest().await.len(), 18);
 }
@@ -109,7 +109,7 @@ async fn another_protocol_ends_when_its_upstream_finishes_and_else_at_the_deadli
         }
         client.expect_end().await;
         let drained = bounded("the drain", drained).await;
-        assert_eq!((drained.cut(), drained.total()), (usize::from(!finishes), 1), "{drained}");
+        assert_eq!((drained.aborted(), drained.total()), (usize::from(!finishes), 1), "{drained}");
     }
 }
 
@@ -130,7 +130,7 @@ async fn tunnels_of_two_layers_on_two_runtimes_are_told_from_a_third() {
         assert_eq!(client.told().await, going_away());
         assert_eq!(upstream.told().await, going_away());
     }
-    assert_eq!(bounded("the drain", drained).await.agreed(), 4);
+    assert_eq!(bounded("the drain", drained).await.closed(), 4);
     for worker in workers {
         worker.stop();
     }
@@ -147,8 +147,8 @@ async fn a_later_deadline_does_not_replace_an_earlier_one_that_the_tunnel_knows(
         tokio::task::yield_now().await;
     }
     let second = drain.shutdown(LONG);
-    assert_eq!(bounded("the first", first).await.cut(), 2);
-    assert_eq!(bounded("the second", second).await.cut(), 2);
+    assert_eq!(bounded("the first", first).await.aborted(), 2);
+    assert_eq!(bounded("the second", second).await.aborted(), 2);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn what_has_ended_otherwise_is_counted_so() {
     let drained = drain.shutdown(LONG);
     drop(tunnels); // long before their moment has come, or one of them at worst
     let drained = bounded("the drain", drained).await;
-    assert_eq!((drained.cut(), drained.left(), drained.total()), (0, 0, 2), "{drained}");
+    assert_eq!((drained.aborted(), drained.remaining(), drained.total()), (0, 0, 2), "{drained}");
     assert!(drained.finished() >= 1, "{drained}");
 }
 

@@ -36,7 +36,7 @@ async fn one_that_succeeds_gets_its_101_and_then_its_close() {
     assert!(is_pending(&mut drained).await, "the upstream has not answered");
     server.send(b"\x88\x02\x03\xe9").await;
     let drained = bounded("the drain", drained).await;
-    assert_eq!((drained.agreed(), drained.total()), (1, 1));
+    assert_eq!((drained.closed(), drained.total()), (1, 1));
 }
 
 #[tokio::test]
@@ -63,6 +63,6 @@ async fn a_pending_upgrade_is_aborted_at_the_deadline() {
     server.send(SWITCHING).await;
     until(drain.tunnels(), 1).await;
     let drained = bounded("the drain", drain.shutdown(Duration::from_millis(100))).await;
-    assert_eq!((drained.cut(), drained.total()), (1, 1));
+    assert_eq!((drained.aborted(), drained.total()), (1, 1));
     server.expect_end().await;
 }

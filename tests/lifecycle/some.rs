@@ -66,7 +66,7 @@ impl Stage {
         }
         let number = marked.iter().filter(|marked| **marked).count();
         let drained = bounded("the drain", drained).await;
-        assert_eq!((drained.agreed(), drained.total()), (number, number), "{drained}");
+        assert_eq!((drained.closed(), drained.total()), (number, number), "{drained}");
         for (client, marked) in clients.iter_mut().zip(marked) {
             if !marked {
                 client.echo("still there").await;

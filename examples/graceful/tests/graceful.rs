@@ -44,7 +44,7 @@ async fn it_tells_tunnels_in_both_versions_and_ends() {
         assert_eq!(client.told().await, going_away());
     }
     program.line_after("draining 2 tunnels").await;
-    program.line_after("drained: 2 agreed, 0 finished, 0 cut, 0 left").await;
+    program.line_after("drained: 2 closed, 0 finished, 0 aborted, 0 remaining").await;
     succeeds(program).await;
 }
 
@@ -74,6 +74,6 @@ async fn it_refuses_upgrades_and_answers_requests_that_were_under_way() {
     server.exactly(18).await;
     server.send(b"\x88\x02\x03\xe9").await;
     server.stream.shutdown().await.unwrap();
-    program.line_after("drained: 1 agreed").await;
+    program.line_after("drained: 1 closed").await;
     succeeds(program).await;
 }

@@ -74,7 +74,7 @@ async fn who_does_not_answer_is_cut_when_the_time_is_over_and_the_code_is_still_
     client.expect_end().await;
     assert_eq!(gateway.code().await, Some(0));
     assert!(start.elapsed() >= Duration::from_millis(700), "{:?}", start.elapsed());
-    gateway.program.wait_for_log("0 agreed, 0 finished, 1 cut, 0 left").await;
+    gateway.program.wait_for_log("0 closed, 0 finished, 1 aborted, 0 remaining").await;
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn while_it_drains_a_request_is_finished_and_a_handshake_too() {
     upgrading.send(b"\x88\x82\0\0\0\0\x03\xe9").await;
     server.exactly(18).await;
     server.send(b"\x88\x02\x03\xe9").await;
-    gateway.program.wait_for_log("tunnels ended drained=1 agreed").await;
+    gateway.program.wait_for_log("tunnels ended drained=1 closed").await;
     answering.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
     let head = asking.head().await;
     assert_eq!((head.status(), asking.body(&head).await), (200, b"done".to_vec()));
@@ -152,7 +152,7 @@ async fn a_thousand_busy_clients_are_told_1001_and_lose_nothing() {
         assert_eq!(code, Some(1001), "after {number} echoes");
         echoes += number;
     }
-    gateway.program.wait_for_log("1000 agreed, 0 finished, 0 cut, 0 left").await;
+    gateway.program.wait_for_log("1000 closed, 0 finished, 0 aborted, 0 remaining").await;
     let told = bounded("the upstream", upstream.until(CLIENTS)).await;
     assert_eq!(told, CLIENTS, "upstream ends that were told 1001");
     // Each may have one echo under way that crossed with the Close.

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::config::{Http2, LARGEST_WINDOW};
-use crate::{connect::Purpose, io::pieces::MOST, io::transport::Transport, sync::Mutex, sync::MutexGuard};
+use crate::{connect::Purpose, io::coalesced::MOST, io::transport::Transport, sync::Mutex, sync::MutexGuard};
 
 type Frames = client::Connection<Transport, Bytes>;
 

@@ -17,7 +17,7 @@ use crate::io::transport::AnyIo;
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
 ///
 /// Bytes count as received when they are read, so a reader that stops stops the upstream on this
-/// stream alone; until then they can be [taken in](AnyIo::take_in). What is written takes no more
+/// stream alone; until then they can be [buffered](AnyIo::buffer_incoming). What is written takes no more
 /// than the window allows. Dropping it before both sides have finished resets the stream (CANCEL),
 /// behind what was written.
 pub(crate) struct Stream {
@@ -52,7 +52,7 @@ impl AnyIo for Stream {
     /// Copies the frames that have come into one piece of memory, as many as the window has let in. Left
     /// in h2, each would cost far more than its bytes if these are few, and too many of them end the
     /// whole connection.
-    fn take_in(&mut self, cx: &mut Context<'_>) {
+    fn buffer_incoming(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(Ok(data))) = self.receive.poll_data(cx) {
             self.taken_in.extend_from_slice(&data);
         }

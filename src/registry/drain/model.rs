@@ -9,7 +9,7 @@ use shuttle::{future::block_on, thread};
 use super::*;
 use crate::{
     registry::tunnels::tests::Dummy,
-    registry::{Pass, Presence},
+    registry::{HandshakeGuard, Registration},
     sync::model,
     tunnel::TunnelEnd,
 };
@@ -27,28 +27,28 @@ struct Seen {
 
 impl Seen {
     /// Opens a tunnel that ends when it is told to, and not before.
-    fn tunnel(&self, pass: Pass) {
-        let dummy = Dummy::labelled("", |info| Presence::new(info, None, Some(pass)));
+    fn tunnel(&self, guard: HandshakeGuard) {
+        let dummy = Dummy::labelled("", |info| Registration::new(info, None, Some(guard)));
         self.opened.fetch_add(1, Ordering::SeqCst);
-        let live = dummy.presence.live().unwrap();
+        let live = dummy.registration.live().unwrap();
         block_on(poll_fn(|cx| live.poll_shutdown_request(cx).map_or(Poll::Pending, Poll::Ready)));
         self.ended.fetch_add(1, Ordering::SeqCst);
         dummy.end(&TunnelEnd::Drained { cut: false });
     }
 
-    fn pass(&self, drain: &Drain) -> Option<Pass> {
+    fn begin_handshake(&self, drain: &Drain) -> Option<HandshakeGuard> {
         let begun = self.begun.load(Ordering::SeqCst);
-        let pass = drain.watcher().pass();
-        assert!(!begun || pass.is_none(), "admitted after the drain began");
-        pass
+        let guard = drain.watcher().begin_handshake();
+        assert!(!begun || guard.is_none(), "admitted after the drain began");
+        guard
     }
 
     /// That `drained` tells of all of them, and comes when the last has ended.
     fn all_have_ended(&self, drain: &Drain, drained: DrainSummary) {
         assert_eq!(drain.active(), 0);
         let [opened, ended] = [&self.opened, &self.ended].map(|number| number.load(Ordering::SeqCst));
-        assert_eq!((opened, drained.agreed(), drained.total()), (ended, ended, ended));
-        assert!(drain.watcher().pass().is_none());
+        assert_eq!((opened, drained.closed(), drained.total()), (ended, ended, ended));
+        assert!(drain.watcher().begin_handshake().is_none());
     }
 }
 
@@ -58,12 +58,12 @@ fn who_was_admitted_is_told_and_waited_for_and_nobody_else_is() {
         let (drain, seen) = (Drain::new(), Arc::<Seen>::default());
         let tunnels = (0..2).map(|_| {
             let (drain, seen) = (drain.clone(), Arc::clone(&seen));
-            thread::spawn(move || seen.pass(&drain).map(|pass| seen.tunnel(pass)))
+            thread::spawn(move || seen.begin_handshake(&drain).map(|guard| seen.tunnel(guard)))
         });
         let tunnels: Vec<_> = tunnels.collect();
         let failing = {
             let (drain, seen) = (drain.clone(), Arc::clone(&seen));
-            thread::spawn(move || drop(seen.pass(&drain)))
+            thread::spawn(move || drop(seen.begin_handshake(&drain)))
         };
         let draining = drain.watcher().draining();
         let server = thread::spawn(move || block_on(draining));
@@ -83,8 +83,8 @@ fn who_was_admitted_is_told_and_waited_for_and_nobody_else_is() {
 fn a_handshake_under_way_is_waited_for() {
     model(|| {
         let (drain, seen) = (Drain::new(), Arc::<Seen>::default());
-        let passes = [drain.watcher().pass(), drain.watcher().pass()];
-        let [failing, opening] = passes.map(Option::unwrap);
+        let handshakes = [drain.watcher().begin_handshake(), drain.watcher().begin_handshake()];
+        let [failing, opening] = handshakes.map(Option::unwrap);
         let failing = thread::spawn(move || drop(failing));
         let opening = {
             let seen = Arc::clone(&seen);
@@ -102,10 +102,10 @@ fn a_handshake_under_way_is_waited_for() {
 fn two_calls_at_once_both_see_the_last_tunnel_end() {
     model(|| {
         let (drain, seen) = (Drain::new(), Arc::<Seen>::default());
-        let passes = [drain.watcher().pass(), drain.watcher().pass()];
-        let [first, second] = passes.map(Option::unwrap).map(|pass| {
+        let handshakes = [drain.watcher().begin_handshake(), drain.watcher().begin_handshake()];
+        let [first, second] = handshakes.map(Option::unwrap).map(|guard| {
             let seen = Arc::clone(&seen);
-            thread::spawn(move || seen.tunnel(pass))
+            thread::spawn(move || seen.tunnel(guard))
         });
         let other = {
             let drain = drain.clone();
@@ -115,7 +115,7 @@ fn two_calls_at_once_both_see_the_last_tunnel_end() {
         drop(drain.shutdown(GRACE));
         let drained = block_on(drain.shutdown(GRACE));
         // Tunnels that the other call has told may have ended before this one began.
-        assert_eq!((drained.left(), drained.cut(), drain.active()), (0, 0, 0));
+        assert_eq!((drained.remaining(), drained.aborted(), drain.active()), (0, 0, 0));
         assert_eq!(seen.ended.load(Ordering::SeqCst), 2);
         assert!(other.join().unwrap().total() <= 2);
         first.join().unwrap();

@@ -5,19 +5,19 @@ use tokio::time::{Instant, timeout};
 use super::*;
 use crate::{
     registry::tunnels::tests::Dummy,
-    registry::{Pass, Presence},
+    registry::{HandshakeGuard, Registration},
     tunnel::TunnelEnd,
 };
 
 const GRACE: Duration = Duration::from_secs(10);
 
-fn dummy(pass: Option<Pass>) -> Dummy {
-    assert!(pass.is_some(), "refused");
-    Dummy::labelled("", |info| Presence::new(info, None, pass))
+fn dummy(guard: Option<HandshakeGuard>) -> Dummy {
+    assert!(guard.is_some(), "refused");
+    Dummy::labelled("", |info| Registration::new(info, None, guard))
 }
 
 fn dummies(drain: &Drain, number: usize) -> Vec<Dummy> {
-    (0..number).map(|_| dummy(drain.watcher().pass())).collect()
+    (0..number).map(|_| dummy(drain.watcher().begin_handshake())).collect()
 }
 
 /// Whether it is ready without any time passing.
@@ -36,7 +36,7 @@ async fn every_tunnel_is_told_within_the_jitter_and_none_is_admitted_any_more() 
     assert!(orders.iter().all(|order| window.contains(&order.at) && order.deadline == start + GRACE));
     assert!(orders.iter().all(|order| order.close.code().get() == 1001));
     assert!(orders.iter().map(|order| order.at).collect::<BTreeSet<_>>().len() > 40, "spread");
-    assert!(drain.watcher().is_draining() && drain.watcher().pass().is_none());
+    assert!(drain.watcher().is_draining() && drain.watcher().begin_handshake().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +51,7 @@ async fn it_is_over_when_all_have_ended_and_counts_how() {
         TunnelEnd::Drained { cut: false },
         TunnelEnd::Drained { cut: true },
         TunnelEnd::IdleTimeout,
-        TunnelEnd::UpgradeFailed,
+        TunnelEnd::HandOverFailed,
     ] {
         dummies.pop().unwrap().end(&end);
         assert!(!is_ready(&mut drained).await, "one is left");
@@ -59,7 +59,7 @@ async fn it_is_over_when_all_have_ended_and_counts_how() {
     assert_eq!(drain.active(), 1);
     drop(dummies); // as with its runtime
     let drained = drained.await;
-    assert_eq!((drained.agreed(), drained.finished(), drained.cut(), drained.left()), (3, 2, 2, 0));
+    assert_eq!((drained.closed(), drained.finished(), drained.aborted(), drained.remaining()), (3, 2, 2, 0));
     assert_eq!((drained.total(), drained.is_clean()), (7, false));
     assert_eq!(start, Instant::now());
 }
@@ -72,7 +72,7 @@ async fn it_is_over_a_little_after_the_grace_though_tunnels_are_stuck() {
     let drained = drain.shutdown(GRACE);
     stuck.remove(0).end(&TunnelEnd::Drained { cut: false });
     let drained = timeout(2 * GRACE, drained).await.expect("an end");
-    assert_eq!((drained.agreed(), drained.left(), drained.is_clean()), (1, 1, false));
+    assert_eq!((drained.closed(), drained.remaining(), drained.is_clean()), (1, 1, false));
     assert!((GRACE..GRACE + Duration::from_secs(1)).contains(&start.elapsed()), "{:?}", start.elapsed());
 }
 
@@ -80,7 +80,7 @@ async fn it_is_over_a_little_after_the_grace_though_tunnels_are_stuck() {
 async fn a_handshake_under_way_is_waited_for_and_its_tunnel_is_told() {
     let drain = Drain::new();
     let watcher = drain.watcher();
-    let (failing, succeeding) = (watcher.pass(), watcher.pass());
+    let (failing, succeeding) = (watcher.begin_handshake(), watcher.begin_handshake());
     let start = Instant::now();
     let mut drained = pin!(drain.shutdown(GRACE));
     assert!(!is_ready(&mut drained).await);
@@ -89,7 +89,7 @@ async fn a_handshake_under_way_is_waited_for_and_its_tunnel_is_told() {
     assert!(!is_ready(&mut drained).await);
     assert_eq!(late.order().map(|order| (order.at, order.deadline)), Some((start, start + GRACE)));
     late.end(&TunnelEnd::Drained { cut: false });
-    assert_eq!(drained.await.agreed(), 1);
+    assert_eq!(drained.await.closed(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +103,7 @@ async fn without_tunnels_it_is_over_at_once() {
 async fn a_second_call_shortens_the_time_but_does_not_prolong_it() {
     let drain = Drain::new().jitter(Duration::ZERO);
     let (dummies, start) = (dummies(&drain, 2), Instant::now());
-    let handshakes = [drain.watcher().pass(), drain.watcher().pass()];
+    let handshakes = [drain.watcher().begin_handshake(), drain.watcher().begin_handshake()];
     let mut all = vec![Box::pin(drain.shutdown(GRACE))];
     for (grace, expected) in [(GRACE / 2, GRACE / 2), (GRACE * 2, GRACE / 2)] {
         all.push(Box::pin(drain.clone().shutdown(grace)));
@@ -111,20 +111,20 @@ async fn a_second_call_shortens_the_time_but_does_not_prolong_it() {
         assert!(dummies.iter().all(|dummy| {
             let order = dummy.order().unwrap();
             let by = order.deadline;
-            dummy.presence.live().unwrap().request_shutdown(order);
+            dummy.registration.live().unwrap().request_shutdown(order);
             by == start + expected
         }));
     }
     for late in handshakes.map(dummy) {
         assert_eq!(late.order().map(|order| order.deadline), Some(start + GRACE / 2));
-        late.end(&TunnelEnd::UpgradeFailed);
+        late.end(&TunnelEnd::HandOverFailed);
     }
     for dummy in dummies {
         dummy.end(&TunnelEnd::Drained { cut: true });
     }
     for drained in all {
         let drained = drained.await;
-        assert_eq!((drained.cut(), drained.finished()), (2, 2), "each counts all");
+        assert_eq!((drained.aborted(), drained.finished()), (2, 2), "each counts all");
     }
 }
 
@@ -159,5 +159,5 @@ fn it_is_begun_from_any_thread() {
     for dummy in dummies {
         dummy.end(&TunnelEnd::Drained { cut: false });
     }
-    assert_eq!(waiting.join().unwrap().agreed(), 2);
+    assert_eq!(waiting.join().unwrap().closed(), 2);
 }

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::{tests::Dummy, *};
 use crate::{
-    registry::Presence, sync::model, tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd,
+    registry::Registration, sync::model, tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd,
     tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
 };
 
@@ -28,7 +28,7 @@ fn no_order_is_lost_and_all_of_them_become_one() {
             })
         });
         let mut known = await_order(&live);
-        while (known.at, known.by) != (after(10), after(30)) {
+        while (known.at, known.deadline) != (after(10), after(30)) {
             known = await_order(&live).merged(Some(known));
         }
         for thread in threads {
@@ -46,7 +46,7 @@ fn who_stands_is_listed_and_who_has_ended_is_not() {
         let threads = ["a", "b"].map(|label| {
             let (tunnels, known) = (tunnels.clone(), Arc::clone(&known));
             thread::spawn(move || {
-                let dummy = Dummy::labelled(label, |info| Presence::new(info, Some(&tunnels), None));
+                let dummy = Dummy::labelled(label, |info| Registration::new(info, Some(&tunnels), None));
                 let id = dummy.info.id();
                 known.lock().unwrap().0.insert(id);
                 thread::yield_now();
@@ -73,16 +73,16 @@ fn who_stands_is_listed_and_who_has_ended_is_not() {
 fn whoever_is_chosen_is_told_or_has_ended_before_and_is_waited_for() {
     model(|| {
         let tunnels = Tunnels::new();
-        let open = |label: &str| Dummy::labelled(label, |info| Presence::new(info, Some(&tunnels), None));
+        let open = |label: &str| Dummy::labelled(label, |info| Registration::new(info, Some(&tunnels), None));
         let [first, second, other] = ["eve", "eve", "bob"].map(open);
         let by_itself = thread::spawn(move || first.end(&TunnelEnd::IdleTimeout));
         let as_told = thread::spawn(move || {
-            await_order(second.presence.live().unwrap());
+            await_order(second.registration.live().unwrap());
             second.end(&TunnelEnd::Drained { cut: false });
         });
         let config = DrainConfig::new().grace(Duration::from_secs(1));
         let drained = block_on(tunnels.drain(|tunnel| tunnel.label() == Some("eve"), config));
-        assert_eq!((drained.agreed(), drained.cut(), drained.left()), (1, 0, 0));
+        assert_eq!((drained.closed(), drained.aborted(), drained.remaining()), (1, 0, 0));
         assert!(drained.finished() <= 1);
         assert_eq!(
             tunnels.list().iter().map(|tunnel| tunnel.info().id()).collect::<Vec<_>>(),

@@ -3,41 +3,40 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use tokio::time::{Instant, advance};
 
 use super::*;
 use crate::{
-    on_tunnel::Caller, on_tunnel::TunnelLabel, registry::Presence, rewrite::forwarded::Forwarded,
-    tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd, tunnel::TunnelState,
-    tunnel::shared::ShutdownRequest,
+    on_tunnel::TunnelLabel, registry::Registration, tunnel::CloseCode, tunnel::CloseFrame, tunnel::TunnelEnd,
+    tunnel::TunnelState, tunnel::shared::ShutdownRequest,
 };
 
 /// A tunnel without a tunnel.
 pub(crate) struct Dummy {
     pub(crate) info: TunnelInfo,
-    pub(crate) presence: Presence,
+    pub(crate) registration: Registration,
 }
 
 impl Dummy {
-    pub(crate) fn labelled(label: &str, open: impl FnOnce(&TunnelInfo) -> Presence) -> Self {
-        let request = http::Request::get("/path?query").extension(TunnelLabel::new(label)).body(()).unwrap();
-        let caller = Caller::of(&request.into_parts().0, &Forwarded::none());
-        let upstream = "http://a.example".parse().unwrap();
-        let info = TunnelInfo::new(caller, upstream, http::HeaderValue::from_static("websocket"));
-        Self { presence: open(&info), info }
+    pub(crate) fn labelled(label: &str, open: impl FnOnce(&TunnelInfo) -> Registration) -> Self {
+        let (uri, upstream) = ("/path?query".parse().unwrap(), "http://a.example".parse().unwrap());
+        let (label, protocol) = (Some(TunnelLabel::new(label)), HeaderValue::from_static("websocket"));
+        let info = TunnelInfo::new(None, &uri, label, upstream, protocol);
+        Self { registration: open(&info), info }
     }
 
     fn new(label: &str, tunnels: &Tunnels) -> Self {
-        Self::labelled(label, |info| Presence::new(info, Some(tunnels), None))
+        Self::labelled(label, |info| Registration::new(info, Some(tunnels), None))
     }
 
     /// What it was told, as its task would see it.
     pub(crate) fn order(&self) -> Option<ShutdownRequest> {
-        self.presence.live().unwrap().poll_shutdown_request(&mut Context::from_waker(Waker::noop()))
+        self.registration.live().unwrap().poll_shutdown_request(&mut Context::from_waker(Waker::noop()))
     }
 
     pub(crate) fn end(self, end: &TunnelEnd) {
-        self.presence.end(end);
+        self.registration.end(end);
     }
 }
 
@@ -47,8 +46,8 @@ fn ids(tunnels: &Tunnels) -> Vec<u64> {
 
 #[test]
 fn without_registry_and_drain_nothing_is_kept() {
-    let dummy = Dummy::labelled("", |info| Presence::new(info, None, None));
-    assert!(dummy.presence.live().is_none());
+    let dummy = Dummy::labelled("", |info| Registration::new(info, None, None));
+    assert!(dummy.registration.live().is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +90,7 @@ async fn a_drain_tells_whom_the_filter_chose_and_nobody_who_comes_later() {
     first.end(&TunnelEnd::Drained { cut: false });
     second.end(&TunnelEnd::Drained { cut: true });
     let drained = drained.await;
-    assert_eq!((drained.agreed(), drained.cut(), drained.total()), (1, 1, 2));
+    assert_eq!((drained.closed(), drained.aborted(), drained.total()), (1, 1, 2));
     assert_eq!(ids(&tunnels), [bob.info.id(), late.info.id()]);
 }
 
@@ -130,15 +129,15 @@ async fn two_drains_of_one_tunnel_both_count_it() {
 #[tokio::test(start_paused = true)]
 async fn it_is_one_tunnel_in_two_registries_or_in_one_twice() {
     let (separate, drain) = (Tunnels::new(), crate::registry::Drain::new());
-    let passes = [drain.watcher().pass(), drain.watcher().pass()];
+    let handshakes = [drain.watcher().begin_handshake(), drain.watcher().begin_handshake()];
     let drained = drain.shutdown(Duration::from_secs(10));
-    for (tunnels, pass) in [&separate, drain.tunnels()].into_iter().zip(passes) {
-        let dummy = Dummy::labelled("", |info| Presence::new(info, Some(tunnels), pass));
+    for (tunnels, guard) in [&separate, drain.tunnels()].into_iter().zip(handshakes) {
+        let dummy = Dummy::labelled("", |info| Registration::new(info, Some(tunnels), guard));
         assert_eq!((tunnels.len(), drain.active()), (1, 1));
         assert!(dummy.order().is_some());
         dummy.end(&TunnelEnd::Drained { cut: false });
         assert_eq!((tunnels.len(), drain.active()), (0, 0));
     }
     let drained = drained.await;
-    assert_eq!((drained.agreed(), drained.total()), (2, 2), "{drained}");
+    assert_eq!((drained.closed(), drained.total()), (2, 2), "{drained}");
 }

@@ -26,7 +26,7 @@ use super::{
     splice::{LARGE, Splice, sockets},
 };
 
-use crate::io::ext::take_in;
+use crate::io::ext::buffer_incoming;
 use error::poll_write;
 pub(super) use error::{CopyError, PollCopy};
 
@@ -127,7 +127,7 @@ impl Direction {
                 _ if self.pending.is_some() => match self.poll_pending(cx, writer)? {
                     Poll::Ready(()) => {}
                     Poll::Pending => {
-                        take_in(reader, cx);
+                        buffer_incoming(reader, cx);
                         return Poll::Pending;
                     }
                 },

@@ -15,9 +15,9 @@ pub(crate) const MOST: usize = 16 * 1024;
 
 /// Takes what is written in pieces of 16 KiB at most, and gives what is read in as large ones as there are:
 /// the stream gives a frame at a time, and each would be written for itself.
-pub(crate) struct Pieces<T>(pub(crate) T);
+pub(crate) struct Coalesced<T>(pub(crate) T);
 
-impl<T: AsyncRead + Unpin> AsyncRead for Pieces<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for Coalesced<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -36,7 +36,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Pieces<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Pieces<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for Coalesced<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, &bytes[..bytes.len().min(MOST)])
     }
@@ -85,7 +85,7 @@ mod tests {
     #[tokio::test]
     async fn frames_that_have_come_are_read_at_once_and_none_is_waited_for() {
         let reset = || Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        let mut pieces = Pieces(Frames(VecDeque::from([
+        let mut coalesced = Coalesced(Frames(VecDeque::from([
             Poll::Ready(Ok(&b"a"[..])),
             Poll::Ready(Ok(b"bc")),
             Poll::Pending,
@@ -96,9 +96,9 @@ mod tests {
         ])));
         let mut buf = [0; 8];
         for expected in [&b"abc"[..], b"12345678", b"d"] {
-            let length = pieces.read(&mut buf).await.unwrap();
+            let length = coalesced.read(&mut buf).await.unwrap();
             assert_eq!(&buf[..length], expected);
         }
-        assert_eq!(pieces.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(coalesced.read(&mut buf).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 }

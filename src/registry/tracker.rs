@@ -7,19 +7,19 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::drain_summary::{DrainSummary, Outcome};
+use super::drain_summary::{DrainSummary, Ended};
 
 /// How long after the deadline the tunnels that were cut then may take to be gone.
 const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// Told of every end, on whichever thread.
 #[derive(Clone)]
-pub(crate) struct Tally(Arc<watch::Sender<Progress>>);
+pub(crate) struct Tracker(Arc<watch::Sender<Progress>>);
 
 /// Waits until all have ended.
 pub(crate) struct Wait {
     progress: watch::Receiver<Progress>,
-    by: Instant,
+    deadline: Instant,
 }
 
 #[derive(Default)]
@@ -29,10 +29,10 @@ struct Progress {
     drained: DrainSummary,
 }
 
-impl Tally {
-    pub(super) fn new(handshakes: usize, by: Instant) -> (Self, Wait) {
+impl Tracker {
+    pub(super) fn new(handshakes: usize, deadline: Instant) -> (Self, Wait) {
         let (sender, progress) = watch::channel(Progress { handshakes, ..Progress::default() });
-        (Self(Arc::new(sender)), Wait { progress, by })
+        (Self(Arc::new(sender)), Wait { progress, deadline })
     }
 
     pub(crate) fn is_waited_for(&self) -> bool {
@@ -43,10 +43,10 @@ impl Tally {
         self.0.send_modify(|progress| progress.tunnels += 1);
     }
 
-    pub(crate) fn tunnel_ended(&self, outcome: Outcome) {
+    pub(crate) fn tunnel_ended(&self, ended: Ended) {
         self.0.send_modify(|progress| {
             progress.tunnels = progress.tunnels.saturating_sub(1);
-            progress.drained.count(outcome);
+            progress.drained.count(ended);
         });
     }
 
@@ -59,8 +59,8 @@ impl Wait {
     pub(crate) async fn drained(mut self) -> DrainSummary {
         let ended = self.progress.wait_for(|progress| progress.tunnels + progress.handshakes == 0);
         // Who counts lives as long as there is something to count.
-        let _ = timeout_at(self.by + AFTERMATH, ended).await;
+        let _ = timeout_at(self.deadline + AFTERMATH, ended).await;
         let progress = self.progress.borrow();
-        progress.drained.with_left(progress.tunnels)
+        progress.drained.with_remaining(progress.tunnels)
     }
 }

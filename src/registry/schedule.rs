@@ -6,51 +6,55 @@ use tokio::time::Instant;
 
 use super::{
     config::DrainConfig,
-    tally::{Tally, Wait},
+    tracker::{Tracker, Wait},
 };
 use crate::{time::deadline, tunnel::CloseFrame, tunnel::shared::ShutdownRequest};
 
 /// A drain that begins now.
 #[derive(Clone)]
-pub(crate) struct Plan {
+pub(crate) struct Schedule {
     close: CloseFrame,
     /// Until then each is told at some moment.
-    told: Instant,
-    by: Instant,
+    spread_until: Instant,
+    deadline: Instant,
     /// Of the moments: a hash with a random key.
-    chance: RandomState,
+    hasher: RandomState,
 }
 
-impl Plan {
+impl Schedule {
     pub(crate) fn new(config: DrainConfig) -> Self {
         let DrainConfig { close, jitter, grace } = config;
         let now = Instant::now();
-        let by = deadline(now, grace);
-        let told = now + jitter.min((by - now) / 2);
-        Self { close, told, by, chance: RandomState::new() }
+        let deadline = deadline(now, grace);
+        let spread_until = now + jitter.min((deadline - now) / 2);
+        Self { close, spread_until, deadline, hasher: RandomState::new() }
     }
 
     /// One that is alone has nobody to come back at the same time with.
     pub(crate) fn for_number(self, tunnels: usize) -> Self {
-        if tunnels > 1 { self } else { Self { told: Instant::now(), ..self } }
+        if tunnels > 1 { self } else { Self { spread_until: Instant::now(), ..self } }
     }
 
     /// This, or `other` when its end is nearer.
     pub(crate) fn or_sooner(self, other: Self) -> Self {
-        if other.by < self.by { other } else { self }
+        if other.deadline < self.deadline { other } else { self }
     }
 
     /// What the tunnel is told.
     pub(crate) fn order(&self, id: u64) -> ShutdownRequest {
         let now = Instant::now();
-        let window = self.told.saturating_duration_since(now);
-        let share = self.chance.hash_one(id) as f64 / u64::MAX as f64;
-        ShutdownRequest { at: now + window.mul_f64(share), deadline: self.by, close: self.close.clone() }
+        let window = self.spread_until.saturating_duration_since(now);
+        let share = self.hasher.hash_one(id) as f64 / u64::MAX as f64;
+        ShutdownRequest {
+            at: now + window.mul_f64(share),
+            deadline: self.deadline,
+            close: self.close.clone(),
+        }
     }
 
     /// What counts the ends, and what waits for them.
-    pub(crate) fn tally(&self, handshakes: usize) -> (Tally, Wait) {
-        Tally::new(handshakes, self.by)
+    pub(crate) fn tracker(&self, handshakes: usize) -> (Tracker, Wait) {
+        Tracker::new(handshakes, self.deadline)
     }
 }
 
@@ -62,12 +66,12 @@ mod tests {
     use crate::time::NEVER;
 
     fn spread(config: &DrainConfig) -> (Vec<Duration>, Duration) {
-        let (start, plan) = (Instant::now(), Plan::new(config.clone()).for_number(500));
-        let orders: Vec<_> = (1..=500).map(|id| plan.order(id)).collect();
+        let (start, schedule) = (Instant::now(), Schedule::new(config.clone()).for_number(500));
+        let orders: Vec<_> = (1..=500).map(|id| schedule.order(id)).collect();
         assert!(
             orders.iter().all(|order| order.deadline == start + config.grace && order.close == config.close)
         );
-        (orders.iter().map(|order| order.at - start).collect(), plan.told - start)
+        (orders.iter().map(|order| order.at - start).collect(), schedule.spread_until - start)
     }
 
     #[tokio::test(start_paused = true)]
@@ -94,19 +98,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_alone_or_comes_late_does_not_wait_for_others() {
         let config = DrainConfig::new().jitter(Duration::from_secs(4));
-        assert_eq!(Plan::new(config.clone()).for_number(1).order(7).at, Instant::now());
-        let plan = Plan::new(config).for_number(2);
+        assert_eq!(Schedule::new(config.clone()).for_number(1).order(7).at, Instant::now());
+        let schedule = Schedule::new(config).for_number(2);
         let until = Instant::now() + Duration::from_secs(4);
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert!((1..100).all(|id| (Instant::now()..=until).contains(&plan.order(id).at)));
+        assert!((1..100).all(|id| (Instant::now()..=until).contains(&schedule.order(id).at)));
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(plan.order(7).at, Instant::now());
+        assert_eq!(schedule.order(7).at, Instant::now());
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_duration_is_too_long() {
         let config = DrainConfig::new().jitter(Duration::MAX).grace(Duration::MAX);
-        let order = Plan::new(config).order(1);
+        let order = Schedule::new(config).order(1);
         assert!(order.at < order.deadline && order.deadline > Instant::now() + NEVER / 2);
     }
 }
