@@ -47,11 +47,11 @@ async fn attempt(
 ) -> Result<Response<ProxyBody>, Error> {
     config.allow_origin.check(&parts)?;
     let handshake_guard = config.begin_handshake()?;
-    let _in_flight = config.limits.start()?;
+    let _handshake_permit = config.limits.permit_handshake()?;
     let client = config.rewrite.forwarded.client(&parts);
-    let admitted = config.limits.admit(client)?;
+    let mut permit = config.limits.permit_tunnel(client)?;
     let upstream = config.select(&parts.extensions)?;
-    let admission = config.limits.admit_to(&upstream, admitted)?;
+    config.limits.permit_upstream(&mut permit, &upstream)?;
     let (uri, label) = (parts.uri.clone(), parts.extensions.get::<TunnelLabel>().cloned());
     let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
     let (mut response, connection) = exchange(config, &handshake, &upstream, request).await?;
@@ -60,14 +60,14 @@ async fn attempt(
             // Its client would take any 2xx for a tunnel.
             return Err(Error::at(Kind::Response("it is a 2xx, and no upgrade"), &upstream));
         }
-        return respond::relay(config, &handshake, &upstream, response, connection, admission);
+        return respond::relay(config, &handshake, &upstream, response, connection, permit);
     }
     expected
         .verify(response.version(), response.headers_mut())
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.mechanism, &handshake.protocol, &mut response);
     let info = TunnelInfo::new(client, &uri, label, upstream, handshake.protocol.clone());
-    PendingTunnel { handshake, connection, info, admission, handshake_guard }.spawn(config);
+    PendingTunnel { handshake, connection, info, permit, handshake_guard }.spawn(config);
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
     Ok(response.map(|()| ProxyBody::Text(Full::new(Bytes::new()))))

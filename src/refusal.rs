@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{body::BoxBody, body::DelayedError, error::BoxError, limits::Admission};
+use crate::{body::BoxBody, body::DelayedError, error::BoxError, limits::Permit};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
@@ -33,12 +33,12 @@ pub(crate) struct TooLarge;
 
 /// `body` with limits. Unless it is empty, it is read by a task: a body that nobody asks for more, because the
 /// client does not read, could not notice that its time is over. Dropping what is returned ends the task. As long
-/// as it reads, the upstream's connection has the place of the tunnel that it did not become.
+/// as it reads, the upstream's connection holds the permit of the tunnel that it did not become.
 ///
 /// # Errors
 ///
 /// When `body` says itself that it is too large.
-pub(crate) fn limited(body: BoxBody, limits: BodyLimits, admission: Admission) -> Result<BoxBody, TooLarge> {
+pub(crate) fn limited(body: BoxBody, limits: BodyLimits, permit: Permit) -> Result<BoxBody, TooLarge> {
     let size = body.size_hint();
     if size.lower() > limits.size {
         return Err(TooLarge);
@@ -49,7 +49,7 @@ pub(crate) fn limited(body: BoxBody, limits: BodyLimits, admission: Admission) -
     let (sender, frames) = mpsc::channel(1);
     let mut reading = JoinSet::new();
     reading.spawn(async move {
-        let _place = admission;
+        let _permit = permit;
         match timeout(limits.timeout, read(body, limits.size, sender)).await {
             Ok(result) => result,
             Err(_) => Err(TimedOut.into()),

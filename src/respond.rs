@@ -8,7 +8,7 @@ use http_body_util::Full;
 
 use crate::{
     body::ProxyBody, config::Config, connect::Connection, error::Error, error::Kind, handshake::Handshake,
-    handshake::Mechanism, handshake::is_websocket, limits::Admission, metrics, refusal, refusal::TooLarge,
+    handshake::Mechanism, handshake::is_websocket, limits::Permit, metrics, refusal, refusal::TooLarge,
     rewrite::hop_by_hop, rewrite::tokens, trace, upstream::Upstream,
 };
 
@@ -65,7 +65,7 @@ pub(crate) fn relay(
     upstream: &Upstream,
     response: Response<()>,
     connection: Connection,
-    admission: Admission,
+    permit: Permit,
 ) -> Result<Response<ProxyBody>, Error> {
     let (mut parts, ()) = response.into_parts();
     hop_by_hop::strip_response(parts.status, &mut parts.headers);
@@ -77,7 +77,7 @@ pub(crate) fn relay(
     }
     let body = connection.into_body(config.body_timeout);
     let body = match is_websocket(handshake.protocol.as_bytes()) {
-        true => refusal::limited(body, config.refusal, admission).map_err(|TooLarge| {
+        true => refusal::limited(body, config.refusal, permit).map_err(|TooLarge| {
             Error::at(Kind::Response("the body of its refusal is too large"), upstream)
         })?,
         false => body,

@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     config::Config, connect::Connection, handshake::Handshake, handshake::Mechanism, handshake::is_websocket,
-    io::transport::Transport, limits::Admission, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
+    io::transport::Transport, limits::Permit, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
     registry::HandshakeGuard, registry::Registration, trace, tunnel::Tunnel, tunnel::TunnelConfig,
     tunnel::TunnelEnd, tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared,
     tunnel::shared::ShutdownRequest,
@@ -27,7 +27,7 @@ pub(crate) struct PendingTunnel {
     pub(crate) handshake: Handshake,
     pub(crate) connection: Connection,
     pub(crate) info: TunnelInfo,
-    pub(crate) admission: Admission,
+    pub(crate) permit: Permit,
     pub(crate) handshake_guard: Option<HandshakeGuard>,
 }
 
@@ -38,7 +38,7 @@ struct TunnelGuard {
     span: trace::Span,
     counted: metrics::Tunnel,
     registration: Registration,
-    _admission: Admission,
+    _permit: Permit,
 }
 
 /// A tunnel between two sockets, which can splice, or between any other two connections.
@@ -53,8 +53,7 @@ impl PendingTunnel {
         let mut live = registration.live().cloned();
         let counted = metrics::Tunnel::open(&mut live);
         let span = trace::Span::of(&self.info);
-        let guard =
-            TunnelGuard { info: self.info, hook, span, counted, registration, _admission: self.admission };
+        let guard = TunnelGuard { info: self.info, hook, span, counted, registration, _permit: self.permit };
         guard.open();
         let tunnel = Arc::clone(&config.tunnel);
         // Each stage has a box of its own, so that the task holds no memory of a finished stage.

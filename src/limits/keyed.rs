@@ -1,4 +1,4 @@
-//! Counts by a key.
+//! Counts per key.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,60 +9,60 @@ use std::{
 
 use crate::{sync::Mutex, sync::MutexGuard};
 
-/// Below it a map is never made smaller.
+/// Capacity below which the map is never shrunk.
 const SMALL: usize = 64;
 
-/// At most so many places for each key. Only keys of which a place is taken cost memory.
+/// A limit on the permits of each key. Only keys with a permit in use cost memory.
 pub(super) struct Keyed<K> {
     limit: usize,
-    taken: Mutex<HashMap<K, usize>>,
+    counts: Mutex<HashMap<K, usize>>,
 }
 
-/// A place, given back when dropped.
-pub(super) struct Place<K: Eq + Hash> {
-    of: Arc<Keyed<K>>,
+/// A permit for one key, given back on drop.
+pub(super) struct KeyedPermit<K: Eq + Hash> {
+    limit: Arc<Keyed<K>>,
     key: K,
 }
 
 impl<K: Clone + Eq + Hash> Keyed<K> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, taken: Mutex::default() }
+        Self { limit, counts: Mutex::default() }
     }
 
-    /// A place for `key`, if there is one.
-    pub(super) fn take(self: &Arc<Self>, key: K) -> Option<Place<K>> {
+    /// Returns a permit for `key`; `None` when all of them are in use.
+    pub(super) fn acquire(self: &Arc<Self>, key: K) -> Option<KeyedPermit<K>> {
         if self.limit == 0 {
             return None;
         }
-        match self.taken().entry(key.clone()) {
-            Entry::Occupied(taken) if *taken.get() >= self.limit => return None,
-            Entry::Occupied(mut taken) => *taken.get_mut() += 1,
-            Entry::Vacant(none) => {
-                none.insert(1);
+        match self.counts().entry(key.clone()) {
+            Entry::Occupied(count) if *count.get() >= self.limit => return None,
+            Entry::Occupied(mut count) => *count.get_mut() += 1,
+            Entry::Vacant(entry) => {
+                entry.insert(1);
             }
         }
-        Some(Place { of: Arc::clone(self), key })
+        Some(KeyedPermit { limit: Arc::clone(self), key })
     }
 }
 
 impl<K> Keyed<K> {
-    fn taken(&self) -> MutexGuard<'_, HashMap<K, usize>> {
-        // Whatever panicked, it was not in the middle of a change.
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, HashMap<K, usize>> {
+        // Poisoned or not, the counts are consistent: no change to them can panic half-way.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Eq + Hash> Drop for Place<K> {
+impl<K: Eq + Hash> Drop for KeyedPermit<K> {
     fn drop(&mut self) {
-        let mut taken = self.of.taken();
-        match taken.get_mut(&self.key) {
+        let mut counts = self.limit.counts();
+        match counts.get_mut(&self.key) {
             Some(count) if *count > 1 => *count -= 1,
             _ => {
-                taken.remove(&self.key);
-                // A crowd that has gone leaves no room behind.
-                if taken.capacity() > SMALL.max(4 * taken.len()) {
-                    let fitting = 2 * taken.len();
-                    taken.shrink_to(fitting);
+                counts.remove(&self.key);
+                // Releases the memory of a peak that is over.
+                if counts.capacity() > SMALL.max(4 * counts.len()) {
+                    let fitting = 2 * counts.len();
+                    counts.shrink_to(fitting);
                 }
             }
         }
@@ -70,15 +70,15 @@ impl<K: Eq + Hash> Drop for Place<K> {
 }
 
 impl<K> fmt::Debug for Keyed<K> {
-    /// Without the keys: they are addresses of clients.
+    /// Omits the keys, as they are addresses of clients.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyed").field("limit", &self.limit).field("keys", &self.taken().len()).finish()
+        f.debug_struct("Keyed").field("limit", &self.limit).field("keys", &self.counts().len()).finish()
     }
 }
 
-impl<K: Eq + Hash> fmt::Debug for Place<K> {
+impl<K: Eq + Hash> fmt::Debug for KeyedPermit<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").finish_non_exhaustive()
+        f.debug_struct("KeyedPermit").finish_non_exhaustive()
     }
 }
 
@@ -87,40 +87,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_key_has_its_own_places_and_costs_nothing_without_them() {
+    fn each_key_has_its_own_permits_and_is_forgotten_without_any() {
         let keyed = Arc::new(Keyed::new(2));
-        let (first, second) = (keyed.take("a").unwrap(), keyed.take("a").unwrap());
-        assert!(keyed.take("a").is_none());
-        let other = keyed.take("b").unwrap();
+        let (first, second) = (keyed.acquire("a").unwrap(), keyed.acquire("a").unwrap());
+        assert!(keyed.acquire("a").is_none());
+        let other = keyed.acquire("b").unwrap();
         drop(first);
-        let third = keyed.take("a").unwrap();
-        assert!(keyed.take("a").is_none());
+        let third = keyed.acquire("a").unwrap();
+        assert!(keyed.acquire("a").is_none());
         drop((second, third));
-        assert_eq!(keyed.taken().keys().collect::<Vec<_>>(), [&"b"]);
+        assert_eq!(keyed.counts().keys().collect::<Vec<_>>(), [&"b"]);
         drop(other);
-        assert!(keyed.taken().is_empty());
+        assert!(keyed.counts().is_empty());
     }
 
     #[test]
-    fn where_no_place_is_allowed_none_is_taken() {
+    fn a_limit_of_zero_permits_nothing() {
         let keyed = Arc::new(Keyed::new(0));
-        assert!(keyed.take("a").is_none());
-        assert_eq!(keyed.taken().capacity(), 0);
+        assert!(keyed.acquire("a").is_none());
+        assert_eq!(keyed.counts().capacity(), 0);
     }
 
     #[test]
-    fn the_memory_of_a_crowd_is_given_back() {
-        let crowd = if cfg!(miri) { 500 } else { 10_000 };
+    fn the_memory_of_a_peak_is_released() {
+        let peak = if cfg!(miri) { 500 } else { 10_000 };
         let keyed = Arc::new(Keyed::new(1));
-        let mut places: Vec<_> = (0..crowd).map(|key| keyed.take(key).unwrap()).collect();
-        assert!(keyed.taken().capacity() >= crowd);
-        places.truncate(10);
-        assert!(keyed.taken().capacity() <= 2 * SMALL, "{}", keyed.taken().capacity());
-        assert!(places.iter().all(|place| keyed.take(place.key).is_none()), "those that stayed count");
+        let mut permits: Vec<_> = (0..peak).map(|key| keyed.acquire(key).unwrap()).collect();
+        assert!(keyed.counts().capacity() >= peak);
+        permits.truncate(10);
+        assert!(keyed.counts().capacity() <= 2 * SMALL, "{}", keyed.counts().capacity());
+        assert!(
+            permits.iter().all(|permit| keyed.acquire(permit.key).is_none()),
+            "the remaining permits still count"
+        );
     }
 
     #[test]
-    fn threads_that_take_and_give_back_leave_nothing_behind() {
+    fn concurrent_acquire_and_release_leave_no_count_behind() {
         let keyed = Arc::new(Keyed::new(3));
         let rounds = if cfg!(miri) { 20 } else { 1_000 };
         std::thread::scope(|scope| {
@@ -128,13 +131,13 @@ mod tests {
                 let keyed = &keyed;
                 scope.spawn(move || {
                     for round in 0..rounds {
-                        let place = keyed.take((thread + round) % 3);
-                        assert!(keyed.taken().values().all(|count| (1..=3).contains(count)));
-                        drop(place);
+                        let permit = keyed.acquire((thread + round) % 3);
+                        assert!(keyed.counts().values().all(|count| (1..=3).contains(count)));
+                        drop(permit);
                     }
                 });
             }
         });
-        assert!(keyed.taken().is_empty());
+        assert!(keyed.counts().is_empty());
     }
 }

@@ -1,8 +1,8 @@
-//! How many tunnels there may be: in total, per client, per upstream; and how many handshakes at a time.
+//! Limits on concurrent tunnels (in total, per client, per upstream) and on concurrent handshakes.
 //!
-//! Tunnels in total and handshakes are always limited. A limit by client or upstream that is not set costs
-//! nothing: no lock, no allocation. What a place was taken for, it is held by: a handshake until it is
-//! answered, a tunnel until it has ended.
+//! Tunnels in total and handshakes are always limited. A limit per client or per upstream that is not set costs
+//! nothing: no lock, no allocation. A [`Permit`] is held for as long as it is used: by a handshake until its
+//! response, by a tunnel until it has ended.
 
 mod keyed;
 
@@ -15,61 +15,51 @@ use http::uri::{Authority, Scheme};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{error::Error, error::Kind, upstream::Upstream};
-use keyed::{Keyed, Place};
+use keyed::{Keyed, KeyedPermit};
 
 /// The network part of an IPv6 address that one client commonly has for itself
 /// ([RFC 6177](https://www.rfc-editor.org/rfc/rfc6177#section-2)): its first 64 bits.
 const NETWORK: u128 = !0 << 64;
 
-/// An idle tunnel costs two descriptors and a few KiB: this many are some 200 MiB.
+/// Default limit on tunnels. An idle tunnel costs two descriptors and a few KiB: this many are some 200 MiB.
 const TUNNELS: usize = 65_536;
 
-/// A handshake costs two descriptors and some 30 KiB. Where upstreams answer in 10 ms, this many are
-/// 100,000 tunnels opened per second.
+/// Default limit on handshakes. A handshake costs two descriptors and some 30 KiB. With upstreams that respond
+/// in 10 ms, this many are 100,000 tunnels opened per second.
 const HANDSHAKES: usize = 1024;
 
-/// The limits of a layer. Clones count together.
+/// The limits of a layer. Clones share their counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     handshakes: Arc<Semaphore>,
     tunnels: Arc<Semaphore>,
     per_client: Option<Arc<Keyed<IpAddr>>>,
-    /// By what tells connections to one server from those to others.
+    /// Keyed by scheme and authority, as pooled connections are.
     per_upstream: Option<Arc<Keyed<(Scheme, Authority)>>>,
 }
 
-/// The right to have one handshake in flight.
+/// Permission for one handshake in flight or for one tunnel, given back on drop.
+///
+/// That of a tunnel is held from before the upstream is dialled until the tunnel ends.
 #[derive(Debug)]
-pub(crate) struct InFlight {
-    _place: OwnedSemaphorePermit,
+pub(crate) struct Permit {
+    _total: OwnedSemaphorePermit,
+    /// Boxed, as most tunnels have none.
+    keyed: Option<Box<KeyedPermits>>,
 }
 
-/// The right of a client to have one tunnel, to an upstream that is still to be chosen.
-#[derive(Debug)]
-pub(crate) struct Admitted {
-    tunnel: OwnedSemaphorePermit,
-    client: Option<Place<IpAddr>>,
-}
-
-/// The right to have one tunnel, held from before the upstream is dialled until the tunnel ends.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    _tunnel: OwnedSemaphorePermit,
-    _places: Option<Box<Places>>,
-}
-
-/// What an [`Admission`] holds besides, when there are limits by client or upstream.
-#[derive(Debug)]
-struct Places {
-    _client: Option<Place<IpAddr>>,
-    _upstream: Option<Place<(Scheme, Authority)>>,
+/// The parts of a [`Permit`] that count towards limits per client and per upstream.
+#[derive(Debug, Default)]
+struct KeyedPermits {
+    _client: Option<KeyedPermit<IpAddr>>,
+    upstream: Option<KeyedPermit<(Scheme, Authority)>>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            handshakes: places(HANDSHAKES),
-            tunnels: places(TUNNELS),
+            handshakes: semaphore(HANDSHAKES),
+            tunnels: semaphore(TUNNELS),
             per_client: None,
             per_upstream: None,
         }
@@ -78,11 +68,11 @@ impl Default for Limits {
 
 impl Limits {
     pub(crate) fn set_handshakes(&mut self, limit: usize) {
-        self.handshakes = places(limit);
+        self.handshakes = semaphore(limit);
     }
 
     pub(crate) fn set_tunnels(&mut self, limit: usize) {
-        self.tunnels = places(limit);
+        self.tunnels = semaphore(limit);
     }
 
     pub(crate) fn set_per_client(&mut self, limit: usize) {
@@ -93,45 +83,42 @@ impl Limits {
         self.per_upstream = Some(Arc::new(Keyed::new(limit)));
     }
 
-    /// Takes a place among the handshakes.
-    pub(crate) fn start(&self) -> Result<InFlight, Error> {
-        take(&self.handshakes, Kind::HandshakeLimit).map(|_place| InFlight { _place })
+    /// Permits one more handshake.
+    pub(crate) fn permit_handshake(&self) -> Result<Permit, Error> {
+        Ok(Permit { _total: acquire(&self.handshakes, Kind::HandshakeLimit)?, keyed: None })
     }
 
-    /// Takes a place among the tunnels, and one among those of the client, if it is known.
-    pub(crate) fn admit(&self, client: Option<IpAddr>) -> Result<Admitted, Error> {
-        let tunnel = take(&self.tunnels, Kind::TunnelLimit)?;
-        let client = self.per_client.as_ref().zip(client).map(|(places, client)| {
-            places.take(network(client)).ok_or_else(|| Error::new(Kind::ClientLimit))
+    /// Permits one more tunnel: within the total, then for the client, if its address is known.
+    pub(crate) fn permit_tunnel(&self, client: Option<IpAddr>) -> Result<Permit, Error> {
+        let total = acquire(&self.tunnels, Kind::TunnelLimit)?;
+        let client = self.per_client.as_ref().zip(client).map(|(keyed, client)| {
+            keyed.acquire(network(client)).ok_or_else(|| Error::new(Kind::ClientLimit))
         });
-        Ok(Admitted { tunnel, client: client.transpose()? })
+        let client = client.transpose()?;
+        let keyed = client.map(|client| Box::new(KeyedPermits { _client: Some(client), upstream: None }));
+        Ok(Permit { _total: total, keyed })
     }
 
-    /// Takes a place among the tunnels of the upstream.
-    pub(crate) fn admit_to(&self, upstream: &Upstream, client: Admitted) -> Result<Admission, Error> {
-        let place = self.per_upstream.as_ref().map(|places| {
-            let place = places.take(upstream.pool_key().clone());
-            place.ok_or_else(|| Error::at(Kind::UpstreamLimit, upstream))
-        });
-        let upstream = place.transpose()?;
-        let Admitted { tunnel, client } = client;
-        let is_limited = client.is_some() || upstream.is_some();
-        Ok(Admission {
-            _tunnel: tunnel,
-            _places: is_limited.then(|| Box::new(Places { _client: client, _upstream: upstream })),
-        })
+    /// Adds to a tunnel's permit the part for its upstream.
+    pub(crate) fn permit_upstream(&self, permit: &mut Permit, upstream: &Upstream) -> Result<(), Error> {
+        if let Some(keyed) = &self.per_upstream {
+            let part = keyed.acquire(upstream.pool_key().clone());
+            let part = part.ok_or_else(|| Error::at(Kind::UpstreamLimit, upstream))?;
+            permit.keyed.get_or_insert_default().upstream = Some(part);
+        }
+        Ok(())
     }
 }
 
-fn places(limit: usize) -> Arc<Semaphore> {
+fn semaphore(limit: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))
 }
 
-fn take(places: &Arc<Semaphore>, otherwise: Kind) -> Result<OwnedSemaphorePermit, Error> {
-    Arc::clone(places).try_acquire_owned().map_err(|_| Error::new(otherwise))
+fn acquire(semaphore: &Arc<Semaphore>, refusal: Kind) -> Result<OwnedSemaphorePermit, Error> {
+    Arc::clone(semaphore).try_acquire_owned().map_err(|_| Error::new(refusal))
 }
 
-/// What a client is counted by.
+/// The key that a client is counted by: its IPv4 address, or its IPv6 network.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & NETWORK).into(),
@@ -147,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_an_ipv4_address_or_64_bits_of_an_ipv6_address() {
+    fn clients_are_counted_by_ipv4_address_or_by_64_bits_of_an_ipv6_address() {
         let table = [
             ("192.0.2.1", "192.0.2.1"),
             ("::ffff:192.0.2.1", "192.0.2.1"),
@@ -161,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_refused_by_one_limit_holds_no_place_of_another() {
+    fn a_refusal_by_one_limit_leaves_no_permit_of_another() {
         let [one, two] = ["http://a", "http://b"].map(|text| text.parse::<Upstream>().unwrap());
         let [first, second] = ["192.0.2.1", "192.0.2.2"].map(|text| Some(text.parse().unwrap()));
         let mut limits = Limits::default();
@@ -169,7 +156,10 @@ mod tests {
         limits.set_per_client(2);
         limits.set_per_upstream(1);
         let unused = format!("{limits:?}");
-        let open = |client, upstream| limits.admit_to(upstream, limits.admit(client)?);
+        let open = |client, upstream| {
+            let mut permit = limits.permit_tunnel(client)?;
+            limits.permit_upstream(&mut permit, upstream).map(|()| permit)
+        };
 
         let held = open(first, &one).unwrap();
         for _ in 0..5 {
@@ -181,35 +171,35 @@ mod tests {
         }
         drop(also_held);
         let also_held = open(second, &two).unwrap();
-        let third = limits.admit(second).unwrap();
-        assert!(limits.admit(None).unwrap_err().is_tunnel_limit());
+        let third = limits.permit_tunnel(second).unwrap();
+        assert!(limits.permit_tunnel(None).unwrap_err().is_tunnel_limit());
         drop((held, also_held, third));
         assert_eq!(format!("{limits:?}"), unused);
     }
 
     #[test]
-    fn by_default_there_are_limits_for_all_together() {
+    fn handshakes_and_tunnels_are_limited_by_default() {
         let limits = Limits::default();
-        let in_flight: Vec<_> = (0..1024).map(|_| limits.start().unwrap()).collect();
-        assert!(limits.start().unwrap_err().is_handshake_limit());
+        let in_flight: Vec<_> = (0..1024).map(|_| limits.permit_handshake().unwrap()).collect();
+        assert!(limits.permit_handshake().unwrap_err().is_handshake_limit());
         drop(in_flight);
-        limits.start().unwrap();
-        let tunnels: Vec<_> = (0..65_536).map(|_| limits.admit(None).unwrap()).collect();
-        assert!(limits.admit(None).unwrap_err().is_tunnel_limit());
+        limits.permit_handshake().unwrap();
+        let tunnels: Vec<_> = (0..65_536).map(|_| limits.permit_tunnel(None).unwrap()).collect();
+        assert!(limits.permit_tunnel(None).unwrap_err().is_tunnel_limit());
         drop(tunnels);
-        limits.admit(None).unwrap();
+        limits.permit_tunnel(None).unwrap();
     }
 
     #[test]
-    fn no_limit_that_can_be_set_panics() {
+    fn no_limit_panics() {
         for limit in [0, 1, usize::MAX] {
             let mut limits = Limits::default();
             limits.set_handshakes(limit);
             limits.set_tunnels(limit);
             limits.set_per_client(limit);
             limits.set_per_upstream(limit);
-            assert_eq!(limits.start().is_ok(), limit > 0);
-            assert_eq!(limits.admit(Some(Ipv6Addr::LOCALHOST.into())).is_ok(), limit > 0);
+            assert_eq!(limits.permit_handshake().is_ok(), limit > 0);
+            assert_eq!(limits.permit_tunnel(Some(Ipv6Addr::LOCALHOST.into())).is_ok(), limit > 0);
         }
     }
 }
