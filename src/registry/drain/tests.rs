@@ -51,7 +51,7 @@ async fn it_is_over_when_all_have_ended_and_counts_how() {
         TunnelEnd::Drained { cut: false },
         TunnelEnd::Drained { cut: true },
         TunnelEnd::IdleTimeout,
-        TunnelEnd::HandOverFailed,
+        TunnelEnd::UpgradeFailed,
     ] {
         dummies.pop().unwrap().end(&end);
         assert!(!is_ready(&mut drained).await, "one is left");
@@ -117,7 +117,7 @@ async fn a_second_call_shortens_the_time_but_does_not_prolong_it() {
     }
     for late in handshakes.map(dummy) {
         assert_eq!(late.order().map(|order| order.deadline), Some(start + GRACE / 2));
-        late.end(&TunnelEnd::HandOverFailed);
+        late.end(&TunnelEnd::UpgradeFailed);
     }
     for dummy in dummies {
         dummy.end(&TunnelEnd::Drained { cut: true });
