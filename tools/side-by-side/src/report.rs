@@ -37,7 +37,7 @@ fn table(record: &Record, sheet: &Sheet) -> String {
         let _ = write!(text, " {} |", column.title);
         rule += " ---: |";
         if at == 0 {
-            text += " least – most | of the best peer |";
+            text += " min – max | ratio to the best peer |";
             rule += " ---: | ---: |";
             if let Some(other) = beside {
                 let _ = write!(text, " of {} |", other.name);
@@ -171,9 +171,9 @@ mod tests {
     #[test]
     fn a_sheet_beside_another_has_the_ratio_to_it() {
         let record = record([cpu(10.0), cpu(7.0)]);
-        assert!(table(&record, &record.sheets[0]).contains("| of the best peer |\n"));
+        assert!(table(&record, &record.sheets[0]).contains("| ratio to the best peer |\n"));
         let table = table(&record, &record.sheets[1]);
-        assert!(table.contains("| of the best peer | of one |\n| --- | --- | ---: | ---: | ---: | ---: |\n"));
+        assert!(table.contains("| ratio to the best peer | of one |\n| --- | --- | ---: | ---: | ---: | ---: |\n"));
         assert!(table.ends_with("| peer | 1.0 | 7.00 | 7.00 – 7.00 | 1.00 | 0.70 |\n\n"), "{table}");
     }
 
