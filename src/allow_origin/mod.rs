@@ -1,4 +1,4 @@
-//! Which web pages may open tunnels.
+//! [`AllowOrigin`]: the policy for the origins of web pages.
 
 mod origin;
 
@@ -15,18 +15,18 @@ use crate::{error::Error, error::Kind, rewrite::host::without_user_info};
 pub use origin::InvalidOrigin;
 use origin::{Origin, without_default_port};
 
-/// Which web pages may open tunnels, by the `Origin` of the request
+/// Policy for the origins of the web pages that may open tunnels, by the `Origin` field of the request
 /// ([RFC 6454, 7](https://www.rfc-editor.org/rfc/rfc6454#section-7)).
 ///
-/// A browser lets any page open a WebSocket to any server, and sends the server's cookies along. A server
-/// that trusts cookies must therefore look at where the page is from, or any site can act for its visitors:
+/// A browser allows any page to open a WebSocket to any server, and sends that server's cookies. A server
+/// that trusts cookies must therefore check the origin of the page, or any site can act for its visitors:
 /// cross-site WebSocket hijacking
-/// ([RFC 6455, 10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). The upstream can do so, as
-/// `Origin` is passed on as it came; with this the proxy does it for all of them. An upgrade from elsewhere
-/// is answered with 403 before anything is dialled, over HTTP/1.1 and HTTP/2.
+/// ([RFC 6455, 10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). The upstream can check `Origin`
+/// itself, as the field is passed on unchanged; this policy makes the proxy check it for all upstreams. An
+/// upgrade from any other origin gets a 403 before the proxy connects to the upstream, in HTTP/1.1 and HTTP/2.
 ///
-/// A request without `Origin` is no page's: browsers always send it, and other programs can claim what they
-/// like. It is let through. With several lines it is refused. Ordinary requests are not looked at.
+/// Upgrades without `Origin` are allowed: browsers always send the field, and other programs can send any
+/// value. Upgrades with several `Origin` lines are rejected. Ordinary requests are not checked.
 ///
 /// ```
 /// use tower_upgrade_proxy::{AllowOrigin, UpgradeProxyLayer};
@@ -51,28 +51,28 @@ enum Policy {
 }
 
 impl AllowOrigin {
-    /// Pages from anywhere. The default: the check is the upstream's.
+    /// Allows pages of any origin. The default: the check is left to the upstream.
     #[must_use]
     pub fn any() -> Self {
         Self(Policy::Any)
     }
 
-    /// Pages of the host that the request is for, its port included: what `Host` or `:authority` says. `http`
-    /// and `https` are not told apart, as a proxy in front may have taken TLS off.
+    /// Allows pages of the requested host, that of `Host` or `:authority`, with the same port. `http` and `https`
+    /// are treated alike, as a proxy in front may terminate TLS.
     ///
-    /// A proxy in front that changes `Host` must be told not to, or [`list`](Self::list) be used.
+    /// If a proxy in front changes `Host`, configure it to preserve the field, or use [`list`](Self::list).
     #[must_use]
     pub fn same_host() -> Self {
         Self(Policy::SameHost)
     }
 
-    /// Pages of these origins, each `scheme://host` or `scheme://host:port`. Case does not matter, nor a port
-    /// that is the scheme's own. `null` stands for pages that have none, such as local files and sandboxed
-    /// frames: any site can make one of those.
+    /// Allows pages of these origins, each `scheme://host` or `scheme://host:port`. Case and the default port of
+    /// the scheme are ignored. `null` allows pages without an origin, such as local files and sandboxed frames,
+    /// which any site can create.
     ///
     /// # Errors
     ///
-    /// When one is no origin: without scheme, or with a path (`https://app.example/`).
+    /// If an entry is not an origin, for example without a scheme or with a path (`https://app.example/`).
     pub fn list<I>(origins: I) -> Result<Self, InvalidOrigin>
     where
         I: IntoIterator,
@@ -82,7 +82,7 @@ impl AllowOrigin {
         Ok(Self(Policy::List(Arc::new(origins.collect::<Result<_, _>>()?))))
     }
 
-    /// Pages for which `allow` says so. It is given `Origin` and the client's head.
+    /// Allows pages for which `allow` returns true, given the value of `Origin` and the head of the request.
     ///
     /// ```
     /// use tower_upgrade_proxy::AllowOrigin;
@@ -97,7 +97,7 @@ impl AllowOrigin {
         Self(Policy::Predicate(Arc::new(allow)))
     }
 
-    /// Also what `other` allows.
+    /// Allows the origins of `other` in addition.
     ///
     /// ```
     /// use tower_upgrade_proxy::AllowOrigin;
@@ -113,7 +113,11 @@ impl AllowOrigin {
         }
     }
 
-    /// Lets the request through, or says which origin is refused.
+    /// Checks the origin of an upgrade request.
+    ///
+    /// # Errors
+    ///
+    /// If the origin is not allowed; the error has the received value as its source.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Error> {
         if matches!(self.0, Policy::Any) {
             return Ok(());
@@ -154,7 +158,7 @@ impl fmt::Debug for AllowOrigin {
     }
 }
 
-/// What was sent as `Origin`, as far as a line of a log has room for it.
+/// Returns the received `Origin`, escaped and truncated for a log line.
 fn received_origin(parts: &Parts) -> String {
     const MAX_LEN: usize = 200;
     let lines: Vec<_> = parts.headers.get_all(ORIGIN).iter().map(HeaderValue::as_bytes).collect();
@@ -162,7 +166,7 @@ fn received_origin(parts: &Parts) -> String {
     lines[..lines.len().min(MAX_LEN)].escape_ascii().to_string()
 }
 
-/// Whether `origin` is of the host, and port, that the request is for.
+/// Returns whether `origin` has the host and port of the request.
 fn matches_host(parts: &Parts, origin: &Origin) -> bool {
     let Origin::Tuple { scheme, host } = origin else { return false };
     let requested = match parts.uri.authority() {

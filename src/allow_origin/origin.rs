@@ -1,14 +1,14 @@
-//! The origin of a web page, written out.
+//! Parser for the origin of a web page.
 
 use std::{error::Error as StdError, fmt, str::FromStr};
 
 use http::uri::Authority;
 
-/// Where a page is from.
+/// Origin of a web page.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
     Null,
-    /// In lower case, and without the port that the scheme has anyway.
+    /// In lower case, without the default port of the scheme.
     Tuple {
         scheme: String,
         host: String,
@@ -40,6 +40,7 @@ impl FromStr for Origin {
     }
 }
 
+/// Returns the host without the default port of the scheme.
 pub(super) fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
     let port = match scheme {
         "http" | "ws" => ":80",
@@ -49,7 +50,7 @@ pub(super) fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
     host.strip_suffix(port).unwrap_or(host)
 }
 
-/// A text that is no origin ([RFC 6454, 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
+/// Error: a text that is not an origin ([RFC 6454, 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidOrigin {
     text: String,
@@ -58,7 +59,7 @@ pub struct InvalidOrigin {
 
 impl fmt::Display for InvalidOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no origin like \"https://app.example\": {}", self.text, self.reason)
+        write!(f, "{:?} is not an origin like \"https://app.example\": {}", self.text, self.reason)
     }
 }
 

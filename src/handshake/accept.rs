@@ -1,4 +1,4 @@
-//! The upstream's agreement, as the client gets it.
+//! The response to the client for an accepted upgrade.
 
 use http::{
     HeaderValue, Response, StatusCode,
@@ -7,10 +7,10 @@ use http::{
 
 use super::Mechanism;
 
-/// Makes a verified agreement the answer to what the client mechanism: a 101, or a 200.
+/// Converts a verified upstream response to the response of the client's mechanism: a 101 or a 200.
 ///
-/// HTTP/2 has no 101, no `Connection` and no `Upgrade`, and the accept value answers a key that its
-/// client did not send ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
+/// HTTP/2 has no 101, no `Connection` and no `Upgrade`. The accept value is removed too, as an HTTP/2 client
+/// sends no key ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
 pub(crate) fn accept<B>(mechanism: Mechanism, protocol: &HeaderValue, response: &mut Response<B>) {
     let headers = response.headers_mut();
     match mechanism {

@@ -1,4 +1,4 @@
-//! Which requests are ours.
+//! Detection of upgrade requests.
 
 use std::{borrow::Cow, fmt::Debug};
 
@@ -13,22 +13,22 @@ use hyper::{ext, upgrade::OnUpgrade};
 use super::{Handshake, Mechanism, Protocol, Protocols, is_websocket};
 use crate::{error::Error, error::Kind, rewrite::tokens};
 
-/// Takes the handshake out of `request`, if it is one.
+/// Takes the handshake out of `request`, if it is an upgrade request.
 ///
-/// `None` leaves the request as it was. It is ours when the connection can be upgraded (the server
-/// left its `OnUpgrade`), and either, in HTTP/1.1
+/// Returns `None`, with the request unchanged, for any other request. An upgrade request is on a connection that
+/// can be upgraded (the server has set its `OnUpgrade` extension) and fulfils one of two conditions. In HTTP/1.1
 /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)):
 ///
-/// - some `Connection` line holds the token `upgrade`,
-/// - `Upgrade` names an allowed protocol (the first that is allowed, in the client's order), whose
-///   methods include this one,
+/// - a `Connection` line contains the token `upgrade`, and
+/// - `Upgrade` names an allowed protocol whose methods include that of the request. The first such protocol in
+///   the client's order is taken.
 ///
-/// or, in HTTP/2 ([RFC 8441, 4](https://www.rfc-editor.org/rfc/rfc8441#section-4)), it is CONNECT
-/// with a `:protocol` that is allowed and whose methods include GET, which it becomes.
+/// In HTTP/2 ([RFC 8441, 4](https://www.rfc-editor.org/rfc/rfc8441#section-4)): the method is CONNECT, and
+/// `:protocol` names an allowed protocol whose methods include GET, the method of the upstream request.
 ///
 /// # Errors
 ///
-/// A request that is ours but can't be sent on: see [`check_handshake`].
+/// If an upgrade request is not a valid handshake: see [`check_handshake`].
 pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Result<Option<Handshake>, Error> {
     let (method, version, headers) = (request.method(), request.version(), request.headers());
     let (mechanism, requested) = match extended_connect(request) {
@@ -61,38 +61,38 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
     Ok(request.extensions_mut().remove::<OnUpgrade>().map(|on_upgrade| Handshake {
         mechanism,
         protocol: protocol.name().clone(),
-        // What follows an extended CONNECT is the tunnel.
+        // The data after an extended CONNECT belongs to the tunnel.
         body: mechanism == Mechanism::Upgrade && protocol.allows_body(),
         on_upgrade,
     }))
 }
 
-/// The `:protocol` of an extended CONNECT.
+/// Returns the `:protocol` of an extended CONNECT.
 fn extended_connect<B>(request: &Request<B>) -> Option<&ext::Protocol> {
     let connect = *request.method() == Method::CONNECT && request.version() == Version::HTTP_2;
     connect.then(|| request.extensions().get())?
 }
 
-/// The protocol of an extended CONNECT, or why it is not taken.
+/// Returns the protocol of an extended CONNECT, or the reason it is not accepted.
 fn connect_protocol<'a>(
     protocol: &ext::Protocol,
     protocols: &'a Protocols,
 ) -> Result<Cow<'a, Protocol>, &'static str> {
     let found = protocols.find(protocol.as_ref()).ok_or("its :protocol is not allowed")?;
-    if found.allows(&Method::GET) { Ok(found) } else { Err("the protocol is not asked for with GET") }
+    if found.allows(&Method::GET) { Ok(found) } else { Err("the protocol does not allow GET") }
 }
 
-/// An authority that a `Host` can be made of. What the client sent of these is replaced
+/// Checks that `:authority` is valid as a `Host`. It replaces any `Host` that the client sent
 /// ([RFC 9113, 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
 fn check_authority(uri: &Uri) -> Result<(), &'static str> {
     match uri.authority() {
-        None => Err(":authority is needed"),
+        None => Err(":authority is missing"),
         Some(authority) if is_valid_host(authority) => Ok(()),
         Some(_) => Err(":authority is not valid"),
     }
 }
 
-/// The protocol this request is to be upgraded to, or why there is none.
+/// Returns the protocol to upgrade the request to, or the reason there is none.
 fn requested_protocol<'a>(
     method: &Method,
     version: Version,
@@ -103,24 +103,24 @@ fn requested_protocol<'a>(
         return Err("the HTTP version is not 1.1");
     }
     if !tokens::contains(headers, CONNECTION, "upgrade") {
-        return Err("Connection does not hold the token `upgrade`");
+        return Err("Connection does not contain the token `upgrade`");
     }
     let mut reason = "no protocol in Upgrade is allowed";
     for protocol in tokens::tokens(headers, UPGRADE).filter_map(|token| protocols.find(token)) {
         if protocol.allows(method) {
             return Ok(protocol);
         }
-        reason = "the method does not fit the protocol";
+        reason = "the protocol does not allow the method";
     }
     Err(reason)
 }
 
-/// What a handshake must hold before anything is dialled.
+/// Checks a handshake before the proxy connects to the upstream.
 ///
-/// Exactly one valid `Host` ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)),
-/// no body unless the protocol has one, and for WebSocket exactly one `Sec-WebSocket-Key` of 16
-/// bytes ([RFC 6455, 4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)). The version is
-/// the upstream's to judge.
+/// Required are exactly one valid `Host` ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)),
+/// no body unless the protocol allows one, and for WebSocket exactly one `Sec-WebSocket-Key` of 16
+/// bytes ([RFC 6455, 4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)).
+/// `Sec-WebSocket-Version` is left to the upstream.
 fn check_handshake(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
     check_host(headers)?;
     check_coding(headers)?;
@@ -129,7 +129,7 @@ fn check_handshake(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'sta
     }
     if is_websocket(protocol.name().as_bytes()) {
         let key =
-            single_value(headers, SEC_WEBSOCKET_KEY).ok_or("exactly one Sec-WebSocket-Key is needed")?;
+            single_value(headers, SEC_WEBSOCKET_KEY).ok_or("exactly one Sec-WebSocket-Key is required")?;
         match STANDARD.decode(key) {
             Ok(nonce) if nonce.len() == 16 => {}
             _ => return Err("Sec-WebSocket-Key is not valid"),
@@ -138,16 +138,16 @@ fn check_handshake(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'sta
     Ok(())
 }
 
-/// Exactly one `Host`, and a host it must be.
+/// Checks that there is exactly one `Host`, and that it is valid.
 pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), &'static str> {
-    let host = single_value(headers, HOST).ok_or("exactly one Host is needed")?;
+    let host = single_value(headers, HOST).ok_or("exactly one Host is required")?;
     match Authority::try_from(host) {
         Ok(authority) if is_valid_host(&authority) => Ok(()),
         _ => Err("Host is not valid"),
     }
 }
 
-/// No user, and a port that is a number if there is one
+/// Returns whether an authority is valid as a `Host`: no user information, and a numeric port, if any
 /// ([RFC 9110, 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
 fn is_valid_host(authority: &Authority) -> bool {
     match authority.as_str().strip_prefix(authority.host()) {
@@ -159,9 +159,9 @@ fn is_valid_host(authority: &Authority) -> bool {
     }
 }
 
-/// No transfer coding, or `chunked` alone. A coding below it is the connection's
-/// ([RFC 9112, 6.1](https://www.rfc-editor.org/rfc/rfc9112#section-6.1)): sent on without its name,
-/// the coded body would be taken for the plain one.
+/// Checks that there is no transfer coding other than `chunked`. Codings apply to one connection
+/// ([RFC 9112, 6.1](https://www.rfc-editor.org/rfc/rfc9112#section-6.1)): a coded body, passed on without the
+/// name of its coding, would be read as the plain one.
 pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), &'static str> {
     let mut codings = tokens::tokens(headers, TRANSFER_ENCODING);
     match (codings.next(), codings.next()) {
@@ -171,7 +171,7 @@ pub(crate) fn check_coding(headers: &HeaderMap) -> Result<(), &'static str> {
     }
 }
 
-/// The value of a field that must not be repeated.
+/// Returns the value of a field, if it has exactly one line.
 fn single_value(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
     let mut lines = headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
@@ -180,9 +180,9 @@ fn single_value(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
     }
 }
 
-/// Whether the head announces a body
-/// ([RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)). The body itself is not
-/// asked: middleware may have wrapped it in a type that does not know its size.
+/// Returns whether the head announces a body
+/// ([RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)). The size hint of the body is not used:
+/// middleware may have wrapped the body in a type without one.
 pub(crate) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING)
         || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
@@ -214,9 +214,9 @@ mod tests {
             .allow(Protocol::new("SPDY/3.1").unwrap());
         let any = Protocols::any();
         let (version, connection) =
-            ("the HTTP version is not 1.1", "Connection does not hold the token `upgrade`");
+            ("the HTTP version is not 1.1", "Connection does not contain the token `upgrade`");
         let (protocol, method) =
-            ("no protocol in Upgrade is allowed", "the method does not fit the protocol");
+            ("no protocol in Upgrade is allowed", "the protocol does not allow the method");
         let request = |connection: &'static [&str], upgrade: &'static [&str]| {
             let mut builder = websocket();
             for line in connection {

@@ -1,9 +1,9 @@
-//! The handshake: what the client asked, what the upstream is asked, what it answered.
+//! The handshake of an upgrade: detection, the request to the upstream, verification of its response, and
+//! the response to the client.
 //!
-//! A request is looked at once, in [`detect`]. What comes out is a [`Handshake`], and the rest of
-//! the crate no longer asks which HTTP version or which header lines it came from. [`encode`]
-//! writes it for the upstream, [`verify`] checks the answer against it, [`accept`] puts that into
-//! the client's version of HTTP.
+//! [`detect`] examines a request once and returns a [`Handshake`], which is independent of the HTTP version
+//! and the fields of that request. [`encode`] writes the handshake for the upstream, [`verify`] checks the
+//! response against it, and [`accept`] converts the response to the client's HTTP version.
 
 pub(crate) mod accept;
 pub(crate) mod detect;
@@ -17,19 +17,19 @@ use hyper::upgrade::OnUpgrade;
 pub(crate) use protocols::is_websocket;
 pub use protocols::{InvalidProtocol, Protocol, Protocols};
 
-/// How the client asked, and so how it is answered.
+/// Upgrade mechanism of a request, which determines the form of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mechanism {
-    /// HTTP/1.1: `Upgrade`, answered with a 101
+    /// HTTP/1.1: the `Upgrade` field, accepted with a 101
     /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)).
     Upgrade,
-    /// HTTP/2: CONNECT with `:protocol`, answered with a 200
+    /// HTTP/2: CONNECT with `:protocol`, accepted with a 200
     /// ([RFC 8441, 4](https://www.rfc-editor.org/rfc/rfc8441#section-4)).
     ExtendedConnect,
 }
 
 impl Mechanism {
-    /// The version of HTTP that this was asked in.
+    /// Returns the HTTP version of the request.
     pub(crate) fn version(self) -> Version {
         match self {
             Self::Upgrade => Version::HTTP_11,
@@ -38,14 +38,14 @@ impl Mechanism {
     }
 }
 
-/// A request that is to become a tunnel.
+/// A request to be upgraded to a tunnel.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     pub(crate) mechanism: Mechanism,
-    /// The one protocol that is asked of the upstream.
+    /// The protocol requested from the upstream.
     pub(crate) protocol: HeaderValue,
-    /// Resolves to the client's side of the tunnel, after our 101 or 200 was written.
+    /// Resolves to the client's side of the tunnel, once the 101 or 200 has been written.
     pub(crate) on_upgrade: OnUpgrade,
-    /// Whether the request's body is part of the handshake and goes first.
+    /// The request has a body, which is part of the handshake and is sent before the tunnel opens.
     pub(crate) body: bool,
 }

@@ -1,16 +1,16 @@
-//! The allow-list of protocols.
+//! [`Protocols`]: the protocols that are allowed.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use http::{HeaderName, HeaderValue, Method};
 
-/// Whether an upgrade token is WebSocket's
+/// Returns whether an upgrade token names WebSocket
 /// ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
 pub(crate) fn is_websocket(token: &[u8]) -> bool {
     token.eq_ignore_ascii_case(b"websocket")
 }
 
-/// The protocols that may be upgraded to. Requests for any other go to the inner service.
+/// Allow-list of upgrade protocols. Requests for other protocols go to the inner service.
 ///
 /// ```
 /// use http::Method;
@@ -29,28 +29,28 @@ pub struct Protocols {
 }
 
 impl Protocols {
-    /// WebSocket alone: `GET`, no body. The default.
+    /// Allows WebSocket only: `GET`, no body. The default.
     #[must_use]
     pub fn websocket() -> Self {
         Self { allowed: vec![Protocol::websocket()], any: false }
     }
 
-    /// This protocol and no other, not even WebSocket.
+    /// Allows this protocol only, not even WebSocket.
     #[must_use]
     pub fn only(protocol: Protocol) -> Self {
         Self { allowed: vec![protocol], any: false }
     }
 
-    /// Every protocol, with any method and with the request's body; WebSocket by its own rules.
+    /// Allows every protocol, with any method and with a request body; WebSocket with `GET` and no body.
     ///
-    /// What would turn the connection into another kind of HTTP stays excluded (`h2c`, `h2`, `h3`,
-    /// `HTTP/...`): requests could then pass by everything in front of the upstream.
+    /// Versions of HTTP remain excluded (`h2c`, `h2`, `h3`, `HTTP/...`): requests within such a tunnel would
+    /// bypass every check in front of the upstream.
     #[must_use]
     pub fn any() -> Self {
         Self { any: true, ..Self::websocket() }
     }
 
-    /// Adds a protocol. One of the same name is replaced.
+    /// Adds a protocol, or replaces the one with the same name.
     #[must_use]
     pub fn allow(mut self, protocol: Protocol) -> Self {
         self.allowed.retain(|allowed| !allowed.is_named(protocol.name.as_bytes()));
@@ -58,11 +58,11 @@ impl Protocols {
         self
     }
 
-    /// The protocol that `token` names, if it is allowed.
+    /// Returns the protocol named by `token`, if it is allowed.
     pub(crate) fn find(&self, token: &[u8]) -> Option<Cow<'_, Protocol>> {
         match self.allowed.iter().find(|protocol| protocol.is_named(token)) {
             Some(allowed) => Some(Cow::Borrowed(allowed)),
-            // The value is copied: a slice of the client's would keep its read buffer alive.
+            // Copied, as a slice of the received value would keep the connection's read buffer alive.
             None if self.any => {
                 let protocol = Protocol::parse(std::str::from_utf8(token).ok()?).ok()?;
                 Some(Cow::Owned(protocol.with_request_body()))
@@ -78,24 +78,24 @@ impl Default for Protocols {
     }
 }
 
-/// A protocol that may be upgraded to, and what its handshake looks like.
+/// An upgrade protocol, with the methods and bodies its handshake may have.
 #[derive(Clone, Debug)]
 pub struct Protocol {
     name: HeaderValue,
-    /// Empty: any method.
+    /// Empty for any method.
     methods: Vec<Method>,
     allows_body: bool,
 }
 
 impl Protocol {
-    /// A protocol by the name it has in `Upgrade`, with a version or without
-    /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)), compared without
-    /// regard to case. Any method, no request body. `websocket` is `GET` only from the start.
+    /// Creates a protocol from its name in `Upgrade`, with or without a version
+    /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). Names are case-insensitive. Default
+    /// any method (`GET` only for `websocket`), no request body.
     ///
     /// # Errors
     ///
-    /// When `name` is no protocol name, or is a version of HTTP (`h2c`, `h2`, `h3`, `HTTP/...`):
-    /// those are never passed on.
+    /// If `name` is not a protocol name, or is a version of HTTP (`h2c`, `h2`, `h3`, `HTTP/...`), which is
+    /// never passed on.
     pub fn new(name: &str) -> Result<Self, InvalidProtocol> {
         Self::parse(name).map_err(|reason| InvalidProtocol { name: name.to_owned(), reason })
     }
@@ -109,13 +109,13 @@ impl Protocol {
         if is_http {
             return Err("HTTP inside HTTP is never tunnelled");
         }
-        // A field name and a protocol name are both tokens.
+        // Field names and protocol names are both tokens.
         let is_token = |text: &str| HeaderName::from_bytes(text.as_bytes()).is_ok();
         match HeaderValue::from_str(name) {
             Ok(value) if is_token(base) && is_token(version) => {
                 Ok(Self { name: value, methods: Vec::new(), allows_body: false })
             }
-            _ => Err("it is not a token"),
+            _ => Err("the name is not a token"),
         }
     }
 
@@ -123,8 +123,8 @@ impl Protocol {
         Self { name: HeaderValue::from_static("websocket"), methods: vec![Method::GET], allows_body: false }
     }
 
-    /// Only these methods; a request with another goes to the inner service. None means any.
-    /// WebSocket stays with `GET`.
+    /// Allows only these methods; requests with other methods go to the inner service. An empty list allows
+    /// any method. WebSocket always requires `GET`.
     #[must_use]
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         if !is_websocket(self.name.as_bytes()) {
@@ -133,9 +133,8 @@ impl Protocol {
         self
     }
 
-    /// The request may have a body. It is sent before the upstream's answer is awaited, within the
-    /// handshake timeout. Without this a handshake with a body is answered with 400. WebSocket
-    /// stays without.
+    /// Allows a request body. It is sent to the upstream within the handshake timeout, before the response is
+    /// awaited. Default off: a handshake with a body gets a 400. WebSocket never allows a body.
     #[must_use]
     pub fn with_request_body(mut self) -> Self {
         self.allows_body = !is_websocket(self.name.as_bytes());
@@ -159,7 +158,7 @@ impl Protocol {
     }
 }
 
-/// A name that can't be put on the allow-list, and why.
+/// Error: a name that is not a valid or allowed protocol, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidProtocol {
     name: String,

@@ -1,4 +1,4 @@
-//! The upstream's answer, checked before the client learns of it.
+//! Verification of the upstream's response, before anything is sent to the client.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
@@ -10,7 +10,7 @@ use sha1::{Digest, Sha1};
 use super::{Handshake, is_websocket};
 use crate::{rewrite::hop_by_hop, rewrite::tokens::tokens};
 
-/// What a 101 must say to be the answer to our request.
+/// The response required to accept a handshake.
 #[derive(Debug)]
 pub(crate) struct ExpectedResponse {
     protocol: HeaderValue,
@@ -20,12 +20,12 @@ pub(crate) struct ExpectedResponse {
 #[derive(Debug)]
 struct WebSocket {
     accept: String,
-    /// The lines of `Sec-WebSocket-Protocol` as they were sent.
+    /// The lines of `Sec-WebSocket-Protocol` in the request.
     offered: HeaderMap,
 }
 
 impl ExpectedResponse {
-    /// Read from the request as it leaves, after every rewrite.
+    /// Derives the expected response from the request as sent, after every rewrite.
     pub(crate) fn new(handshake: &Handshake, sent: &HeaderMap) -> Self {
         let websocket = is_websocket(handshake.protocol.as_bytes()).then(|| WebSocket {
             accept: accept_value(sent.get(SEC_WEBSOCKET_KEY).map_or(b"", HeaderValue::as_bytes)),
@@ -38,41 +38,42 @@ impl ExpectedResponse {
         Self { protocol: handshake.protocol.clone(), websocket }
     }
 
-    /// Checks the head of an agreement that came in `version`. What is left is that of a 101 without
-    /// the fields of a connection.
+    /// Checks the head of an accepting response received in `version`, and reduces it to the end-to-end fields
+    /// of a 101.
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// If the response does not match the request; the text gives the reason.
     pub(crate) fn verify(&self, version: Version, headers: &mut HeaderMap) -> Result<(), &'static str> {
         if version == Version::HTTP_2 { self.verify_connect(headers) } else { self.verify_upgrade(headers) }
     }
 
-    /// The head of a 2xx to an extended CONNECT: that it came is the agreement
+    /// Checks the head of a 2xx to an extended CONNECT. The status alone accepts the upgrade
     /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)); the subprotocol must be
-    /// one of those offered. The accept value is the one that a 101 would have had.
+    /// one of those offered. The accept value of an equivalent 101 is added.
     fn verify_connect(&self, headers: &mut HeaderMap) -> Result<(), &'static str> {
         if let Some(websocket) = &self.websocket {
             websocket.verify_subprotocol(headers)?;
-            let accept = HeaderValue::try_from(&websocket.accept).map_err(|_| "it has no accept value")?;
+            let accept =
+                HeaderValue::try_from(&websocket.accept).map_err(|_| "the accept value is not valid")?;
             headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         }
         strip_hop_by_hop(headers);
         Ok(())
     }
 
-    /// The head of a 101.
+    /// Checks the head of a 101.
     ///
-    /// `Upgrade` must name exactly what was asked for
+    /// `Upgrade` must name exactly the requested protocol
     /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); for WebSocket the
     /// accept value must be right and the subprotocol one of those offered
     /// ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). `Connection` may be
-    /// missing: some servers leave it out.
+    /// missing: some servers omit it.
     fn verify_upgrade(&self, headers: &mut HeaderMap) -> Result<(), &'static str> {
         let mut upgrades = tokens(headers, UPGRADE);
         let is_requested = |token: &[u8]| token.eq_ignore_ascii_case(self.protocol.as_bytes());
         match (upgrades.next(), upgrades.next()) {
-            (None, _) => return Err("it has no Upgrade"),
+            (None, _) => return Err("Upgrade is missing"),
             (Some(_), Some(_)) => return Err("Upgrade names more than one protocol"),
             (Some(token), None) if !is_requested(token) => return Err("Upgrade names another protocol"),
             (Some(_), None) => {}
@@ -86,7 +87,7 @@ impl ExpectedResponse {
     }
 }
 
-/// Takes the fields of the upstream's connection out.
+/// Removes the fields of the upstream's connection.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     hop_by_hop::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
     headers.remove(CONTENT_LENGTH);
@@ -96,7 +97,7 @@ impl WebSocket {
     fn verify(&self, headers: &HeaderMap) -> Result<(), &'static str> {
         let mut accepts = headers.get_all(SEC_WEBSOCKET_ACCEPT).iter();
         match (accepts.next(), accepts.next()) {
-            (None, _) => return Err("it has no Sec-WebSocket-Accept"),
+            (None, _) => return Err("Sec-WebSocket-Accept is missing"),
             (Some(accept), None) if accept.as_bytes().trim_ascii() == self.accept.as_bytes() => {}
             _ => return Err("Sec-WebSocket-Accept is wrong"),
         }
@@ -107,9 +108,9 @@ impl WebSocket {
         let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
         match (chosen.next(), chosen.next()) {
             (None, _) => Ok(()),
-            (Some(_), Some(_)) => Err("it has more than one Sec-WebSocket-Protocol"),
+            (Some(_), Some(_)) => Err("Sec-WebSocket-Protocol is repeated"),
             (Some(chosen), None) => {
-                // Subprotocols are compared with regard to case.
+                // Subprotocols are case-sensitive.
                 match tokens(&self.offered, SEC_WEBSOCKET_PROTOCOL).any(|offer| offer == chosen.as_bytes()) {
                     true => Ok(()),
                     false => Err("Sec-WebSocket-Protocol was not offered"),
@@ -119,7 +120,7 @@ impl WebSocket {
     }
 }
 
-/// The accept value for a key
+/// Returns the `Sec-WebSocket-Accept` value for a key
 /// ([RFC 6455, 4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2), item 5.4).
 pub(crate) fn accept_value(key: &[u8]) -> String {
     STANDARD.encode(
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
     use crate::handshake::Mechanism;
 
-    const RIGHT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    const VALID_ACCEPT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     const UPGRADE_WS: (&str, &str) = ("upgrade", "WebSocket");
 
     fn map(lines: &[(&str, &str)]) -> HeaderMap {
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn accept_value_matches_the_rfc_example() {
-        assert_eq!(accept_value(b"dGhlIHNhbXBsZSBub25jZQ=="), RIGHT.1);
+        assert_eq!(accept_value(b"dGhlIHNhbXBsZSBub25jZQ=="), VALID_ACCEPT.1);
     }
 
     #[test]
@@ -173,7 +174,7 @@ mod tests {
             ("content-length", "5"),
             ("transfer-encoding", "chunked"),
             ("keep-alive", "timeout=5"),
-            RIGHT,
+            VALID_ACCEPT,
             ("sec-websocket-protocol", "superchat"),
             ("sec-websocket-extensions", "permessage-deflate"),
             ("set-cookie", "a=1"),
@@ -181,7 +182,7 @@ mod tests {
         ]);
         expected("websocket").verify(Version::HTTP_11, &mut headers).unwrap();
         let kept = map(&[
-            RIGHT,
+            VALID_ACCEPT,
             ("sec-websocket-protocol", "superchat"),
             ("sec-websocket-extensions", "permessage-deflate"),
             ("set-cookie", "a=1"),
@@ -192,23 +193,26 @@ mod tests {
 
     #[test]
     fn missing_connection_field_in_a_101_is_tolerated() {
-        assert_eq!(expected("websocket").verify(Version::HTTP_11, &mut map(&[UPGRADE_WS, RIGHT])), Ok(()));
+        assert_eq!(
+            expected("websocket").verify(Version::HTTP_11, &mut map(&[UPGRADE_WS, VALID_ACCEPT])),
+            Ok(())
+        );
     }
 
     #[test]
     fn mismatched_101_is_rejected() {
         let subprotocol = |name| ("sec-websocket-protocol", name);
         let table: [(&[(&str, &str)], &str); 10] = [
-            (&[RIGHT], "no Upgrade"),
-            (&[("upgrade", "h2c"), RIGHT], "another protocol"),
-            (&[("upgrade", "websocket, h2c"), RIGHT], "more than one protocol"),
-            (&[UPGRADE_WS, UPGRADE_WS, RIGHT], "more than one protocol"),
-            (&[UPGRADE_WS], "no Sec-WebSocket-Accept"),
-            (&[UPGRADE_WS, (RIGHT.0, "s3pPLMBiTxaQ9kYGzzhZRbK+xOa=")], "Accept is wrong"),
-            (&[UPGRADE_WS, RIGHT, RIGHT], "Accept is wrong"),
-            (&[UPGRADE_WS, RIGHT, subprotocol("mqtt")], "not offered"),
-            (&[UPGRADE_WS, RIGHT, subprotocol("CHAT")], "not offered"),
-            (&[UPGRADE_WS, RIGHT, subprotocol("chat"), subprotocol("chat")], "more than one"),
+            (&[VALID_ACCEPT], "Upgrade is missing"),
+            (&[("upgrade", "h2c"), VALID_ACCEPT], "another protocol"),
+            (&[("upgrade", "websocket, h2c"), VALID_ACCEPT], "more than one protocol"),
+            (&[UPGRADE_WS, UPGRADE_WS, VALID_ACCEPT], "more than one protocol"),
+            (&[UPGRADE_WS], "Accept is missing"),
+            (&[UPGRADE_WS, (VALID_ACCEPT.0, "s3pPLMBiTxaQ9kYGzzhZRbK+xOa=")], "Accept is wrong"),
+            (&[UPGRADE_WS, VALID_ACCEPT, VALID_ACCEPT], "Accept is wrong"),
+            (&[UPGRADE_WS, VALID_ACCEPT, subprotocol("mqtt")], "not offered"),
+            (&[UPGRADE_WS, VALID_ACCEPT, subprotocol("CHAT")], "not offered"),
+            (&[UPGRADE_WS, VALID_ACCEPT, subprotocol("chat"), subprotocol("chat")], "is repeated"),
         ];
         for (lines, reason) in table {
             let error = expected("websocket").verify(Version::HTTP_11, &mut map(lines)).unwrap_err();
@@ -219,6 +223,6 @@ mod tests {
     #[test]
     fn other_protocols_require_only_their_name() {
         assert_eq!(expected("tcp").verify(Version::HTTP_11, &mut map(&[("upgrade", "TCP")])), Ok(()));
-        assert!(expected("tcp").verify(Version::HTTP_11, &mut map(&[UPGRADE_WS, RIGHT])).is_err());
+        assert!(expected("tcp").verify(Version::HTTP_11, &mut map(&[UPGRADE_WS, VALID_ACCEPT])).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! How an upstream is reached, and what its pooled connections are known by.
+//! Addresses of upstreams, and their representation as the URIs of pooled connections.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-/// How the upstream is reached.
+/// Address of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Address {
     /// Scheme and authority; the path is `/`.
@@ -15,12 +15,12 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
-/// The scheme under which the pool keeps connections to unix sockets, their paths in hexadecimal in
-/// the place of the host: a URI has no better place for them.
+/// Scheme of the pool keys of unix sockets. The host of such a key is the socket's path in hexadecimal, as a
+/// path has no other place in a URI's authority.
 const UNIX_SCHEME: &str = "unix";
 
 impl Address {
-    /// The address that a URI of [`Upstream::pool_uri`] stands for.
+    /// Converts a URI made by [`Upstream::pool_uri`](super::Upstream::pool_uri) back to the address.
     pub(crate) fn from_pool_uri(uri: Uri) -> Self {
         let hex = match uri.scheme_str() {
             Some(UNIX_SCHEME) => uri.host().unwrap_or_default(),
@@ -32,11 +32,12 @@ impl Address {
         Self::Unix(String::from_utf8_lossy(&path).into_owned().into())
     }
 
+    /// Returns the pool key of a unix socket.
     pub(super) fn unix_pool_key(socket: &str) -> Result<(Scheme, Authority), &'static str> {
         let hex: String = socket.bytes().map(|byte| format!("{byte:02x}")).collect();
         match (Scheme::try_from(UNIX_SCHEME), Authority::try_from(hex)) {
             (Ok(scheme), Ok(authority)) => Ok((scheme, authority)),
-            _ => Err("the socket's path is not usable"),
+            _ => Err("the socket's path is not valid"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where a tunnel goes.
+//! [`Upstream`]: the server to which requests and tunnels go.
 
 mod address;
 
@@ -11,11 +11,11 @@ use http::{
 
 pub(crate) use address::Address;
 
-/// An upstream server: the address to connect to and the path below which it serves.
+/// An upstream server: its address and the base path of its requests.
 ///
 /// Parsed from `http://host:port`, `https://`, `ws://` (the same as `http://`), `wss://` (the same
-/// as `https://`) or `unix:/path/to.sock`. A path is the base of every forwarded path:
-/// `http://host/app`, `unix:/run/app.sock:/app`; what is not ASCII in it has to be percent-encoded. Cloning
+/// as `https://`) or `unix:/path/to.sock`. An optional path is prepended to the path of every request:
+/// `http://host/app`, `unix:/run/app.sock:/app`; non-ASCII characters in it must be percent-encoded. Cloning
 /// copies a pointer.
 ///
 /// ```
@@ -32,7 +32,7 @@ pub(crate) use address::Address;
 /// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
 /// ```
 ///
-/// As a request extension it takes the place of the layer's own upstream, for that request:
+/// As a request extension, it overrides the upstream of the layer for that request:
 ///
 /// ```
 /// # use tower_upgrade_proxy::Upstream;
@@ -47,32 +47,32 @@ pub struct Upstream(Arc<Inner>);
 struct Inner {
     address: Address,
     http_version: HttpVersion,
-    /// Scheme and authority under which the pool keeps its connections.
+    /// Scheme and authority that identify the pooled connections.
     pool_key: (Scheme, Authority),
-    /// Starts with a slash, ends without one; empty for the root.
+    /// With a leading and without a trailing slash; empty for the root.
     base_path: String,
 }
 
-/// Which version of HTTP it is spoken to in.
+/// HTTP version of the connections to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum HttpVersion {
     Http1,
-    /// By prior knowledge, or as ALPN chooses.
+    /// By ALPN, or by prior knowledge without TLS.
     Http2,
-    /// As ALPN chooses; without TLS, HTTP/1.1.
+    /// Chosen by ALPN; HTTP/1.1 without TLS.
     Auto,
 }
 
 impl Upstream {
-    /// An upstream that a connector of your own reaches: any scheme, as long as there is a host.
+    /// Creates an upstream for a custom connector, with any scheme.
     ///
-    /// The connector given to
-    /// [`UpgradeProxyLayer::connector`](crate::UpgradeProxyLayer::connector) receives scheme and
+    /// The connector set with
+    /// [`UpgradeProxyLayer::connector`](crate::UpgradeProxyLayer::connector) receives the scheme and
     /// authority; the path of `uri` is the base path.
     ///
     /// # Errors
     ///
-    /// When `uri` has no host, or carries user information or a query.
+    /// If `uri` has no scheme or no host, or contains user information or a query.
     pub fn for_connector(uri: Uri) -> Result<Self, InvalidUpstream> {
         let text = uri.to_string();
         let parts = uri.into_parts();
@@ -87,14 +87,14 @@ impl Upstream {
         .map_err(|reason| InvalidUpstream { text, reason })
     }
 
-    /// Uses HTTP/2: over TLS when ALPN agrees, else by prior knowledge
+    /// Uses HTTP/2: over TLS if negotiated by ALPN, without TLS by prior knowledge
     /// ([RFC 9113, 3.3](https://www.rfc-editor.org/rfc/rfc9113#section-3.3)). Tunnels and requests
-    /// then share connections, see [`Http2`](crate::Http2).
+    /// then share connections; see [`Http2`](crate::Http2).
     ///
     /// An upgrade becomes an extended CONNECT
-    /// ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)). Where the upstream's SETTINGS do not
-    /// allow that, and for an upgrade that has a body or another method than GET, it is tried in
-    /// HTTP/1.1 on a connection of its own. The answer is remembered for a minute.
+    /// ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)). If the upstream's SETTINGS do not allow
+    /// extended CONNECT, and for upgrades with a body or a method other than GET, HTTP/1.1 is used instead,
+    /// on a connection of its own. The result is cached for one minute.
     ///
     /// ```
     /// let upstream = "http://127.0.0.1:9000".parse::<tower_upgrade_proxy::Upstream>()?.http2();
@@ -105,11 +105,10 @@ impl Upstream {
         self.with_http_version(HttpVersion::Http2)
     }
 
-    /// Uses HTTP/2 if ALPN agrees, else HTTP/1.1; without TLS always HTTP/1.1.
+    /// Uses HTTP/2 if negotiated by ALPN, else HTTP/1.1; without TLS always HTTP/1.1.
     ///
-    /// For upgrades its SETTINGS must allow extended CONNECT as well, as with
-    /// [`http2`](Self::http2). What was found is remembered for a minute. The default, without a
-    /// call of either, is HTTP/1.1.
+    /// As with [`http2`](Self::http2), upgrades use HTTP/2 only if the upstream's SETTINGS allow extended
+    /// CONNECT, and the result is cached for one minute. Without `http2` or `auto`, HTTP/1.1 is used.
     #[must_use]
     pub fn auto(self) -> Self {
         self.with_http_version(HttpVersion::Auto)
@@ -172,7 +171,7 @@ impl Upstream {
     }
 
     fn unix(rest: &str) -> Result<Self, &'static str> {
-        /// `sockaddr_un.sun_path` holds 108 bytes on Linux, one of them the final NUL.
+        /// `sockaddr_un.sun_path` has 108 bytes on Linux, one of them the final NUL.
         const MAX_LEN: usize = 107;
         let rest = rest.strip_prefix("//").unwrap_or(rest);
         let (socket, path) = match rest.rfind(":/") {
@@ -186,7 +185,7 @@ impl Upstream {
             return Err("the socket's path must be absolute: unix:/PATH");
         }
         if socket.len() > MAX_LEN || socket.contains('\0') {
-            return Err("the socket's path is longer than 107 bytes, or holds a NUL");
+            return Err("the socket's path is longer than 107 bytes, or contains a NUL");
         }
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(query)),
@@ -197,23 +196,23 @@ impl Upstream {
         Ok(Self(Arc::new(Inner { address, http_version: HttpVersion::Http1, pool_key, base_path })))
     }
 
-    /// The URI by which the pool finds a connection, with the path to ask for.
+    /// Returns the URI of a pooled request: the pool key with the path of the request.
     pub(crate) fn pool_uri(&self, path: Option<&PathAndQuery>) -> Uri {
         let mut parts = http::uri::Parts::default();
         let (scheme, authority) = &self.0.pool_key;
         parts.scheme = Some(scheme.clone());
         parts.authority = Some(authority.clone());
         parts.path_and_query = Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
-        // All three parts are there, so they make a URI.
+        // A URI with all three parts is valid.
         Uri::from_parts(parts).unwrap_or_default()
     }
 
-    /// Scheme and authority, which tell its connections from those of others.
+    /// Returns the scheme and authority that identify the upstream's pooled connections.
     pub(crate) fn pool_key(&self) -> &(Scheme, Authority) {
         &self.0.pool_key
     }
 
-    /// Whether there is TLS in between, by the URI.
+    /// Returns whether the URI requires TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.0.pool_key.0 == Scheme::HTTPS
     }
@@ -226,12 +225,12 @@ impl Upstream {
         &self.0.address
     }
 
-    /// The base path, without a slash at its end; empty for the root.
+    /// Returns the base path, without a trailing slash; empty for the root.
     pub(crate) fn base_path(&self) -> &str {
         &self.0.base_path
     }
 
-    /// What `Host` says when it is to name the upstream: host and port, `localhost` for a socket.
+    /// Returns the upstream's value of `Host`: host and port, or `localhost` for a unix socket.
     pub(crate) fn authority(&self) -> &str {
         match &self.0.address {
             Address::Uri(uri) => uri.authority().map_or("", Authority::as_str),
@@ -240,7 +239,7 @@ impl Upstream {
     }
 }
 
-/// Checks a base path and takes off the slashes at its end.
+/// Checks a base path and removes trailing slashes.
 fn parse_base_path(path: &str, query: Option<&str>) -> Result<String, &'static str> {
     if query.is_some() {
         return Err("a query is not supported");
@@ -248,7 +247,7 @@ fn parse_base_path(path: &str, query: Option<&str>) -> Result<String, &'static s
     let is_dots = |segment| matches!(segment, "." | "..");
     let is_encoded = ["%2e", "%2f", "%5c"].iter().any(|code| path.to_ascii_lowercase().contains(code));
     if path.contains("//") || is_encoded || path.split('/').any(is_dots) {
-        return Err("the path holds empty or dot segments, or an encoded dot or slash");
+        return Err("the path contains empty or dot segments, or an encoded dot or slash");
     }
     if !path.is_ascii() {
         return Err("the path is not ASCII: percent-encode it");
@@ -256,7 +255,7 @@ fn parse_base_path(path: &str, query: Option<&str>) -> Result<String, &'static s
     match PathAndQuery::try_from(path) {
         _ if path.is_empty() => {}
         Err(_) => return Err("the path is not valid in a URI"),
-        // It would be left out later, and with it all that is put below the base.
+        // A fragment would be dropped later, together with every path appended to it.
         Ok(parsed) if parsed != path => return Err("a fragment is not supported"),
         Ok(_) => {}
     }
@@ -297,7 +296,7 @@ impl fmt::Debug for Upstream {
     }
 }
 
-/// A text that names no usable upstream, and why.
+/// Error: a text that is not a valid upstream, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidUpstream {
     text: String,

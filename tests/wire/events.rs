@@ -74,9 +74,9 @@ async fn an_upgrade_that_is_not_taken_says_why_at_debug() {
     let upstream = Scripted::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream())).await;
     let cases = [
-        (handshake("/a").replace("Connection: Upgrade", "Connection: close"), "does not hold the token"),
+        (handshake("/a").replace("Connection: Upgrade", "Connection: close"), "does not contain the token"),
         (handshake("/b").replace("Upgrade: websocket", "Upgrade: h2c"), "no protocol in Upgrade is allowed"),
-        (handshake("/c").replace("GET", "POST"), "the method does not fit"),
+        (handshake("/c").replace("GET", "POST"), "the protocol does not allow the method"),
         (handshake("/d").replace("HTTP/1.1", "HTTP/1.0"), "version is not 1.1"),
         ("GET /plain HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), ""),
     ];
