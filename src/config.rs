@@ -1,4 +1,6 @@
-//! Everything a layer was told, shared by the services it makes.
+//! Configuration of a layer, shared by the services it makes.
+//!
+//! The fields are grouped by the stage that reads them. A stage takes its group, not the [`Config`].
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,38 +8,50 @@ use http::{Extensions, Response};
 use http_body_util::Full;
 
 use crate::{
-    allow_origin::AllowOrigin, connect::Connector, connect::Timeouts, connect::h1::HeaderCase, error::Error,
-    error::Kind, handshake::Protocols, limits::Limits, on_tunnel::OnTunnel, refusal,
-    registry::HandshakeGuard, registry::Tunnels, registry::Watcher, rewrite::Rewrite, tunnel::TunnelConfig,
-    upstream::Upstream,
+    allow_origin::AllowOrigin, connect::ConnectTimeouts, connect::Connector, error::Error, error::Kind,
+    handshake::Protocols, limits::Limits, on_tunnel::OnTunnel, refusal::BodyLimits, registry::HandshakeGuard,
+    registry::Tunnels, registry::Watcher, rewrite::Rewrite, tunnel::TunnelConfig, upstream::Upstream,
 };
-
-/// What makes the response for a failure.
-pub(crate) type ErrorHook = Arc<dyn Fn(&Error) -> Response<Full<bytes::Bytes>> + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Config {
+    /// Used by requests that carry no [`Upstream`] of their own.
     pub(crate) upstream: Option<Upstream>,
     pub(crate) protocols: Protocols,
     pub(crate) allow_origin: AllowOrigin,
     pub(crate) rewrite: Rewrite,
     pub(crate) connector: Connector,
-    pub(crate) header_case: HeaderCase,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) handshake_timeout: Duration,
-    pub(crate) upgrade_timeout: Duration,
-    pub(crate) header_timeout: Duration,
-    pub(crate) body_timeout: Option<Duration>,
-    pub(crate) refusal: refusal::BodyLimits,
-    pub(crate) pool_idle_timeout: Duration,
+    pub(crate) timeouts: Timeouts,
+    /// Limits on the body of a refused WebSocket handshake.
+    pub(crate) refusal: BodyLimits,
     pub(crate) tunnel: Arc<TunnelConfig>,
     /// Counted over all services of the layer.
     pub(crate) limits: Limits,
-    pub(crate) on_tunnel: Option<Arc<dyn OnTunnel>>,
+    pub(crate) hooks: Hooks,
     pub(crate) registry: Option<Tunnels>,
     pub(crate) drain: Option<Watcher>,
-    pub(crate) error_response: Option<ErrorHook>,
 }
+
+/// Timeouts of the stages before a tunnel, and of forwarded requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Duration,
+    pub(crate) handshake: Duration,
+    pub(crate) upgrade: Duration,
+    pub(crate) header: Duration,
+    pub(crate) body: Option<Duration>,
+    pub(crate) pool_idle: Duration,
+}
+
+/// Functions of the application.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    pub(crate) on_tunnel: Option<Arc<dyn OnTunnel>>,
+    pub(crate) error_response: Option<ErrorResponse>,
+}
+
+/// Makes the response for a failure.
+pub(crate) type ErrorResponse = Arc<dyn Fn(&Error) -> Response<Full<bytes::Bytes>> + Send + Sync>;
 
 impl Config {
     pub(crate) fn new(upstream: Option<Upstream>) -> Self {
@@ -47,41 +61,45 @@ impl Config {
             allow_origin: AllowOrigin::default(),
             rewrite: Rewrite::default(),
             connector: Connector::default(),
-            header_case: HeaderCase::default(),
-            connect_timeout: Duration::from_secs(10),
-            handshake_timeout: Duration::from_secs(30),
-            upgrade_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(60),
-            body_timeout: Some(Duration::from_secs(60)),
-            refusal: refusal::BodyLimits { timeout: Duration::from_secs(60), size: 16 << 20 },
-            pool_idle_timeout: Duration::from_secs(30),
+            timeouts: Timeouts::default(),
+            refusal: BodyLimits { timeout: Duration::from_secs(60), size: 16 << 20 },
             tunnel: Arc::default(),
             limits: Limits::default(),
-            on_tunnel: None,
+            hooks: Hooks::default(),
             registry: None,
             drain: None,
-            error_response: None,
         }
     }
 
-    /// What connecting is limited by.
-    pub(crate) fn timeouts(&self) -> Timeouts {
-        Timeouts { connect: self.connect_timeout, idle: self.pool_idle_timeout }
-    }
-
-    /// Leave to begin a handshake: refused while draining, and nothing without a drain.
+    /// Begins a handshake: an error while draining, `None` without a drain.
     pub(crate) fn begin_handshake(&self) -> Result<Option<HandshakeGuard>, Error> {
-        let guard = self
-            .drain
-            .as_ref()
-            .map(|drain| drain.begin_handshake().ok_or_else(|| Error::new(Kind::Draining)));
-        guard.transpose()
+        let begin = |drain: &Watcher| drain.begin_handshake().ok_or_else(|| Error::new(Kind::Draining));
+        self.drain.as_ref().map(begin).transpose()
     }
 
-    /// The request's own upstream, else the layer's.
+    /// Returns the upstream of the request, or else that of the layer.
     pub(crate) fn select(&self, extensions: &Extensions) -> Result<Upstream, Error> {
         let upstream = extensions.get::<Upstream>().or(self.upstream.as_ref());
         upstream.cloned().ok_or_else(|| Error::new(Kind::NoUpstream))
+    }
+}
+
+impl Timeouts {
+    pub(crate) fn connecting(&self) -> ConnectTimeouts {
+        ConnectTimeouts { connect: self.connect, pool_idle: self.pool_idle }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            handshake: Duration::from_secs(30),
+            upgrade: Duration::from_secs(10),
+            header: Duration::from_secs(60),
+            body: Some(Duration::from_secs(60)),
+            pool_idle: Duration::from_secs(30),
+        }
     }
 }
 
@@ -94,9 +112,7 @@ impl fmt::Debug for Config {
             .field("host", &self.rewrite.host)
             .field("path", &self.rewrite.path)
             .field("forwarded", &self.rewrite.forwarded)
-            .field("connect_timeout", &self.connect_timeout)
-            .field("handshake_timeout", &self.handshake_timeout)
-            .field("upgrade_timeout", &self.upgrade_timeout)
+            .field("timeouts", &self.timeouts)
             .field("tunnel", &self.tunnel)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

@@ -4,10 +4,10 @@ use http::{Request, Response, StatusCode, request::Parts};
 use tokio::time::timeout;
 
 use crate::{
-    body::Outgoing, config::Config, connect::Alpn, connect::Connection, connect::Purpose, connect::h1,
-    connect::h2, connect::h2::ATTEMPTS, connect::h2::Unprocessed, connect::h2::pool::Route, error::BoxError,
-    error::Error, error::Kind, handshake::Handshake, handshake::encode, io::transport::Transport,
-    upstream::Upstream,
+    body::Outgoing, config::Timeouts, connect::Alpn, connect::Connection, connect::Connector,
+    connect::Purpose, connect::h1, connect::h2, connect::h2::ATTEMPTS, connect::h2::Unprocessed,
+    connect::h2::pool::Route, error::BoxError, error::Error, error::Kind, handshake::Handshake,
+    handshake::encode, io::transport::Transport, upstream::Upstream,
 };
 
 /// The head of an answer, and what it came on.
@@ -21,23 +21,25 @@ enum Http2Attempt {
 
 /// Connects, sends `request`, which is in HTTP/1.1, and waits for the head of the answer.
 pub(crate) async fn exchange(
-    config: &Config,
+    connector: &Connector,
+    timeouts: &Timeouts,
     handshake: &Handshake,
     upstream: &Upstream,
     request: Request<Outgoing>,
 ) -> Result<Exchanged, Error> {
     if !encode::fits_http2(&request) {
-        return in_http1(config, upstream, None, request).await;
+        return in_http1(connector, timeouts, upstream, None, request).await;
     }
     let (head, body) = request.into_parts();
-    match in_http2(config, handshake, upstream, &head).await? {
+    match in_http2(connector, timeouts, handshake, upstream, &head).await? {
         Http2Attempt::Response(response) if !is_unable(response.0.status()) => Ok(response),
         Http2Attempt::Response(response) => {
             let request = Request::from_parts(head, body);
-            Ok(in_http1(config, upstream, None, request).await.unwrap_or(response))
+            Ok(in_http1(connector, timeouts, upstream, None, request).await.unwrap_or(response))
         }
         Http2Attempt::Http1(transport, reason) => {
-            let response = in_http1(config, upstream, transport, Request::from_parts(head, body)).await;
+            let response =
+                in_http1(connector, timeouts, upstream, transport, Request::from_parts(head, body)).await;
             response.map_err(|error| match reason {
                 Some(reason) if error.is_connect() || error.is_upstream_protocol() => {
                     error.instead(Kind::NoHttp2(reason))
@@ -55,20 +57,21 @@ fn is_unable(status: StatusCode) -> bool {
 }
 
 async fn in_http2(
-    config: &Config,
+    connector: &Connector,
+    timeouts: &Timeouts,
     handshake: &Handshake,
     upstream: &Upstream,
     head: &Parts,
 ) -> Result<Http2Attempt, Error> {
     let mut attempt = 1;
     loop {
-        let route = config.connector.route(upstream, Purpose::Upgrade, config.timeouts()).await;
+        let route = connector.route(upstream, Purpose::Upgrade, timeouts.connecting()).await;
         let place = match route.map_err(|cause| Error::connecting(upstream, cause))? {
             Route::Http2(place) => place,
             Route::Http1 { transport, reason } => return Ok(Http2Attempt::Http1(transport, reason)),
         };
         let connect = encode::extended_connect(head, &handshake.protocol, upstream)?;
-        match timeout(config.handshake_timeout, h2::exchange(place, connect)).await {
+        match timeout(timeouts.handshake, h2::exchange(place, connect)).await {
             Ok(Ok((response, answer))) => {
                 return Ok(Http2Attempt::Response((response, Connection::Http2(answer))));
             }
@@ -80,7 +83,8 @@ async fn in_http2(
 }
 
 async fn in_http1(
-    config: &Config,
+    connector: &Connector,
+    timeouts: &Timeouts,
     upstream: &Upstream,
     transport: Option<Transport>,
     request: Request<Outgoing>,
@@ -88,11 +92,11 @@ async fn in_http1(
     let transport = match transport {
         Some(transport) => transport,
         None => {
-            let connect = config.connector.connect(upstream.address(), config.connect_timeout, Alpn::Http1);
+            let connect = connector.connect(upstream.address(), timeouts.connect, Alpn::Http1);
             connect.await.map_err(|cause| Error::connecting(upstream, cause))?
         }
     };
-    match timeout(config.handshake_timeout, h1::exchange(transport, request, config.header_case)).await {
+    match timeout(timeouts.handshake, h1::exchange(transport, request, connector.header_case)).await {
         Ok(Ok((response, http))) => {
             let (parts, body) = response.into_parts();
             Ok((Response::from_parts(parts, ()), Connection::Http1 { http, body }))

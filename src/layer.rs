@@ -132,7 +132,7 @@ impl UpgradeProxyLayer {
     /// `preserve_header_case`, which `axum::serve` leaves off). A name that the proxy adds is written in
     /// lower case, or as [`title_case_headers`](Self::title_case_headers) says.
     pub fn preserve_header_case(self) -> Self {
-        self.with(|config| config.header_case.preserve = true)
+        self.with(|config| config.connector.header_case.preserve = true)
     }
 
     /// Upstreams in HTTP/1.1 get the names of fields as `Sec-Websocket-Key`, for servers that compare them
@@ -140,30 +140,30 @@ impl UpgradeProxyLayer {
     /// (see [`preserve_header_case`](Self::preserve_header_case)) stays like that. Default off: names
     /// are in lower case.
     pub fn title_case_headers(self) -> Self {
-        self.with(|config| config.header_case.title = true)
+        self.with(|config| config.connector.header_case.title = true)
     }
 
     /// How long name look-up, TCP and TLS may take together; then 504. Default 10 s.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.connect_timeout = timeout)
+        self.with(|config| config.timeouts.connect = timeout)
     }
 
     /// How long the upstream may take, once connected, until the head of its answer is complete;
     /// then 504. A request body, for protocols that have one, is sent within it. Default 30 s.
     pub fn handshake_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.handshake_timeout = timeout)
+        self.with(|config| config.timeouts.handshake = timeout)
     }
 
     /// How long the client's connection may take to become a tunnel once the 101 was returned from
     /// this layer; then the upstream is closed. Default 10 s.
     pub fn upgrade_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.upgrade_timeout = timeout)
+        self.with(|config| config.timeouts.upgrade = timeout)
     }
 
     /// For ordinary requests: how long the upstream may take until the head of its answer is
     /// complete; then 504. The time starts anew with each piece of the request's body. Default 60 s.
     pub fn header_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.header_timeout = timeout)
+        self.with(|config| config.timeouts.header = timeout)
     }
 
     /// How long the upstream may take for the next piece of a body, in the answer to an ordinary
@@ -171,7 +171,7 @@ impl UpgradeProxyLayer {
     /// like nginx's `proxy_read_timeout`; `None` switches it off, for event streams that may be silent
     /// for longer.
     pub fn body_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.with(|config| config.body_timeout = timeout.into())
+        self.with(|config| config.timeouts.body = timeout.into())
     }
 
     /// How long the answer to a refused WebSocket handshake may take to be passed on, from its head to its
@@ -202,7 +202,7 @@ impl UpgradeProxyLayer {
     /// How long an unused connection to the upstream is kept: those of ordinary requests, and those
     /// in HTTP/2. Default 30 s.
     pub fn pool_idle_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.pool_idle_timeout = timeout)
+        self.with(|config| config.timeouts.pool_idle = timeout)
     }
 
     /// Everything that concerns the tunnels themselves: timeouts, keep-alive, limits, what the sides of
@@ -270,7 +270,7 @@ impl UpgradeProxyLayer {
 
     /// Called when a tunnel opens and when it ends.
     pub fn on_tunnel(self, hook: impl OnTunnel) -> Self {
-        self.with(|config| config.on_tunnel = Some(Arc::new(hook)))
+        self.with(|config| config.hooks.on_tunnel = Some(Arc::new(hook)))
     }
 
     /// Every tunnel is in `tunnels` from now on, as long as it stands. Several layers may have one
@@ -303,7 +303,7 @@ impl UpgradeProxyLayer {
         B: Into<Bytes>,
     {
         let make = move |error: &Error| make(error).map(|body| http_body_util::Full::new(body.into()));
-        self.with(|config| config.error_response = Some(Arc::new(make)))
+        self.with(|config| config.hooks.error_response = Some(Arc::new(make)))
     }
 
     /// A service that is only a proxy: an ordinary request is answered with 426.

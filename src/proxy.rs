@@ -33,7 +33,7 @@ pub(crate) async fn proxy(
     let (response, outcome) = match attempt(&config, handshake, parts, body).await {
         Ok(response) if matches!(response.body(), ProxyBody::Upstream(_)) => (response, Outcome::Relayed),
         Ok(response) => (response, Outcome::Upgraded),
-        Err(error) => (respond::error(&config, &error), Outcome::Refused),
+        Err(error) => (respond::error(&config.hooks, &error), Outcome::Refused),
     };
     counted.end(outcome);
     response
@@ -54,20 +54,27 @@ async fn attempt(
     config.limits.permit_upstream(&mut permit, &upstream)?;
     let (uri, label) = (parts.uri.clone(), parts.extensions.get::<TunnelLabel>().cloned());
     let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
-    let (mut response, connection) = exchange(config, &handshake, &upstream, request).await?;
+    let (mut response, connection) =
+        exchange(&config.connector, &config.timeouts, &handshake, &upstream, request).await?;
     if !connection.agrees(response.status()) {
         if handshake.mechanism == Mechanism::ExtendedConnect && response.status().is_success() {
             // Its client would take any 2xx for a tunnel.
             return Err(Error::at(Kind::Response("it is a 2xx, and no upgrade"), &upstream));
         }
-        return respond::relay(config, &handshake, &upstream, response, connection, permit);
+        let body = connection.into_body(config.timeouts.body);
+        return respond::relay(&handshake, &upstream, response, body, config.refusal, permit);
     }
     expected
         .verify(response.version(), response.headers_mut())
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.mechanism, &handshake.protocol, &mut response);
     let info = TunnelInfo::new(client, &uri, label, upstream, handshake.protocol.clone());
-    PendingTunnel { handshake, connection, info, permit, handshake_guard }.spawn(config);
+    PendingTunnel { handshake, connection, info, permit, handshake_guard }.spawn(
+        &config.hooks,
+        config.registry.as_ref(),
+        &config.tunnel,
+        config.timeouts.upgrade,
+    );
     // It belongs to the upstream's connection, which the tunnel has.
     response.extensions_mut().remove::<OnUpgrade>();
     Ok(response.map(|()| ProxyBody::Text(Full::new(Bytes::new()))))

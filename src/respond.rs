@@ -7,19 +7,19 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
-    body::ProxyBody, config::Config, connect::Connection, error::Error, error::Kind, handshake::Handshake,
-    handshake::Mechanism, handshake::is_websocket, limits::Permit, metrics, refusal, refusal::TooLarge,
-    rewrite::hop_by_hop, rewrite::tokens, trace, upstream::Upstream,
+    body::BoxBody, body::ProxyBody, config::Hooks, error::Error, error::Kind, handshake::Handshake,
+    handshake::Mechanism, handshake::is_websocket, limits::Permit, metrics, refusal, refusal::BodyLimits,
+    refusal::TooLarge, rewrite::hop_by_hop, rewrite::tokens, trace, upstream::Upstream,
 };
 
 /// What a 429 or a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 /// The response for a failure: the user's, or status and reason as text.
-pub(crate) fn error(config: &Config, error: &Error) -> Response<ProxyBody> {
+pub(crate) fn error(hooks: &Hooks, error: &Error) -> Response<ProxyBody> {
     trace::refused(error);
     metrics::refused(error);
-    let mut response = match &config.error_response {
+    let mut response = match &hooks.error_response {
         Some(make) => make(error),
         None => plain(error),
     };
@@ -60,11 +60,11 @@ pub(crate) fn close_refused<B>(response: &mut Response<B>) {
 ///
 /// A body that is announced to be too large.
 pub(crate) fn relay(
-    config: &Config,
     handshake: &Handshake,
     upstream: &Upstream,
     response: Response<()>,
-    connection: Connection,
+    body: BoxBody,
+    limits: BodyLimits,
     permit: Permit,
 ) -> Result<Response<ProxyBody>, Error> {
     let (mut parts, ()) = response.into_parts();
@@ -75,9 +75,8 @@ pub(crate) fn relay(
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }
-    let body = connection.into_body(config.body_timeout);
     let body = match is_websocket(handshake.protocol.as_bytes()) {
-        true => refusal::limited(body, config.refusal, permit).map_err(|TooLarge| {
+        true => refusal::limited(body, limits, permit).map_err(|TooLarge| {
             Error::at(Kind::Response("the body of its refusal is too large"), upstream)
         })?,
         false => body,

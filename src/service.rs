@@ -65,7 +65,7 @@ where
             }
             Err(error) => {
                 metrics::Handshake::begin().end(metrics::Outcome::Refused);
-                ResponseFuture::ready(respond::error(&self.config, &error))
+                ResponseFuture::ready(respond::error(&self.config.hooks, &error))
             }
         }
     }

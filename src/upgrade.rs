@@ -15,11 +15,11 @@ use tokio::{
 };
 
 use crate::{
-    config::Config, connect::Connection, handshake::Handshake, handshake::Mechanism, handshake::is_websocket,
+    config::Hooks, connect::Connection, handshake::Handshake, handshake::Mechanism, handshake::is_websocket,
     io::transport::Transport, limits::Permit, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
-    registry::HandshakeGuard, registry::Registration, trace, tunnel::Tunnel, tunnel::TunnelConfig,
-    tunnel::TunnelEnd, tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared,
-    tunnel::shared::ShutdownRequest,
+    registry::HandshakeGuard, registry::Registration, registry::Tunnels, trace, tunnel::Tunnel,
+    tunnel::TunnelConfig, tunnel::TunnelEnd, tunnel::TunnelSummary, tunnel::shared::Count,
+    tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
 };
 
 /// An agreed tunnel whose two connections still belong to HTTP.
@@ -47,18 +47,22 @@ type AnyTunnel = Pin<Box<dyn Future<Output = TunnelSummary> + Send>>;
 impl PendingTunnel {
     /// Runs the tunnel as a task of its own. Call it only with a 101 that is sent to the client: hyper
     /// releases the client's connection once the 101 is written.
-    pub(crate) fn spawn(self, config: &Config) {
-        let hook = config.on_tunnel.clone();
-        let registration = Registration::new(&self.info, config.registry.as_ref(), self.handshake_guard);
+    pub(crate) fn spawn(
+        self,
+        hooks: &Hooks,
+        tunnels: Option<&Tunnels>,
+        config: &Arc<TunnelConfig>,
+        timeout: Duration,
+    ) {
+        let hook = hooks.on_tunnel.clone();
+        let registration = Registration::new(&self.info, tunnels, self.handshake_guard);
         let mut live = registration.live().cloned();
         let counted = metrics::Tunnel::open(&mut live);
         let span = trace::Span::of(&self.info);
         let guard = TunnelGuard { info: self.info, hook, span, counted, registration, _permit: self.permit };
         guard.open();
-        let tunnel = Arc::clone(&config.tunnel);
         // Each stage has a box of its own, so that the task holds no memory of a finished stage.
-        let upgrade =
-            Box::pin(upgrade(self.handshake, self.connection, tunnel, live, config.upgrade_timeout));
+        let upgrade = Box::pin(upgrade(self.handshake, self.connection, Arc::clone(config), live, timeout));
         tokio::spawn(async move {
             let summary = upgrade.await.await;
             guard.close(summary);

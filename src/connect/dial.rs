@@ -18,11 +18,11 @@ pub(crate) enum Alpn {
     Http2,
 }
 
-/// How long connecting may take, and how long a shared connection is kept unused.
+/// Timeouts for opening a connection, and for keeping a shared one that is not used.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
+pub(crate) struct ConnectTimeouts {
     pub(crate) connect: Duration,
-    pub(crate) idle: Duration,
+    pub(crate) pool_idle: Duration,
 }
 
 /// Dials.

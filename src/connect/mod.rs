@@ -23,7 +23,7 @@ use crate::{
 };
 pub(crate) use connection::Connection;
 use dial::Dialer;
-pub(crate) use dial::{Alpn, Timeouts};
+pub(crate) use dial::{Alpn, ConnectTimeouts};
 use h2::{
     Http2,
     pool::{Pool, Route, Terms},
@@ -39,6 +39,7 @@ pub(crate) enum Purpose {
 /// Makes connections for the layer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connector {
+    pub(crate) header_case: h1::HeaderCase,
     dialer: Dialer,
     http2: Http2,
     /// What was connected by the rules above, and by no others.
@@ -93,7 +94,7 @@ impl Connector {
         &self,
         upstream: &Upstream,
         purpose: Purpose,
-        timeouts: Timeouts,
+        timeouts: ConnectTimeouts,
     ) -> Result<Route, BoxError> {
         let asks = match upstream.http_version() {
             HttpVersion::Http1 => false,

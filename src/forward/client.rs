@@ -21,15 +21,15 @@ use crate::{
 pub(super) type Client = legacy::Client<Dial, Outgoing>;
 
 pub(super) fn build(config: &Config) -> Client {
-    let dial = Dial { connector: config.connector.clone(), timeout: config.connect_timeout };
+    let dial = Dial { connector: config.connector.clone(), timeout: config.timeouts.connect };
     legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         // The pool panics when the clock cannot tell the end of its wait.
-        .pool_idle_timeout(config.pool_idle_timeout.min(NEVER))
+        .pool_idle_timeout(config.timeouts.pool_idle.min(NEVER))
         .set_host(false)
-        .http1_preserve_header_case(config.header_case.preserve)
-        .http1_title_case_headers(config.header_case.title)
+        .http1_preserve_header_case(config.connector.header_case.preserve)
+        .http1_title_case_headers(config.connector.header_case.title)
         .build(dial)
 }
 

@@ -82,7 +82,7 @@ impl Forward {
         match self.attempt(parts, body, header_timeout).await {
             Ok(response) => response.map(ResponseBody::inner),
             Err(error) => {
-                let mut response = respond::error(&self.config, &error).map(ResponseBody::proxy);
+                let mut response = respond::error(&self.config.hooks, &error).map(ResponseBody::proxy);
                 if ends {
                     respond::close_refused(&mut response);
                 }
@@ -110,7 +110,7 @@ impl Forward {
         let (mut parts, body) = response.into_parts();
         hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
-        Ok(Response::from_parts(parts, UpstreamBody::new(body, self.config.body_timeout)))
+        Ok(Response::from_parts(parts, UpstreamBody::new(body, self.config.timeouts.body)))
     }
 
     /// Over a shared connection in HTTP/2, or the pool's.
@@ -119,7 +119,8 @@ impl Forward {
         let (mut parts, mut body) = request.into_parts();
         let mut attempt = 1;
         loop {
-            let route = config.connector.route(upstream, Purpose::Requests, config.timeouts()).await;
+            let route =
+                config.connector.route(upstream, Purpose::Requests, config.timeouts.connecting()).await;
             let place = match route.map_err(|cause| Error::connecting(upstream, cause))? {
                 Route::Http2(place) => place,
                 Route::Http1 { .. } => {
@@ -160,7 +161,7 @@ where
         let (parts, body) = request.into_parts();
         // HTTP/1 says in the head whether there is a body; the type may not know.
         let announced = parts.version > Version::HTTP_11 || detect::has_body(&parts.headers);
-        let header_timeout = HeaderTimeout::new(self.config.header_timeout);
+        let header_timeout = HeaderTimeout::new(self.config.timeouts.header);
         let body = if announced && !body.is_end_stream() {
             header_timeout.track(body.map_err(ClientBody::boxed))
         } else {

@@ -172,7 +172,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        connect::Connector, connect::Purpose, connect::Timeouts, connect::h2::pool::Route, upstream::Upstream,
+        connect::ConnectTimeouts, connect::Connector, connect::Purpose, connect::h2::pool::Route,
+        upstream::Upstream,
     };
 
     #[tokio::test(start_paused = true)]
@@ -188,7 +189,7 @@ mod tests {
             async { Ok::<_, io::Error>(TokioIo::new(ours)) }
         }));
         let upstream = Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2();
-        let timeouts = Timeouts { connect: second, idle: second * 60 };
+        let timeouts = ConnectTimeouts { connect: second, pool_idle: second * 60 };
         let route = connector.route(&upstream, Purpose::Requests, timeouts).await.unwrap();
         let Route::Http2(permit) = route else { panic!("no permit") };
         sleep(second * 2).await;

@@ -19,9 +19,9 @@ use super::{
     connection::{Connection, StreamPermit, open},
 };
 use crate::{
-    connect::Purpose, connect::dial::Alpn, connect::dial::Dialer, connect::dial::Timeouts, error::BoxError,
-    error::ConnectTimeout, error::NoStreamFree, io::transport::Transport, sync::Mutex, sync::MutexGuard,
-    upstream::HttpVersion, upstream::Upstream,
+    connect::Purpose, connect::dial::Alpn, connect::dial::ConnectTimeouts, connect::dial::Dialer,
+    error::BoxError, error::ConnectTimeout, error::NoStreamFree, io::transport::Transport, sync::Mutex,
+    sync::MutexGuard, upstream::HttpVersion, upstream::Upstream,
 };
 
 /// For how long an upstream that can't be spoken to in HTTP/2 is not asked again.
@@ -75,7 +75,7 @@ pub(crate) enum Route {
 pub(crate) struct Terms<'a> {
     pub(crate) dialer: &'a Dialer,
     pub(crate) http2: &'a Http2,
-    pub(crate) timeouts: Timeouts,
+    pub(crate) timeouts: ConnectTimeouts,
 }
 
 impl Pool {
@@ -162,7 +162,7 @@ impl HostConnections {
         // Half the time: the other half is for trying without.
         match timeout(timeouts.connect / 2, open(transport, config)).await {
             Ok(Ok((sender, frames))) => {
-                let connection = Connection::start((sender, frames), config, timeouts.idle);
+                let connection = Connection::start((sender, frames), config, timeouts.pool_idle);
                 if !connection.suits(Purpose::Upgrade) {
                     self.refuse(NO_EXTENDED_CONNECT, true);
                 }
@@ -257,7 +257,7 @@ mod tests {
 
         async fn route(&self, purpose: Purpose) -> Route {
             let upstream = Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2();
-            let timeouts = Timeouts { connect: Duration::from_secs(10), idle: self.idle };
+            let timeouts = ConnectTimeouts { connect: Duration::from_secs(10), pool_idle: self.idle };
             self.connector.route(&upstream, purpose, timeouts).await.unwrap()
         }
 

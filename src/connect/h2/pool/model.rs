@@ -10,7 +10,7 @@ use tokio::io::duplex;
 use tower::service_fn;
 
 use super::*;
-use crate::{connect::Connector, connect::Timeouts, sync::model};
+use crate::{connect::ConnectTimeouts, connect::Connector, sync::model};
 
 /// Far away, and time stands still.
 const LATER: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
         let threads = (0..3).map(|_| {
             let (pool, held, connector) = (Arc::clone(&pool), Arc::clone(&held), connector.clone());
             thread::spawn(move || {
-                let timeouts = Timeouts { connect: LATER, idle: LATER };
+                let timeouts = ConnectTimeouts { connect: LATER, pool_idle: LATER };
                 let terms = Terms { dialer: &connector.dialer, http2: &connector.http2, timeouts };
                 let Ok(Route::Http2(permit)) = block_on(pool.route(&upstream(), Purpose::Requests, terms))
                 else {
@@ -72,7 +72,7 @@ fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
 fn connected(streams: u32) -> (Arc<Connection>, Arc<HostConnections>) {
     let (connector, _) = way(streams);
     let pool = Pool::default();
-    let timeouts = Timeouts { connect: LATER, idle: LATER };
+    let timeouts = ConnectTimeouts { connect: LATER, pool_idle: LATER };
     let terms = Terms { dialer: &connector.dialer, http2: &connector.http2, timeouts };
     drop(block_on(pool.route(&upstream(), Purpose::Requests, terms)));
     let host = pool.host(&upstream());
