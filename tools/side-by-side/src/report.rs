@@ -173,7 +173,10 @@ mod tests {
         let record = record([cpu(10.0), cpu(7.0)]);
         assert!(table(&record, &record.sheets[0]).contains("| ratio to the best peer |\n"));
         let table = table(&record, &record.sheets[1]);
-        assert!(table.contains("| ratio to the best peer | of one |\n| --- | --- | ---: | ---: | ---: | ---: |\n"));
+        assert!(
+            table
+                .contains("| ratio to the best peer | of one |\n| --- | --- | ---: | ---: | ---: | ---: |\n")
+        );
         assert!(table.ends_with("| peer | 1.0 | 7.00 | 7.00 – 7.00 | 1.00 | 0.70 |\n\n"), "{table}");
     }
 
