@@ -156,7 +156,7 @@ fn every_test_that_is_called_by_a_row_is_named_there() {
 
 #[test]
 fn what_others_decide_has_a_reason_and_a_test() {
-    for row in table("What hyper and h2 decide") {
+    for row in table("Behaviour of hyper and h2") {
         assert_eq!(row.len(), 4, "{row:?}");
         assert!(row.iter().all(|cell| !cell.is_empty()), "{row:?}");
         tests(&row);
