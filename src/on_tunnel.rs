@@ -21,15 +21,15 @@ use crate::{tunnel::TunnelSummary, upstream::Upstream};
 /// A closure is a hook for the end:
 ///
 /// ```
-/// # use tower_upgrade_proxy::{TunnelInfo, TunnelSummary, UpgradeProxyLayer};
+/// # use tower_upgrade_proxy::{Side, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 /// # let layer = UpgradeProxyLayer::per_request();
 /// let layer = layer.on_tunnel(|tunnel: &TunnelInfo, summary: &TunnelSummary| {
 ///     println!(
 ///         "tunnel {} to {}: {} bytes up, {} bytes down in {:?}, {}",
 ///         tunnel.id(),
 ///         tunnel.upstream(),
-///         summary.client_to_upstream(),
-///         summary.upstream_to_client(),
+///         summary.bytes(Side::Client),
+///         summary.bytes(Side::Upstream),
 ///         summary.duration(),
 ///         summary.end(),
 ///     );

@@ -81,10 +81,10 @@ pub(crate) fn ended(summary: &TunnelSummary) {
         macro_rules! event {
             ($level:ident) => {
                 tracing::$level!(
-                    client_to_upstream = summary.client_to_upstream(),
-                    upstream_to_client = summary.upstream_to_client(),
-                    messages_from_client = summary.messages_from_client(),
-                    messages_from_upstream = summary.messages_from_upstream(),
+                    client_to_upstream = summary.bytes(Side::Client),
+                    upstream_to_client = summary.bytes(Side::Upstream),
+                    messages_from_client = summary.messages(Side::Client),
+                    messages_from_upstream = summary.messages(Side::Upstream),
                     client_close_code = summary.close_code(Side::Client),
                     upstream_close_code = summary.close_code(Side::Upstream),
                     spliced = summary.spliced(),

@@ -17,9 +17,9 @@ use tokio::{
 use crate::{
     config::Hooks, connect::Connection, handshake::Handshake, handshake::Mechanism, handshake::is_websocket,
     io::transport::Transport, limits::Permit, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
-    registry::HandshakeGuard, registry::Registration, registry::Tunnels, trace, tunnel::Tunnel,
-    tunnel::TunnelConfig, tunnel::TunnelEnd, tunnel::TunnelSummary, tunnel::shared::Count,
-    tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
+    registry::HandshakeGuard, registry::Registration, registry::Tunnels, trace, tunnel::Sides,
+    tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd, tunnel::TunnelSummary, tunnel::shared::Shared,
+    tunnel::shared::ShutdownRequest,
 };
 
 /// An agreed tunnel whose two connections still belong to HTTP.
@@ -87,7 +87,7 @@ async fn upgrade(
         Ok(Err(Cut)) => TunnelEnd::Drained { cut: true },
         Err(_) => TunnelEnd::UpgradeTimeout,
     };
-    Box::pin(ready(TunnelSummary::new([Count::default(); 2], opened.elapsed(), end)))
+    Box::pin(ready(TunnelSummary::new(Sides::default(), opened.elapsed(), end)))
 }
 
 /// The deadline of a shutdown request has passed.

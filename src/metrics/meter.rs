@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ::metrics::counter;
 
 use super::{BYTES, INVALID, MESSAGES};
-use crate::{tunnel::Side, tunnel::shared::Count, tunnel::shared::Observer};
+use crate::{tunnel::Side, tunnel::Sides, tunnel::shared::Count, tunnel::shared::Observer};
 
 /// How far the traffic of a tunnel has been counted.
 ///
@@ -14,7 +14,7 @@ use crate::{tunnel::Side, tunnel::shared::Count, tunnel::shared::Observer};
 /// is at most the one or the other.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    counted: [Counted; 2],
+    counted: Sides<Counted>,
     /// In milliseconds of the tunnel's age.
     due: AtomicU64,
 }
@@ -29,11 +29,11 @@ const PERIOD: u64 = 1000;
 const PIECE: u64 = 1 << 20;
 
 impl Observer for Meter {
-    fn on_progress(&self, age: u64, counts: [Count; 2]) {
-        let much = |(counted, count): (&Counted, Count)| {
-            count.bytes.saturating_sub(counted.bytes.load(Ordering::Relaxed)) >= PIECE
+    fn on_progress(&self, age: u64, counts: Sides<Count>) {
+        let much = |side: Side| {
+            counts[side].bytes.saturating_sub(self.counted[side].bytes.load(Ordering::Relaxed)) >= PIECE
         };
-        if age >= self.due.load(Ordering::Relaxed) || self.counted.iter().zip(counts).any(much) {
+        if age >= self.due.load(Ordering::Relaxed) || Side::BOTH.into_iter().any(much) {
             self.due.store(age.saturating_add(PERIOD), Ordering::Relaxed);
             self.count(counts);
         }
@@ -47,19 +47,18 @@ impl Observer for Meter {
 impl Meter {
     /// Adds to the counters what they lack. Cold: once in a while.
     #[cold]
-    pub(super) fn count(&self, [from_client, from_upstream]: [Count; 2]) {
-        let [up, down] = &self.counted;
-        if let Some(bytes) = gain(&up.bytes, from_client.bytes) {
-            counter!(BYTES, "direction" => "client_to_upstream").increment(bytes);
-        }
-        if let Some(bytes) = gain(&down.bytes, from_upstream.bytes) {
-            counter!(BYTES, "direction" => "upstream_to_client").increment(bytes);
-        }
-        if let Some(messages) = gain(&up.messages, from_client.messages) {
-            counter!(MESSAGES, "direction" => "client_to_upstream").increment(messages);
-        }
-        if let Some(messages) = gain(&down.messages, from_upstream.messages) {
-            counter!(MESSAGES, "direction" => "upstream_to_client").increment(messages);
+    pub(super) fn count(&self, counts: Sides<Count>) {
+        for side in Side::BOTH {
+            let direction = match side {
+                Side::Client => "client_to_upstream",
+                Side::Upstream => "upstream_to_client",
+            };
+            if let Some(bytes) = gain(&self.counted[side].bytes, counts[side].bytes) {
+                counter!(BYTES, "direction" => direction).increment(bytes);
+            }
+            if let Some(messages) = gain(&self.counted[side].messages, counts[side].messages) {
+                counter!(MESSAGES, "direction" => direction).increment(messages);
+            }
         }
     }
 }
@@ -103,13 +102,14 @@ mod tests {
             (5000, [41 + PIECE, 6 + PIECE], [41 + PIECE, 6 + PIECE]),
         ] {
             messages += 1;
-            meter.on_progress(age, bytes.map(|bytes| Count { bytes, messages }));
+            meter.on_progress(age, Sides::from_fn(|side| Count { bytes: bytes[side as usize], messages }));
             let both = ["client_to_upstream", "upstream_to_client"];
             assert_eq!(both.map(|direction| counted("bytes", direction)), expected, "{age} ms");
         }
         assert_eq!(counted("messages", "upstream_to_client"), messages);
         // At its end; a count that lags behind takes nothing away.
-        meter.count([Count { bytes: 50 + PIECE, messages }, Count::default()]);
+        let client = Count { bytes: 50 + PIECE, messages };
+        meter.count(Sides { client, upstream: Count::default() });
         assert_eq!(counted("bytes", "client_to_upstream"), 50 + PIECE);
         assert_eq!(counted("bytes", "upstream_to_client"), 6 + PIECE);
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ::metrics::{Gauge, counter, gauge, histogram};
 
 use super::{ACTIVE, ENDED, LIFE, Meter, OPENED};
-use crate::{tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared};
+use crate::{tunnel::Sides, tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared};
 
 /// One of the tunnels that stand now. Dropped without an end, its task was dropped, or has panicked.
 pub(crate) struct Tunnel {
@@ -33,7 +33,7 @@ impl Tunnel {
         self.count(summary.end().reason(), summary.duration(), summary.counts());
     }
 
-    fn count(&self, reason: &'static str, life: Duration, counts: [Count; 2]) {
+    fn count(&self, reason: &'static str, life: Duration, counts: Sides<Count>) {
         self.active.decrement(1);
         self.meter.count(counts);
         counter!(ENDED, "reason" => reason).increment(1);

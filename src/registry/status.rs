@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{on_tunnel::TunnelInfo, tunnel::TunnelState, tunnel::shared::Count, tunnel::shared::Shared};
+use crate::{
+    on_tunnel::TunnelInfo,
+    tunnel::{Side, Sides, TunnelState, shared::Count, shared::Shared},
+};
 
 /// A tunnel as it was when it was asked for: by [`Tunnels::list`](crate::Tunnels::list) or
 /// [`Tunnels::get`](crate::Tunnels::get).
@@ -12,15 +15,13 @@ pub struct TunnelStatus {
     age: Duration,
     idle: Duration,
     state: TunnelState,
-    from_client: Count,
-    from_upstream: Count,
+    counts: Sides<Count>,
 }
 
 impl TunnelStatus {
     pub(super) fn new(info: TunnelInfo, live: &Shared) -> Self {
-        let [from_client, from_upstream] = live.counts();
         let (age, idle, state) = (live.age(), live.idle(), live.state());
-        Self { info, age, idle, state, from_client, from_upstream }
+        Self { info, age, idle, state, counts: live.counts() }
     }
 
     /// Which it is: id, client, path, label, upstream and protocol.
@@ -47,27 +48,15 @@ impl TunnelStatus {
         self.state
     }
 
-    /// Bytes the upstream took from the client so far, handshake not counted.
+    /// Bytes sent by `from` that the other side has taken so far, handshake not counted.
     #[must_use]
-    pub fn client_to_upstream(&self) -> u64 {
-        self.from_client.bytes
+    pub fn bytes(&self, from: Side) -> u64 {
+        self.counts[from].bytes
     }
 
-    /// Bytes the client took from the upstream so far, handshake not counted.
+    /// Complete messages sent by `from` so far; 0 for protocols other than WebSocket.
     #[must_use]
-    pub fn upstream_to_client(&self) -> u64 {
-        self.from_upstream.bytes
-    }
-
-    /// Complete messages from the client so far; 0 for protocols other than WebSocket.
-    #[must_use]
-    pub fn messages_from_client(&self) -> u64 {
-        self.from_client.messages
-    }
-
-    /// Complete messages from the upstream so far; 0 for protocols other than WebSocket.
-    #[must_use]
-    pub fn messages_from_upstream(&self) -> u64 {
-        self.from_upstream.messages
+    pub fn messages(&self, from: Side) -> u64 {
+        self.counts[from].messages
     }
 }

@@ -9,11 +9,10 @@ use std::{
 use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
-    Side, TunnelConfig, TunnelEnd,
+    Side, Sides, TunnelConfig, TunnelEnd,
     direction::{CopyError, Direction, PollCopy},
     frame_relay::FrameRelay,
     shared::ShutdownRequest,
-    sides::Sides,
 };
 use crate::time;
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    CloseFrame, TunnelState,
+    CloseFrame, Side, TunnelState,
     shared::{Shared, ShutdownRequest},
 };
 use crate::time::deadline;
@@ -64,27 +64,15 @@ impl TunnelHandle {
         self.0.idle()
     }
 
-    /// Bytes the upstream took from the client.
+    /// Bytes sent by `from` that the other side has taken.
     #[must_use]
-    pub fn client_to_upstream(&self) -> u64 {
-        self.0.counts()[0].bytes
+    pub fn bytes(&self, from: Side) -> u64 {
+        self.0.counts()[from].bytes
     }
 
-    /// Bytes the client took from the upstream.
+    /// Complete WebSocket messages sent by `from`.
     #[must_use]
-    pub fn upstream_to_client(&self) -> u64 {
-        self.0.counts()[1].bytes
-    }
-
-    /// Complete messages the client of a WebSocket sent.
-    #[must_use]
-    pub fn messages_from_client(&self) -> u64 {
-        self.0.counts()[0].messages
-    }
-
-    /// Complete messages the upstream of a WebSocket sent.
-    #[must_use]
-    pub fn messages_from_upstream(&self) -> u64 {
-        self.0.counts()[1].messages
+    pub fn messages(&self, from: Side) -> u64 {
+        self.0.counts()[from].messages
     }
 }

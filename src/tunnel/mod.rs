@@ -25,7 +25,7 @@ mod pipe;
 mod rate;
 mod scratch;
 pub(crate) mod shared;
-mod sides;
+mod side;
 #[cfg_attr(not(target_os = "linux"), path = "splice_absent.rs")]
 mod splice;
 mod summary;
@@ -56,8 +56,9 @@ use lifecycle::{Lifecycle, Next, Progress};
 pub use rate::RateLimit;
 use shared::Shared;
 pub use shared::TunnelState;
-use sides::Sides;
-pub use summary::{Side, TunnelEnd, TunnelSummary};
+pub use side::Side;
+pub(crate) use side::Sides;
+pub use summary::{TunnelEnd, TunnelSummary};
 
 pin_project! {
     /// A future that carries bytes between two streams, both ways, until the tunnel ends.
@@ -95,7 +96,7 @@ pin_project! {
     ///
     /// let summary = tunnel.await?;
     /// assert_eq!(heard, "hello");
-    /// assert_eq!(summary.client_to_upstream(), 5);
+    /// assert_eq!(summary.bytes(Side::Client), 5);
     /// # Ok::<(), std::io::Error>(())
     /// # })?;
     /// # Ok::<(), std::io::Error>(())

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{CloseFrame, Side};
+use super::{CloseFrame, Side, Sides};
 use crate::{
     sync::AtomicWaker, sync::Mutex, sync::atomic::AtomicU8, sync::atomic::AtomicU64, sync::atomic::Ordering,
 };
@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     opened: Instant,
     /// Milliseconds from `opened` to the last byte.
     last_byte: AtomicU64,
-    counts: [AtomicCount; 2],
+    counts: Sides<AtomicCount>,
     stage: AtomicU8,
     /// Boxed, as most tunnels never have one.
     shutdown_request: Mutex<Option<Box<ShutdownRequest>>>,
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
 /// Told of what moves, by the tunnel's task.
 pub(crate) trait Observer: fmt::Debug + Send + Sync {
     /// The tunnel has carried so much, at the age of so many milliseconds.
-    fn on_progress(&self, age: u64, counts: [Count; 2]);
+    fn on_progress(&self, age: u64, counts: Sides<Count>);
 
     /// The frames of `side` can't be followed any more.
     fn on_invalid_framing(&self, side: Side);
@@ -94,7 +94,7 @@ impl Shared {
         Self {
             opened: Instant::now(),
             last_byte: AtomicU64::new(0),
-            counts: Default::default(),
+            counts: Sides::default(),
             stage: AtomicU8::new(TunnelState::Opening as u8),
             shutdown_request: Mutex::new(None),
             tunnel: AtomicWaker::new(),
@@ -112,9 +112,8 @@ impl Shared {
         self.age().saturating_sub(last)
     }
 
-    /// From the client, and from the upstream.
-    pub(crate) fn counts(&self) -> [Count; 2] {
-        [self.counts[0].load(), self.counts[1].load()]
+    pub(crate) fn counts(&self) -> Sides<Count> {
+        self.counts.map(AtomicCount::load)
     }
 
     pub(crate) fn state(&self) -> TunnelState {
@@ -154,10 +153,9 @@ impl Shared {
     }
 
     /// So much has gone by `now`, the last of it just now.
-    pub(super) fn record(&self, now: Instant, counts: [Count; 2]) {
-        for (atomic, count) in self.counts.iter().zip(counts) {
-            atomic.bytes.store(count.bytes, Ordering::Relaxed);
-            atomic.messages.store(count.messages, Ordering::Relaxed);
+    pub(super) fn record(&self, now: Instant, counts: Sides<Count>) {
+        for side in Side::BOTH {
+            self.counts[side].store(counts[side]);
         }
         let age = now.saturating_duration_since(self.opened).as_millis();
         let age = u64::try_from(age).unwrap_or(u64::MAX);
@@ -169,6 +167,11 @@ impl Shared {
 }
 
 impl AtomicCount {
+    fn store(&self, count: Count) {
+        self.bytes.store(count.bytes, Ordering::Relaxed);
+        self.messages.store(count.messages, Ordering::Relaxed);
+    }
+
     fn load(&self) -> Count {
         Count { bytes: self.bytes.load(Ordering::Relaxed), messages: self.messages.load(Ordering::Relaxed) }
     }

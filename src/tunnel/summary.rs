@@ -2,31 +2,7 @@
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
-use super::shared::Count;
-
-/// One of the two ends of a tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// Who asked for the upgrade.
-    Client,
-    /// Who answered it.
-    Upstream,
-}
-
-impl Side {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Upstream => "upstream",
-        }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use super::{Side, Sides, shared::Count};
 
 /// Why a tunnel ended.
 #[derive(Clone, Debug)]
@@ -148,33 +124,23 @@ impl fmt::Display for TunnelEnd {
 /// What a tunnel carried, how long it stood and why it ended.
 #[derive(Clone, Debug)]
 pub struct TunnelSummary {
-    from_client: Count,
-    from_upstream: Count,
+    counts: Sides<Count>,
     spliced: u64,
     duration: Duration,
     end: TunnelEnd,
     first: Option<Side>,
     /// Of a WebSocket: the code each side sent.
-    closes: Option<(u16, u16)>,
-    /// What was wrong with the frames of the client, and of the upstream.
-    invalid: [Option<&'static str>; 2],
+    close_codes: Option<Sides<u16>>,
+    /// What was wrong with the frames of a side.
+    invalid: Sides<Option<&'static str>>,
 }
 
 /// No Close.
 const ABNORMAL: u16 = 1006;
 
 impl TunnelSummary {
-    pub(crate) fn new([from_client, from_upstream]: [Count; 2], duration: Duration, end: TunnelEnd) -> Self {
-        Self {
-            from_client,
-            from_upstream,
-            spliced: 0,
-            duration,
-            end,
-            first: None,
-            closes: None,
-            invalid: [None; 2],
-        }
+    pub(crate) fn new(counts: Sides<Count>, duration: Duration, end: TunnelEnd) -> Self {
+        Self { counts, spliced: 0, duration, end, first: None, close_codes: None, invalid: Sides::default() }
     }
 
     pub(crate) fn with_first(mut self, first: Option<Side>) -> Self {
@@ -182,22 +148,21 @@ impl TunnelSummary {
         self
     }
 
-    /// A WebSocket, with what was in the Close of each side that sent one.
-    pub(crate) fn with_closes(mut self, client: Option<u16>, upstream: Option<u16>) -> Self {
-        self.closes = Some((client.unwrap_or(ABNORMAL), upstream.unwrap_or(ABNORMAL)));
+    /// A WebSocket, with the code of each side's Close.
+    pub(crate) fn with_close_codes(mut self, codes: Sides<Option<u16>>) -> Self {
+        self.close_codes = Some(codes.map(|code| code.unwrap_or(ABNORMAL)));
         self
     }
 
-    /// What was wrong with frames of the client, and of the upstream, that went through.
-    pub(crate) fn with_invalid_framing(mut self, invalid: [Option<&'static str>; 2]) -> Self {
+    /// With the reason why frames of a side were invalid and passed all the same.
+    pub(crate) fn with_invalid_framing(mut self, invalid: Sides<Option<&'static str>>) -> Self {
         self.invalid = invalid;
         self
     }
 
-    /// What came from the client, and from the upstream.
     #[cfg(feature = "metrics")]
-    pub(crate) fn counts(&self) -> [Count; 2] {
-        [self.from_client, self.from_upstream]
+    pub(crate) fn counts(&self) -> Sides<Count> {
+        self.counts
     }
 
     pub(crate) fn with_spliced(mut self, bytes: u64) -> Self {
@@ -205,38 +170,24 @@ impl TunnelSummary {
         self
     }
 
-    /// Bytes the upstream took from the client, handshake not counted.
+    /// Bytes sent by `from` that the other side has taken, handshake not counted.
     #[must_use]
-    pub fn client_to_upstream(&self) -> u64 {
-        self.from_client.bytes
+    pub fn bytes(&self, from: Side) -> u64 {
+        self.counts[from].bytes
     }
 
-    /// Bytes the client took from the upstream, handshake not counted.
+    /// Complete WebSocket messages sent by `from`. 0 for other protocols. Nothing counts from the first
+    /// invalid frame on.
     #[must_use]
-    pub fn upstream_to_client(&self) -> u64 {
-        self.from_upstream.bytes
-    }
-
-    /// Complete messages the client of a WebSocket sent; what was no valid framing counts for nothing.
-    #[must_use]
-    pub fn messages_from_client(&self) -> u64 {
-        self.from_client.messages
-    }
-
-    /// Complete messages the upstream of a WebSocket sent.
-    #[must_use]
-    pub fn messages_from_upstream(&self) -> u64 {
-        self.from_upstream.messages
+    pub fn messages(&self, from: Side) -> u64 {
+        self.counts[from].messages
     }
 
     /// The code in the Close that `side` of a WebSocket sent: 1005 when it had none, 1006 when it sent no
     /// Close. What the proxy told a side is not in here. `None` for any other protocol.
     #[must_use]
     pub fn close_code(&self, side: Side) -> Option<u16> {
-        self.closes.map(|(client, upstream)| match side {
-            Side::Client => client,
-            Side::Upstream => upstream,
-        })
+        self.close_codes.map(|codes| codes[side])
     }
 
     /// What was wrong with the frames of `side` of a WebSocket, in words, when they were no valid framing and
@@ -244,7 +195,7 @@ impl TunnelSummary {
     /// told why the tunnel ends.
     #[must_use]
     pub fn invalid_framing(&self, side: Side) -> Option<&'static str> {
-        self.invalid[side as usize]
+        self.invalid[side]
     }
 
     /// Bytes of both directions that went through the kernel alone, by `splice(2)`. 0 where that is

@@ -20,6 +20,7 @@ use test_support::{
     script::{self, Language, Script},
     trials::{announced, trial},
 };
+use tower_upgrade_proxy::Side;
 use upstream::Upstream;
 
 /// What every client does. The upstream plays the part that the path names.
@@ -125,6 +126,6 @@ async fn deflate(language: Language) {
     let mut stage = Stage::start(Server::Axum, stage::at(address)).await;
     language.run_client("deflate", stage.url("deflate")).await;
     let summary = stage.orderly_end().await;
-    let bytes = (summary.client_to_upstream(), summary.upstream_to_client());
+    let bytes = (summary.bytes(Side::Client), summary.bytes(Side::Upstream));
     assert!(bytes.0 < ENOUGH && bytes.1 < ENOUGH, "not compressed: {bytes:?}");
 }

@@ -70,7 +70,7 @@ async fn an_agreement_with_nothing_to_follow_is_a_tunnel_that_is_half_closed() {
     connection.expect(Frame::Data { stream, bytes: vec![], ends: true }).await;
     let summary = proxy.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
-    assert_eq!(summary.client_to_upstream(), 5);
+    assert_eq!(summary.bytes(Side::Client), 5);
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn an_upstream_that_wants_no_more_is_an_end_and_not_a_reset() {
         client.expect_end().await;
         client.finish().await;
         let summary = proxy.ended().await;
-        assert_eq!(summary.upstream_to_client(), 10);
+        assert_eq!(summary.bytes(Side::Upstream), 10);
         assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
     }
 }
@@ -193,7 +193,7 @@ async fn a_client_that_talks_on_to_an_upstream_that_wants_no_more_loses_nothing(
         connection.settle().await;
         client.send("goodbye").await;
         let summary = proxy.ended().await;
-        assert_eq!(summary.upstream_to_client(), 3 << 14);
+        assert_eq!(summary.bytes(Side::Upstream), 3 << 14);
         assert_eq!(client.rest().await.len(), 3 << 14);
     }
 }

@@ -77,7 +77,7 @@ async fn a_tunnel_that_is_idle_or_old_goes_away_on_both_sides() {
             let summary = pair.ended().await;
             let codes = [Side::Client, Side::Upstream].map(|side| summary.close_code(side));
             assert_eq!(codes, [Some(1001); 2], "both have answered: {summary:?}");
-            assert_eq!((summary.messages_from_client(), summary.messages_from_upstream()), (1, 1));
+            assert_eq!((summary.messages(Side::Client), summary.messages(Side::Upstream)), (1, 1));
         })
         .await;
     }
@@ -93,7 +93,7 @@ async fn a_message_above_the_limit_is_too_big_for_both_sides() {
         assert_eq!(pair.upstream.told().await, told(1009, "message too big"));
         let summary = pair.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
-        assert_eq!(summary.messages_from_upstream(), 2);
+        assert_eq!(summary.messages(Side::Upstream), 2);
     })
     .await;
 }
@@ -157,7 +157,7 @@ async fn pings_of_ours_are_answered_by_libraries_and_keep_the_tunnel() {
         pair.client.told().await;
         let summary = pair.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
-        assert_eq!(summary.messages_from_client(), 2);
+        assert_eq!(summary.messages(Side::Client), 2);
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use tower_upgrade_proxy::{TunnelConfig, TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
+use tower_upgrade_proxy::{Side, TunnelConfig, TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
 
 use crate::{
     app, app_that_replaces_101s, open,
@@ -34,8 +34,8 @@ async fn a_tunnel_says_which_it_is_and_its_numbers_grow() {
     assert_eq!((info.client(), info.upstream()), (Some([127, 0, 0, 1].into()), &upstream.upstream()));
     assert_eq!(first.state(), TunnelState::Open);
     // Masked there, not masked back.
-    assert_eq!((first.client_to_upstream(), first.upstream_to_client()), (9, 5));
-    assert_eq!((first.messages_from_client(), first.messages_from_upstream()), (1, 1));
+    assert_eq!((first.bytes(Side::Client), first.bytes(Side::Upstream)), (9, 5));
+    assert_eq!((first.messages(Side::Client), first.messages(Side::Upstream)), (1, 1));
 
     tokio::time::sleep(Duration::from_millis(20)).await;
     let second = tunnels.get(info.id()).unwrap();
@@ -43,8 +43,8 @@ async fn a_tunnel_says_which_it_is_and_its_numbers_grow() {
     client.echo("three").await;
     let third = tunnels.get(info.id()).unwrap();
     assert!(third.idle() < third.age() && third.age() > second.age(), "{third:?}");
-    assert_eq!((third.client_to_upstream(), third.upstream_to_client()), (20, 12));
-    assert_eq!((third.messages_from_client(), third.messages_from_upstream()), (2, 2));
+    assert_eq!((third.bytes(Side::Client), third.bytes(Side::Upstream)), (20, 12));
+    assert_eq!((third.messages(Side::Client), third.messages(Side::Upstream)), (2, 2));
     client.close().await;
     drop(client);
     until(&tunnels, 0).await;

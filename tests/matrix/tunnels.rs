@@ -47,7 +47,7 @@ mod scenarios {
         assert_eq!(client.rest().await, (b"answer".to_vec(), Over::Finished));
         let summary = stage.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
-        assert_eq!((summary.client_to_upstream(), summary.upstream_to_client()), (10, 6));
+        assert_eq!((summary.bytes(Side::Client), summary.bytes(Side::Upstream)), (10, 6));
     }
 
     pub(super) async fn upstream_finishes_first(mut stage: Stage) {

@@ -143,10 +143,7 @@ async fn pour(from: &mut TcpStream, to: &mut TcpStream, bytes: usize) {
 
 /// Bytes that went from `side` to the other.
 pub(crate) fn sent_by(side: Side, summary: &TunnelSummary) -> u64 {
-    match side {
-        Side::Client => summary.client_to_upstream(),
-        Side::Upstream => summary.upstream_to_client(),
-    }
+    summary.bytes(side)
 }
 
 /// Keeps a paused clock where it is while bytes are on their way. Left alone it jumps to the next

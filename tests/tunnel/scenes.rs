@@ -114,5 +114,5 @@ async fn nothing_is_written_to_a_side_that_has_been_let_go() {
     let scene = Scene { client, upstream, websocket: true, limited: true, closes: true, slow: false };
     let summary = scene.play().await;
     assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
-    assert_eq!(summary.upstream_to_client(), 2);
+    assert_eq!(summary.bytes(Side::Upstream), 2);
 }

@@ -131,11 +131,7 @@ async fn hold(near_side: Side, (near, far): &(Talk, Talk), ends: Bulk, warm_up: 
     }
     for (side, talk) in [(near_side, near), (far_side, far)] {
         assert_eq!(sent_by(side, &summary), (warm_up + talk.said.len()) as u64);
-        let messages = match side {
-            Side::Client => summary.messages_from_client(),
-            Side::Upstream => summary.messages_from_upstream(),
-        };
-        assert_eq!(messages, talk.messages);
+        assert_eq!(summary.messages(side), talk.messages);
     }
     summary.spliced()
 }

@@ -176,7 +176,7 @@ async fn the_hook_hears_of_opening_and_end_with_the_figures() {
     let summary = summary.unwrap();
     assert_eq!(opened.id(), closed.id());
     assert_eq!((opened.protocol(), opened.upstream()), ("websocket", &upstream.upstream()));
-    assert_eq!((summary.client_to_upstream(), summary.upstream_to_client()), (1000, 70_000));
+    assert_eq!((summary.bytes(Side::Client), summary.bytes(Side::Upstream)), (1000, 70_000));
     assert!(summary.duration() < Duration::from_secs(20));
 }
 

@@ -20,7 +20,7 @@ use axum::{
 use futures_util::{Stream, stream};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
-use tower_upgrade_proxy::{CloseCode, CloseFrame, DrainConfig, TunnelStatus, Tunnels};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, DrainConfig, Side, TunnelStatus, Tunnels};
 
 /// No script but ours, nothing from elsewhere, and in nobody's frame, where a click could be stolen.
 const POLICY: &str = "default-src 'none'; img-src data:; connect-src 'self'; style-src 'unsafe-inline'; \
@@ -90,7 +90,7 @@ fn tunnel(tunnel: &TunnelStatus) -> Value {
         "state": format!("{:?}", tunnel.state()),
         "age": tunnel.age().as_secs_f64(),
         "idle": tunnel.idle().as_secs_f64(),
-        "bytes": [tunnel.client_to_upstream(), tunnel.upstream_to_client()],
-        "messages": [tunnel.messages_from_client(), tunnel.messages_from_upstream()],
+        "bytes": [tunnel.bytes(Side::Client), tunnel.bytes(Side::Upstream)],
+        "messages": [tunnel.messages(Side::Client), tunnel.messages(Side::Upstream)],
     })
 }

@@ -11,7 +11,7 @@ use std::{env, error::Error, time::Duration};
 
 use axum::{Router, response::Html, routing::get};
 use tokio::net::TcpListener;
-use tower_upgrade_proxy::{TunnelInfo, TunnelSummary, UpgradeProxyLayer};
+use tower_upgrade_proxy::{Side, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -37,8 +37,8 @@ fn report(tunnel: &TunnelInfo, summary: &TunnelSummary) {
     println!(
         "tunnel {}: {} bytes up, {} bytes down in {:.1?}, {}",
         tunnel.id(),
-        summary.client_to_upstream(),
-        summary.upstream_to_client(),
+        summary.bytes(Side::Client),
+        summary.bytes(Side::Upstream),
         summary.duration(),
         summary.end(),
     );

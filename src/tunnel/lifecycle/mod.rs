@@ -7,13 +7,12 @@ use std::{sync::Arc, task::Context};
 use tokio::time::{Duration, Instant};
 
 use super::{
-    Side, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary,
+    Side, Sides, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary,
     close_handshake::CloseHandshake,
     direction::Direction,
     frame_relay::{FrameError, FrameRelay, random},
     keep_alive::Liveness,
     shared::{Count, Shared, ShutdownRequest},
-    sides::Sides,
 };
 
 pub(super) use next::Next;
@@ -67,7 +66,7 @@ impl Lifecycle {
 
     /// It has frames, so its sides can be pinged.
     pub(super) fn start_keep_alive(&mut self) {
-        self.liveness = Sides::of(|side| self.config.keep_alive.watch(side, self.opened));
+        self.liveness = Sides::from_fn(|side| self.config.keep_alive.watch(side, self.opened));
     }
 
     pub(super) fn poll_shutdown_request(&mut self, cx: &mut Context<'_>) {
@@ -86,7 +85,7 @@ impl Lifecycle {
     /// may be something to be written.
     pub(super) fn sync_pass_through(&self, directions: &mut Sides<Direction>) -> bool {
         let has_given_up =
-            directions.both().into_iter().filter_map(Direction::frame_relay).any(FrameRelay::has_given_up);
+            directions.any(|direction| direction.frame_relay().is_some_and(FrameRelay::has_given_up));
         // Both, whatever becomes of the first.
         let news = has_given_up
             && self.close_handshake.is_none()
@@ -106,7 +105,7 @@ impl Lifecycle {
         if self.first.is_none() {
             self.first = Side::BOTH.into_iter().find(|side| directions[*side].is_ended());
         }
-        if self.close_handshake.is_none() && directions.both().into_iter().any(Direction::finished) {
+        if self.close_handshake.is_none() && directions.any(Direction::finished) {
             self.enter(TunnelState::HalfClosed);
         }
         let after = directions.map(Progress::of);
@@ -176,9 +175,12 @@ impl Lifecycle {
         let summary = TunnelSummary::new(counts(directions), self.opened.elapsed(), end);
         let summary = summary.with_spliced(up.spliced() + down.spliced()).with_first(self.first);
         match (up.frame_relay(), down.frame_relay()) {
-            (Some(up), Some(down)) => summary
-                .with_closes(up.close_code(), down.close_code())
-                .with_invalid_framing([up.given_up(), down.given_up()]),
+            (Some(client), Some(upstream)) => {
+                let relays = Sides { client, upstream };
+                summary
+                    .with_close_codes(relays.map(|relay| relay.close_code()))
+                    .with_invalid_framing(relays.map(|relay| relay.given_up()))
+            }
             _ => summary,
         }
     }
@@ -198,8 +200,8 @@ fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
     }
 }
 
-fn counts(directions: &Sides<Direction>) -> [Count; 2] {
-    directions.both().map(|direction| Count {
+fn counts(directions: &Sides<Direction>) -> Sides<Count> {
+    directions.map(|direction| Count {
         bytes: direction.total(),
         messages: direction.frame_relay().map_or(0, FrameRelay::messages),
     })

@@ -3,7 +3,7 @@
 use tokio::time::{Duration, Instant};
 
 use super::{
-    super::{Side, TunnelConfig, TunnelEnd, direction::Direction, frame_relay::Pinged, sides::Sides},
+    super::{Side, Sides, TunnelConfig, TunnelEnd, direction::Direction, frame_relay::Pinged},
     Lifecycle,
 };
 
@@ -23,16 +23,17 @@ pub(in super::super) enum Next {
 impl Lifecycle {
     /// What is next if no byte moves, and when.
     pub(in super::super) fn next_deadline(&self, directions: &Sides<Direction>) -> Option<(Instant, Next)> {
-        let [a, b] = directions.both().map(|direction| Some((direction.rate_limited_until()?, Next::Open)));
+        let Sides { client: a, upstream: b } =
+            directions.map(|direction| Some((direction.rate_limited_until()?, Next::Open)));
         if let Some(closing) = &self.close_handshake {
             return earliest([Some((closing.deadline, Next::Cut)), a, b]);
         }
         let TunnelConfig { idle, half_close, .. } = *self.config;
-        let half_close = half_close.filter(|_| directions.both().into_iter().any(Direction::finished));
+        let half_close = half_close.filter(|_| directions.any(Direction::finished));
         let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
         let at = |moment: Option<Instant>, end| moment.map(|moment| (moment, Next::End(end)));
         // Both have said all they had to say; their connections should end any moment.
-        let agreed = self.first.filter(|_| directions.both().into_iter().all(Direction::has_closed));
+        let agreed = self.first.filter(|_| directions.all(Direction::has_closed));
         let [client, upstream] = Side::BOTH.map(|side| {
             let liveness = self.liveness[side].as_deref().filter(|_| awaits_bytes(&directions[side]))?;
             let (moment, probe) = liveness.next()?;

@@ -166,14 +166,14 @@ impl Outcome {
                 &self.client,
                 &self.upstream,
                 &self.upstream_log,
-                self.summary.client_to_upstream(),
+                self.summary.bytes(Side::Client),
             ),
             (
                 Side::Upstream,
                 &self.upstream,
                 &self.client,
                 &self.client_log,
-                self.summary.upstream_to_client(),
+                self.summary.bytes(Side::Upstream),
             ),
         ];
         for (from, speaker, hearer, log, count) in counts {

@@ -62,8 +62,8 @@ impl Scene {
 
     fn check(&self, summary: &TunnelSummary, seconds: u64, client: &Log, upstream: &Log) {
         let sides = [
-            (Side::Client, &self.client, client, upstream, summary.client_to_upstream()),
-            (Side::Upstream, &self.upstream, upstream, client, summary.upstream_to_client()),
+            (Side::Client, &self.client, client, upstream, summary.bytes(Side::Client)),
+            (Side::Upstream, &self.upstream, upstream, client, summary.bytes(Side::Upstream)),
         ];
         for (side, script, log, other, counted) in sides {
             self.check_heard(side, &script.said[..log.read], other, counted as usize);

@@ -114,10 +114,7 @@ impl Pair {
 
     /// Bytes that the tunnel has got rid of towards `near`.
     fn taken_by_near(&self) -> u64 {
-        match self.near.side {
-            Side::Client => self.handle.upstream_to_client(),
-            Side::Upstream => self.handle.client_to_upstream(),
-        }
+        self.handle.bytes(self.far.side)
     }
 
     /// How often the tunnel was polled.
@@ -158,10 +155,7 @@ impl Ended {
     /// Messages and bytes of `near`, but for what made it bulk.
     fn sent_by_near(&self) -> (u64, u64) {
         let summary = &self.summary;
-        let (messages, bytes) = match self.near {
-            Side::Client => (summary.messages_from_client(), summary.client_to_upstream()),
-            Side::Upstream => (summary.messages_from_upstream(), summary.upstream_to_client()),
-        };
+        let (messages, bytes) = (summary.messages(self.near), summary.bytes(self.near));
         let warm_up = frame(self.near, BINARY, &[7; WARM_UP]).len() as u64;
         if self.bulk { (messages - 1, bytes - warm_up) } else { (messages, bytes) }
     }

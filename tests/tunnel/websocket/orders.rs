@@ -132,7 +132,7 @@ async fn the_upstream_of_another_protocol_is_told_that_the_client_has_finished()
         }
         let summary = frozen(tunnel).await.unwrap();
         assert!(matches!(summary.end(), TunnelEnd::Drained { cut } if *cut != finishes), "{summary:?}");
-        assert_eq!((summary.client_to_upstream(), summary.upstream_to_client()), (7, 6));
+        assert_eq!((summary.bytes(Side::Client), summary.bytes(Side::Upstream)), (7, 6));
         assert_eq!(summary.close_code(Side::Client), None);
         assert_eq!(handle.state(), TunnelState::Ended);
     }

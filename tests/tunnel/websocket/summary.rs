@@ -55,7 +55,7 @@ async fn what_was_not_delivered_does_not_count() {
     settle().await;
     drop((client, upstream));
     let summary = frozen(tunnel).await.unwrap();
-    assert_eq!((summary.client_to_upstream(), summary.upstream_to_client()), (10, 0));
+    assert_eq!((summary.bytes(Side::Client), summary.bytes(Side::Upstream)), (10, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,8 +68,8 @@ async fn another_protocol_has_no_codes_and_no_messages() {
     drop((client, upstream));
     let summary = frozen(tunnel).await.unwrap();
     let codes = [Side::Client, Side::Upstream].map(|side| summary.close_code(side));
-    assert_eq!((codes, summary.messages_from_client()), ([None, None], 0));
-    assert_eq!(summary.client_to_upstream(), 12);
+    assert_eq!((codes, summary.messages(Side::Client)), ([None, None], 0));
+    assert_eq!(summary.bytes(Side::Client), 12);
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,10 +83,7 @@ async fn a_handle_follows_a_tunnel_from_its_beginning_to_its_end() {
         settle().await;
         assert_eq!(pair.handle.state(), TunnelState::Open);
         let (near, handle) = (pair.near.side, pair.handle.clone());
-        let counts = || match near {
-            Side::Client => (handle.client_to_upstream(), handle.messages_from_client()),
-            Side::Upstream => (handle.upstream_to_client(), handle.messages_from_upstream()),
-        };
+        let counts = || (handle.bytes(near), handle.messages(near));
         let (bytes, messages) = counts();
         pass(seconds(7)).await;
         let text = pair.near.frame(TEXT, b"hello");

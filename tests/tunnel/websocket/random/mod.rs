@@ -197,10 +197,7 @@ fn check(summary: &TunnelSummary, from: &Log, to: &Log) -> Result<(), TestCaseEr
     if matches!(summary.end(), TunnelEnd::Closed { .. }) {
         prop_assert_eq!(frames.len(), sent.len());
     }
-    let (bytes, messages) = match from.side {
-        Side::Client => (summary.client_to_upstream(), summary.messages_from_client()),
-        Side::Upstream => (summary.upstream_to_client(), summary.messages_from_upstream()),
-    };
+    let (bytes, messages) = (summary.bytes(from.side), summary.messages(from.side));
     prop_assert!([0, unsure].contains(&(passed - ours - bytes)), "{} of {} and {}", bytes, passed, ours);
     let is_last = |frame: &&Frame| frame.first & 0x88 == 0x80;
     let (came, sent) = (frames.iter().filter(is_last).count(), from.sent.iter().filter(is_last).count());
