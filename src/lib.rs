@@ -139,7 +139,7 @@ pub use rewrite::{
 };
 pub use service::UpgradeProxy;
 pub use tunnel::{
-    CloseCode, CloseFrame, ClosePolicy, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd,
+    CloseCode, CloseFrame, ClosePolicy, Framing, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd,
     TunnelHandle, TunnelState, TunnelSummary,
 };
 pub use upgrade_required::UpgradeRequired;

@@ -84,7 +84,7 @@ async fn upgrade(
     let end = match timeout(limit, unless_cut(joined, live.as_deref())).await {
         Ok(Ok(Some(tunnel))) => return tunnel,
         Ok(Ok(None)) => TunnelEnd::UpgradeFailed,
-        Ok(Err(Cut)) => TunnelEnd::Drained { cut: true },
+        Ok(Err(Cut)) => TunnelEnd::DrainTimeout,
         Err(_) => TunnelEnd::UpgradeTimeout,
     };
     Box::pin(ready(TunnelSummary::new(Sides::default(), opened.elapsed(), end)))

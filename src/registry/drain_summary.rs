@@ -24,8 +24,8 @@ pub(crate) enum Ended {
 impl Ended {
     pub(crate) fn of(end: &TunnelEnd) -> Self {
         match end {
-            TunnelEnd::Drained { cut: false } => Self::Closed,
-            TunnelEnd::Drained { cut: true } => Self::Aborted,
+            TunnelEnd::Drained => Self::Closed,
+            TunnelEnd::DrainTimeout => Self::Aborted,
             _ => Self::Finished,
         }
     }

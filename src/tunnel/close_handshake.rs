@@ -48,7 +48,7 @@ impl CloseHandshake {
             }
         }
         let dead = match end {
-            TunnelEnd::Drained { .. } => {
+            TunnelEnd::Drained => {
                 let up = &mut directions.client;
                 if up.frame_relay().is_none_or(FrameRelay::has_given_up) {
                     // It has no other way to say it: the upstream may finish, and then end it.
@@ -62,7 +62,7 @@ impl CloseHandshake {
         };
         let now = Instant::now();
         let deadline = match (request, &end) {
-            (Some(request), TunnelEnd::Drained { .. }) => request.deadline,
+            (Some(request), TunnelEnd::Drained) => request.deadline,
             _ => time::deadline(now, config.close),
         };
         let mut closing = Self { end, deadline, over: Sides::default() };

@@ -135,7 +135,7 @@ impl ClosePolicy {
         match (end, to) {
             (TunnelEnd::IdleTimeout, _) => self.idle.as_ref(),
             (TunnelEnd::LifetimeReached, _) => self.lifetime.as_ref(),
-            (TunnelEnd::Drained { .. }, _) => drained,
+            (TunnelEnd::Drained, _) => drained,
             (TunnelEnd::Failed { side, .. }, _) if *side != to => self.at_end_of(*side),
             (TunnelEnd::KeepAliveTimeout { side: Side::Upstream }, Side::Client) => {
                 self.upstream_gone.as_ref()

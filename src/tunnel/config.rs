@@ -28,8 +28,27 @@ pub struct TunnelConfig {
     pub(super) from_client: Option<RateLimit>,
     pub(super) from_upstream: Option<RateLimit>,
     pub(super) sizes: Sizes,
-    pub(super) strict: bool,
-    pub(super) follows_frames: bool,
+    pub(super) framing: Framing,
+}
+
+/// How a tunnel treats the frames of a WebSocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// The bytes are those of any other protocol: the proxy sends no Close, and
+    /// [`close_policy`](TunnelConfig::close_policy), [`keep_alive`](TunnelConfig::keep_alive), the limits on
+    /// sizes and the count of messages are without effect. Spliced bulk in frames of 64 KiB costs an eighth
+    /// less.
+    Ignore,
+    /// Frames are followed. From the first invalid one on, bytes pass as they are, and the tunnel ends like
+    /// one of another protocol.
+    #[default]
+    Follow,
+    /// Frames are followed, and the first invalid one ends the tunnel with 1002
+    /// ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)): a reserved opcode, a control
+    /// frame that is fragmented or longer than 125 bytes, a length with its top bit set, a continuation
+    /// without a message, a frame that is masked by the upstream or not by the client, a Close with a
+    /// reserved code.
+    Strict,
 }
 
 /// The longest that may pass, in bytes of payload.
@@ -55,8 +74,7 @@ impl TunnelConfig {
             from_client: None,
             from_upstream: None,
             sizes: Sizes::default(),
-            strict: false,
-            follows_frames: true,
+            framing: Framing::Follow,
         }
     }
 
@@ -144,25 +162,10 @@ impl TunnelConfig {
         self
     }
 
-    /// Whether the frames of a WebSocket are followed. Default true.
-    ///
-    /// Without it a WebSocket is like any other protocol: nobody is told why the tunnel ends, and
-    /// [`close_policy`](Self::close_policy), [`keep_alive`](Self::keep_alive), the limits of sizes, strict framing and the
-    /// count of messages are without effect. Bulk in frames of 64 KiB that is spliced costs an eighth less.
+    /// How the frames of a WebSocket are treated. Default [`Framing::Follow`].
     #[must_use]
-    pub fn follow_frames(mut self, follow: bool) -> Self {
-        self.follows_frames = follow;
-        self
-    }
-
-    /// Ends a WebSocket with 1002 when what a side sends is no valid framing
-    /// ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)): a reserved opcode, a
-    /// control frame that is fragmented or longer than 125 bytes, a length with its top bit set, a
-    /// continuation of nothing, a frame that is masked by the upstream or not by the client. By default
-    /// it goes through as it is, and the tunnel ends like one of another protocol.
-    #[must_use]
-    pub fn strict_framing(mut self, strict: bool) -> Self {
-        self.strict = strict;
+    pub fn framing(mut self, framing: Framing) -> Self {
+        self.framing = framing;
         self
     }
 }

@@ -45,7 +45,7 @@ use crate::{io::ext::is_stream_reset, io::ext::reset_on_drop};
 use clock::Clock;
 pub use close_frame::{CloseCode, CloseFrame};
 pub use close_policy::ClosePolicy;
-pub use config::TunnelConfig;
+pub use config::{Framing, TunnelConfig};
 use direction::{CopyError, Direction, PollCopy};
 use frame_relay::FrameRelay;
 #[cfg(any(test, upgrade_proxy_fuzz))]
@@ -148,12 +148,12 @@ where
     /// The bytes are WebSocket frames ([RFC 6455, 5](https://www.rfc-editor.org/rfc/rfc6455#section-5)),
     /// and the sides are told of the tunnel's end as [`ClosePolicy`] says; then their answer is awaited for
     /// the [close timeout](TunnelConfig::close_timeout). What is no valid framing goes through all the
-    /// same, unless that is [strict](TunnelConfig::strict_framing).
+    /// same, unless the framing is [strict](Framing::Strict).
     ///
     /// To be called before [`early_bytes`](Self::early_bytes). The layer does so for the protocol
     /// `websocket`.
     pub fn websocket(mut self) -> Self {
-        if !self.lifecycle.config.follows_frames {
+        if self.lifecycle.config.framing == Framing::Ignore {
             return self;
         }
         for side in Side::BOTH {

@@ -26,11 +26,10 @@ pub enum TunnelEnd {
     HalfCloseTimeout,
     /// The tunnel reached its maximum lifetime.
     LifetimeReached,
-    /// It was told to end: by a drain, or by its [handle](crate::TunnelHandle).
-    Drained {
-        /// The grace ran out before both sides had agreed.
-        cut: bool,
-    },
+    /// Ended by a drain or by its [handle](crate::TunnelHandle), and closed by both sides within the grace.
+    Drained,
+    /// Ended by a drain or by its [handle](crate::TunnelHandle), and cut at the end of the grace.
+    DrainTimeout,
     /// A side did not answer our pings; the other was told.
     KeepAliveTimeout {
         /// Which.
@@ -56,10 +55,10 @@ pub enum TunnelEnd {
 }
 
 impl TunnelEnd {
-    /// Whether the tunnel ended as its two sides meant it to, or agreed when it was drained.
+    /// Whether both sides closed the tunnel, by themselves or when it was drained.
     #[must_use]
     pub fn is_orderly(&self) -> bool {
-        matches!(self, Self::Closed { .. } | Self::Drained { cut: false })
+        matches!(self, Self::Closed { .. } | Self::Drained)
     }
 
     /// One word for this end, to count it by. The words stay the same; there may be more of them:
@@ -71,7 +70,7 @@ impl TunnelEnd {
     /// | `idle_timeout` | [`IdleTimeout`](Self::IdleTimeout) |
     /// | `half_close_timeout` | [`HalfCloseTimeout`](Self::HalfCloseTimeout) |
     /// | `lifetime_reached` | [`LifetimeReached`](Self::LifetimeReached) |
-    /// | `drained`, `drained_cut` | [`DrainSummary`](Self::Drained) |
+    /// | `drained`, `drained_cut` | [`Drained`](Self::Drained), [`DrainTimeout`](Self::DrainTimeout) |
     /// | `client_keep_alive_timeout`, `upstream_keep_alive_timeout` | [`KeepAliveTimeout`](Self::KeepAliveTimeout) |
     /// | `client_too_big`, `upstream_too_big` | [`TooBig`](Self::TooBig) |
     /// | `client_invalid_framing`, `upstream_invalid_framing` | [`InvalidFraming`](Self::InvalidFraming) |
@@ -88,8 +87,8 @@ impl TunnelEnd {
             Self::IdleTimeout => "idle_timeout",
             Self::HalfCloseTimeout => "half_close_timeout",
             Self::LifetimeReached => "lifetime_reached",
-            Self::Drained { cut: false } => "drained",
-            Self::Drained { cut: true } => "drained_cut",
+            Self::Drained => "drained",
+            Self::DrainTimeout => "drained_cut",
             Self::KeepAliveTimeout { side: Client } => "client_keep_alive_timeout",
             Self::KeepAliveTimeout { side: Upstream } => "upstream_keep_alive_timeout",
             Self::TooBig { side: Client } => "client_too_big",
@@ -110,8 +109,8 @@ impl fmt::Display for TunnelEnd {
             Self::IdleTimeout => f.write_str("idle timeout"),
             Self::HalfCloseTimeout => f.write_str("half-close timeout"),
             Self::LifetimeReached => f.write_str("maximum lifetime reached"),
-            Self::Drained { cut: false } => f.write_str("drained"),
-            Self::Drained { cut: true } => f.write_str("drained, and cut at the end of the grace"),
+            Self::Drained => f.write_str("drained"),
+            Self::DrainTimeout => f.write_str("drained, and cut at the end of the grace"),
             Self::KeepAliveTimeout { side } => write!(f, "{side} did not answer pings"),
             Self::TooBig { side } => write!(f, "message of the {side} is too big"),
             Self::InvalidFraming { side, reason } => write!(f, "{side} broke the framing: {reason}"),
@@ -243,8 +242,8 @@ mod tests {
             (TunnelEnd::IdleTimeout, "idle_timeout"),
             (TunnelEnd::HalfCloseTimeout, "half_close_timeout"),
             (TunnelEnd::LifetimeReached, "lifetime_reached"),
-            (TunnelEnd::Drained { cut: false }, "drained"),
-            (TunnelEnd::Drained { cut: true }, "drained_cut"),
+            (TunnelEnd::Drained, "drained"),
+            (TunnelEnd::DrainTimeout, "drained_cut"),
             (TunnelEnd::KeepAliveTimeout { side: client }, "client_keep_alive_timeout"),
             (TunnelEnd::KeepAliveTimeout { side: upstream }, "upstream_keep_alive_timeout"),
             (TunnelEnd::TooBig { side: client }, "client_too_big"),

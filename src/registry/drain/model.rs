@@ -33,7 +33,7 @@ impl Seen {
         let live = dummy.registration.live().unwrap();
         block_on(poll_fn(|cx| live.poll_shutdown_request(cx).map_or(Poll::Pending, Poll::Ready)));
         self.ended.fetch_add(1, Ordering::SeqCst);
-        dummy.end(&TunnelEnd::Drained { cut: false });
+        dummy.end(&TunnelEnd::Drained);
     }
 
     fn begin_handshake(&self, drain: &Drain) -> Option<HandshakeGuard> {

@@ -46,10 +46,10 @@ async fn it_is_over_when_all_have_ended_and_counts_how() {
     let start = Instant::now();
     let mut drained = pin!(drain.shutdown(GRACE));
     for end in [
-        TunnelEnd::Drained { cut: false },
-        TunnelEnd::Drained { cut: false },
-        TunnelEnd::Drained { cut: false },
-        TunnelEnd::Drained { cut: true },
+        TunnelEnd::Drained,
+        TunnelEnd::Drained,
+        TunnelEnd::Drained,
+        TunnelEnd::DrainTimeout,
         TunnelEnd::IdleTimeout,
         TunnelEnd::UpgradeFailed,
     ] {
@@ -70,7 +70,7 @@ async fn it_is_over_a_little_after_the_grace_though_tunnels_are_stuck() {
     let mut stuck = dummies(&drain, 2);
     let start = Instant::now();
     let drained = drain.shutdown(GRACE);
-    stuck.remove(0).end(&TunnelEnd::Drained { cut: false });
+    stuck.remove(0).end(&TunnelEnd::Drained);
     let drained = timeout(2 * GRACE, drained).await.expect("an end");
     assert_eq!((drained.closed(), drained.remaining(), drained.is_clean()), (1, 1, false));
     assert!((GRACE..GRACE + Duration::from_secs(1)).contains(&start.elapsed()), "{:?}", start.elapsed());
@@ -88,7 +88,7 @@ async fn a_handshake_under_way_is_waited_for_and_its_tunnel_is_told() {
     let late = dummy(succeeding);
     assert!(!is_ready(&mut drained).await);
     assert_eq!(late.order().map(|order| (order.at, order.deadline)), Some((start, start + GRACE)));
-    late.end(&TunnelEnd::Drained { cut: false });
+    late.end(&TunnelEnd::Drained);
     assert_eq!(drained.await.closed(), 1);
 }
 
@@ -120,7 +120,7 @@ async fn a_second_call_shortens_the_time_but_does_not_prolong_it() {
         late.end(&TunnelEnd::UpgradeFailed);
     }
     for dummy in dummies {
-        dummy.end(&TunnelEnd::Drained { cut: true });
+        dummy.end(&TunnelEnd::DrainTimeout);
     }
     for drained in all {
         let drained = drained.await;
@@ -157,7 +157,7 @@ fn it_is_begun_from_any_thread() {
         std::thread::yield_now();
     }
     for dummy in dummies {
-        dummy.end(&TunnelEnd::Drained { cut: false });
+        dummy.end(&TunnelEnd::Drained);
     }
     assert_eq!(waiting.join().unwrap().closed(), 2);
 }

@@ -78,7 +78,7 @@ fn whoever_is_chosen_is_told_or_has_ended_before_and_is_waited_for() {
         let by_itself = thread::spawn(move || first.end(&TunnelEnd::IdleTimeout));
         let as_told = thread::spawn(move || {
             await_order(second.registration.live().unwrap());
-            second.end(&TunnelEnd::Drained { cut: false });
+            second.end(&TunnelEnd::Drained);
         });
         let config = DrainConfig::new().grace(Duration::from_secs(1));
         let drained = block_on(tunnels.drain(|tunnel| tunnel.label() == Some("eve"), config));

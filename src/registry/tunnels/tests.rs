@@ -87,8 +87,8 @@ async fn a_drain_tells_whom_the_filter_chose_and_nobody_who_comes_later() {
         assert_eq!(order.close, close);
     }
     assert!(bob.order().is_none() && late.order().is_none());
-    first.end(&TunnelEnd::Drained { cut: false });
-    second.end(&TunnelEnd::Drained { cut: true });
+    first.end(&TunnelEnd::Drained);
+    second.end(&TunnelEnd::DrainTimeout);
     let drained = drained.await;
     assert_eq!((drained.closed(), drained.aborted(), drained.total()), (1, 1, 2));
     assert_eq!(ids(&tunnels), [bob.info.id(), late.info.id()]);
@@ -135,7 +135,7 @@ async fn it_is_one_tunnel_in_two_registries_or_in_one_twice() {
         let dummy = Dummy::labelled("", |info| Registration::new(info, Some(tunnels), guard));
         assert_eq!((tunnels.len(), drain.active()), (1, 1));
         assert!(dummy.order().is_some());
-        dummy.end(&TunnelEnd::Drained { cut: false });
+        dummy.end(&TunnelEnd::Drained);
         assert_eq!((tunnels.len(), drain.active()), (0, 0));
     }
     let drained = drained.await;

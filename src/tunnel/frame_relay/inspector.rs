@@ -1,7 +1,7 @@
 //! What is heard in passing.
 
 use super::super::{
-    CloseCode, Side, TunnelConfig,
+    CloseCode, Framing, Side, TunnelConfig,
     frames::{Event, Frame, Payload, ProtocolError, Verdict},
     splice::LARGE,
 };
@@ -72,7 +72,7 @@ impl FrameError {
         {
             return Some(Self::TooBig);
         }
-        if config.strict { Self::of_framing(event, from) } else { None }
+        if config.framing == Framing::Strict { Self::of_framing(event, from) } else { None }
     }
 
     /// What RFC 6455 forbids and a proxy could let through.

@@ -11,7 +11,7 @@ mod spliceable;
 use std::{io, ops::Range, sync::Arc};
 
 use super::{
-    CloseFrame, Side, TunnelConfig,
+    CloseFrame, Framing, Side, TunnelConfig,
     config::Sizes,
     frames::{ControlFrame, Filter, Filtered, FrameParser, Mask, PartialFrame, ProtocolError},
 };
@@ -284,7 +284,7 @@ impl FrameRelay {
 
 /// Whether something may have to be taken out of what comes from a side.
 fn cuts(from: Side, config: &TunnelConfig) -> bool {
-    config.strict || config.sizes != Sizes::default() || config.keep_alive.watches(from)
+    config.framing == Framing::Strict || config.sizes != Sizes::default() || config.keep_alive.watches(from)
 }
 
 /// What has become of a Ping.

@@ -164,7 +164,7 @@ impl Lifecycle {
     /// The end that was not agreed upon in time.
     pub(super) fn cut(&self) -> TunnelEnd {
         match self.close_handshake.as_ref().map(|closing| closing.end.clone()) {
-            None | Some(TunnelEnd::Drained { .. }) => TunnelEnd::Drained { cut: true },
+            None | Some(TunnelEnd::Drained) => TunnelEnd::DrainTimeout,
             Some(end) => end,
         }
     }

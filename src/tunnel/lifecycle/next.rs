@@ -47,7 +47,7 @@ impl Lifecycle {
             at(self.lifetime, TunnelEnd::LifetimeReached),
             at(after(half_close), TunnelEnd::HalfCloseTimeout),
             at(after(idle), TunnelEnd::IdleTimeout),
-            at(self.shutdown_request.as_ref().map(|request| request.at), TunnelEnd::Drained { cut: false }),
+            at(self.shutdown_request.as_ref().map(|request| request.at), TunnelEnd::Drained),
             client,
             upstream,
             a,

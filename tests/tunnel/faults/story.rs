@@ -199,7 +199,7 @@ impl Outcome {
     /// Every byte arrived.
     pub(super) fn expect_whole(&self, what: &str) {
         assert!(
-            matches!(self.summary.end(), TunnelEnd::Closed { .. } | TunnelEnd::Drained { cut: false }),
+            matches!(self.summary.end(), TunnelEnd::Closed { .. } | TunnelEnd::Drained),
             "{what}: {:?}",
             self.summary
         );

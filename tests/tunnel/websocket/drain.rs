@@ -13,8 +13,8 @@ pub(super) fn restart() -> CloseFrame {
     CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("deploy")
 }
 
-pub(super) fn is_drained(pair: &super::Ended, was_cut: bool) -> bool {
-    matches!(pair.summary.end(), TunnelEnd::Drained { cut } if *cut == was_cut)
+pub(super) fn has_reason(ended: &super::Ended, reason: &str) -> bool {
+    ended.summary.end().reason() == reason
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,7 +34,7 @@ async fn both_sides_of_a_quiet_tunnel_are_told_at_once_and_let_go_of_once_they_a
         pair.far.finish().await;
         pair.far.expect_end().await;
         let ended = pair.summary().await;
-        assert!(is_drained(&ended, false), "{ended:?}");
+        assert!(has_reason(&ended, "drained"), "{ended:?}");
         assert!(ended.summary.end().is_orderly());
         assert_eq!((ended.codes(), ended.sent_by_near()), ((1012, 1006), (0, 0)));
     })
@@ -53,7 +53,7 @@ async fn what_is_left_at_the_end_of_the_grace_is_cut() {
         assert!(!pair.is_finished());
         pass(MOMENT).await;
         let ended = pair.end().await;
-        assert!(is_drained(&ended, true), "{ended:?}");
+        assert!(has_reason(&ended, "drained_cut"), "{ended:?}");
         assert_eq!((ended.codes(), ended.summary.end().is_orderly()), ((1012, 1006), false));
     })
     .await;
@@ -65,7 +65,7 @@ async fn without_a_grace_the_sides_are_told_all_the_same() {
         pair.handle.end(restart(), seconds(0));
         pair.near.expect_close(1012).await;
         pair.far.expect_close(1012).await;
-        assert!(is_drained(&pair.end().await, true));
+        assert!(has_reason(&pair.end().await, "drained_cut"));
     })
     .await;
 }
@@ -101,7 +101,7 @@ async fn a_close_waits_for_the_end_of_a_frame() {
             pair.near.close(1012).await;
             pair.far.close(1012).await;
             let ended = pair.end().await;
-            assert!(is_drained(&ended, false), "{ended:?}");
+            assert!(has_reason(&ended, "drained"), "{ended:?}");
             assert_eq!(ended.sent_by_near().1, if begins { frame.len() as u64 } else { 0 });
         })
         .await;
@@ -134,7 +134,7 @@ async fn a_close_goes_behind_what_a_blocked_writer_has_to_take_first() {
         pair.far.close(1012).await;
         pair.near.close(1012).await;
         let ended = pair.end().await;
-        assert!(is_drained(&ended, false), "{ended:?}");
+        assert!(has_reason(&ended, "drained"), "{ended:?}");
         // The frames behind it went nowhere.
         assert!(ended.sent_by_near().1 < flood.len() as u64);
         assert_eq!(ended.sent_by_near().0, 40_000);
@@ -151,7 +151,7 @@ async fn a_blocked_side_is_cut_at_the_end_of_the_grace() {
         pair.near.expect_close(1012).await;
         pass(seconds(30)).await;
         let ended = frozen(pair.tunnel).await.unwrap();
-        assert!(matches!(ended.end(), TunnelEnd::Drained { cut: true }), "{ended:?}");
+        assert!(matches!(ended.end(), TunnelEnd::DrainTimeout), "{ended:?}");
     })
     .await;
 }
@@ -168,7 +168,7 @@ async fn closes_that_cross_are_one_for_each_side() {
             peer.expect_end().await;
         }
         let ended = pair.summary().await;
-        assert!(is_drained(&ended, false), "{ended:?}");
+        assert!(has_reason(&ended, "drained"), "{ended:?}");
         assert_eq!(ended.codes(), (1000, 3000));
     })
     .await;
@@ -181,7 +181,7 @@ async fn closes_that_cross_are_one_for_each_side() {
         pair.handle.end(restart(), seconds(30));
         pair.near.expect_end().await;
         pair.far.expect_end().await;
-        assert!(is_drained(&pair.summary().await, false));
+        assert!(has_reason(&pair.summary().await, "drained"));
     })
     .await;
     // One has.
@@ -195,7 +195,7 @@ async fn closes_that_cross_are_one_for_each_side() {
         pair.far.close(1000).await;
         pair.far.expect_end().await;
         let ended = pair.summary().await;
-        assert!(is_drained(&ended, false), "{ended:?}");
+        assert!(has_reason(&ended, "drained"), "{ended:?}");
         assert_eq!(ended.codes(), (1000, 1000));
     })
     .await;

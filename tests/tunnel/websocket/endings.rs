@@ -1,6 +1,6 @@
 //! Sides that are gone, and what the other is told.
 
-use tower_upgrade_proxy::{CloseCode, CloseFrame, ClosePolicy, Side, TunnelEnd};
+use tower_upgrade_proxy::{CloseCode, CloseFrame, ClosePolicy, Framing, Side, TunnelEnd};
 
 use super::{
     Pair, config, each_way, from,
@@ -194,16 +194,19 @@ async fn a_side_that_was_told_by_the_other_is_not_told_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_websocket_whose_frames_are_not_followed_ends_like_any_other_tunnel() {
-    each_way(config().idle_timeout(seconds(60)).max_frame_size(5).follow_frames(false), async |mut pair| {
-        pair.near.say(TEXT, b"more than five").await;
-        pair.far.expect(TEXT, b"more than five").await;
-        pass(seconds(60)).await;
-        pair.near.expect_end().await;
-        pair.far.expect_end().await;
-        let ended = pair.summary().await;
-        assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
-        let codes = [Side::Client, Side::Upstream].map(|side| ended.summary.close_code(side));
-        assert_eq!(codes, [None; 2]);
-    })
+    each_way(
+        config().idle_timeout(seconds(60)).max_frame_size(5).framing(Framing::Ignore),
+        async |mut pair| {
+            pair.near.say(TEXT, b"more than five").await;
+            pair.far.expect(TEXT, b"more than five").await;
+            pass(seconds(60)).await;
+            pair.near.expect_end().await;
+            pair.far.expect_end().await;
+            let ended = pair.summary().await;
+            assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
+            let codes = [Side::Client, Side::Upstream].map(|side| ended.summary.close_code(side));
+            assert_eq!(codes, [None; 2]);
+        },
+    )
     .await;
 }

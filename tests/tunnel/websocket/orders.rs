@@ -6,7 +6,7 @@ use tower_upgrade_proxy::{CloseCode, CloseFrame, Side, Tunnel, TunnelEnd, Tunnel
 
 use super::{
     MOMENT, Pair, config,
-    drain::{is_drained, restart},
+    drain::{has_reason, restart},
     each_way, from,
     moments::{frozen, pass, settle},
     seconds,
@@ -24,7 +24,7 @@ async fn the_first_of_two_ends_counts() {
             assert!(!pair.is_finished());
             pair.near.expect_quiet().await;
             pass(MOMENT).await;
-            assert!(is_drained(&pair.end().await, true));
+            assert!(has_reason(&pair.end().await, "drained_cut"));
         })
         .await;
     }
@@ -62,7 +62,7 @@ async fn a_side_that_fails_while_it_is_told_does_not_hold_up_the_other() {
         far.close(1012).await;
         far.expect_end().await;
         let summary = frozen(tunnel).await.unwrap();
-        assert!(matches!(summary.end(), TunnelEnd::Drained { cut: false }), "{summary:?}");
+        assert!(matches!(summary.end(), TunnelEnd::Drained), "{summary:?}");
     })
     .await;
 }
@@ -77,7 +77,7 @@ async fn a_tunnel_that_is_half_closed_is_told_where_it_can_be() {
         settle().await;
         assert!(!pair.is_finished());
         pair.far.finish().await;
-        assert!(is_drained(&pair.end().await, false));
+        assert!(has_reason(&pair.end().await, "drained"));
     })
     .await;
 }
@@ -98,7 +98,7 @@ async fn an_order_that_was_given_before_the_tunnel_ran_is_obeyed() {
     upstream.read_exact(&mut came).await.unwrap();
     assert_eq!(&came, b"\x81\x80abcd\x88\x82");
     drop((client, upstream));
-    assert!(matches!(frozen(tunnel).await.unwrap().end(), TunnelEnd::Drained { cut: false }));
+    assert!(matches!(frozen(tunnel).await.unwrap().end(), TunnelEnd::Drained));
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +131,7 @@ async fn the_upstream_of_another_protocol_is_told_that_the_client_has_finished()
             pass(seconds(1)).await;
         }
         let summary = frozen(tunnel).await.unwrap();
-        assert!(matches!(summary.end(), TunnelEnd::Drained { cut } if *cut != finishes), "{summary:?}");
+        assert_eq!(summary.end().reason(), if finishes { "drained" } else { "drained_cut" });
         assert_eq!((summary.bytes(Side::Client), summary.bytes(Side::Upstream)), (7, 6));
         assert_eq!(summary.close_code(Side::Client), None);
         assert_eq!(handle.state(), TunnelState::Ended);
