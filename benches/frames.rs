@@ -1,10 +1,10 @@
-//! What it costs to walk over the frames of a tunnel.
+//! Cost of parsing the frames of a tunnel.
 //!
-//! - `small`: 64 KiB of frames with 125 bytes of payload each, in one chunk, as one read brings them.
+//! - `small`: 64 KiB of frames with 125 bytes of payload each, in one chunk, as one read returns them.
 //! - `large`: one frame of 1 MiB, in chunks of 64 KiB.
 //!
-//! In each, `walk` looks at every event, as a limit of sizes does; `filter` also holds back what is not
-//! complete; `boundary` looks for the last boundary of a chunk.
+//! For each, `parse` inspects every event, as a size limit does; `filter` also withholds incomplete frames;
+//! `boundary` finds the last frame boundary of a chunk.
 
 use std::{hint::black_box, time::Duration};
 
@@ -23,7 +23,7 @@ mod frames;
 
 const CHUNK: usize = 64 * 1024;
 
-/// What a tunnel that limits sizes asks of each event.
+/// Check of a tunnel with size limits.
 fn is_too_big(event: &Event) -> bool {
     matches!(event.frame, Frame::Data(data) if data.length > 1 << 20 || data.message_length > 1 << 24)
 }
@@ -32,7 +32,7 @@ fn inspect(event: &Event) -> Verdict {
     if is_too_big(event) { Verdict::Drop } else { Verdict::Pass }
 }
 
-fn walk(stream: &[u8]) -> FrameParser {
+fn parse(stream: &[u8]) -> FrameParser {
     let mut parser = FrameParser::new();
     for chunk in stream.chunks(CHUNK) {
         assert!(!parser.parse(black_box(chunk)).any(|event| is_too_big(&event)));
@@ -48,7 +48,7 @@ fn filter(stream: &[u8]) -> Filter {
     filter
 }
 
-/// Masked frames of so many bytes of payload, up to so many bytes in all.
+/// Masked frames with this header and payload length, truncated to `bytes` bytes in total.
 fn stream(header: &[u8], payload: usize, bytes: usize) -> Vec<u8> {
     let frame = [header, &[1, 2, 3, 4], &vec![b'.'; payload]].concat();
     frame.iter().copied().cycle().take(bytes).collect()
@@ -62,7 +62,7 @@ fn main() {
     group.sample_size(50).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
     for (name, stream) in [("small", &small), ("large", &large)] {
         group.throughput(Throughput::Bytes(stream.len() as u64));
-        group.bench_function(BenchmarkId::new(name, "walk"), |bencher| bencher.iter(|| walk(stream)));
+        group.bench_function(BenchmarkId::new(name, "parse"), |bencher| bencher.iter(|| parse(stream)));
         group.bench_function(BenchmarkId::new(name, "filter"), |bencher| bencher.iter(|| filter(stream)));
     }
     group.throughput(Throughput::Bytes(small.len() as u64));

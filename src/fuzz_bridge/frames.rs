@@ -1,8 +1,9 @@
-//! The frames that a walker sees, and what a filter lets through.
+//! Properties of the frame parser and of the filter.
 
 use crate::tunnel::check_frames;
 
-/// First byte: how many sizes follow it, a byte each. The rest is a stream, cut into chunks of these sizes.
+/// Checks a stream, divided into chunks. The first byte is the number of sizes, one byte each; the rest of
+/// the input is the stream.
 pub fn check(input: &[u8]) {
     let Some((count, rest)) = input.split_first() else { return };
     let count = usize::from(count % 8 + 1).min(rest.len());

@@ -155,7 +155,7 @@ impl FrameRelay {
         }
         self.mode = Mode::PassThrough;
         self.injected = None;
-        Some(self.filter.held())
+        Some(self.filter.withheld())
     }
 
     fn passes_through(&self) -> bool {
@@ -176,7 +176,8 @@ impl FrameRelay {
         let before = self.injected.as_ref().map(|_| self.filter.output());
         let discards = self.discards();
         let passed = self.filter(chunk);
-        let whole = passed.dropped.is_none() && passed.held.is_empty() && passed.bytes.len() == chunk.len();
+        let whole =
+            passed.dropped.is_none() && passed.withheld.is_empty() && passed.bytes.len() == chunk.len();
         if whole && before.is_none() && !discards && self.inspector.error.is_none() {
             return None;
         }
@@ -200,7 +201,7 @@ impl FrameRelay {
         let mut bytes = Vec::new();
         loop {
             if !self.discards() {
-                bytes.extend_from_slice(passed.held.as_bytes());
+                bytes.extend_from_slice(passed.withheld.as_bytes());
                 bytes.extend_from_slice(passed.bytes);
             }
             if passed.dropped.is_none() {
@@ -253,7 +254,7 @@ impl FrameRelay {
         if self.discards() || self.passes_through() {
             return Vec::new();
         }
-        let held = self.filter.held();
+        let held = self.filter.withheld();
         if !held.is_empty() || !self.at_boundary() {
             self.injected = None;
             self.mode = Mode::Closed;

@@ -42,7 +42,7 @@ impl FrameRelay {
             return Poll::Ready(Ok(spliceable));
         }
         let mut here = self.filter.output();
-        if !here.at_boundary() || !self.filter.held().is_empty() {
+        if !here.at_boundary() || !self.filter.withheld().is_empty() {
             spliceable.bytes = if self.inspector.large { here.skippable() } else { 0 };
             return Poll::Ready(Ok(spliceable));
         }

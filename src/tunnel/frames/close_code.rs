@@ -1,38 +1,37 @@
-//! Why a WebSocket is closed.
+//! Status codes of Close frames.
 
-/// A status code that may stand in a Close frame
+/// A status code that may be sent in a Close frame
 /// ([RFC 6455, 7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CloseCode(u16);
 
 impl CloseCode {
-    /// The purpose is fulfilled.
+    /// 1000: normal closure, the purpose of the connection is fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// A server shuts down, or a page is left.
+    /// 1001: a server shuts down, or a page is left.
     pub const GOING_AWAY: Self = Self(1001);
-    /// The framing is not valid.
+    /// 1002: invalid framing.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// A rule that has no code of its own was broken.
+    /// 1008: violation of a policy that no other code describes.
     pub const POLICY_VIOLATION: Self = Self(1008);
-    /// A message is too big.
+    /// 1009: a message is too big.
     pub const TOO_BIG: Self = Self(1009);
-    /// The server failed.
+    /// 1011: the server failed.
     pub const INTERNAL_ERROR: Self = Self(1011);
-    /// The server restarts; the client may come back.
+    /// 1012: the server restarts; the client may reconnect.
     pub const SERVICE_RESTART: Self = Self(1012);
-    /// The server is overloaded; the client should come back later.
+    /// 1013: the server is overloaded; the client should reconnect later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
-    /// A gateway had no valid answer from its upstream.
+    /// 1014: a gateway received no valid response from its upstream.
     pub const BAD_GATEWAY: Self = Self(1014);
 
-    /// A Close without a code
+    /// 1005: a Close without a code was received. Never sent
     /// ([RFC 6455, 7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5)).
     pub(crate) const NO_STATUS: u16 = 1005;
 
-    /// A code that may be sent: one that is
-    /// [registered](https://www.iana.org/assignments/websocket#close-code-number) between 1000 and
-    /// 1014, or one of a library's or an application's own, 3000 to 4999. 1004 has no meaning yet;
-    /// 1005, 1006 and 1015 stand for the absence of a Close frame.
+    /// A code that may be sent: [registered](https://www.iana.org/assignments/websocket#close-code-number) between
+    /// 1000 and 1014, or defined by a library or an application, 3000 to 4999. `None` otherwise: 1004 is
+    /// reserved; 1005, 1006 and 1015 are reported locally and never sent.
     #[must_use]
     pub fn new(code: u16) -> Option<Self> {
         matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999).then_some(Self(code))
@@ -68,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn every_named_code_may_be_sent() {
+    fn named_codes_may_be_sent() {
         let named = [
             CloseCode::NORMAL,
             CloseCode::GOING_AWAY,

@@ -1,4 +1,4 @@
-//! Control frames of our own.
+//! Control frames sent by the proxy.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::{
     header::{FIN, MASKED, MAX_CONTROL, Opcode},
 };
 
-/// Whether a frame is masked, as all are that a client sends
+/// Masking of a frame. All frames of a client are masked
 /// ([RFC 6455, 5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mask {
@@ -17,7 +17,7 @@ pub(crate) enum Mask {
     Key([u8; 4]),
 }
 
-/// A control frame, ready to be written
+/// An encoded control frame
 /// ([RFC 6455, 5.5](https://www.rfc-editor.org/rfc/rfc6455#section-5.5)).
 #[derive(Clone, Copy)]
 pub(crate) struct ControlFrame {
@@ -26,10 +26,10 @@ pub(crate) struct ControlFrame {
 }
 
 impl ControlFrame {
-    /// Bytes of the longest one: two, the key, the payload.
+    /// Size of the longest control frame in bytes: two, the masking key, the payload.
     pub(crate) const MAX: usize = 2 + 4 + MAX_CONTROL;
 
-    /// A Close. The reason is cut to the 123 bytes there is room for, between two characters.
+    /// A Close. The reason is truncated at a character boundary to at most 123 bytes.
     pub(crate) fn close(code: CloseCode, reason: &str, mask: Mask) -> Self {
         let room = reason.len().min(MAX_CONTROL - 2);
         let end = (0..=room).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
@@ -37,8 +37,8 @@ impl ControlFrame {
         Self::new(Opcode::Close, code.into_iter().chain(reason[..end].bytes()), mask)
     }
 
-    /// A Ping. No more than 125 bytes of the payload are taken. Only the Pong to a Ping of
-    /// [`Payload::FIRST`](super::Payload::FIRST) bytes can be recognised and taken out.
+    /// A Ping. The payload is truncated to 125 bytes. Only the Pong to a payload of
+    /// [`Payload::FIRST`](super::Payload::FIRST) bytes can be recognised and dropped.
     pub(crate) fn ping(payload: &[u8], mask: Mask) -> Self {
         Self::new(Opcode::Ping, payload.iter().copied(), mask)
     }
@@ -62,7 +62,7 @@ impl ControlFrame {
         Self { bytes, length: start as u8 + length }
     }
 
-    /// What goes over the wire.
+    /// The encoded bytes.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
@@ -81,7 +81,7 @@ mod tests {
     const KEY: Mask = Mask::Key([0x37, 0xfa, 0x21, 0x3d]);
 
     #[test]
-    fn frames_look_like_those_of_the_standard() {
+    fn frames_are_encoded_like_the_examples_of_rfc_6455() {
         let close = |mask| ControlFrame::close(CloseCode::GOING_AWAY, "Hi", mask);
         let table = [
             (ControlFrame::ping(b"Hello", Mask::None), &b"\x89\x05Hello"[..]),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut() {
+    fn long_payloads_are_truncated() {
         let long = "x".repeat(200);
         for (mask, size) in [(Mask::None, 127), (KEY, ControlFrame::MAX)] {
             let frames = [
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_cut_between_two_characters() {
+    fn reasons_are_truncated_at_a_character_boundary() {
         let table = [("é".repeat(62), 122), (format!("x{}", "é".repeat(62)), 123), ("🦀".repeat(31), 120)];
         for (reason, kept) in table {
             let frame = ControlFrame::close(CloseCode::NORMAL, &reason, Mask::None);

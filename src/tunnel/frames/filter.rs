@@ -1,104 +1,104 @@
-//! Taking frames out of a stream.
+//! Dropping frames from a stream.
 
-use super::{event::Event, header::ProtocolError, parser::FrameParser, partial::PartialFrame};
+use super::{frame::Event, header::ProtocolError, parser::FrameParser, partial::PartialFrame};
 
-/// A [`FrameParser`] that holds back the beginning of a frame until it is known whether the frame may pass.
+/// A [`FrameParser`] that withholds the beginning of a frame until the frame may pass.
 ///
-/// Held back are an incomplete header, and an incomplete control frame of up to 8 bytes of payload:
-/// 13 bytes at most, which the parser keeps anyway, and which no receiver can do anything with. So every
-/// data frame can be cut off before its header, and the Pong to a Ping of our own can be taken out.
+/// Withheld are an incomplete header, and an incomplete control frame with at most 8 bytes of payload:
+/// 13 bytes at most, which the parser keeps anyway, and of which no receiver can make use. So every data
+/// frame can be dropped together with its header, and so can the Pong to a Ping of the proxy.
 ///
-/// Several chunks make one stream of pieces to write:
+/// The output of a chunk is a sequence of pieces:
 ///
 /// ```text
-/// chunk ─▶ pass ─▶ held, bytes ─▶ written
-///           ▲        │
-///           └─ rest ─┘ while there is any
+/// chunk ─▶ filter ─▶ withheld, bytes ─▶ written
+///            ▲          │
+///            └── rest ──┘ until it is empty
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Filter {
     parser: FrameParser,
-    holds: bool,
+    withholds: bool,
 }
 
-/// What becomes of a frame.
+/// Decision on a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It goes on.
+    /// The frame is relayed.
     Pass,
-    /// What is before it goes on; it does not.
+    /// The bytes before the frame are relayed, the frame is not.
     Drop,
 }
 
-/// What of a chunk is to be written.
+/// Output of a [`Filter`], up to the first frame that is dropped.
 #[derive(Clone, Copy, Debug)]
-#[must_use = "what passes has to be written"]
+#[must_use = "the output has to be written"]
 pub(crate) struct Filtered<'a> {
-    /// Bytes of earlier chunks, to be written first. Mostly none.
-    pub(crate) held: PartialFrame,
-    /// Bytes of this chunk.
+    /// Bytes of earlier chunks that were withheld, to be written first. Usually empty.
+    pub(crate) withheld: PartialFrame,
+    /// Bytes of this chunk, to be written.
     pub(crate) bytes: &'a [u8],
-    /// What is behind a frame that was dropped: the chunk to go on with.
+    /// Bytes after the dropped frame, to be filtered next.
     pub(crate) rest: &'a [u8],
-    /// The frame that was cut. When it is a control frame, the stream may go on without it. Behind any
-    /// other it can only be closed: the rest is payload, or no frames at all.
+    /// The dropped frame. After a control frame the stream may continue. After any other frame it can only
+    /// be closed: `rest` begins with payload, or with bytes that are not frames.
     pub(crate) dropped: Option<Event>,
 }
 
 impl Filter {
-    /// At the beginning of a stream.
+    /// A filter at the beginning of a stream.
     pub(crate) fn new() -> Self {
-        Self { parser: FrameParser::new(), holds: true }
+        Self { parser: FrameParser::new(), withholds: true }
     }
 
-    /// The same for a stream in which nothing will be cut. Nothing is held back.
+    /// A filter for a stream of which no frame will be dropped. Nothing is withheld.
     pub(crate) fn passive() -> Self {
-        Self { holds: false, ..Self::new() }
+        Self { withholds: false, ..Self::new() }
     }
 
-    /// Walks over the next chunk, as far as the first frame that is cut.
+    /// Parses the next chunk up to the first frame that `inspect` drops.
     ///
-    /// A control frame above 8 bytes of payload that came in several chunks can't be cut any more; it
-    /// passes, whatever the verdict.
+    /// A control frame with more than 8 bytes of payload that arrived in several chunks can't be dropped any
+    /// more: it passes, whatever the verdict.
     pub(crate) fn filter<'a>(
         &mut self,
         chunk: &'a [u8],
         mut inspect: impl FnMut(&Event) -> Verdict,
     ) -> Filtered<'a> {
-        let held = self.held();
+        let withheld = self.withheld();
         for event in self.parser.parse(chunk) {
             if inspect(&event) == Verdict::Pass {
                 continue;
             }
-            let (held, before) = match event.start {
-                Some(start) => (held, start),
-                None if !held.is_empty() => (PartialFrame::default(), 0),
+            let (withheld, before) = match event.start {
+                Some(start) => (withheld, start),
+                None if !withheld.is_empty() => (PartialFrame::default(), 0),
                 None => continue,
             };
             return Filtered {
-                held,
+                withheld,
                 bytes: &chunk[..before],
                 rest: &chunk[event.end..],
                 dropped: Some(event),
             };
         }
-        let (held, bytes) = match chunk.len().checked_sub(self.held().as_bytes().len()) {
-            Some(end) => (held, &chunk[..end]),
-            // The frame that was held back is still not complete.
+        let (withheld, bytes) = match chunk.len().checked_sub(self.withheld().as_bytes().len()) {
+            Some(end) => (withheld, &chunk[..end]),
+            // The frame that was withheld is still incomplete.
             None => (PartialFrame::default(), &[][..]),
         };
-        Filtered { held, bytes, rest: &[], dropped: None }
+        Filtered { withheld, bytes, rest: &[], dropped: None }
     }
 
-    /// What is held back. It has to be written when the stream ends here.
-    pub(crate) fn held(&self) -> PartialFrame {
-        if self.holds { self.parser.partial() } else { PartialFrame::default() }
+    /// The bytes withheld so far, to be written when the stream ends here.
+    pub(crate) fn withheld(&self) -> PartialFrame {
+        if self.withholds { self.parser.partial() } else { PartialFrame::default() }
     }
 
-    /// A parser that stands at the end of what has passed.
+    /// A parser at the end of the output, before the withheld bytes.
     pub(crate) fn output(&self) -> FrameParser {
         let mut parser = self.parser;
-        if !self.held().is_empty() {
+        if !self.withheld().is_empty() {
             parser.discard_partial();
         }
         parser

@@ -1,30 +1,31 @@
-//! A frame's header, and what makes it invalid.
+//! Frame headers and the errors they can have
+//! ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 
 use std::fmt;
 
-/// The last frame of a message; control frames have it always.
+/// FIN, in the first byte: last frame of a message. Always set on control frames.
 pub(super) const FIN: u8 = 0x80;
-/// In the second byte: a key stands before the payload.
+/// MASK, in the second byte: a masking key precedes the payload.
 pub(super) const MASKED: u8 = 0x80;
-/// In the second byte: the length, or what form it has.
+/// Payload length in the second byte: the length itself, or 126 or 127 for an extended length.
 pub(super) const LENGTH: u8 = 0x7f;
-/// Bytes of the longest payload of a control frame.
+/// Maximum payload length of a control frame in bytes.
 pub(super) const MAX_CONTROL: usize = 125;
 
-/// What a frame is.
+/// Frame type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Opcode {
-    /// Goes on with a message.
+    /// Further frame of a message.
     Continuation = 0x0,
-    /// Begins a message of text.
+    /// First frame of a text message.
     Text = 0x1,
-    /// Begins a message of bytes.
+    /// First frame of a binary message.
     Binary = 0x2,
-    /// Ends what its sender has to say.
+    /// Last frame of its sender.
     Close = 0x8,
-    /// Asks for a Pong.
+    /// Request for a Pong.
     Ping = 0x9,
-    /// Answers a Ping, or none.
+    /// Response to a Ping, or an unsolicited heartbeat.
     Pong = 0xa,
 }
 
@@ -46,27 +47,27 @@ impl Opcode {
     }
 }
 
-/// Why a frame is invalid.
+/// Reason for which a frame is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ProtocolError {
-    /// No opcode of RFC 6455.
+    /// An opcode that RFC 6455 does not define.
     ReservedOpcode,
     /// A control frame without FIN.
     FragmentedControl,
-    /// A control frame above 125 bytes.
+    /// A control frame of more than 125 bytes.
     LongControl,
-    /// A Close with half a code.
+    /// A Close with a payload of one byte: half a code.
     ShortClose,
     /// A length of 2^63 bytes or more.
     Length,
-    /// A continuation where no message was begun.
+    /// A continuation without a message.
     NothingToContinue,
-    /// A new message where another is not finished.
+    /// A new message within an unfinished one.
     UnfinishedMessage,
 }
 
 impl ProtocolError {
-    /// In words, for a log or the reason of a Close.
+    /// Description for logs and the reason of a Close.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::ReservedOpcode => "reserved opcode",
@@ -86,33 +87,33 @@ impl fmt::Display for ProtocolError {
     }
 }
 
-/// A complete header.
+/// A complete frame header.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameHeader {
     pub(super) opcode: Opcode,
     pub(super) is_final: bool,
     pub(super) is_masked: bool,
-    /// Bytes of the payload.
+    /// Payload length in bytes.
     pub(super) length: u64,
-    /// Bytes of the header itself.
+    /// Size of the header in bytes.
     pub(super) size: usize,
 }
 
 impl FrameHeader {
-    /// Bytes of the longest one.
+    /// Size of the longest header in bytes.
     pub(super) const MAX: usize = 2 + 8 + 4;
 
-    /// The header at the beginning of `bytes`; `None` as long as it is not complete. `within_message` says
-    /// that a message has begun. The reserved bits are an extension's
+    /// Parses the header at the beginning of `bytes`; `None` while it is incomplete. Within a message only
+    /// continuations and control frames are valid. The reserved bits are left to extensions
     /// ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
     ///
     /// # Errors
     ///
-    /// As soon as the bytes that are there can't begin a valid frame: with the second byte, or with the
-    /// last of the length.
+    /// As soon as no valid frame can begin with `bytes`: at the second byte, or at the last byte of the
+    /// length.
     #[inline]
     pub(super) fn parse(bytes: &[u8], within_message: bool) -> Result<Option<Self>, ProtocolError> {
-        let [first, second, behind @ ..] = bytes else { return Ok(None) };
+        let [first, second, tail @ ..] = bytes else { return Ok(None) };
         let opcode = Opcode::of(*first).ok_or(ProtocolError::ReservedOpcode)?;
         let is_final = first & FIN != 0;
         let short = second & LENGTH;
@@ -126,8 +127,8 @@ impl FrameHeader {
             _ => {}
         }
         let (length, extended) = match short {
-            126 => (behind.first_chunk().map(|length| u64::from(u16::from_be_bytes(*length))), 2),
-            127 => (behind.first_chunk().map(|length| u64::from_be_bytes(*length)), 8),
+            126 => (tail.first_chunk().map(|length| u64::from(u16::from_be_bytes(*length))), 2),
+            127 => (tail.first_chunk().map(|length| u64::from_be_bytes(*length)), 8),
             _ => (Some(u64::from(short)), 0),
         };
         let Some(length) = length else { return Ok(None) };

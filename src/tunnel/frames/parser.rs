@@ -1,7 +1,7 @@
-//! Where a direction stands between and within its frames.
+//! Position of a stream within and between its frames.
 
 use super::{
-    event::{Data, Event, Frame},
+    events::Events,
     header::{FrameHeader, ProtocolError},
     partial::PartialFrame,
 };
@@ -9,21 +9,21 @@ use super::{
 /// Follows the frames of one direction
 /// ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 ///
-/// It is fed with all bytes, in chunks split anywhere, and keeps none of them but a frame's first 14.
-/// Payload of data frames may also pass without being fed ([`skip`](Self::skip)). A copy follows on from
-/// where the original stood.
+/// The input is the whole stream in chunks that are split anywhere; only the first 14 bytes of the current
+/// frame are kept. Payload of data frames may be [skipped](Self::skip) instead. A copy continues where the
+/// original is.
 ///
-/// Nothing counts behind a Close, since its receiver discards it
-/// ([1.4](https://www.rfc-editor.org/rfc/rfc6455#section-1.4)), and nothing behind an invalid frame:
-/// there are no events and no boundaries any more.
+/// Parsing ends with a Close, since its receiver discards all further data
+/// ([1.4](https://www.rfc-editor.org/rfc/rfc6455#section-1.4)), and with an invalid frame: from there on
+/// there are no events and no boundaries.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameParser {
-    /// Payload bytes of the current frame still to come.
+    /// Payload bytes of the current frame that have not arrived.
     remaining: u64,
-    /// Bytes of the unfinished message so far.
+    /// Payload length of the current message so far.
     message_length: u64,
     messages: u64,
-    /// The current frame's beginning, empty between frames. Of a data frame behind its header only the
+    /// The first bytes of the current frame, empty at a boundary. After the header of a data frame only the
     /// first byte is right.
     pub(super) partial: PartialFrame,
     state: ParserState,
@@ -31,16 +31,16 @@ pub(crate) struct FrameParser {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ParserState {
-    /// Between messages.
     BetweenMessages,
     /// The last data frame was not the final one of its message.
     WithinMessage,
+    /// A Close has arrived.
     Closed,
     Invalid(ProtocolError),
 }
 
 impl FrameParser {
-    /// At the beginning of a stream.
+    /// A parser at the beginning of a stream.
     pub(crate) fn new() -> Self {
         Self {
             remaining: 0,
@@ -51,29 +51,29 @@ impl FrameParser {
         }
     }
 
-    /// Walks over the next chunk, frame by frame.
+    /// Parses the next chunk, frame by frame.
     #[inline]
     pub(crate) fn parse<'a>(&'a mut self, chunk: &'a [u8]) -> Events<'a> {
         Events::new(self, chunk)
     }
 
-    /// Takes note of payload that passed without being fed.
+    /// Advances over payload that is not parsed.
     ///
     /// # Panics
     ///
-    /// In debug builds, when these are more than [`skippable`](Self::skippable) allows.
+    /// In debug builds, when `bytes` exceeds [`skippable`](Self::skippable).
     pub(crate) fn skip(&mut self, bytes: u64) {
         debug_assert!(bytes <= self.skippable(), "more than the frame's payload was skipped");
         if self.remaining > 0 {
             self.remaining = self.remaining.saturating_sub(bytes);
             if self.remaining == 0 {
-                self.finish();
+                self.finish_frame();
             }
         }
     }
 
-    /// How many of the next bytes may be skipped: the rest of a data frame, and anything once nothing
-    /// counts any more.
+    /// Number of bytes that may be skipped: the remaining payload of a data frame, or any number once
+    /// parsing has ended.
     pub(crate) fn skippable(&self) -> u64 {
         if self.is_finished() {
             u64::MAX
@@ -84,25 +84,25 @@ impl FrameParser {
         }
     }
 
-    /// The last boundary in the next chunk: an offset at which a control frame may be inserted. Walks
-    /// over a copy.
+    /// Offset of the last boundary in the next chunk, where a control frame may be inserted. Parses with a
+    /// copy.
     pub(crate) fn last_boundary(mut self, chunk: &[u8]) -> Option<usize> {
         let mut events = self.parse(chunk);
-        let begun = events.by_ref().filter_map(|event| event.start).last();
-        events.start().or(begun)
+        let last_start = events.by_ref().filter_map(|event| event.start).last();
+        events.start().or(last_start)
     }
 
-    /// Whether the stream stands between two frames: a control frame may be inserted here.
+    /// Whether the stream is between two frames, where a control frame may be inserted.
     pub(crate) fn at_boundary(&self) -> bool {
         self.partial.is_empty() && !self.is_finished()
     }
 
-    /// Messages that have come as a whole.
+    /// Number of complete messages.
     pub(crate) fn messages(&self) -> u64 {
         self.messages
     }
 
-    /// Why the walk was given up, if it was.
+    /// The error that ended parsing, if any.
     pub(crate) fn protocol_error(&self) -> Option<ProtocolError> {
         match self.state {
             ParserState::Invalid(error) => Some(error),
@@ -110,6 +110,7 @@ impl FrameParser {
         }
     }
 
+    /// Whether parsing has ended, by a Close or an invalid frame.
     #[inline]
     pub(super) fn is_finished(&self) -> bool {
         !matches!(self.state, ParserState::BetweenMessages | ParserState::WithinMessage)
@@ -120,21 +121,22 @@ impl FrameParser {
         self.state == ParserState::WithinMessage
     }
 
-    /// The current frame as far as it has come, if all of that is kept: part of a header, or of a control
+    /// The received bytes of the current frame if all of them are kept: a part of a header, or of a control
     /// frame that fits.
     pub(super) fn partial(&self) -> PartialFrame {
         if self.remaining == 0 || self.partial.fits() { self.partial } else { PartialFrame::default() }
     }
 
-    /// Steps back to before the current frame, which has to be a [`partial`](Self::partial) one.
+    /// Returns to the boundary before the current frame. Requires that [`partial`](Self::partial) is not
+    /// empty.
     pub(super) fn discard_partial(&mut self) {
         self.remaining = 0;
         self.partial.clear();
     }
 
-    /// Enters a frame. Returns the bytes of its message so far.
+    /// Begins a frame. Returns the payload length of its message so far.
     #[inline]
-    pub(super) fn begin(&mut self, header: &FrameHeader) -> u64 {
+    pub(super) fn begin_frame(&mut self, header: &FrameHeader) -> u64 {
         self.remaining = header.length;
         if !header.opcode.is_control() {
             let before = if self.is_within_message() { self.message_length } else { 0 };
@@ -145,10 +147,11 @@ impl FrameParser {
         self.message_length
     }
 
-    /// Passes the payload of the current frame that a chunk begins with. Returns its bytes.
+    /// Advances over the payload at the beginning of a chunk. Returns its length.
     #[inline]
     pub(super) fn pass_payload(&mut self, chunk: &[u8]) -> usize {
-        let bytes = usize::try_from(self.remaining).map_or(chunk.len(), |left| left.min(chunk.len()));
+        let bytes =
+            usize::try_from(self.remaining).map_or(chunk.len(), |remaining| remaining.min(chunk.len()));
         self.remaining -= bytes as u64;
         if self.partial.is_control() {
             self.partial.append(&chunk[..bytes]);
@@ -156,15 +159,15 @@ impl FrameParser {
         bytes
     }
 
-    /// Whether there is no more payload of the current frame.
+    /// Whether all payload of the current frame has arrived.
     #[inline]
     pub(super) fn is_complete(&self) -> bool {
         self.remaining == 0
     }
 
-    /// Leaves a frame whose payload has come as a whole.
+    /// Ends a frame whose payload is complete.
     #[inline]
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish_frame(&mut self) {
         if !self.partial.is_control() {
             self.messages += u64::from(self.partial.is_final());
         } else if self.partial.is_close() {
@@ -173,130 +176,9 @@ impl FrameParser {
         self.partial.clear();
     }
 
+    /// Ends parsing with an error.
     pub(super) fn fail(&mut self, error: ProtocolError) {
         self.state = ParserState::Invalid(error);
         self.partial.clear();
-    }
-}
-
-/// The frames of a chunk, in order: data frames when their header has come, control frames when they
-/// have come as a whole.
-///
-/// A walk that is dropped early has come as far as the end of its last event. What is behind that is
-/// then the next chunk.
-#[derive(Debug)]
-#[must_use = "a walk does nothing unless iterated"]
-pub(crate) struct Events<'a> {
-    parser: &'a mut FrameParser,
-    chunk: &'a [u8],
-    at: usize,
-    /// Where in the chunk the current frame begins.
-    start: Option<usize>,
-}
-
-impl<'a> Events<'a> {
-    #[inline]
-    pub(super) fn new(parser: &'a mut FrameParser, chunk: &'a [u8]) -> Self {
-        let start = parser.at_boundary().then_some(0);
-        Self { parser, chunk, at: 0, start }
-    }
-
-    /// Where the frame begins, or will begin, that is behind the last event.
-    pub(super) fn start(&self) -> Option<usize> {
-        self.start
-    }
-
-    /// Reads the header at hand, as far as it has come.
-    #[inline]
-    fn header(&mut self) -> Option<Result<FrameHeader, ProtocolError>> {
-        let bytes = &self.chunk[self.at..];
-        let within_message = self.parser.is_within_message();
-        if self.parser.partial.is_empty()
-            && let Ok(Some(header)) = FrameHeader::parse(bytes, within_message)
-        {
-            if header.opcode.is_control() {
-                self.parser.partial.append(&bytes[..header.size]);
-            } else {
-                self.parser.partial.set_first(bytes[0]);
-            }
-            self.at += header.size;
-            return Some(Ok(header));
-        }
-        self.split_header(within_message)
-    }
-
-    /// The same for a header that is split between chunks, or invalid.
-    #[cold]
-    fn split_header(&mut self, within_message: bool) -> Option<Result<FrameHeader, ProtocolError>> {
-        while let Some(byte) = self.chunk.get(self.at) {
-            self.parser.partial.append(&[*byte]);
-            self.at += 1;
-            let header = FrameHeader::parse(self.parser.partial.as_bytes(), within_message).transpose();
-            if header.is_some() {
-                return header;
-            }
-        }
-        None
-    }
-
-    #[inline]
-    fn event(&self, frame: Frame, is_masked: bool) -> Event {
-        Event { start: self.start, end: self.at, is_masked, frame }
-    }
-
-    #[inline]
-    fn data(&mut self, header: &FrameHeader) -> Event {
-        let message_length = self.parser.begin(header);
-        let FrameHeader { opcode, is_final, is_masked, length, .. } = *header;
-        let event = self.event(Frame::Data(Data { opcode, is_final, length, message_length }), is_masked);
-        if self.parser.is_complete() {
-            self.finish();
-        }
-        event
-    }
-
-    fn control(&mut self) -> Event {
-        let event = self.event(self.parser.partial.control(), self.parser.partial.is_masked());
-        self.finish();
-        event
-    }
-
-    #[inline]
-    fn finish(&mut self) {
-        self.parser.finish();
-        self.start = self.parser.at_boundary().then_some(self.at);
-    }
-
-    #[cold]
-    fn invalid(&mut self, error: ProtocolError) -> Event {
-        let event = self.event(Frame::Invalid(error), false);
-        self.parser.fail(error);
-        self.start = None;
-        event
-    }
-}
-
-impl Iterator for Events<'_> {
-    type Item = Event;
-
-    #[inline]
-    fn next(&mut self) -> Option<Event> {
-        while self.at < self.chunk.len() && !self.parser.is_finished() {
-            if self.parser.is_complete() {
-                match self.header()? {
-                    Ok(header) if !header.opcode.is_control() => return Some(self.data(&header)),
-                    Ok(header) => _ = self.parser.begin(&header),
-                    Err(error) => return Some(self.invalid(error)),
-                }
-            }
-            self.at += self.parser.pass_payload(&self.chunk[self.at..]);
-            if self.parser.is_complete() {
-                if self.parser.partial.is_control() {
-                    return Some(self.control());
-                }
-                self.finish();
-            }
-        }
-        None
     }
 }

@@ -1,24 +1,24 @@
-//! The beginning of a frame.
+//! The first bytes of a frame.
 
 use std::fmt;
 
 use super::{
-    event::{Frame, Payload},
+    frame::{Frame, Payload},
     header::{FIN, FrameHeader, LENGTH, MASKED, Opcode},
 };
 
-/// The first bytes of a frame, as they came: a header, or a control frame as far as 8 bytes of payload.
+/// The first bytes of a frame as received: a header, or a control frame up to 8 bytes of payload.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct PartialFrame {
     bytes: [u8; FrameHeader::MAX],
     filled: u8,
 }
 
-/// A masked control frame of 8 bytes fits.
+/// A masked control frame with 8 bytes of payload fits.
 const _: () = assert!(FrameHeader::MAX == 2 + 4 + Payload::FIRST);
 
 impl PartialFrame {
-    /// The bytes.
+    /// The bytes received.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.filled)]
     }
@@ -33,7 +33,7 @@ impl PartialFrame {
         self.filled = 0;
     }
 
-    /// Takes as many of `bytes` as there is room for.
+    /// Appends as many of `bytes` as fit.
     #[inline]
     pub(super) fn append(&mut self, bytes: &[u8]) {
         let at = usize::from(self.filled);
@@ -42,7 +42,7 @@ impl PartialFrame {
         self.filled += taken as u8;
     }
 
-    /// All that is kept of a data frame's header once it is complete.
+    /// Replaces the complete header of a data frame by its first byte: the rest is not needed any more.
     #[inline]
     pub(super) fn set_first(&mut self, byte: u8) {
         self.bytes[0] = byte;
@@ -59,7 +59,7 @@ impl PartialFrame {
         Opcode::of(self.bytes[0]) == Some(Opcode::Close)
     }
 
-    /// Whether a control frame whose header is complete is masked.
+    /// Whether a control frame with a complete header is masked.
     pub(super) fn is_masked(&self) -> bool {
         self.bytes[1] & MASKED != 0
     }
@@ -69,12 +69,12 @@ impl PartialFrame {
         self.bytes[0] & FIN != 0
     }
 
-    /// Whether this is a control frame that fits as a whole. Its header is complete.
+    /// Whether this is a control frame that fits completely. Requires a complete header.
     pub(super) fn fits(&self) -> bool {
         self.is_control() && usize::from(self.bytes[1] & LENGTH) <= Payload::FIRST
     }
 
-    /// The complete control frame that begins so.
+    /// The control frame that begins with these bytes. Requires that all of it has arrived.
     pub(super) fn control(&self) -> Frame {
         let (header, key) = match self.bytes {
             [_, _, a, b, c, d, ..] if self.is_masked() => (6, [a, b, c, d]),

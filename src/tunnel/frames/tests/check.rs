@@ -1,18 +1,18 @@
-//! What must hold of any stream, however it is cut into chunks.
+//! Properties of every stream, independent of its division into chunks.
 #![allow(clippy::unwrap_used, reason = "a panic is how a property fails")]
 
 use super::super::{Event, Filter, Frame, FrameParser, Verdict};
 use super::reference::{Decoded, Read, decode};
 
-/// All of it.
+/// Checks all properties of `stream`, divided into chunks of these sizes.
 pub(crate) fn check(stream: &[u8], sizes: &[usize]) {
-    walks(stream, sizes);
-    walks_alike(stream, sizes);
-    skips(stream, sizes);
-    passes(stream, sizes);
+    check_events(stream, sizes);
+    check_chunks(stream, sizes);
+    check_skips(stream, sizes);
+    check_filter(stream, sizes);
 }
 
-/// Splits a stream into chunks of these sizes, again and again; tells where each begins.
+/// Splits a stream into chunks of these sizes, repeated in a cycle. Each comes with its offset.
 pub(super) fn split<'a>(stream: &'a [u8], sizes: &[usize]) -> Vec<(usize, &'a [u8])> {
     let mut chunks = Vec::new();
     let mut at = 0;
@@ -25,8 +25,8 @@ pub(super) fn split<'a>(stream: &'a [u8], sizes: &[usize]) -> Vec<(usize, &'a [u
     chunks
 }
 
-/// A parser sees what the decoder sees, as soon as it can be seen.
-pub(super) fn walks(stream: &[u8], sizes: &[usize]) {
+/// Checks that the parser reports the same as the decoder, at the earliest byte.
+pub(super) fn check_events(stream: &[u8], sizes: &[usize]) {
     let expected = decode(stream);
     let (events, boundaries) = (expected.events(), expected.boundaries());
     let mut events = events.iter();
@@ -43,22 +43,22 @@ pub(super) fn walks(stream: &[u8], sizes: &[usize]) {
             });
             assert_eq!(Some(event), expected);
         }
-        check_standing(&parser, &expected, end);
+        check_position(&parser, &expected, end);
         assert_eq!(parser.at_boundary(), boundaries.contains(&end) && !parser.is_finished());
     }
     assert_eq!(events.next(), None);
 }
 
-fn check_standing(parser: &FrameParser, expected: &Decoded, end: usize) {
-    let invalid = expected.invalid.filter(|(_, known, _)| *known <= end);
+fn check_position(parser: &FrameParser, expected: &Decoded, end: usize) {
+    let invalid = expected.invalid.filter(|(_, detected, _)| *detected <= end);
     let closed = expected.frames.last().is_some_and(|frame| frame.opcode == 8 && frame.end <= end);
     assert_eq!(parser.is_finished(), closed || invalid.is_some());
     assert_eq!(parser.messages(), expected.messages_at(end));
-    assert_eq!(parser.skippable(), if parser.is_finished() { u64::MAX } else { expected.left(end) });
+    assert_eq!(parser.skippable(), if parser.is_finished() { u64::MAX } else { expected.remaining(end) });
     assert_eq!(parser.protocol_error(), invalid.map(|(.., error)| error));
 }
 
-/// Walks chunk by chunk; the events have offsets in the stream.
+/// Parses chunk by chunk. The events have offsets in the stream.
 pub(super) fn parse(stream: &[u8], sizes: &[usize]) -> (Vec<Event>, FrameParser) {
     let mut parser = FrameParser::new();
     let mut events = Vec::new();
@@ -72,8 +72,8 @@ pub(super) fn parse(stream: &[u8], sizes: &[usize]) -> (Vec<Event>, FrameParser)
     (events, parser)
 }
 
-/// What a parser tells, apart from events.
-fn standing(parser: &FrameParser) -> impl PartialEq + std::fmt::Debug + use<> {
+/// State of a parser, apart from its events.
+fn position(parser: &FrameParser) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         parser.messages(),
         parser.skippable(),
@@ -83,89 +83,90 @@ fn standing(parser: &FrameParser) -> impl PartialEq + std::fmt::Debug + use<> {
     )
 }
 
-/// Walking in chunks equals walking at once.
-pub(super) fn walks_alike(stream: &[u8], sizes: &[usize]) {
+/// Checks that the events are independent of the division into chunks.
+pub(super) fn check_chunks(stream: &[u8], sizes: &[usize]) {
     let (mut events, parser) = parse(stream, sizes);
     let (at_once, whole) = parse(stream, &[stream.len().max(1)]);
-    // Where a frame began that spans chunks is forgotten.
+    // The start of a frame that spans chunks is not reported.
     for (event, whole) in events.iter_mut().zip(&at_once) {
         event.start = event.start.or(whole.start);
     }
     assert_eq!(events, at_once);
-    assert_eq!(standing(&parser), standing(&whole));
+    assert_eq!(position(&parser), position(&whole));
 }
 
-/// Payload that is skipped counts as if it had been fed. The sizes are those of chunks and of skips.
-pub(super) fn skips(stream: &[u8], sizes: &[usize]) {
+/// Checks that skipped payload counts like parsed payload. The sizes are those of chunks and of skips.
+pub(super) fn check_skips(stream: &[u8], sizes: &[usize]) {
     let mut parser = FrameParser::new();
-    let mut fed = FrameParser::new();
-    let mut skips = sizes.iter().rev().cycle();
+    let mut reference = FrameParser::new();
+    let mut skip_sizes = sizes.iter().rev().cycle();
     for (_, mut chunk) in split(stream, sizes) {
         while !chunk.is_empty() {
-            let most = skips
+            let most = skip_sizes
                 .next()
                 .map_or(0, |skip| *skip as u64 - 1)
                 .min(parser.skippable())
                 .min(chunk.len() as u64);
             let (skipped, rest) = chunk.split_at(most as usize);
             parser.skip(most);
-            fed.parse(skipped).for_each(drop);
-            assert_eq!(standing(&parser), standing(&fed));
-            // One event further, and the rest is a new chunk.
+            reference.parse(skipped).for_each(drop);
+            assert_eq!(position(&parser), position(&reference));
+            // Parse up to the next event; the rest is a new chunk.
             let event = parser.parse(rest).next();
             let end = event.map_or(rest.len(), |event| event.end);
-            fed.parse(&rest[..end]).for_each(drop);
-            assert_eq!(standing(&parser), standing(&fed));
+            reference.parse(&rest[..end]).for_each(drop);
+            assert_eq!(position(&parser), position(&reference));
             chunk = &rest[end..];
         }
     }
 }
 
-/// A filter changes nothing that passes, can take out every short Pong, and cuts before an invalid frame.
-fn passes(stream: &[u8], sizes: &[usize]) {
-    assert_eq!(pass(stream, sizes, |_| Verdict::Pass), stream);
+/// Checks that a filter changes no byte that passes, can drop every short Pong, and can end the stream
+/// before an invalid frame.
+fn check_filter(stream: &[u8], sizes: &[usize]) {
+    assert_eq!(filter(stream, sizes, |_| Verdict::Pass), stream);
     let is_short_pong = |frame: &Read| frame.opcode == 10 && frame.bytes.len() <= 8;
-    assert_eq!(pass(stream, sizes, short_pongs), without(stream, is_short_pong));
+    assert_eq!(filter(stream, sizes, drop_short_pongs), without(stream, is_short_pong));
     let end = decode(stream).invalid.map_or(stream.len(), |(start, ..)| start);
-    let invalid = |event: &Event| match event.frame {
+    let drop_invalid = |event: &Event| match event.frame {
         Frame::Invalid(_) => Verdict::Drop,
         _ => Verdict::Pass,
     };
-    assert_eq!(pass(stream, sizes, invalid), &stream[..end]);
+    assert_eq!(filter(stream, sizes, drop_invalid), &stream[..end]);
 }
 
-/// What passes, up to where a data frame or an invalid one is cut.
-pub(super) fn pass(stream: &[u8], sizes: &[usize], mut inspect: impl FnMut(&Event) -> Verdict) -> Vec<u8> {
+/// Output of a filter, up to the first data frame or invalid frame that is dropped.
+pub(super) fn filter(stream: &[u8], sizes: &[usize], mut inspect: impl FnMut(&Event) -> Verdict) -> Vec<u8> {
     let mut filter = Filter::new();
     let mut written = Vec::new();
-    let (mut behind, mut walked) = (FrameParser::new(), 0);
+    let (mut reference, mut parsed) = (FrameParser::new(), 0);
     for (base, mut chunk) in split(stream, sizes) {
         let end = base + chunk.len();
         loop {
-            let passed = filter.filter(chunk, &mut inspect);
-            written.extend(passed.held.as_bytes());
-            written.extend(passed.bytes);
-            match passed.dropped {
+            let output = filter.filter(chunk, &mut inspect);
+            written.extend(output.withheld.as_bytes());
+            written.extend(output.bytes);
+            match output.dropped {
                 None => break,
                 Some(Event { frame: Frame::Data(_) | Frame::Invalid(_), .. }) => return written,
-                Some(_) => chunk = passed.rest,
+                Some(_) => chunk = output.rest,
             }
         }
-        assert!(filter.held().as_bytes().len() < 14);
-        assert!(stream[..end].ends_with(filter.held().as_bytes()));
-        behind.parse(&written[walked..]).for_each(drop);
-        walked = written.len();
-        assert_eq!(observed(&filter.output()), observed(&behind));
+        assert!(filter.withheld().as_bytes().len() < 14);
+        assert!(stream[..end].ends_with(filter.withheld().as_bytes()));
+        reference.parse(&written[parsed..]).for_each(drop);
+        parsed = written.len();
+        assert_eq!(boundary_state(&filter.output()), boundary_state(&reference));
     }
-    written.extend(filter.held().as_bytes());
+    written.extend(filter.withheld().as_bytes());
     written
 }
 
-fn observed(parser: &FrameParser) -> (bool, u64, u64) {
+fn boundary_state(parser: &FrameParser) -> (bool, u64, u64) {
     (parser.at_boundary(), parser.skippable(), parser.messages())
 }
 
-/// The stream without these frames.
+/// The stream without the frames that `dropped` selects.
 pub(super) fn without(stream: &[u8], dropped: impl Fn(&Read) -> bool) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut at = 0;
@@ -177,7 +178,7 @@ pub(super) fn without(stream: &[u8], dropped: impl Fn(&Read) -> bool) -> Vec<u8>
     kept
 }
 
-pub(super) fn short_pongs(event: &Event) -> Verdict {
+pub(super) fn drop_short_pongs(event: &Event) -> Verdict {
     match event.frame {
         Frame::Pong(payload) if payload.length <= 8 => Verdict::Drop,
         _ => Verdict::Pass,

@@ -1,4 +1,4 @@
-//! The other end of a stream: tungstenite's.
+//! A tungstenite endpoint that receives a stream.
 
 use std::io::{self, Cursor, Read, Write};
 
@@ -6,16 +6,16 @@ use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, error::ProtocolE
 
 use super::streams::Sender;
 
-/// Reads from a stream, and discards what is written.
-struct Deaf<'a>(Cursor<&'a [u8]>);
+/// Reads from a stream and discards all writes.
+struct ReadOnly<'a>(Cursor<&'a [u8]>);
 
-impl Read for Deaf<'_> {
+impl Read for ReadOnly<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.0.read(into)
     }
 }
 
-impl Write for Deaf<'_> {
+impl Write for ReadOnly<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(bytes.len())
     }
@@ -25,10 +25,10 @@ impl Write for Deaf<'_> {
     }
 }
 
-/// What an endpoint receives: messages, Pings, Pongs and the Close, until the stream ends.
+/// Messages, Pings, Pongs and the Close that the endpoint receives until the stream ends.
 pub(super) fn receive(sender: Sender, stream: &[u8]) -> Result<Vec<Message>, String> {
     let role = if sender == Sender::Client { Role::Server } else { Role::Client };
-    let mut socket = WebSocket::from_raw_socket(Deaf(Cursor::new(stream)), role, None);
+    let mut socket = WebSocket::from_raw_socket(ReadOnly(Cursor::new(stream)), role, None);
     let mut received = Vec::new();
     loop {
         match socket.read() {

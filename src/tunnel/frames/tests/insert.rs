@@ -1,4 +1,4 @@
-//! Control frames of our own, put between those of a stream.
+//! Control frames inserted into a stream.
 
 use proptest::prelude::*;
 
@@ -10,62 +10,62 @@ use super::{
     streams::{Sender, mask, sizes, valid},
 };
 
-const PROBE: &[u8] = b"probe-01";
+const PAYLOAD: &[u8] = b"probe-01";
 
 fn sender_and_stream() -> impl Strategy<Value = (Sender, Vec<u8>)> {
     prop_oneof![Just(Sender::Client), Just(Sender::Server), Just(Sender::Odd)]
         .prop_flat_map(|sender| (Just(sender), valid(sender)))
 }
 
-/// Writes the stream with a Ping at the last boundary of each chunk.
+/// Inserts a Ping at the last boundary of each chunk.
 fn with_pings(stream: &[u8], sizes: &[usize], ping: &ControlFrame) -> (Vec<u8>, usize) {
     let mut parser = FrameParser::new();
     let (mut written, mut pings) = (Vec::new(), 0);
     for (_, chunk) in split(stream, sizes) {
         let at = parser.last_boundary(chunk);
-        let (before, behind) = chunk.split_at(at.unwrap_or(0));
+        let (before, after) = chunk.split_at(at.unwrap_or(0));
         written.extend(before);
         if at.is_some() {
             written.extend(ping.as_bytes());
             pings += 1;
         }
-        written.extend(behind);
+        written.extend(after);
         parser.parse(chunk).for_each(drop);
     }
     (written, pings)
 }
 
-/// The same by way of a filter: a Ping behind whatever has passed, where there is a boundary.
+/// Filters the stream and inserts a Ping after the output of each chunk that ends at a boundary.
 fn with_pings_filtered(stream: &[u8], sizes: &[usize], ping: &ControlFrame) -> (Vec<u8>, usize) {
     let mut filter = Filter::new();
     let (mut written, mut pings) = (Vec::new(), 0);
     for (_, chunk) in split(stream, sizes) {
-        let passed = filter.filter(chunk, |_| Verdict::Pass);
-        written.extend(passed.held.as_bytes());
-        written.extend(passed.bytes);
+        let output = filter.filter(chunk, |_| Verdict::Pass);
+        written.extend(output.withheld.as_bytes());
+        written.extend(output.bytes);
         if filter.output().at_boundary() {
             written.extend(ping.as_bytes());
             pings += 1;
         }
     }
-    written.extend(filter.held().as_bytes());
+    written.extend(filter.withheld().as_bytes());
     (written, pings)
 }
 
-/// Both are the same to an application, but for so many Pings of ours.
+/// Checks that both streams carry the same messages and control frames, apart from the inserted Pings.
 fn check(sender: Sender, before: &[u8], after: &[u8], pings: usize) -> Result<(), TestCaseError> {
-    let (seen, expected) = (decode(after), decode(before));
-    prop_assert!(seen.invalid.is_none());
-    prop_assert_eq!(seen.messages(), expected.messages());
-    let mut controls = seen.controls();
-    controls.retain(|(opcode, payload)| *opcode != 9 || payload != PROBE);
-    prop_assert_eq!(controls.len() + pings, seen.controls().len());
+    let (actual, expected) = (decode(after), decode(before));
+    prop_assert!(actual.invalid.is_none());
+    prop_assert_eq!(actual.messages(), expected.messages());
+    let mut controls = actual.controls();
+    controls.retain(|(opcode, payload)| *opcode != 9 || payload != PAYLOAD);
+    prop_assert_eq!(controls.len() + pings, actual.controls().len());
     prop_assert_eq!(controls, expected.controls());
     if sender != Sender::Odd {
         let mut received = receive(sender, after).map_err(TestCaseError::fail)?;
-        let probes = received.len();
-        received.retain(|message| !message.is_ping() || message.clone().into_data() != PROBE);
-        prop_assert_eq!(received.len() + pings, probes);
+        let total = received.len();
+        received.retain(|message| !message.is_ping() || message.clone().into_data() != PAYLOAD);
+        prop_assert_eq!(received.len() + pings, total);
         prop_assert_eq!(received, receive(sender, before).map_err(TestCaseError::fail)?);
     }
     Ok(())
@@ -78,24 +78,24 @@ proptest! {
         sizes in sizes(),
         key: [u8; 4],
     ) {
-        let ping = ControlFrame::ping(PROBE, mask(sender, key));
+        let ping = ControlFrame::ping(PAYLOAD, mask(sender, key));
         let (written, pings) = with_pings(&stream, &sizes, &ping);
         check(sender, &stream, &written, pings)?;
     }
 
     #[test]
-    fn a_ping_behind_what_has_passed_changes_no_message(
+    fn a_ping_after_filtered_output_changes_no_message(
         (sender, stream) in sender_and_stream(),
         sizes in sizes(),
         key: [u8; 4],
     ) {
-        let ping = ControlFrame::ping(PROBE, mask(sender, key));
+        let ping = ControlFrame::ping(PAYLOAD, mask(sender, key));
         let (written, pings) = with_pings_filtered(&stream, &sizes, &ping);
         check(sender, &stream, &written, pings)?;
     }
 
     #[test]
-    fn our_own_frames_are_read_back(
+    fn encoded_control_frames_are_decoded_again(
         payload in prop::collection::vec(any::<u8>(), 0..=125),
         reason in "\\PC{0,60}",
         code in 3000..5000_u16,

@@ -1,4 +1,4 @@
-//! The parser beside a decoder that takes a whole stream, and beside tungstenite.
+//! Tests that compare the parser with a decoder of complete streams and with tungstenite.
 
 mod check;
 #[cfg(test)]

@@ -1,27 +1,27 @@
-//! A decoder that is given the whole stream, written for being obvious.
+//! Reference decoder of complete streams, written for simplicity.
 
-use super::super::{Event, Frame, Payload, ProtocolError, event::Data, header::Opcode};
+use super::super::{Event, Frame, Payload, ProtocolError, frame::Data, header::Opcode};
 
-/// A frame that was read, or as much of it as there is.
+/// A frame, or the part of it that the stream contains.
 pub(super) struct Read {
     pub(super) is_masked: bool,
     pub(super) start: usize,
-    /// Behind the header.
+    /// Offset of the payload.
     pub(super) payload: usize,
     pub(super) end: usize,
     pub(super) opcode: u8,
     pub(super) is_final: bool,
-    /// Unmasked, as far as it came.
+    /// The payload in the stream, unmasked.
     pub(super) bytes: Vec<u8>,
-    /// Bytes of the message so far.
+    /// Payload length of the message so far.
     message: u64,
 }
 
-/// All that can be known of a stream.
+/// Everything that the parser can report about a stream.
 #[derive(Default)]
 pub(super) struct Decoded {
     pub(super) frames: Vec<Read>,
-    /// Where an invalid frame begins, where that is known, and why.
+    /// The invalid frame: its offset, the offset after the bytes that make it invalid, and the error.
     pub(super) invalid: Option<(usize, usize, ProtocolError)>,
     pub(super) length: usize,
 }
@@ -35,7 +35,7 @@ pub(super) fn decode(stream: &[u8]) -> Decoded {
         let (opcode, is_final) = (first & 15, first >> 7 == 1);
         let is_control = opcode > 7;
         let short = second & 127;
-        let fault = match opcode {
+        let error = match opcode {
             3..=7 | 11..=15 => Some(ProtocolError::ReservedOpcode),
             0 if message.is_none() => Some(ProtocolError::NothingToContinue),
             1 | 2 if message.is_some() => Some(ProtocolError::UnfinishedMessage),
@@ -44,8 +44,8 @@ pub(super) fn decode(stream: &[u8]) -> Decoded {
             8 if short == 1 => Some(ProtocolError::ShortClose),
             _ => None,
         };
-        if let Some(fault) = fault {
-            decoded.invalid = Some((start, start + 2, fault));
+        if let Some(error) = error {
+            decoded.invalid = Some((start, start + 2, error));
             break;
         }
         let digits = [2, 8].get(usize::from(short).wrapping_sub(126)).copied().unwrap_or(0);
@@ -111,19 +111,19 @@ impl Read {
                 message_length: self.message,
             }),
         };
-        Event { start: Some(self.start), end: self.known(), is_masked: self.is_masked, frame }
+        Event { start: Some(self.start), end: self.event_end(), is_masked: self.is_masked, frame }
     }
 
-    /// From where on there is an event.
-    fn known(&self) -> usize {
+    /// Offset at which the event is reported.
+    fn event_end(&self) -> usize {
         if self.is_control() { self.end } else { self.payload }
     }
 }
 
 impl Decoded {
-    /// The events, with their offsets in the stream.
+    /// The events with their offsets in the stream.
     pub(super) fn events(&self) -> Vec<Event> {
-        let frames = self.frames.iter().filter(|frame| frame.known() <= self.length).map(Read::event);
+        let frames = self.frames.iter().filter(|frame| frame.event_end() <= self.length).map(Read::event);
         let invalid = self.invalid.map(|(start, end, error)| Event {
             start: Some(start),
             end,
@@ -133,26 +133,26 @@ impl Decoded {
         frames.chain(invalid).collect()
     }
 
-    /// Where a control frame may be inserted.
+    /// Offsets at which a control frame may be inserted.
     pub(super) fn boundaries(&self) -> Vec<usize> {
         let ends = self.frames.iter().filter(|frame| frame.opcode != 8).map(|frame| frame.end);
         [0].into_iter().chain(ends).filter(|end| *end <= self.length).collect()
     }
 
-    /// Payload of a data frame to come at an offset.
-    pub(super) fn left(&self, at: usize) -> u64 {
+    /// Remaining payload of a data frame at an offset.
+    pub(super) fn remaining(&self, at: usize) -> u64 {
         let mut data = self.frames.iter().filter(|frame| !frame.is_control());
         let current = data.find(|frame| frame.payload <= at && at < frame.end);
         current.map_or(0, |frame| (frame.end - at) as u64)
     }
 
-    /// Messages that have come at an offset.
+    /// Number of complete messages at an offset.
     pub(super) fn messages_at(&self, at: usize) -> u64 {
         let last = |frame: &&Read| !frame.is_control() && frame.is_final && frame.end <= at;
         self.frames.iter().filter(last).count() as u64
     }
 
-    /// The messages that are complete: opcode and payload.
+    /// The complete messages: opcode and payload.
     #[cfg(test)]
     pub(super) fn messages(&self) -> Vec<(u8, Vec<u8>)> {
         let mut messages = Vec::new();
@@ -168,7 +168,7 @@ impl Decoded {
         messages
     }
 
-    /// The control frames that are complete: opcode and payload.
+    /// The complete control frames: opcode and payload.
     #[cfg(test)]
     pub(super) fn controls(&self) -> Vec<(u8, Vec<u8>)> {
         let complete = self.frames.iter().filter(|frame| frame.end <= self.length && frame.is_control());

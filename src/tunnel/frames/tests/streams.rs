@@ -1,17 +1,17 @@
-//! Streams of random frames, and ways to split them.
+//! Strategies for streams of random frames and for their division into chunks.
 
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
 use super::super::Mask;
 
-/// Who sends a stream.
+/// Sender of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sender {
     /// All frames are masked.
     Client,
-    /// None is.
+    /// No frame is masked.
     Server,
-    /// Some are, reserved bits are set, and lengths are written longer than need be.
+    /// Some frames are masked, reserved bits are set, and lengths are encoded longer than necessary.
     Odd,
 }
 
@@ -20,20 +20,20 @@ struct Wire {
     rsv: u8,
     key: [u8; 4],
     is_masked: bool,
-    /// Bytes of the length: 0, 2 or 8, at least.
+    /// Minimum size of the extended length: 0, 2 or 8 bytes.
     digits: usize,
 }
 
 /// Opcode and payload.
 type Control = (u8, Vec<u8>, Wire);
 
-/// A piece of a message, and a control frame that may stand before it.
+/// A frame of a message and the control frame before it, if any.
 type Fragment = (Vec<u8>, Wire, Option<Control>);
 
 #[derive(Clone, Debug)]
 enum Item {
     Control(Control),
-    /// By its opcode.
+    /// Opcode and frames.
     Message(u8, Vec<Fragment>),
 }
 
@@ -70,7 +70,7 @@ fn close() -> impl Strategy<Value = (Vec<u8>, Wire)> {
     (prop_oneof![Just(Vec::new()), with_code], wire())
 }
 
-/// Whole valid frames, the last of which may be a Close.
+/// Complete valid frames. The last one may be a Close.
 pub(super) fn valid(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
     (vec(item(), 0..8), option::weighted(0.3, close())).prop_map(move |(items, close)| {
         let mut stream = Vec::new();
@@ -97,7 +97,7 @@ pub(super) fn valid(sender: Sender) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Frames that may end anywhere, with something behind a Close or a byte that was changed.
+/// Frames truncated anywhere, possibly with data after a Close or with a changed byte.
 pub(super) fn any_stream() -> impl Strategy<Value = Vec<u8>> {
     let change = option::of((any::<Index>(), any::<u8>()));
     let odd = (valid(Sender::Odd), valid(Sender::Odd), any::<Index>(), change);
@@ -131,12 +131,12 @@ fn write(stream: &mut Vec<u8>, first: u8, payload: &[u8], wire: &Wire, sender: S
     stream.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
 }
 
-/// Sizes of chunks, used again and again.
+/// Sizes of chunks, repeated in a cycle.
 pub(super) fn sizes() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![vec(1..4_usize, 1..5), vec(1..40_usize, 1..20), vec(1..70_000_usize, 1..5)]
 }
 
-/// The mask of a frame that is inserted into a stream of this sender.
+/// Mask of a frame inserted into a stream of this sender.
 pub(super) fn mask(sender: Sender, key: [u8; 4]) -> Mask {
     if sender == Sender::Client { Mask::Key(key) } else { Mask::None }
 }

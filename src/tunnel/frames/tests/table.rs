@@ -1,11 +1,11 @@
-//! Frame by frame.
+//! Tables of single frames.
 
 use super::super::{
-    CloseCode, ControlFrame, Event, Frame, FrameParser, Mask, Payload, ProtocolError, event::Data,
+    CloseCode, ControlFrame, Event, Frame, FrameParser, Mask, Payload, ProtocolError, frame::Data,
     header::Opcode,
 };
 
-/// Bytes, and what is in them: where each is known, and what it is.
+/// Bytes, and the frames in them with the offsets at which they are reported.
 type Row<'a> = (&'a [u8], &'a [(usize, Frame)]);
 
 fn data(opcode: Opcode, is_final: bool, length: u64, message_length: u64) -> Frame {
@@ -18,16 +18,16 @@ fn payload(bytes: &[u8], length: u8) -> Payload {
     Payload { first, length }
 }
 
-/// The frames in `bytes`, given at once and one by one, with their ends.
+/// The frames in `bytes` with the ends of their events. Parsing at once and byte by byte gives the same.
 fn frames(bytes: &[u8]) -> (Vec<(usize, Frame)>, FrameParser) {
     let mut parser = FrameParser::new();
     let at_once: Vec<_> = parser.parse(bytes).map(|event| (event.end, event.frame)).collect();
-    let mut slow = FrameParser::new();
+    let mut parser_of_bytes = FrameParser::new();
     let one_by_one: Vec<_> = bytes
         .chunks(1)
         .enumerate()
         .flat_map(|(at, byte)| {
-            slow.parse(byte).map(move |event| (at + event.end, event.frame)).collect::<Vec<_>>()
+            parser_of_bytes.parse(byte).map(move |event| (at + event.end, event.frame)).collect::<Vec<_>>()
         })
         .collect();
     assert_eq!(one_by_one, at_once, "{bytes:x?}");
@@ -35,7 +35,7 @@ fn frames(bytes: &[u8]) -> (Vec<(usize, Frame)>, FrameParser) {
 }
 
 #[test]
-fn a_header_of_each_form_is_read() {
+fn headers_of_each_form_are_parsed() {
     use Opcode::{Binary, Continuation, Text};
     let table: &[Row<'_>] = &[
         (b"\x81\x00", &[(2, data(Text, true, 0, 0))]),
@@ -67,7 +67,7 @@ fn a_header_of_each_form_is_read() {
 }
 
 #[test]
-fn control_frames_come_with_their_payload() {
+fn control_frames_are_reported_with_their_payload() {
     let key = Mask::Key([1, 2, 3, 4]);
     let long = |mask| ControlFrame::ping(&[7; 125], mask);
     let pong = |payload: &[u8], mask| ControlFrame::new(Opcode::Pong, payload.iter().copied(), mask);
@@ -90,7 +90,7 @@ fn control_frames_come_with_their_payload() {
 }
 
 #[test]
-fn only_the_same_payload_is_the_same() {
+fn a_payload_equals_only_the_same_bytes_and_length() {
     let table =
         [(payload(b"12345678", 8), true), (payload(b"12345678", 9), false), (payload(b"1234567", 7), false)];
     for (payload, same) in table {
@@ -100,7 +100,7 @@ fn only_the_same_payload_is_the_same() {
 }
 
 #[test]
-fn an_invalid_frame_ends_the_walk_with_the_reason() {
+fn an_invalid_frame_ends_parsing_with_the_error() {
     use ProtocolError::{
         FragmentedControl, Length, LongControl, NothingToContinue, ReservedOpcode, ShortClose,
         UnfinishedMessage,
@@ -124,8 +124,8 @@ fn an_invalid_frame_ends_the_walk_with_the_reason() {
         (b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", Length),
     ];
     for &(bytes, error) in table {
-        let (seen, mut parser) = frames(bytes);
-        assert_eq!(seen.last(), Some(&(bytes.len(), Frame::Invalid(error))), "{bytes:x?}");
+        let (frames, mut parser) = frames(bytes);
+        assert_eq!(frames.last(), Some(&(bytes.len(), Frame::Invalid(error))), "{bytes:x?}");
         assert_eq!((parser.protocol_error(), parser.at_boundary()), (Some(error), false));
         assert_eq!((parser.last_boundary(b"\x81\x00"), parser.skippable()), (None, u64::MAX));
         assert_eq!(parser.parse(b"\x81\x00").next(), None);
@@ -134,9 +134,9 @@ fn an_invalid_frame_ends_the_walk_with_the_reason() {
 }
 
 #[test]
-fn nothing_counts_behind_a_close() {
-    let (seen, mut parser) = frames(b"\x81\x00\x88\x00\x81\x00\x83");
-    assert_eq!(seen.len(), 2);
+fn nothing_is_parsed_after_a_close() {
+    let (frames, mut parser) = frames(b"\x81\x00\x88\x00\x81\x00\x83");
+    assert_eq!(frames.len(), 2);
     assert_eq!((parser.messages(), parser.skippable()), (1, u64::MAX));
     assert!(parser.is_finished() && !parser.at_boundary() && parser.protocol_error().is_none());
     assert_eq!(parser.last_boundary(b"\x81\x00"), None);
@@ -145,7 +145,7 @@ fn nothing_counts_behind_a_close() {
 }
 
 #[test]
-fn boundaries_are_where_frames_begin_and_end() {
+fn boundaries_are_between_frames() {
     //                      0               5       7       9
     let chunk = b"\x01\x03Hel\x89\x00\x80\x00\x81\x7e\x00";
     let table = [(12, 9), (9, 9), (8, 7), (7, 7), (6, 5), (5, 5), (4, 0), (1, 0), (0, 0)];
@@ -161,7 +161,7 @@ fn boundaries_are_where_frames_begin_and_end() {
 }
 
 #[test]
-fn a_frame_that_spans_chunks_has_no_start_in_the_last() {
+fn a_frame_that_spans_chunks_has_no_start_in_the_last_chunk() {
     let mut parser = FrameParser::new();
     let mut starts = |chunk| parser.parse(chunk).map(|event: Event| event.start).collect::<Vec<_>>();
     assert_eq!(starts(b"\x81\x02a"), [Some(0)]);
@@ -172,7 +172,7 @@ fn a_frame_that_spans_chunks_has_no_start_in_the_last() {
 }
 
 #[test]
-fn only_payload_of_data_may_be_skipped() {
+fn only_the_payload_of_data_frames_may_be_skipped() {
     let mut parser = FrameParser::new();
     let table: [(&[u8], u64); 6] =
         [(b"\x81", 0), (b"\x05", 5), (b"Hel", 2), (b"lo", 0), (b"\x8a\x05", 0), (b"Hello", 0)];
@@ -190,6 +190,6 @@ fn only_payload_of_data_may_be_skipped() {
 }
 
 #[test]
-fn a_walker_is_small() {
+fn the_parser_is_small() {
     assert!(size_of::<FrameParser>() <= 48, "{}", size_of::<FrameParser>());
 }

@@ -1,63 +1,64 @@
-//! What a walk meets.
+//! Frames found in a chunk.
 
 use super::header::{Opcode, ProtocolError};
 
-/// A frame, and where in the chunk it stands.
+/// A frame and its position in the chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// Where the frame begins; `None` when it began in an earlier chunk.
+    /// Offset of the first byte of the frame; `None` when an earlier chunk contained it.
     pub(crate) start: Option<usize>,
-    /// Behind the header of a data frame, behind the whole of a control frame, behind the bytes that
+    /// Offset after the header of a data frame, after a complete control frame, or after the bytes that
     /// make a frame invalid.
     pub(crate) end: usize,
-    /// Whether its payload is masked. Not known of an invalid one.
+    /// Whether the payload is masked. Unspecified for an invalid frame.
     pub(crate) is_masked: bool,
     /// The frame.
     pub(crate) frame: Frame,
 }
 
-/// What is known of a frame.
+/// The parsed part of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// A data frame, whose header is complete.
+    /// A data frame with a complete header.
     Data(Data),
-    /// A complete Close, with the code if it has one. Not every code that comes may be sent.
+    /// A complete Close with its code, if any. Codes that must not be sent are reported as well.
     Close(Option<u16>),
     /// A complete Ping.
     Ping(Payload),
     /// A complete Pong.
     Pong(Payload),
-    /// No valid frame. Nothing behind it is walked.
+    /// An invalid frame. Nothing after it is parsed.
     Invalid(ProtocolError),
 }
 
-/// The header of a data frame.
+/// Header of a data frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Data {
-    /// Text, binary or a continuation of either.
+    /// Text, binary or continuation.
     pub(crate) opcode: Opcode,
-    /// Whether it is the last of its message.
+    /// Whether this is the last frame of the message.
     pub(crate) is_final: bool,
-    /// Bytes of its payload.
+    /// Payload length in bytes.
     pub(crate) length: u64,
-    /// Bytes of its message so far, its own included. What an extension compressed counts as it is.
+    /// Payload length of the message up to and including this frame, as sent: compressed payload is not
+    /// decompressed.
     pub(crate) message_length: u64,
 }
 
-/// The payload of a Ping or Pong.
+/// Payload of a Ping or Pong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Payload {
-    /// Its first bytes, unmasked; zero behind its end.
+    /// The first bytes, unmasked and padded with zeros.
     pub(crate) first: [u8; Self::FIRST],
-    /// Bytes of the whole.
+    /// Length of the whole payload in bytes.
     pub(crate) length: u8,
 }
 
 impl Payload {
-    /// Bytes that are kept.
+    /// Number of bytes kept.
     pub(crate) const FIRST: usize = 8;
 
-    /// Whether it is this one and nothing more.
+    /// Whether the whole payload equals `payload`.
     pub(crate) fn is(&self, payload: [u8; Self::FIRST]) -> bool {
         usize::from(self.length) == Self::FIRST && self.first == payload
     }
