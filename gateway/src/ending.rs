@@ -1,4 +1,4 @@
-//! The end of the program: on a signal, and politely.
+//! Shutdown of the program on a signal, with a drain of its tunnels.
 
 use std::{io, time::Duration};
 
@@ -9,17 +9,17 @@ use tokio::{
 };
 use tower_upgrade_proxy::{Drain, Tunnels, Watcher};
 
-/// What connections may take, at least, to send what they still hold when the last tunnel has ended.
+/// Minimum time for connections to flush after the last tunnel has ended.
 const AFTERMATH: Duration = Duration::from_millis(500);
 
-/// Ends the tunnels, and waits for all connections.
+/// Shutdown: ends the tunnels and waits for all connections.
 pub(crate) struct Ending {
     drain: Drain,
     grace: Duration,
     closed: mpsc::Receiver<()>,
 }
 
-/// What is waited for, as long as there is a copy.
+/// Handle of work in progress. The shutdown waits until all clones are dropped.
 #[derive(Clone)]
 pub(crate) struct Work {
     watcher: Watcher,
@@ -34,12 +34,13 @@ impl Ending {
         (Self { drain, grace, closed }, work)
     }
 
-    /// Those that stand.
+    /// Open tunnels.
     pub(crate) fn tunnels(&self) -> &Tunnels {
         self.drain.tunnels()
     }
 
-    /// From here on nothing new is accepted. Ready when nothing is left, or the time is over.
+    /// Begins the shutdown: no new connections or tunnels are accepted. Ready when all have ended, or the grace period
+    /// is over.
     pub(crate) async fn begin(mut self) {
         let tunnels = self.drain.active();
         let drained = self.drain.shutdown(self.grace);
@@ -54,12 +55,12 @@ impl Ending {
 }
 
 impl Work {
-    /// For the layers.
+    /// Watcher for the layers.
     pub(crate) fn watcher(&self) -> Watcher {
         self.watcher.clone()
     }
 
-    /// Ready when it is time to leave.
+    /// Ready when the shutdown begins.
     pub(crate) fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
         self.watcher.draining()
     }
@@ -74,7 +75,7 @@ pub(crate) struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// From here on both are ours.
+    /// Takes over both signals from the system.
     pub(crate) fn new() -> io::Result<Self> {
         use signal::unix::{SignalKind, signal};
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })

@@ -1,4 +1,4 @@
-//! The certificate of `--tls-cert`, and the way there for who came to `--redirect-http`.
+//! TLS with the certificate of `--tls-cert`, and the redirect of `--redirect-http`.
 
 use std::{error::Error, path::Path, sync::Arc};
 
@@ -21,7 +21,7 @@ use tokio_rustls::{
 
 use crate::{Body, plain};
 
-/// TLS with this certificate chain and its key. Errors name the file.
+/// TLS acceptor with this certificate chain and its key. Errors name the file.
 pub(crate) fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, Box<dyn Error>> {
     let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain
@@ -43,7 +43,7 @@ pub(crate) fn redirect<B>(request: &Request<B>, port: u16) -> Response<Body> {
     let Some(host) = host(request) else {
         return plain(StatusCode::BAD_REQUEST, "400 Bad Request: no valid Host\n");
     };
-    // `OPTIONS *` and `CONNECT` have no place on https.
+    // `OPTIONS *` and `CONNECT` have no equivalent on https.
     let target = request.uri().path_and_query().filter(|target| target.path().starts_with('/'));
     let Some(target) = target else {
         return plain(StatusCode::BAD_REQUEST, "400 Bad Request: the target is not a path\n");
@@ -60,11 +60,11 @@ pub(crate) fn redirect<B>(request: &Request<B>, port: u16) -> Response<Body> {
     }
 }
 
-/// The host that was asked for: the target's, else that of the one `Host` line.
+/// Requested host: that of the target, else of the only `Host` line.
 fn host<B>(request: &Request<B>) -> Option<Authority> {
     let mut lines = request.headers().get_all(HOST).iter();
     let host = match (request.uri().authority(), lines.next(), lines.next()) {
-        (Some(asked), ..) => Some(asked.clone()),
+        (Some(authority), ..) => Some(authority.clone()),
         (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
         _ => None,
     };

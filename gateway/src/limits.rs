@@ -1,33 +1,33 @@
-//! The options for how many tunnels and handshakes there may be.
+//! Options that limit the number of tunnels and handshakes.
 
 use clap::Args;
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-/// A limit of the layer.
+/// Setter of a limit of the layer.
 type Set = fn(UpgradeProxyLayer, usize) -> UpgradeProxyLayer;
 
 #[derive(Args)]
 pub(crate) struct Limits {
-    /// Answer 503 when this many tunnels are open [default: 65536]
+    /// Maximum of open tunnels; 503 above it [default: 65536]
     #[arg(long, value_name = "N")]
     max_tunnels: Option<usize>,
 
-    /// Answer 429 when this many tunnels of one client are open; a client is an IPv4 address, or the /64 of
-    /// an IPv6 address, behind the proxies of --trust too [default: no limit]
+    /// Maximum of open tunnels per client; 429 above it. A client is an IPv4 address, or the /64 of
+    /// an IPv6 address, also behind the proxies of --trust [default: no limit]
     #[arg(long, value_name = "N")]
     max_tunnels_per_client: Option<usize>,
 
-    /// Answer 503 when this many tunnels to one upstream are open [default: no limit]
+    /// Maximum of open tunnels per upstream; 503 above it [default: no limit]
     #[arg(long, value_name = "N")]
     max_tunnels_per_upstream: Option<usize>,
 
-    /// Answer 503 when this many upgrades wait for their upstream's answer [default: 1024]
+    /// Maximum of upgrades that wait for their upstream's response; 503 above it [default: 1024]
     #[arg(long, value_name = "N")]
     max_handshakes: Option<usize>,
 }
 
 impl Limits {
-    /// The layer with those that were given. All who clone it count together.
+    /// Sets the given limits on the layer. Clones of the layer share their counts.
     pub(crate) fn set(&self, layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
         let limits: [(Option<usize>, Set); 4] = [
             (self.max_tunnels, UpgradeProxyLayer::max_tunnels),

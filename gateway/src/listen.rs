@@ -1,4 +1,4 @@
-//! From a listening socket to connections: TCP, TLS.
+//! Accepting TCP and TLS connections.
 
 use std::{net::SocketAddr, pin::pin, time::Duration};
 
@@ -14,14 +14,14 @@ use crate::{
     serve::{Answers, Http, begins_http2},
 };
 
-/// What is waited after a failed accept, so that "too many open files" does not become a busy loop.
+/// Pause after a failed accept, so that "too many open files" does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))
 }
 
-/// Accepts until it is time to leave. No error ends it: those of `accept` pass.
+/// Accepts connections until the shutdown begins. Errors of `accept` do not end it, because they are temporary.
 pub(crate) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -48,8 +48,8 @@ pub(crate) async fn accept(
     }
 }
 
-/// Takes TLS off one connection, if there is any, and serves it: in the version that ALPN chose, or
-/// that the client begins with.
+/// Serves one connection, after its TLS handshake if TLS is on. The HTTP version is the one that ALPN selected, or
+/// without TLS that of the client's first bytes.
 async fn connection(
     socket: TcpStream,
     peer: SocketAddr,
@@ -80,7 +80,7 @@ async fn connection(
     }
 }
 
-/// What a client begins with; nothing when it takes too long, or when it is time to leave.
+/// Awaits a client's first bytes. `None` at the client timeout, or when the shutdown begins.
 async fn in_time<T>(http: &Http, work: &Work, beginning: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

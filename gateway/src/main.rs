@@ -1,4 +1,4 @@
-//! A gateway like nginx: the longest matching prefix of the path says which upstream, for upgrades
+//! Gateway like nginx: the longest matching prefix of the path selects the upstream, for upgrades
 //! and ordinary requests alike.
 //!
 //! ```text
@@ -6,9 +6,9 @@
 //!     --route /ws/=http://127.0.0.1:9000 --route /=unix:/run/app.sock
 //! ```
 //!
-//! `RUST_LOG=debug` shows every tunnel. On SIGTERM or Ctrl-C nothing new is accepted, both sides of every
-//! WebSocket are told so with Close 1001, and the program ends, with code 0, when all have answered or
-//! `--drain` is over. Who has not answered then is cut.
+//! `RUST_LOG=debug` logs every tunnel. On SIGTERM or Ctrl-C the gateway stops accepting connections and sends
+//! Close 1001 to both sides of every WebSocket. It exits with code 0 when all have answered, or after
+//! `--drain`, when the remaining tunnels are cut.
 
 mod ending;
 mod https;
@@ -46,14 +46,14 @@ use options::{Options, Route};
 use serve::Answers;
 use status::Status;
 
-/// Open tunnels cost a third less memory with it, and new ones a little less time, than with the
-/// system's allocator.
+/// With mimalloc, open tunnels take a third less memory than with the system's allocator, and opening one takes
+/// slightly less time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 type Body = Either<ResponseBody<ResponseBody<UpstreamBody>>, String>;
 
-/// A prefix, and the layer over `Forward` that answers below it.
+/// Prefix of a route, and its service: the layer over `Forward`.
 type Location = (String, UpgradeProxy<Forward>);
 
 fn main() -> ExitCode {
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// This thread is the first worker, and the one that waits for the end.
+/// Starts the workers. The calling thread is the first worker, and waits for the signals.
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let tls = match (&options.tls_cert, &options.tls_key) {
         (Some(cert), Some(key)) => Some(https::acceptor(cert, key)?),
@@ -88,7 +88,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             let served = workers::run(listener, async |listener| {
                 status.join();
                 accept(listener, tls, http, work, gateway).await;
-                // The tunnels are not over yet. The first worker knows when they are.
+                // Tunnels may still be open. The first worker waits for them and ends the process.
                 pending::<()>().await;
             });
             if let Err(error) = served {
@@ -97,7 +97,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         })?;
     }
     workers::run(first, async |listener| {
-        // Before the first connection: from here on both signals are ours.
+        // Before the first connection, so that no signal ends the process without a drain.
         let mut signals = Signals::new()?;
         status.join();
         println!("listening on {}", listener.local_addr()?);
@@ -117,14 +117,14 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         signals.next().await;
         tokio::select! {
             () = ending.begin() => {}
-            () = signals.next() => tracing::info!("stopping at once"),
+            () = signals.next() => tracing::info!("stopping immediately"),
         }
         Ok(())
     })?
 }
 
-/// One location per route, all with the same settings; their tunnels and handshakes count together,
-/// with those of the other workers too.
+/// One location per route, all with the same settings. Limits of tunnels and handshakes apply to all locations and
+/// workers together.
 fn locations(options: &Options, layer: &UpgradeProxyLayer) -> Vec<Location> {
     let location = |route: &Route| {
         let layer = layer.clone().upstream(options.upstream(route));
@@ -142,7 +142,7 @@ fn gateway(locations: Vec<Location>) -> impl Answers {
     service_fn(move |request| answer(Arc::clone(&locations), request))
 }
 
-/// The longest prefix wins; without any it is a 404.
+/// Forwards to the location with the longest matching prefix; 404 without one.
 async fn answer(
     locations: Arc<[Location]>,
     request: Request<Incoming>,

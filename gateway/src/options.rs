@@ -1,4 +1,4 @@
-//! The command line.
+//! Command line.
 
 use std::{
     net::SocketAddr,
@@ -17,61 +17,62 @@ use tower_upgrade_proxy::{
 
 use crate::{limits::Limits, origins::Origins, serve::Http};
 
-/// Ten years. hyper panics when the clock cannot tell the end of its wait.
+/// Ten years. hyper panics when the end of its timeout is beyond the range of the clock.
 const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// Sends requests to upstreams by path: upgrades (WebSocket and what --allow names) become tunnels.
+/// Gateway that routes requests to upstreams by path prefix; upgrades (WebSocket, and the protocols of --allow)
+/// become tunnels
 #[derive(Parser)]
 #[command(name = "upgrade-gateway")]
 pub(crate) struct Options {
-    /// Address to listen on; port 0 takes a free one
+    /// Address to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
 
-    /// Where paths that start with PREFIX go; repeatable, the longest prefix wins. UPSTREAM
-    /// is `http://HOST:PORT`, `https://HOST` (with the feature `rustls`) or `unix:/PATH`
+    /// Upstream for paths that start with PREFIX; repeatable, the longest prefix wins. UPSTREAM
+    /// is `http://HOST:PORT`, `https://HOST` or `unix:/PATH`
     #[arg(long = "route", value_name = "PREFIX=UPSTREAM", required = true)]
     pub(crate) routes: Vec<Route>,
 
-    /// Threads that accept and serve, each for itself [default: one per core]
+    /// Worker threads, each with its own listening socket and runtime [default: one per core]
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
 
-    /// Take a route's prefix off the path before it is forwarded
+    /// Strip the route's prefix from the path of forwarded requests
     #[arg(long)]
     pub(crate) strip_prefix: bool,
 
-    /// Serve https and wss with this certificate chain, PEM
+    /// Serve https and wss with this certificate chain (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_cert: Option<PathBuf>,
 
-    /// The certificate's private key, PEM
+    /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
 
-    /// Answer plain http here with a redirect to https
+    /// Address of a plain http listener that redirects to https
     #[arg(long, value_name = "ADDR", requires = "tls_cert")]
     pub(crate) redirect_http: Option<SocketAddr>,
 
-    /// Tell here how many tunnels and tasks there are, in Prometheus's text format (nginx's `stub_status`); who
-    /// can connect may read it
+    /// Address of a listener that reports the number of tunnels and tasks in Prometheus's text format (nginx's
+    /// `stub_status`), without authentication
     #[arg(long, value_name = "ADDR")]
     pub(crate) status: Option<SocketAddr>,
 
-    /// The Host that upstreams see: the client's, or their own
+    /// Host field for upstreams: the client's (preserve), or the upstream's address
     #[arg(long, value_enum, default_value = "preserve")]
     host: HostPolicy,
 
-    /// What upstreams are told of the client: nothing of ours; X-Real-IP, X-Forwarded-For and -Proto; or
-    /// those, X-Forwarded-Host and -Prefix, Forwarded and Via
+    /// Fields about the client that are added for upstreams. nginx: X-Real-IP, X-Forwarded-For and -Proto. all: these,
+    /// X-Forwarded-Host and -Prefix, Forwarded and Via
     #[arg(long, value_enum, default_value = "none")]
     forwarded: ForwardedPolicy,
 
-    /// Peers whose X-Forwarded-* and the like are believed, also about who the client is; repeatable
+    /// Peers whose X-Forwarded-* and similar fields are trusted, also for the client's address; repeatable
     #[arg(long = "trust", value_name = "CIDR")]
     trusted: Vec<IpNet>,
 
-    /// A protocol to allow besides websocket, with any method and a request body; repeatable
+    /// Protocol to allow in addition to websocket, with any method and a request body; repeatable
     #[arg(long = "allow", value_name = "PROTOCOL", value_parser = protocol)]
     allowed: Vec<Protocol>,
 
@@ -81,16 +82,16 @@ pub(crate) struct Options {
     #[command(flatten)]
     limits: Limits,
 
-    /// Streams that one HTTP/2 connection may have open; each is a request or a tunnel
+    /// Maximum of concurrent streams on a client's HTTP/2 connection; each is a request or a tunnel
     #[arg(long, value_name = "N", default_value = "250")]
     http2_streams: NonZeroU32,
 
-    /// How long an HTTP/2 connection without a new request is kept at least (nginx's `keepalive_timeout`);
-    /// tunnels it has go on
+    /// Minimum time that a client's HTTP/2 connection stays open without a new request (nginx's `keepalive_timeout`);
+    /// its tunnels continue
     #[arg(long, value_name = "DURATION", default_value = "75s", value_parser = humantime::parse_duration)]
     http2_keep_alive: Duration,
 
-    /// Speak HTTP/2 to upstreams: `always`, without TLS by prior knowledge; or `auto`, where ALPN agrees
+    /// Use HTTP/2 to upstreams: `always` (without TLS, by prior knowledge), or `auto` (if ALPN selects it)
     #[arg(
         long,
         value_enum,
@@ -102,46 +103,46 @@ pub(crate) struct Options {
     )]
     http2_upstream: Http2Upstream,
 
-    /// How long a client may take for its TLS handshake, and for the head of a request (nginx's
+    /// Timeout for a client's TLS handshake, and for the head of a request (nginx's
     /// `client_header_timeout`)
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     client_timeout: Duration,
 
-    /// How long connecting to an upstream may take
+    /// Timeout for connecting to an upstream
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     connect_timeout: Duration,
 
-    /// How long an upstream may take to answer an upgrade
+    /// Timeout for an upstream's response to an upgrade
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     handshake_timeout: Duration,
 
-    /// How long an upstream may take for the head of its answer to an ordinary request
+    /// Timeout for the head of an upstream's response to an ordinary request
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     header_timeout: Duration,
 
-    /// How long an upstream may take for the next piece of its body, or `off`
+    /// Timeout for the next part of an upstream's response body, or `off`
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     body_timeout: Limit,
 
-    /// How long a connection to an upstream is kept for the next ordinary request (nginx's `keepalive_timeout` of
-    /// an `upstream`); it may be twice as long
+    /// Time that an idle connection to an upstream is kept for the next ordinary request (nginx's `keepalive_timeout` of
+    /// an `upstream`); it may be up to twice as long
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pool_idle_timeout: Duration,
 
-    /// End a tunnel in which no byte moved for this long, or `off`
+    /// End a tunnel after this time without a byte in either direction, or `off`
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     idle_timeout: Limit,
 
-    /// End a tunnel of which one side has finished and the other sends nothing for this long, or `off`
+    /// End a half-closed tunnel after this time without a byte from the open side, or `off`
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     half_close_timeout: Limit,
 
-    /// End every tunnel at this age, or `off`
+    /// Maximum age of a tunnel, or `off`
     #[arg(long, value_name = "DURATION", default_value = "off")]
     max_lifetime: Limit,
 
-    /// On SIGTERM or Ctrl-C, how long tunnels and requests may take to end; what is left is cut, and a second
-    /// signal cuts at once. Orchestrators kill a program after 30 s
+    /// Grace period for tunnels and requests on SIGTERM or Ctrl-C; the remaining ones are cut, and a second
+    /// signal cuts them immediately. Kubernetes kills a process after 30 s
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
 }
@@ -177,7 +178,7 @@ enum ForwardedPolicy {
 }
 
 impl Options {
-    /// The program's arguments; when they are wrong, this ends it.
+    /// Parses the program's arguments. Exits the process if they are invalid.
     pub(crate) fn of_program() -> Self {
         let options = Self::parse();
         options.reject_repeated();
@@ -188,13 +189,13 @@ impl Options {
         self.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
     }
 
-    /// How clients are served.
+    /// HTTP settings for clients.
     pub(crate) fn http(&self) -> Http {
         let client_timeout = self.client_timeout.min(LONGEST_CLIENT_TIMEOUT);
         Http::new(client_timeout, self.http2_keep_alive, self.http2_streams)
     }
 
-    /// The route's upstream, as it is spoken to.
+    /// The route's upstream, with the HTTP version for it.
     pub(crate) fn upstream(&self, route: &Route) -> Upstream {
         let upstream = route.upstream.clone();
         match self.http2_upstream {
@@ -204,7 +205,7 @@ impl Options {
         }
     }
 
-    /// What all routes have in common.
+    /// Layer with the settings common to all routes.
     pub(crate) fn layer(&self) -> UpgradeProxyLayer {
         let protocols = self.allowed.iter().cloned().fold(Protocols::websocket(), Protocols::allow);
         let host = match self.host {
@@ -232,7 +233,7 @@ impl Options {
         self.limits.set(layer)
     }
 
-    /// Two routes with one prefix: one of them would never be used.
+    /// Rejects two routes with the same prefix, one of which would never be used.
     fn reject_repeated(&self) {
         for (index, route) in self.routes.iter().enumerate() {
             if self.routes[..index].iter().any(|earlier| earlier.prefix == route.prefix) {

@@ -1,4 +1,4 @@
-//! The option for which web pages may open tunnels.
+//! Option that limits tunnels to certain web origins.
 
 use std::str::FromStr;
 
@@ -7,8 +7,8 @@ use tower_upgrade_proxy::{AllowOrigin, InvalidOrigin};
 
 #[derive(Args)]
 pub(crate) struct Origins {
-    /// Answer 403 to upgrades from web pages, but for those of ORIGIN, which is `https://HOST[:PORT]` or
-    /// `same-host`; repeatable [default: pages from anywhere]
+    /// Web origin whose pages may open tunnels, `https://HOST[:PORT]` or `same-host`; repeatable. Upgrades from pages
+    /// of other origins get a 403 [default: any origin]
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     origins: Vec<Allowed>,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Origins {
 struct Allowed(AllowOrigin);
 
 impl Origins {
-    /// Each of them, or any.
+    /// Allows each given origin, or any if none is given.
     pub(crate) fn allow(&self) -> AllowOrigin {
         self.origins.iter().map(|one| one.0.clone()).reduce(AllowOrigin::or).unwrap_or_default()
     }

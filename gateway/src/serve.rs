@@ -1,4 +1,4 @@
-//! HTTP on one connection.
+//! HTTP on a client's connection.
 
 use std::{
     convert::Infallible,
@@ -31,22 +31,22 @@ use tower_upgrade_proxy::Peer;
 
 use crate::{Body, ending::Work};
 
-/// Bytes of a request that may come before somebody takes them. A tunnel that stands still holds no more.
+/// Receive window of a stream: the maximum of buffered bytes of a request or of a stalled tunnel.
 const STREAM_WINDOW: u32 = 128 * 1024;
 
-/// At least, for a connection: h2 takes half of it for the cost of small frames that nobody reads.
+/// Minimum receive window of a connection: h2 uses half of it for the overhead of small unread frames.
 const CONNECTION_WINDOW: u32 = 128 << 20;
 
 /// The largest window of HTTP/2 ([RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1)).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
-/// How long an HTTP/2 connection may be silent before it is asked for a sign of life.
+/// Time without a frame after which an HTTP/2 connection is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often a client that has sent a part of the preface is asked whether there is more.
+/// Interval between checks for the rest of a partly received preface.
 const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
-/// What answers requests.
+/// Service that responds to requests.
 pub(crate) trait Answers:
     Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
     + Clone
@@ -63,7 +63,7 @@ impl<S> Answers for S where
 {
 }
 
-/// How connections are served.
+/// HTTP settings of connections.
 #[derive(Clone)]
 pub(crate) struct Http {
     http1: http1::Builder,
@@ -73,12 +73,12 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// `client_timeout` bounds the wait for the head of a request and for the answer to a ping; an
-    /// HTTP/2 connection takes leave between one and two `keep_alive` after its last request.
+    /// `client_timeout` limits the wait for the head of a request and for the answer to a ping. An
+    /// HTTP/2 connection is closed between one and two `keep_alive` after its last request.
     pub(crate) fn new(client_timeout: Duration, keep_alive: Duration, streams: NonZeroU32) -> Self {
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(client_timeout);
-        // All streams may stand still, and still none waits for another.
+        // If all streams are stalled, they still do not block each other.
         let connection_window = streams.get().saturating_mul(4 * STREAM_WINDOW);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
@@ -96,7 +96,7 @@ impl Http {
         self.client_timeout
     }
 
-    /// In HTTP/1.1, to the end; when it is time to leave, to that of the request.
+    /// Serves HTTP/1.1 until the connection ends; during a shutdown, until its request ends.
     pub(crate) async fn serve_http1<I>(&self, io: I, peer: Peer, work: Work, service: impl Answers)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -116,8 +116,8 @@ impl Http {
         }
     }
 
-    /// In HTTP/2, to the end; when it is time to leave, to that of its requests and tunnels. hyper would wait
-    /// without limit for the first request, and for more.
+    /// Serves HTTP/2 until the connection ends; during a shutdown, until its requests and tunnels end. Adds the timeouts
+    /// for the first request and for further ones, which hyper does not have.
     pub(crate) async fn serve_http2<I>(&self, io: I, peer: Peer, work: Work, service: impl Answers)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -157,7 +157,7 @@ impl Http {
     }
 }
 
-/// The service, told who asks.
+/// Inserts the peer into each request's extensions.
 fn from(peer: Peer, service: impl Answers) -> impl Answers {
     service.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
@@ -165,10 +165,10 @@ fn from(peer: Peer, service: impl Answers) -> impl Answers {
     })
 }
 
-/// Whether the client begins with the preface of HTTP/2. It is looked at where it lies, so that the
-/// connection stays a socket as it came.
+/// Returns true if the client begins with the preface of HTTP/2. The bytes are peeked, so that the connection
+/// stays a plain, unread socket.
 pub(crate) async fn begins_http2(socket: &TcpStream) -> io::Result<bool> {
-    /// No method of HTTP/1.1 is called so.
+    /// HTTP/1.1 has no method of this name.
     const PREFACE: &[u8] = b"PRI";
     let mut start = [0; PREFACE.len()];
     loop {

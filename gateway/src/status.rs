@@ -1,4 +1,4 @@
-//! `--status`: how much there is at the moment, for who watches over the program.
+//! `--status`: current numbers of tunnels and tasks, for operators.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use tower_upgrade_proxy::Tunnels;
 
 use crate::{Body, plain};
 
-/// The counts of all workers together.
+/// Counts of all workers together.
 #[derive(Clone)]
 pub(crate) struct Status {
     tunnels: Tunnels,
@@ -20,12 +20,12 @@ impl Status {
         Self { tunnels: tunnels.clone(), workers: Arc::default() }
     }
 
-    /// From here on the worker that calls this is counted.
+    /// Includes the calling worker in the counts.
     pub(crate) fn join(&self) {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Handle::current().metrics());
     }
 
-    /// In Prometheus's text format.
+    /// Response in Prometheus's text format.
     pub(crate) fn answer(&self) -> Response<Body> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let number = workers.len();
@@ -33,13 +33,13 @@ impl Status {
         plain(
             StatusCode::OK,
             &format!(
-                "# HELP gateway_tunnels Tunnels that stand, from the verified 101 to the end.\n\
+                "# HELP gateway_tunnels Open tunnels, from the verified 101 to the end.\n\
                  # TYPE gateway_tunnels gauge\n\
                  gateway_tunnels {}\n\
                  # HELP gateway_tasks Tasks of all workers: connections, tunnels, listeners.\n\
                  # TYPE gateway_tasks gauge\n\
                  gateway_tasks {tasks}\n\
-                 # HELP gateway_workers Threads that serve.\n\
+                 # HELP gateway_workers Worker threads.\n\
                  # TYPE gateway_workers gauge\n\
                  gateway_workers {number}\n",
                 self.tunnels.len()

@@ -1,27 +1,28 @@
-//! Threads that share nothing: each has a runtime and a listening socket of its own, and the kernel
-//! deals the connections out (`SO_REUSEPORT`). A tunnel stays where it was accepted, so nothing that
-//! happens in it has to wake another thread.
+//! Worker threads that share nothing: each has a runtime and a listening socket of its own, and the kernel
+//! distributes the connections (`SO_REUSEPORT`). A tunnel stays on the thread that accepted it, so that its
+//! events wake no other thread. This takes less CPU than the multi-thread runtime, and has a longer tail with
+//! few connections: `docs/benchmarks.md`.
 
 use std::{io, iter, net::SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, runtime};
 
-/// Connections that may wait to be accepted.
+/// Length of the queue of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// Sockets that listen on one address. Port 0 becomes a free one, the same for all.
+/// Sockets that listen on the same address. Port 0 becomes one free port for all of them.
 pub(crate) fn listeners(address: SocketAddr, number: usize) -> Result<Vec<std::net::TcpListener>, String> {
     let listeners = if CAN_SHARE { sharing(address, number) } else { copies(address, number) };
     listeners.map_err(|error| format!("{address}: {error}"))
 }
 
-/// Whether connections are dealt out among the sockets of one port.
+/// True if the kernel distributes connections among the sockets of one port.
 const CAN_SHARE: bool = cfg!(target_os = "linux");
 
 fn sharing(address: SocketAddr, number: usize) -> io::Result<Vec<std::net::TcpListener>> {
     if address.port() != 0 {
-        // Two gateways that both share a port would go unnoticed: so first a socket that does not.
+        // Detects a second gateway on the same port: this socket does not share it, so binding fails.
         listener(address, false)?;
     }
     let first = listener(address, true)?;
@@ -30,7 +31,7 @@ fn sharing(address: SocketAddr, number: usize) -> io::Result<Vec<std::net::TcpLi
     iter::once(Ok(first)).chain(rest).collect()
 }
 
-/// The same socket for all: whoever is first accepts.
+/// Copies of one socket: the first worker to call accept gets the connection.
 fn copies(address: SocketAddr, number: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let first = listener(address, false)?;
     let mut listeners = (1..number).map(|_| first.try_clone()).collect::<io::Result<Vec<_>>>()?;
@@ -45,7 +46,7 @@ fn listener(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListen
     socket.set_reuse_address(true)?;
     #[cfg(target_os = "linux")]
     socket.set_reuse_port(shared)?;
-    // The connections inherit it.
+    // Accepted connections inherit the option.
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
