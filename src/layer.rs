@@ -1,4 +1,4 @@
-//! [`UpgradeProxyLayer`]: the builder.
+//! [`UpgradeProxyLayer`]: the layer and its settings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use crate::{
     tunnel::TunnelConfig, upgrade_required::UpgradeRequired, upstream::Upstream,
 };
 
-/// Sends upgrade requests to an upstream and everything else to the inner service.
+/// A layer that proxies upgrade requests to an upstream and passes all other requests to the inner service.
 ///
-/// See the [crate's documentation](crate) for what happens to a request. Cloning the layer, and
-/// wrapping several services with it, shares the counts of its limits.
+/// The [crate's documentation](crate) describes the stages of a request. The counts of the limits are shared
+/// by all clones of the layer and all services it wraps.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -36,50 +36,54 @@ use crate::{
 pub struct UpgradeProxyLayer(Arc<Config>);
 
 impl UpgradeProxyLayer {
-    /// Tunnels go to `upstream`, unless a request carries another [`Upstream`] in its extensions.
+    /// Creates a layer whose upgrades go to `upstream`. An [`Upstream`] in the extensions of a request
+    /// overrides it.
     pub fn new(upstream: Upstream) -> Self {
         Self(Arc::new(Config::new(Some(upstream))))
     }
 
-    /// Tunnels go where the [`Upstream`] in the request's extensions says. An upgrade request
-    /// without one is answered with 503.
+    /// Creates a layer whose upgrades go to the [`Upstream`] in the extensions of each request. Upgrade
+    /// requests without one get a 503.
     pub fn per_request() -> Self {
         Self(Arc::new(Config::new(None)))
     }
 
-    /// Tunnels go to `upstream` from here on: to give several locations the same settings.
+    /// Sets the upstream, for example to use the same settings for several locations.
     pub fn upstream(self, upstream: Upstream) -> Self {
         self.with(|config| config.upstream = Some(upstream))
     }
 
-    /// The protocols that may be upgraded to. Default [`Protocols::websocket`].
+    /// Sets the protocols that are allowed. Default [`Protocols::websocket`].
     pub fn protocols(self, protocols: Protocols) -> Self {
         self.with(|config| config.protocols = protocols)
     }
 
-    /// Which web pages may open tunnels; others get 403. Default [`AllowOrigin::any`].
+    /// Sets the policy for the origins of web pages. Upgrades from other origins get a 403. Default
+    /// [`AllowOrigin::any`].
     pub fn allow_origin(self, origins: AllowOrigin) -> Self {
         self.with(|config| config.allow_origin = origins)
     }
 
-    /// The `Host` the upstream sees. Default [`Host::preserve`].
+    /// Sets the policy for the `Host` field of upstream requests. Default [`Host::preserve`].
     pub fn host(self, host: Host) -> Self {
         self.with(|config| config.rewrite.host = host)
     }
 
-    /// What the upstream is told of the client. Default [`Forwarded::none`].
+    /// Sets the policy for the forwarding fields (`X-Forwarded-For` and others). Default [`Forwarded::none`],
+    /// which passes them unchanged.
     pub fn forwarded(self, forwarded: Forwarded) -> Self {
         self.with(|config| config.rewrite.forwarded = forwarded)
     }
 
-    /// The path the upstream sees. Default [`PathRewrite::keep`].
+    /// Sets the policy for the path of upstream requests. Default [`PathRewrite::keep`].
     pub fn path(self, path: PathRewrite) -> Self {
         self.with(|config| config.rewrite.path = path)
     }
 
-    /// Called for every upgrade with the client's head and the one for the upstream, when that is
-    /// complete: hop-by-hop fields removed, policies applied. What the hook sets is sent. Of the
-    /// URI, only path and query are.
+    /// Sets a hook that may change the head of each upstream request. It is called with the client's head and
+    /// with the complete head for the upstream, after the removal of hop-by-hop fields and after all
+    /// policies. Changes are sent as they are; of the URI, only the path and the query are used. Default
+    /// none.
     ///
     /// ```
     /// # use tower_upgrade_proxy::UpgradeProxyLayer;
@@ -97,12 +101,11 @@ impl UpgradeProxyLayer {
         self.with(|config| config.rewrite.on_request = Some(Arc::new(hook)))
     }
 
-    /// Connects with `connector` instead of the built-in one. It receives scheme and authority of
-    /// the upstream. Unix sockets do not go through it.
+    /// Sets a connector in place of the built-in one. It is called with the scheme and authority of the
+    /// upstream, but not for unix sockets.
     ///
-    /// The connection must speak HTTP/1.1: a TLS connector must not offer `h2`. For an upstream
-    /// marked [`http2`](Upstream::http2) it must speak HTTP/2, and [`auto`](Upstream::auto) means
-    /// HTTP/1.1.
+    /// Its connections must use HTTP/1.1: a TLS connector must not offer `h2` in ALPN. For upstreams marked
+    /// [`http2`](Upstream::http2) they must use HTTP/2. [`auto`](Upstream::auto) is the same as HTTP/1.1.
     pub fn connector<C>(self, connector: C) -> Self
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,
@@ -113,181 +116,189 @@ impl UpgradeProxyLayer {
         self.with(|config| config.connector.set_custom(connector))
     }
 
-    /// The certificates `https://` upstreams may show. Default [`Tls::webpki_roots`](crate::Tls).
+    /// Sets the TLS settings for `https://` upstreams: which root certificates are trusted. Default
+    /// [`Tls::webpki_roots`](crate::Tls::webpki_roots).
     #[cfg(feature = "rustls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
     pub fn tls(self, tls: crate::connect::tls::Tls) -> Self {
         self.with(|config| config.connector.set_tls(tls))
     }
 
-    /// How upstreams that speak HTTP/2 are spoken to. Default [`Http2::new`].
+    /// Sets the settings of HTTP/2 connections to upstreams. Default [`Http2::new`].
     pub fn http2(self, http2: Http2) -> Self {
         self.with(|config| config.connector.set_http2(http2))
     }
 
-    /// Answers of upstreams in HTTP/1.1 keep the case in which the names of their fields were written, for
-    /// clients that compare them with regard to it. Default off: names are in lower case.
+    /// Preserves the case of field names in responses of HTTP/1.1 upstreams, for clients that treat field
+    /// names as case-sensitive. Default off: names are sent in lower case.
     ///
-    /// Those of requests keep theirs without this, as soon as the server in front has kept it (hyper's
-    /// `preserve_header_case`, which `axum::serve` leaves off). A name that the proxy adds is written in
-    /// lower case, or as [`title_case_headers`](Self::title_case_headers) says.
+    /// The case of field names in requests does not depend on this setting: it is preserved if the server has
+    /// preserved it (hyper's `preserve_header_case`, which `axum::serve` does not enable). Names added by the
+    /// proxy are in lower case, or in title case with [`title_case_headers`](Self::title_case_headers).
     pub fn preserve_header_case(self) -> Self {
         self.with(|config| config.connector.header_case.preserve = true)
     }
 
-    /// Upstreams in HTTP/1.1 get the names of fields as `Sec-Websocket-Key`, for servers that compare them
-    /// with regard to case. A name that the server in front has kept as it came
-    /// (see [`preserve_header_case`](Self::preserve_header_case)) stays like that. Default off: names
-    /// are in lower case.
+    /// Sends field names to HTTP/1.1 upstreams in title case (`Sec-Websocket-Key`), for servers that treat
+    /// field names as case-sensitive. Names whose case the server has preserved (see
+    /// [`preserve_header_case`](Self::preserve_header_case)) are not changed. Default off: names are sent in
+    /// lower case.
     pub fn title_case_headers(self) -> Self {
         self.with(|config| config.connector.header_case.title = true)
     }
 
-    /// How long name look-up, TCP and TLS may take together; then 504. Default 10 s.
+    /// Sets the timeout for connecting to the upstream: name resolution, TCP and TLS together. When it
+    /// expires, the client gets a 504. Default 10 s.
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.timeouts.connect = timeout)
     }
 
-    /// How long the upstream may take, once connected, until the head of its answer is complete;
-    /// then 504. A request body, for protocols that have one, is sent within it. Default 30 s.
+    /// Sets the timeout of the handshake: from the established connection to the complete head of the
+    /// upstream's response, including the request body for protocols that allow one. When it expires, the
+    /// client gets a 504. Default 30 s.
     pub fn handshake_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.timeouts.handshake = timeout)
     }
 
-    /// How long the client's connection may take to become a tunnel once the 101 was returned from
-    /// this layer; then the upstream is closed. Default 10 s.
+    /// Sets the timeout for the upgrade of the client's connection, after the layer has returned the 101.
+    /// When it expires, the upstream connection is closed. Default 10 s.
     pub fn upgrade_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.timeouts.upgrade = timeout)
     }
 
-    /// For ordinary requests: how long the upstream may take until the head of its answer is
-    /// complete; then 504. The time starts anew with each piece of the request's body. Default 60 s.
+    /// Sets the timeout for the head of the response to an ordinary request ([`Forward`]). It restarts with
+    /// each frame of the request body. When it expires, the client gets a 504. Default 60 s.
     pub fn header_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.timeouts.header = timeout)
     }
 
-    /// How long the upstream may take for the next piece of a body, in the answer to an ordinary
-    /// request or when it refuses an upgrade; then the client's connection is aborted. Default 60 s,
-    /// like nginx's `proxy_read_timeout`; `None` switches it off, for event streams that may be silent
-    /// for longer.
+    /// Sets the timeout between two frames of a response body, for ordinary requests ([`Forward`]) and
+    /// refused upgrades. When it expires, the client's connection is aborted. Default 60 s, as for nginx's
+    /// `proxy_read_timeout`; `None` disables it, for event streams with longer pauses.
     pub fn body_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         self.with(|config| config.timeouts.body = timeout.into())
     }
 
-    /// How long the answer to a refused WebSocket handshake may take to be passed on, from its head to its
-    /// end, however slowly the upstream sends and the client reads; then the upstream is closed, and the
-    /// client's connection is aborted. Default 60 s.
+    /// Sets the timeout for relaying the whole body of a refused WebSocket handshake, independently of the
+    /// pace of upstream and client. When it expires, the upstream connection is closed and the client's
+    /// connection is aborted. Default 60 s.
     ///
-    /// A client has no use for that answer, but may keep it coming for ever. Until it has come, it counts
-    /// among the tunnels. Of other protocols it may be what the client goes on with
-    /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)): it is limited by
-    /// [`body_timeout`](Self::body_timeout) alone.
+    /// A refusal counts as a tunnel for the limits until its body has been relayed, and a client without use
+    /// for the body could otherwise delay its end forever. With other protocols, the client may use the
+    /// response ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); only
+    /// [`body_timeout`](Self::body_timeout) applies to it.
     pub fn refusal_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.refusal.timeout = timeout)
     }
 
-    /// How many bytes the body of such an answer may have. One that announces more is answered with 502, and
-    /// where more come, the client's connection is aborted. Default 16 MiB.
+    /// Sets the maximum size of the body of a refused WebSocket handshake, in bytes. If the upstream
+    /// announces a larger body, the client gets a 502; if it sends a larger one, the client's connection is
+    /// aborted. Default 16 MiB.
     pub fn max_refusal_size(self, bytes: u64) -> Self {
         self.with(|config| config.refusal.size = bytes)
     }
 
-    /// nginx's `proxy_read_timeout`: sets [`handshake_timeout`](Self::handshake_timeout),
-    /// [`header_timeout`](Self::header_timeout), [`body_timeout`](Self::body_timeout) and
-    /// [`idle_timeout`](Self::idle_timeout), all the waits for the upstream to say something.
+    /// Sets all timeouts for data from the upstream, like nginx's `proxy_read_timeout`:
+    /// [`handshake_timeout`](Self::handshake_timeout), [`header_timeout`](Self::header_timeout),
+    /// [`body_timeout`](Self::body_timeout) and [`idle_timeout`](Self::idle_timeout).
     pub fn read_timeout(self, timeout: Duration) -> Self {
         self.handshake_timeout(timeout).header_timeout(timeout).body_timeout(timeout).idle_timeout(timeout)
     }
 
-    /// How long an unused connection to the upstream is kept: those of ordinary requests, and those
-    /// in HTTP/2. Default 30 s.
+    /// Sets the timeout after which unused upstream connections are closed: those of ordinary requests, and
+    /// all HTTP/2 connections. Default 30 s.
     pub fn pool_idle_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.timeouts.pool_idle = timeout)
     }
 
-    /// Everything that concerns the tunnels themselves: timeouts, keep-alive, limits, what the sides of
-    /// a WebSocket are told at the end. Takes the place of what [`idle_timeout`](Self::idle_timeout) and
-    /// the like have set before. Default [`TunnelConfig::new`].
+    /// Sets all settings of the tunnels: timeouts, keep-alive, limits, and the Close frames sent at the end
+    /// of a WebSocket. Overrides earlier calls of [`idle_timeout`](Self::idle_timeout),
+    /// [`half_close_timeout`](Self::half_close_timeout), [`close_timeout`](Self::close_timeout) and
+    /// [`max_lifetime`](Self::max_lifetime). Default [`TunnelConfig::new`].
     pub fn tunnel(self, tunnel: TunnelConfig) -> Self {
         self.with(|config| config.tunnel = Arc::new(tunnel))
     }
 
-    /// See [`TunnelConfig::idle_timeout`](crate::TunnelConfig::idle_timeout). Default 60 s; `None`
-    /// switches it off.
+    /// Sets [`TunnelConfig::idle_timeout`](crate::TunnelConfig::idle_timeout). Default 60 s; `None` disables
+    /// it.
     pub fn idle_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         self.with_tunnel(|tunnel| tunnel.idle_timeout(timeout))
     }
 
-    /// See [`TunnelConfig::half_close_timeout`](crate::TunnelConfig::half_close_timeout). Default
-    /// 30 s; `None` leaves it to the idle timeout.
+    /// Sets [`TunnelConfig::half_close_timeout`](crate::TunnelConfig::half_close_timeout). Default 30 s; with
+    /// `None`, only the idle timeout applies.
     pub fn half_close_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
         self.with_tunnel(|tunnel| tunnel.half_close_timeout(timeout))
     }
 
-    /// See [`TunnelConfig::close_timeout`](crate::TunnelConfig::close_timeout). Default 5 s.
+    /// Sets [`TunnelConfig::close_timeout`](crate::TunnelConfig::close_timeout). Default 5 s.
     pub fn close_timeout(self, timeout: Duration) -> Self {
         self.with_tunnel(|tunnel| tunnel.close_timeout(timeout))
     }
 
-    /// See [`TunnelConfig::max_lifetime`](crate::TunnelConfig::max_lifetime). Default `None`.
+    /// Sets [`TunnelConfig::max_lifetime`](crate::TunnelConfig::max_lifetime). Default `None`: no limit.
     pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.with_tunnel(|tunnel| tunnel.max_lifetime(lifetime))
     }
 
-    /// At most this many tunnels at a time, handshakes included; more are answered with 503 and
-    /// `Retry-After`. Counted over everything this layer and its clones wrap. Default 65,536; `usize::MAX` for
-    /// no limit.
+    /// Sets the maximum number of concurrent tunnels, including handshakes. Upgrades above it get a 503 with
+    /// `Retry-After`. The count covers all services wrapped by this layer and its clones. Default 65,536;
+    /// `usize::MAX` for no limit.
     pub fn max_tunnels(self, tunnels: usize) -> Self {
         self.with(|config| config.limits.set_tunnels(tunnels))
     }
 
-    /// At most this many tunnels of one client at a time, handshakes included; more are answered with
-    /// 429 ([RFC 6585, 4](https://www.rfc-editor.org/rfc/rfc6585#section-4)) and `Retry-After`. Counted
-    /// like [`max_tunnels`](Self::max_tunnels). Default no limit.
+    /// Sets the maximum number of concurrent tunnels of one client, including handshakes. Upgrades above it
+    /// get a 429 ([RFC 6585, 4](https://www.rfc-editor.org/rfc/rfc6585#section-4)) with `Retry-After`.
+    /// Counted like [`max_tunnels`](Self::max_tunnels). Default no limit.
     ///
-    /// A client is an IPv4 address, or the /64 of an IPv6 address, as one client commonly has the whole
-    /// of that. Behind proxies of your own it is [whom they name](Forwarded#the-clients-address), if
-    /// [`forwarded`](Self::forwarded) trusts them. A request of which the server told no address is not
-    /// limited: it needs a [`Peer`](crate::Peer) or axum's `ConnectInfo`.
+    /// A client is an IPv4 address, or the /64 network of an IPv6 address, which one client commonly owns as
+    /// a whole. Behind your own proxies, the address is [that of their forwarding
+    /// fields](Forwarded#the-clients-address), if [`forwarded`](Self::forwarded) trusts them. Requests
+    /// without a known address, that is, without a [`Peer`](crate::Peer) and axum's `ConnectInfo`, are not
+    /// limited.
     pub fn max_tunnels_per_client(self, tunnels: usize) -> Self {
         self.with(|config| config.limits.set_per_client(tunnels))
     }
 
-    /// At most this many tunnels to one upstream at a time, handshakes included, whatever their base
-    /// paths; more are answered with 503 and `Retry-After`. An upstream is a scheme with host and port
-    /// as written, or a socket's path. Counted like [`max_tunnels`](Self::max_tunnels). Default no limit.
+    /// Sets the maximum number of concurrent tunnels to one upstream, including handshakes. Upgrades above it
+    /// get a 503 with `Retry-After`. Upstreams are distinguished by scheme, host and port as written, or by
+    /// the path of the socket, but not by their base paths. Counted like [`max_tunnels`](Self::max_tunnels).
+    /// Default no limit.
     pub fn max_tunnels_per_upstream(self, tunnels: usize) -> Self {
         self.with(|config| config.limits.set_per_upstream(tunnels))
     }
 
-    /// At most this many handshakes in flight at a time, from the client's request to the upstream's
-    /// answer; more are answered with 503 and `Retry-After`. So a slow upstream, or clients that all come
-    /// back at once, can't pile up. Counted like [`max_tunnels`](Self::max_tunnels). Default 1,024;
-    /// `usize::MAX` for no limit.
+    /// Sets the maximum number of concurrent handshakes, each from the client's request to the upstream's
+    /// response. Upgrades above it get a 503 with `Retry-After`. This bounds the backlog of a slow upstream,
+    /// or of clients that all reconnect at once. Counted like [`max_tunnels`](Self::max_tunnels). Default
+    /// 1,024; `usize::MAX` for no limit.
     pub fn max_handshakes(self, handshakes: usize) -> Self {
         self.with(|config| config.limits.set_handshakes(handshakes))
     }
 
-    /// Called when a tunnel opens and when it ends.
+    /// Sets a hook that is called when a tunnel opens and when it ends. Default none.
     pub fn on_tunnel(self, hook: impl OnTunnel) -> Self {
         self.with(|config| config.hooks.on_tunnel = Some(Arc::new(hook)))
     }
 
-    /// Every tunnel is in `tunnels` from now on, as long as it stands. Several layers may have one
-    /// registry in common. Default none.
+    /// Sets the registry in which tunnels are listed while they are open. Several layers may share one
+    /// registry. Default none.
     pub fn tunnels(self, tunnels: &Tunnels) -> Self {
         self.with(|config| config.registry = Some(tunnels.clone()))
     }
 
-    /// Takes part in a [`Drain`](crate::Drain): once it has begun, upgrades are answered with 503 and
-    /// `Retry-After` before anything is dialled, and every tunnel is told to end. The tunnels are listed in
-    /// [`Drain::tunnels`](crate::Drain::tunnels). Default none.
+    /// Sets the [`Drain`](crate::Drain) that ends the tunnels of this layer. Once it has begun, new upgrades
+    /// get a 503 with `Retry-After` before the proxy connects to the upstream, and every open tunnel is
+    /// requested to shut down. The tunnels are listed in [`Drain::tunnels`](crate::Drain::tunnels). Default
+    /// none.
     pub fn drain(self, watcher: Watcher) -> Self {
         self.with(|config| config.drain = Some(watcher))
     }
 
-    /// Makes the responses for the proxy's own failures. The default is the status of
-    /// [`Error::status`] with a line of text. The [`Error`] is put into the extensions either way.
+    /// Sets the function that builds the responses for failures of the proxy itself. Default: the status of
+    /// [`Error::status`] with one line of text. In both cases the [`Error`] is added to the response's
+    /// extensions.
     ///
     /// ```
     /// # use tower_upgrade_proxy::UpgradeProxyLayer;
@@ -306,7 +317,7 @@ impl UpgradeProxyLayer {
         self.with(|config| config.hooks.error_response = Some(Arc::new(make)))
     }
 
-    /// A service that is only a proxy: an ordinary request is answered with 426.
+    /// Creates a service that proxies upgrades only. Ordinary requests get a 426.
     ///
     /// ```
     /// # use tower_upgrade_proxy::UpgradeProxyLayer;
@@ -319,8 +330,8 @@ impl UpgradeProxyLayer {
         self.layer(inner)
     }
 
-    /// A whole location: upgrades become tunnels, ordinary requests go to the same upstream by the
-    /// same rules. See [`Forward`].
+    /// Creates a service that proxies upgrades and ordinary requests to the same upstream, with the same
+    /// rewrite rules, like a location of nginx. See [`Forward`].
     ///
     /// ```
     /// use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer};
@@ -347,10 +358,9 @@ impl UpgradeProxyLayer {
     }
 }
 
-/// A whole nginx location: upgrades become tunnels to `upstream`, ordinary requests are forwarded
-/// to it.
+/// Creates a service that proxies upgrades and ordinary requests to `upstream`, like a location of nginx.
 ///
-/// The same as `UpgradeProxyLayer::new(upstream).forward()`; use that for other settings.
+/// Equivalent to `UpgradeProxyLayer::new(upstream).forward()`, which allows other settings.
 ///
 /// ```
 /// use axum::Router;

@@ -1,13 +1,19 @@
-//! A tower layer in which an upgrade request becomes a tunnel to an upstream, and every other
-//! request goes to the inner service, untouched, or with [`Forward`] to the same upstream:
+//! A [tower](https://docs.rs/tower) layer that proxies upgrade requests, such as WebSocket handshakes, to an
+//! upstream server.
+//!
+//! An accepted upgrade becomes a *tunnel* between client and upstream. Every other request goes unchanged to
+//! the inner service, or, with [`Forward`], to the same upstream.
 //!
 //! ```text
 //! async fn(Request) -> Response
 //!
 //! request ─▶ detect ─▶ select ─▶ rewrite ─▶ connect ─▶ respond (101) ─▶ tunnel
 //!              │                                          │
-//!              └─ not ours: inner service, untouched      └─ any other answer: relayed with its body
+//!              └─ no upgrade: inner service               └─ any other response: relayed with its body
 //! ```
+//!
+//! Start with [`UpgradeProxyLayer`], which has all settings, or with [`proxy_pass`], which proxies all
+//! requests to one upstream with the default settings.
 //!
 //! # Example
 //!
@@ -24,65 +30,68 @@
 //! # }
 //! ```
 //!
-//! With plain hyper, serve the connection *with upgrades*
-//! (`hyper_util::server::conn::auto::Builder::serve_connection_with_upgrades`); otherwise the
-//! requests lack what an upgrade needs, and all of them go to the inner service.
+//! With plain hyper, serve connections *with upgrades*
+//! (`hyper_util::server::conn::auto::Builder::serve_connection_with_upgrades`). Otherwise requests lack the
+//! extension that an upgrade requires, and all of them go to the inner service.
 //!
-//! # What happens to a request
+//! The crate requires tokio: it provides connections and timers, and every tunnel is a tokio task.
 //!
-//! 1. **Detect.** It is ours when it is HTTP/1.1, a `Connection` line holds the token `upgrade`, and
-//!    `Upgrade` names a protocol of [`Protocols`] whose method this is
-//!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); or when it is HTTP/2 and
-//!    CONNECT with such a `:protocol` ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)).
-//!    Everything else is the inner service's.
-//! 2. **Select.** A web page must be of an [`AllowOrigin`]. Then: the [`Upstream`] in its extensions, else
-//!    the layer's; if there is a place left. Of the limits, the one on handshakes is looked at first, then
-//!    those on tunnels: in total, per client, per upstream. A request that is refused holds no place.
-//! 3. **Rewrite.** Hop-by-hop fields and all fields a `Connection` line names are removed
-//!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)); then [`Forwarded`],
-//!    [`Host`], [`PathRewrite`] and [`on_request`](UpgradeProxyLayer::on_request) have their say.
-//! 4. **Connect.** A fresh HTTP/1.1 connection, for this upgrade alone; or, to an upstream marked
-//!    [`http2`](Upstream::http2) or [`auto`](Upstream::auto), a stream of a shared one in HTTP/2.
-//! 5. **Respond.** A 101 is checked: protocol, `Sec-WebSocket-Accept`, subprotocol
-//!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). In HTTP/2 it is a 200, and
-//!    either becomes what the client's version has. Any other answer is relayed as it is.
-//! 6. **Tunnel.** Bytes are copied verbatim both ways until both sides have finished, one fails, or
-//!    a timeout of [`TunnelConfig`] runs out. [`OnTunnel`] is told; [`Tunnels`] lists them, and [`Drain`]
-//!    ends them before the program does.
+//! # Stages of a request
+//!
+//! 1. **Detect.** A request is an upgrade request in two cases. In HTTP/1.1, a `Connection` line contains the
+//!    token `upgrade`, and `Upgrade` names a protocol allowed by [`Protocols`] with the request's method
+//!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). In HTTP/2, the method is
+//!    CONNECT, and `:protocol` names an allowed protocol
+//!    ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)). Every other request goes to the inner service.
+//! 2. **Select.** The request's `Origin` is checked against [`AllowOrigin`]. The upstream is the [`Upstream`]
+//!    in the request's extensions, else that of the layer. Then the limits are checked: handshakes in flight
+//!    first, then tunnels in total, per client and per upstream. A rejected request does not count towards
+//!    any limit.
+//! 3. **Rewrite.** Hop-by-hop fields and all fields named by a `Connection` line are removed
+//!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)). Then [`Forwarded`], [`Host`]
+//!    and [`PathRewrite`] are applied, and the hook [`on_request`](UpgradeProxyLayer::on_request) is called.
+//! 4. **Connect.** The proxy opens an HTTP/1.1 connection for this upgrade alone. If the upstream is marked
+//!    [`http2`](Upstream::http2) or [`auto`](Upstream::auto), it may use a stream of a shared HTTP/2
+//!    connection instead.
+//! 5. **Respond.** A 101 of the upstream is verified: protocol, `Sec-WebSocket-Accept` and subprotocol
+//!    ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)). In HTTP/2 the equivalent is a
+//!    200. The client gets the response of its own HTTP version. Any other response is relayed with its body.
+//! 6. **Tunnel.** Bytes are copied unchanged in both directions until both sides have finished, one side
+//!    fails, or a timeout of [`TunnelConfig`] expires. The hook [`OnTunnel`] is called at the start and at
+//!    the end, [`Tunnels`] lists the open tunnels, and [`Drain`] closes them before the program exits.
 //!
 //! # Ordinary requests
 //!
-//! They are the inner service's. When that is [`Forward`], as [`UpgradeProxyLayer::forward`] and
-//! [`proxy_pass`] make it, they go to the same upstream through the same stages 2 and 3, over pooled
-//! connections, and their answers stream back.
+//! Requests without an upgrade go to the inner service. [`Forward`] is an inner service that sends them to
+//! the same upstream, through the stages 2 and 3 and over pooled connections, and streams the responses back.
+//! [`UpgradeProxyLayer::forward`] and [`proxy_pass`] create it.
 //!
 //! # Failures
 //!
-//! The service's error type is the inner service's. The proxy's own failures are responses, with
-//! the [`Error`] in their extensions:
+//! The error type of the service is that of the inner service. Failures of the proxy itself are responses,
+//! with the [`Error`] in their extensions:
 //!
-//! | status | when |
+//! | status | cause |
 //! | --- | --- |
-//! | 400 | the handshake is malformed: `Host` or key missing, repeated or invalid; a body on an upgrade; a path that leaves its prefix |
-//! | 403 | the page is not of an [`AllowOrigin`] |
-//! | 405 | `CONNECT` at [`Forward`]; the connection ends |
-//! | 429 with `Retry-After` | the client has [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
-//! | 501 | `CONNECT` with another `:protocol` at [`Forward`] |
-//! | 502 | no connection, TLS failure, or an upstream that breaks the protocol |
-//! | 503 with `Retry-After` | a [`Drain`] has begun; [`max_tunnels`](UpgradeProxyLayer::max_tunnels) are open, [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream) to this one, or [`max_handshakes`](UpgradeProxyLayer::max_handshakes) in flight; there is no upstream, or all its HTTP/2 connections are full; the process may open no more sockets |
-//! | 504 | the connect, handshake or header timeout ran out |
+//! | 400 | malformed handshake: `Host` or key missing, repeated or invalid; a body on an upgrade; a path that escapes its prefix |
+//! | 403 | origin not allowed by [`AllowOrigin`] |
+//! | 405 | `CONNECT` sent to [`Forward`]; the connection is closed |
+//! | 429 with `Retry-After` | limit per client reached: [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
+//! | 501 | `CONNECT` with a `:protocol` that is not allowed, sent to [`Forward`] |
+//! | 502 | no connection to the upstream, TLS failure, or a response that violates the protocol |
+//! | 503 with `Retry-After` | a [`Drain`] has begun; a limit is reached: [`max_tunnels`](UpgradeProxyLayer::max_tunnels), [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream), [`max_handshakes`](UpgradeProxyLayer::max_handshakes); no upstream is set; all HTTP/2 connections to the upstream are full; the process is out of file descriptors |
+//! | 504 | connect, handshake or header timeout expired |
 //!
 //! # Features
 //!
-//! - `axum` (default): [`PathRewrite::original_uri`]; [`Forwarded`] reads `ConnectInfo`.
-//! - `tracing` (default): events under the target `tower_upgrade_proxy`. Debug: upgrades not taken,
-//!   tunnels opened and closed. Info: tunnels cut by a timeout or an error. Warn: refusals with a 5xx.
-//!   Each tunnel has a span, which follows from the request's.
-//! - `metrics`: counters, gauges and histograms by way of the crate [`metrics`](https://docs.rs/metrics), for
-//!   whatever recorder is installed: tunnels opened, active, ended and refused, bytes, messages, times.
+//! - `axum` (default): [`PathRewrite::original_uri`]; [`Forwarded`] reads axum's `ConnectInfo`.
+//! - `tracing` (default): events under the target `tower_upgrade_proxy`. Debug: requests with `Upgrade` that
+//!   are not treated as upgrades, tunnels opened and closed. Info: tunnels ended by a timeout or an error.
+//!   Warn: failures with a 5xx. Each tunnel has a span that follows from the span of its request.
+//! - `metrics`: counters, gauges and histograms of tunnels (opened, active, ended, refused), bytes, messages
+//!   and times, through the crate [`metrics`](https://docs.rs/metrics), for the recorder that the application
+//!   installs.
 //! - `rustls`: `https://` and `wss://` upstreams, [`Tls`].
-//!
-//! tokio is needed: connections and timers are its, and every tunnel is a task of its runtime.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(not(all(feature = "axum", feature = "rustls")), allow(rustdoc::broken_intra_doc_links))]
 
@@ -160,6 +169,7 @@ struct Http2Guide;
 #[doc = include_str!("../docs/observability.md")]
 struct ObservabilityGuide;
 
+/// The guide's examples, compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/lifecycle.md")]
 struct LifecycleGuide;

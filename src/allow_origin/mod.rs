@@ -20,10 +20,10 @@ use origin::{Origin, without_default_port};
 ///
 /// A browser allows any page to open a WebSocket to any server, and sends that server's cookies. A server
 /// that trusts cookies must therefore check the origin of the page, or any site can act for its visitors:
-/// cross-site WebSocket hijacking
-/// ([RFC 6455, 10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). The upstream can check `Origin`
-/// itself, as the field is passed on unchanged; this policy makes the proxy check it for all upstreams. An
-/// upgrade from any other origin gets a 403 before the proxy connects to the upstream, in HTTP/1.1 and HTTP/2.
+/// cross-site WebSocket hijacking ([RFC 6455, 10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)).
+/// The upstream can check `Origin` itself, as the field is passed on unchanged; this policy makes the proxy
+/// check it for all upstreams. An upgrade from any other origin gets a 403 before the proxy connects to the
+/// upstream, in HTTP/1.1 and HTTP/2.
 ///
 /// Upgrades without `Origin` are allowed: browsers always send the field, and other programs can send any
 /// value. Upgrades with several `Origin` lines are rejected. Ordinary requests are not checked.
@@ -57,8 +57,8 @@ impl AllowOrigin {
         Self(Policy::Any)
     }
 
-    /// Allows pages of the requested host, that of `Host` or `:authority`, with the same port. `http` and `https`
-    /// are treated alike, as a proxy in front may terminate TLS.
+    /// Allows pages of the requested host, that of `Host` or `:authority`, with the same port. `http` and
+    /// `https` are treated alike, as a proxy in front may terminate TLS.
     ///
     /// If a proxy in front changes `Host`, configure it to preserve the field, or use [`list`](Self::list).
     #[must_use]
@@ -66,9 +66,9 @@ impl AllowOrigin {
         Self(Policy::SameHost)
     }
 
-    /// Allows pages of these origins, each `scheme://host` or `scheme://host:port`. Case and the default port of
-    /// the scheme are ignored. `null` allows pages without an origin, such as local files and sandboxed frames,
-    /// which any site can create.
+    /// Allows pages of these origins, each `scheme://host` or `scheme://host:port`. Case and the default port
+    /// of the scheme are ignored. `null` allows pages without an origin, such as local files and sandboxed
+    /// frames, which any site can create.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Which requests become tunnels.
+//! Property: exactly the valid upgrade requests become handshakes.
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use hyper::{ext, upgrade::OnUpgrade};
@@ -6,7 +6,7 @@ use hyper::{ext, upgrade::OnUpgrade};
 use super::input::{elements, first_line, head, is_token, words};
 use crate::handshake::{Mechanism, Protocol, Protocols, detect::detect};
 
-/// A protocol that is allowed.
+/// An allowed protocol.
 struct Rule {
     name: String,
     methods: Vec<Method>,
@@ -20,8 +20,9 @@ enum Outcome {
     Upgrade { mechanism: Mechanism, protocol: String, body: bool },
 }
 
-/// First line: method, target, version, which protocols are allowed (`websocket`, `any`, `some`, or one by
-/// name), the `:protocol` of HTTP/2, and `stuck` when the connection can't be upgraded. Then fields.
+/// Input: a line with the method, the target, the version, the allowed protocols (`websocket`, `any`, `some`,
+/// or one by name), the `:protocol` of HTTP/2, and `stuck` if the connection cannot be upgraded; then the
+/// fields.
 pub fn check(input: &[u8]) {
     let (line, text) = first_line(input);
     let [method, target, version, list, protocol, stuck] = words(line);
@@ -43,7 +44,7 @@ pub fn check(input: &[u8]) {
         request.extensions_mut().insert(hyper::upgrade::on(Request::new(())));
     }
 
-    let before = shown(&request);
+    let before = head_of(&request);
     let outcome = match detect(&mut request, &protocols) {
         Err(error) => {
             assert!(error.is_bad_handshake());
@@ -56,9 +57,9 @@ pub fn check(input: &[u8]) {
             body: handshake.body,
         },
     };
-    assert_eq!(before, shown(&request), "the head is as it was");
-    let taken = matches!(outcome, Outcome::Upgrade { .. });
-    assert_eq!(request.extensions().get::<OnUpgrade>().is_some(), upgradable && !taken);
+    assert_eq!(before, head_of(&request), "the head is unchanged");
+    let is_upgrade = matches!(outcome, Outcome::Upgrade { .. });
+    assert_eq!(request.extensions().get::<OnUpgrade>().is_some(), upgradable && !is_upgrade);
     let host = host(&request);
     let expected = [true, false].map(|valid| (valid, expected(&request, list, &rules, upgradable, valid)));
     let fits =
@@ -66,12 +67,12 @@ pub fn check(input: &[u8]) {
     assert!(expected.iter().any(fits), "{outcome:?} instead of {expected:?}, {host:?}");
 }
 
-/// All of a head but its extensions.
-fn shown(request: &Request<()>) -> (Method, Uri, Version, HeaderMap) {
+/// Returns the head of a request without its extensions.
+fn head_of(request: &Request<()>) -> (Method, Uri, Version, HeaderMap) {
     (request.method().clone(), request.uri().clone(), request.version(), request.headers().clone())
 }
 
-/// The protocols of a list, and what is allowed by it.
+/// Returns the named allow-list and its rules.
 fn allowed(list: &str) -> (Protocols, Vec<Rule>) {
     let rule = |name: &str, methods: &[Method], body| Rule {
         name: name.to_owned(),
@@ -103,14 +104,14 @@ fn allowed(list: &str) -> (Protocols, Vec<Rule>) {
     }
 }
 
-/// A token, with a version or without, that is not HTTP.
+/// Returns whether the name is a valid protocol: a token with an optional version, and not HTTP.
 fn is_protocol(name: &str) -> bool {
     let parts: Vec<&str> = name.split('/').collect();
     let is_http = ["h2c", "h2", "h3", "http"].contains(&parts[0].to_ascii_lowercase().as_str());
     parts.len() <= 2 && parts.iter().all(|part| is_token(part)) && !is_http
 }
 
-/// Name and body of the protocol that a token stands for, when it is allowed with this method.
+/// Returns the name and body rule of the protocol named by a token, if it is allowed with the method.
 fn find(token: &[u8], list: &str, rules: &[Rule], method: &Method) -> Option<(String, bool)> {
     let token = str::from_utf8(token).ok()?;
     if *method == Method::CONNECT {
@@ -125,7 +126,7 @@ fn find(token: &[u8], list: &str, rules: &[Rule], method: &Method) -> Option<(St
     }
 }
 
-/// What is to come out, by the book.
+/// Returns the outcome required by the RFCs.
 fn expected(
     request: &Request<()>,
     list: &str,
@@ -150,8 +151,9 @@ fn expected(
     if request.version() != Version::HTTP_11 || !elements(headers, "connection").iter().any(upgrade) {
         return Outcome::NotAnUpgrade;
     }
-    let asked = elements(headers, "upgrade");
-    let Some((protocol, body)) = asked.iter().find_map(|token| find(token, list, rules, request.method()))
+    let requested = elements(headers, "upgrade");
+    let Some((protocol, body)) =
+        requested.iter().find_map(|token| find(token, list, rules, request.method()))
     else {
         return Outcome::NotAnUpgrade;
     };
@@ -170,14 +172,14 @@ fn expected(
     }
 }
 
-/// What an extended CONNECT is for.
+/// Returns the `:protocol` of an extended CONNECT.
 fn extended(request: &Request<()>) -> Option<&ext::Protocol> {
     let connect = *request.method() == Method::CONNECT && request.version() == Version::HTTP_2;
     request.extensions().get().filter(|_| connect)
 }
 
-/// Whether there is one host, of an extended CONNECT `:authority`, and it is valid; `None` when only a parser of
-/// URIs can say.
+/// Returns whether there is exactly one valid host (for an extended CONNECT, `:authority`). `None` if only a
+/// parser of URIs can decide.
 fn host(request: &Request<()>) -> Option<bool> {
     let lines: Vec<&[u8]> = match extended(request) {
         Some(_) => {
@@ -199,7 +201,7 @@ fn host(request: &Request<()>) -> Option<bool> {
     (host.is_empty() || host.iter().any(is_bad)).then_some(false)
 }
 
-/// Whether there is one key, of 16 bytes in base64.
+/// Returns whether there is exactly one key, of 16 bytes in base64.
 fn has_key(headers: &HeaderMap) -> bool {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let lines: Vec<&[u8]> = headers.get_all("sec-websocket-key").iter().map(HeaderValue::as_bytes).collect();

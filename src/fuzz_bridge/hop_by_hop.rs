@@ -1,4 +1,4 @@
-//! Fields of a connection go, all others stay.
+//! Property: hop-by-hop fields are removed, all others kept.
 
 use http::{HeaderMap, StatusCode};
 
@@ -8,24 +8,24 @@ use crate::rewrite::hop_by_hop;
 const HOP_BY_HOP: &str = "connection proxy-connection keep-alive te trailer transfer-encoding upgrade \
                           proxy-authenticate proxy-authorization http2-settings";
 
-/// Not removed because `Connection` names them.
+/// Kept even if `Connection` names them.
 const PROTECTED: &str = "host content-length sec-websocket-accept sec-websocket-key sec-websocket-version upgrade keep-alive close";
 
-/// First line: a status, of the response that is cleaned beside the request. Then fields.
+/// Input: a line with the status of the response, then the fields of request and response.
 pub fn check(input: &[u8]) {
     let (line, text) = first_line(input);
     let [status] = words(line);
     let status = StatusCode::from_bytes(status.as_bytes()).unwrap_or_default();
     let (before, _) = head(text);
-    let kept = end_to_end(&before);
+    let end_to_end = end_to_end(&before);
 
     let mut request = before.clone();
     hop_by_hop::strip_request(&mut request);
-    assert_eq!(request, kept);
+    assert_eq!(request, end_to_end);
 
     let mut response = before.clone();
     hop_by_hop::strip_response(status, &mut response);
-    let mut expected = kept;
+    let mut expected = end_to_end;
     if status == 426 && before.contains_key("upgrade") {
         expected.append("connection", "Upgrade".parse().unwrap());
         copy(&before, &mut expected, "upgrade");
@@ -44,16 +44,16 @@ fn copy(from: &HeaderMap, to: &mut HeaderMap, name: &'static str) {
     }
 }
 
-/// What stays of a head, every line of it.
+/// Returns the end-to-end fields of a head.
 pub(super) fn end_to_end(before: &HeaderMap) -> HeaderMap {
     let named: Vec<String> = elements(before, "connection")
         .iter()
         .map(|element| String::from_utf8_lossy(element).to_ascii_lowercase())
         .filter(|name| !PROTECTED.split(' ').any(|kept| kept == name))
         .collect();
-    let goes = |name: &str| {
-        HOP_BY_HOP.split_whitespace().chain(named.iter().map(String::as_str)).any(|gone| gone == name)
+    let is_removed = |name: &str| {
+        HOP_BY_HOP.split_whitespace().chain(named.iter().map(String::as_str)).any(|removed| removed == name)
     };
-    let stays = before.iter().filter(|(name, _)| !goes(name.as_str()));
-    stays.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let kept = before.iter().filter(|(name, _)| !is_removed(name.as_str()));
+    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }

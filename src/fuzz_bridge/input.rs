@@ -1,8 +1,8 @@
-//! Inputs as lines of text.
+//! Parsers for inputs in lines of text.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The first line, and what follows it.
+/// Splits off the first line.
 pub(super) fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
     match text.iter().position(|byte| *byte == b'\n') {
         Some(at) => (&text[..at], &text[at + 1..]),
@@ -10,13 +10,13 @@ pub(super) fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The words of a line as text, as far as they are any; empty when there are no more.
+/// Returns the first words of a line, empty where a word is missing or not UTF-8.
 pub(super) fn words<const N: usize>(line: &[u8]) -> [&str; N] {
     let mut words = line.split(|byte| *byte == b' ').map(|word| str::from_utf8(word).unwrap_or_default());
     [(); N].map(|()| words.next().unwrap_or_default())
 }
 
-/// Lines `name: value`, up to an empty one; what can't be in a head is left out. The rest comes second.
+/// Parses lines `name: value` up to an empty line. Invalid lines are skipped. Also returns the rest.
 pub(super) fn head(mut text: &[u8]) -> (HeaderMap, &[u8]) {
     let mut headers = HeaderMap::new();
     while !text.is_empty() {
@@ -27,7 +27,7 @@ pub(super) fn head(mut text: &[u8]) -> (HeaderMap, &[u8]) {
         }
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
         let name = HeaderName::from_bytes(&line[..colon]);
-        // A parser takes the white space around it off.
+        // Parsers of HTTP trim the value.
         let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
         if let (Ok(name), Ok(value)) = (name, value) {
             headers.try_append(name, value).unwrap();
@@ -36,7 +36,7 @@ pub(super) fn head(mut text: &[u8]) -> (HeaderMap, &[u8]) {
     (headers, text)
 }
 
-/// The elements of a list field: all lines are one list, and empty elements count for nothing.
+/// Returns the elements of a list field: all lines are one list, and empty elements are skipped.
 pub(super) fn elements(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
     let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     let mut elements = vec![Vec::new()];
@@ -59,7 +59,8 @@ pub(super) fn elements(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
     elements
 }
 
-/// Whether this is a token ([RFC 9110, 5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
+/// Returns whether the text is a token
+/// ([RFC 9110, 5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
 pub(super) fn is_token(text: &str) -> bool {
     let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_tchar)

@@ -1,9 +1,9 @@
-//! What must hold of any input, and straightforward references to compare with.
+//! Properties that hold for any input, checked against simple reference implementations.
 //!
-//! Each property takes bytes and panics when it does not hold. The fuzz targets and the property tests
-//! share them, so that a finding of one is an input of the other. Most inputs are lines of text, as in
-//! `fuzz/seeds`. Ordinary builds don't have this module.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a property fails")]
+//! Each property takes bytes and panics if it does not hold. The fuzz targets and the property tests share
+//! the properties, so that an input found by one can be used by the other. Most inputs are lines of text, as
+//! in `fuzz/seeds`. Ordinary builds do not contain this module.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a property fails by panicking")]
 
 pub mod detect;
 pub mod forwarded;

@@ -1,12 +1,12 @@
-//! Where a rewritten path leads.
+//! Property: rewritten paths do not escape their upstream, base path or prefix.
 
 use http::{Request, Uri, request::Parts, uri::PathAndQuery};
 
 use super::input::{first_line, words};
 use crate::{rewrite::path::PathRewrite, upstream::Upstream};
 
-/// First line: `keep`, `original`, `strip PREFIX` or `replace PREFIX WITH`. Second line: an upstream. Third
-/// line: the target. Fourth line, if there is one: the target before axum's `nest`.
+/// Input: a line `keep`, `original`, `strip PREFIX` or `replace PREFIX WITH`; a line with the upstream; a
+/// line with the request target; and optionally a line with the target before axum's `nest`.
 pub fn check(input: &[u8]) {
     let (line, text) = first_line(input);
     let [kind, prefix, with] = words(line);
@@ -25,24 +25,29 @@ pub fn check(input: &[u8]) {
     if let Some(original) = &original {
         parts.extensions.insert(axum::extract::OriginalUri(original.clone()));
     }
-    // What the path becomes is the configuration's business, and sensible.
+    // The replacement comes from the configuration and is valid.
     let with =
         Some(with).filter(|with| with.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/'));
     let with =
         with.unwrap_or("").split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
     match kind {
-        "strip" => below(&parts, &PathRewrite::strip_prefix(prefix), &upstream, Some((prefix, ""))),
+        "strip" => check_policy(&parts, &PathRewrite::strip_prefix(prefix), &upstream, Some((prefix, ""))),
         "replace" => {
-            below(&parts, &PathRewrite::replace_prefix(prefix, &with), &upstream, Some((prefix, &with)));
+            check_policy(
+                &parts,
+                &PathRewrite::replace_prefix(prefix, &with),
+                &upstream,
+                Some((prefix, &with)),
+            );
         }
         #[cfg(feature = "axum")]
         "original" => {
             let seen = original.unwrap_or_else(|| parts.uri.clone());
             let nested = seen.path() != parts.uri.path();
-            let climbs = nested && may_climb(parts.uri.path());
+            let escapes = nested && may_escape(parts.uri.path());
             match PathRewrite::original_uri().apply(&parts, &upstream) {
                 Ok(target) => {
-                    assert!(!climbs, "{target} leaves its prefix");
+                    assert!(!escapes, "{target} escapes its prefix");
                     parts.uri = seen;
                     check_target(
                         &parts.uri,
@@ -53,15 +58,17 @@ pub fn check(input: &[u8]) {
                         false,
                     );
                 }
-                Err(_) => assert!(climbs || is_refused(&seen, seen.path(), !upstream.base_path().is_empty())),
+                Err(_) => {
+                    assert!(escapes || is_rejected(&seen, seen.path(), !upstream.base_path().is_empty()))
+                }
             }
         }
-        _ => below(&parts, &PathRewrite::keep(), &upstream, None),
+        _ => check_policy(&parts, &PathRewrite::keep(), &upstream, None),
     }
 }
 
-/// A policy that looks at the path as the layer sees it.
-fn below(parts: &Parts, policy: &PathRewrite, upstream: &Upstream, replaced: Option<(&str, &str)>) {
+/// Checks a policy that rewrites the path of the request.
+fn check_policy(parts: &Parts, policy: &PathRewrite, upstream: &Upstream, replaced: Option<(&str, &str)>) {
     let path = parts.uri.path();
     let mut above = upstream.base_path().to_owned();
     let mut rest = path;
@@ -79,16 +86,16 @@ fn below(parts: &Parts, policy: &PathRewrite, upstream: &Upstream, replaced: Opt
     }
     match policy.apply(parts, upstream) {
         Ok(target) => check_target(&parts.uri, &target, upstream, &above, rest, bounded),
-        Err(_) => assert!(is_refused(&parts.uri, rest, bounded), "{} is refused", parts.uri),
+        Err(_) => assert!(is_rejected(&parts.uri, rest, bounded), "{} is rejected", parts.uri),
     }
 }
 
-/// Whether there is a reason to refuse it.
-fn is_refused(seen: &Uri, rest: &str, bounded: bool) -> bool {
-    !seen.path().starts_with('/') || !seen.path().is_ascii() || bounded && may_climb(rest)
+/// Returns whether the path must be rejected.
+fn is_rejected(seen: &Uri, rest: &str, bounded: bool) -> bool {
+    !seen.path().starts_with('/') || !seen.path().is_ascii() || bounded && may_escape(rest)
 }
 
-/// `above` is what stands before the client's part of the path, which is `rest`.
+/// Checks the rewritten target: the fixed part `above`, then `rest`, the part from the client.
 fn check_target(
     seen: &Uri,
     target: &PathAndQuery,
@@ -99,36 +106,37 @@ fn check_target(
 ) {
     let text = target.as_str();
     assert!(text.starts_with('/') && target.path().bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}");
-    assert_eq!(target.query(), seen.query(), "the query goes through byte for byte");
+    assert_eq!(target.query(), seen.query(), "the query is passed on byte for byte");
     let slash = if rest.starts_with('/') { "" } else { "/" };
     assert_eq!(target.path(), format!("{above}{slash}{rest}"));
-    // Whoever reads the whole finds the upstream's authority in it.
+    // The target does not change the authority of a URI it is appended to.
     let pooled = upstream.pool_uri(Some(target));
     assert_eq!(pooled.authority(), Some(&upstream.pool_key().1));
     assert_eq!(pooled.path_and_query(), Some(target));
     let whole: Uri = format!("http://up.example{text}").parse().unwrap();
     assert_eq!(whole.authority().unwrap(), "up.example");
     if bounded || !upstream.base_path().is_empty() {
-        assert!(!may_climb(rest), "{text} leaves {above:?}");
+        assert!(!may_escape(rest), "{text} escapes {above:?}");
     }
 }
 
-/// Whether some server would find a way above the start of this path. They differ in whether an encoded slash
-/// or a backslash is one, an encoded dot is one, parameters count, and empty segments do.
-fn may_climb(path: &str) -> bool {
+/// Returns whether the path leads above its start in the interpretation of any server. Servers differ in
+/// whether they decode slashes and dots, treat backslashes as slashes, drop parameters and skip empty
+/// segments.
+fn may_escape(path: &str) -> bool {
     (0..64_u8).any(|server| {
-        let does = |bit: u8| server >> bit & 1 == 1;
+        let has = |bit: u8| server >> bit & 1 == 1;
         let mut path = path.to_ascii_lowercase();
         for (bit, code, char) in [(0, "%2f", "/"), (1, "%5c", "/"), (2, "\\", "/"), (3, "%2e", ".")] {
-            if does(bit) {
+            if has(bit) {
                 path = path.replace(code, char);
             }
         }
         let mut open = Vec::new();
         for segment in path.strip_prefix('/').unwrap_or(&path).split('/') {
-            let segment = if does(4) { segment.split(';').next().unwrap() } else { segment };
+            let segment = if has(4) { segment.split(';').next().unwrap() } else { segment };
             match segment {
-                "" if does(5) => {}
+                "" if has(5) => {}
                 "." => {}
                 ".." if open.pop().is_none() => return true,
                 ".." => {}

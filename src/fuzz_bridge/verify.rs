@@ -1,4 +1,4 @@
-//! Which answers of an upstream are the agreement to a handshake.
+//! Property: exactly the valid responses of an upstream accept a handshake.
 
 use http::{HeaderMap, HeaderValue, Request, Version};
 
@@ -11,8 +11,8 @@ use crate::handshake::{
     verify::{ExpectedResponse, accept_value},
 };
 
-/// First line: protocol and version of HTTP. Then the fields that were sent, an empty line, and those of the
-/// response, in which `$` stands for the right accept value.
+/// Input: a line with the protocol and the HTTP version, the fields of the request, an empty line, and the
+/// fields of the response, in which `$` stands for the valid accept value.
 pub fn check(input: &[u8]) {
     let (line, text) = first_line(input);
     let [protocol, version] = words(line);
@@ -69,7 +69,8 @@ fn is_valid(
     }
 }
 
-/// What goes on is the response without the fields of a connection and of framing, with the right accept value.
+/// Checks the verified response: the received one without hop-by-hop and framing fields, with the valid
+/// accept value.
 fn check_verified(
     protocol: &str,
     version: Version,
@@ -93,9 +94,9 @@ fn check_verified(
         }
     }
     assert_eq!(*verified, expected);
-    for gone in
+    for name in
         ["connection", "upgrade", "transfer-encoding", "content-length", "keep-alive", "proxy-authenticate"]
     {
-        assert!(!verified.contains_key(gone), "{gone}");
+        assert!(!verified.contains_key(name), "{name}");
     }
 }

@@ -15,13 +15,13 @@ use crate::{error::Error, error::Kind, rewrite::tokens};
 
 /// Takes the handshake out of `request`, if it is an upgrade request.
 ///
-/// Returns `None`, with the request unchanged, for any other request. An upgrade request is on a connection that
-/// can be upgraded (the server has set its `OnUpgrade` extension) and fulfils one of two conditions. In HTTP/1.1
-/// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)):
+/// Returns `None`, with the request unchanged, for any other request. An upgrade request is on a connection
+/// that can be upgraded (the server has set its `OnUpgrade` extension) and fulfils one of two conditions. In
+/// HTTP/1.1 ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)):
 ///
 /// - a `Connection` line contains the token `upgrade`, and
-/// - `Upgrade` names an allowed protocol whose methods include that of the request. The first such protocol in
-///   the client's order is taken.
+/// - `Upgrade` names an allowed protocol whose methods include that of the request. The first such protocol
+///   in the client's order is taken.
 ///
 /// In HTTP/2 ([RFC 8441, 4](https://www.rfc-editor.org/rfc/rfc8441#section-4)): the method is CONNECT, and
 /// `:protocol` names an allowed protocol whose methods include GET, the method of the upstream request.
@@ -117,10 +117,11 @@ fn requested_protocol<'a>(
 
 /// Checks a handshake before the proxy connects to the upstream.
 ///
-/// Required are exactly one valid `Host` ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)),
-/// no body unless the protocol allows one, and for WebSocket exactly one `Sec-WebSocket-Key` of 16
-/// bytes ([RFC 6455, 4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)).
-/// `Sec-WebSocket-Version` is left to the upstream.
+/// Required are exactly one valid `Host`
+/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), no body unless the protocol allows
+/// one, and for WebSocket exactly one `Sec-WebSocket-Key` of 16 bytes
+/// ([RFC 6455, 4.2.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1)). `Sec-WebSocket-Version` is left
+/// to the upstream.
 fn check_handshake(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'static str> {
     check_host(headers)?;
     check_coding(headers)?;
@@ -181,8 +182,8 @@ fn single_value(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
 }
 
 /// Returns whether the head announces a body
-/// ([RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)). The size hint of the body is not used:
-/// middleware may have wrapped the body in a type without one.
+/// ([RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)). The size hint of the body is not
+/// used: middleware may have wrapped the body in a type without one.
 pub(crate) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING)
         || headers.get_all(CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")

@@ -82,7 +82,8 @@ pub(crate) fn extended_connect(
     Ok(Request::from_parts(parts, Either::Left(Empty::new())))
 }
 
-/// Returns a key of 16 random bytes ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1), item 7).
+/// Returns a key of 16 random bytes ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1),
+/// item 7).
 fn websocket_key(upstream: &Upstream) -> Result<HeaderValue, Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|cause| Error::caused(Kind::Exchange, upstream, cause))?;

@@ -89,8 +89,8 @@ pub struct Protocol {
 
 impl Protocol {
     /// Creates a protocol from its name in `Upgrade`, with or without a version
-    /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). Names are case-insensitive. Default
-    /// any method (`GET` only for `websocket`), no request body.
+    /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). Names are case-insensitive.
+    /// Default any method (`GET` only for `websocket`), no request body.
     ///
     /// # Errors
     ///

@@ -38,8 +38,8 @@ impl ExpectedResponse {
         Self { protocol: handshake.protocol.clone(), websocket }
     }
 
-    /// Checks the head of an accepting response received in `version`, and reduces it to the end-to-end fields
-    /// of a 101.
+    /// Checks the head of an accepting response received in `version`, and reduces it to the end-to-end
+    /// fields of a 101.
     ///
     /// # Errors
     ///

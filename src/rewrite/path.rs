@@ -8,9 +8,9 @@ use crate::{error::Error, error::Kind, upstream::Upstream};
 /// percent-decoded.
 ///
 /// The resulting path is appended to the upstream's base path, if any. With a prefix, axum's `nest` or a base
-/// path, a request whose dot segments (`..`, `%2e%2e`, `..%2f`) would escape from that prefix or base path gets
-/// a 400. Servers interpret encoded slashes and backslashes differently; a path is rejected if it escapes under
-/// any of these interpretations.
+/// path, a request whose dot segments (`..`, `%2e%2e`, `..%2f`) would escape from that prefix or base path
+/// gets a 400. Servers interpret encoded slashes and backslashes differently; a path is rejected if it
+/// escapes under any of these interpretations.
 ///
 /// ```
 /// use tower_upgrade_proxy::{PathRewrite, UpgradeProxyLayer};

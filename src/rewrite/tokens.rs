@@ -4,8 +4,9 @@ use http::{HeaderMap, HeaderName};
 
 /// Returns the elements of the list field `name`, in order and trimmed.
 ///
-/// Values are bytes: an element that is not a token is returned unchanged and never compares equal to a token.
-/// Empty elements are skipped ([RFC 9110, 5.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1)).
+/// Values are bytes: an element that is not a token is returned unchanged and never compares equal to a
+/// token. Empty elements are skipped
+/// ([RFC 9110, 5.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1)).
 pub(crate) fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(name)

@@ -1,4 +1,4 @@
-//! What the upstream is told.
+//! Expected fields of the upstream request.
 
 use std::net::IpAddr;
 
@@ -10,31 +10,31 @@ use super::{
 };
 use crate::rewrite::forwarded::ForwardedField;
 
-/// The value of a field when it is told, by what came and what is ours.
+/// Checks one field, given the received fields and those added by the proxy.
 pub(super) fn check_field(
     (name, is_list): (&str, bool),
     policy: ForwardedField,
     trusted: bool,
-    (before, ours, after): (&HeaderMap, &HeaderMap, &HeaderMap),
+    (before, added, after): (&HeaderMap, &HeaderMap, &HeaderMap),
 ) {
     let lines = |headers: &HeaderMap| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
-    let came = lines(before);
-    let joined = came.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..]);
-    let expected = match (policy, ours.get(name)) {
-        (ForwardedField::Pass, _) => came,
+    let received = lines(before);
+    let joined = received.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..]);
+    let expected = match (policy, added.get(name)) {
+        (ForwardedField::Pass, _) => received,
         (ForwardedField::Remove, _) => Vec::new(),
-        (ForwardedField::Append, Some(ours)) if trusted && !came.is_empty() => {
-            let tail = [b", ", ours.as_bytes()].concat();
+        (ForwardedField::Append, Some(added)) if trusted && !received.is_empty() => {
+            let tail = [b", ", added.as_bytes()].concat();
             let value = if is_list { [&joined[..], &tail].concat() } else { joined };
             vec![HeaderValue::from_bytes(&value).unwrap()]
         }
-        (ForwardedField::Append, None) if trusted => came,
-        (_, ours) => ours.into_iter().cloned().collect(),
+        (ForwardedField::Append, None) if trusted => received,
+        (_, added) => added.into_iter().cloned().collect(),
     };
     assert_eq!(lines(after), expected, "{name}");
 }
 
-/// Other fields stay, except what some servers take for one that was removed.
+/// Checks that other fields are kept, except aliases of removed fields with underscores.
 pub(super) fn check_untouched(
     policies: &[ForwardedField],
     trusted: bool,
@@ -54,7 +54,7 @@ pub(super) fn check_untouched(
     let others = |headers: &HeaderMap| {
         let mut others: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         others.retain(|(name, _)| FIELDS.iter().all(|(field, _)| field != name));
-        // Lines of a name stay in order; that of names means nothing.
+        // The order is significant among lines of one name only.
         others.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
         others
     };
@@ -63,9 +63,9 @@ pub(super) fn check_untouched(
     assert_eq!(others(after), expected);
 }
 
-/// Our element says who, by which scheme and which host, to whoever reads it by the grammar.
+/// Checks that the added element of `Forwarded` follows the grammar and has the address, scheme and host.
 pub(super) fn check_element(element: &HeaderValue, ip: Option<IpAddr>, https: bool, before: &HeaderMap) {
-    let elements = parse(element.as_bytes()).expect("it follows the grammar");
+    let elements = parse(element.as_bytes()).expect("the element follows the grammar");
     let [pairs] = elements.as_slice() else { panic!("{} elements", elements.len()) };
     let value = |name: &str| pairs.iter().find(|(pair, _)| pair == name).map(|(_, value)| value.clone());
     let node = value("for").unwrap();
@@ -81,7 +81,8 @@ pub(super) fn check_element(element: &HeaderValue, ip: Option<IpAddr>, https: bo
             })
             .collect::<Vec<u8>>()
     });
-    let asked = before.get("host").and_then(|host| host.to_str().ok()).map(|host| host.as_bytes().to_vec());
-    assert_eq!(host, asked);
-    assert_eq!(pairs.len(), 2 + usize::from(asked.is_some()));
+    let requested =
+        before.get("host").and_then(|host| host.to_str().ok()).map(|host| host.as_bytes().to_vec());
+    assert_eq!(host, requested);
+    assert_eq!(pairs.len(), 2 + usize::from(requested.is_some()));
 }

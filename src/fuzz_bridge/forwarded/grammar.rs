@@ -1,10 +1,10 @@
-//! `Forwarded`, read from left to right.
+//! Reference parser for `Forwarded`, from left to right.
 
 use std::net::IpAddr;
 
 use super::super::input::is_token;
 
-/// An address with or without a port.
+/// Parses an address with an optional port.
 pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?.trim_matches([' ', '\t']);
     let is_port = |port: &str| {
@@ -23,8 +23,8 @@ pub(super) fn address(text: &[u8]) -> Option<IpAddr> {
 
 pub(super) type Element = Vec<(String, Vec<u8>)>;
 
-/// `Forwarded` by its grammar ([RFC 7239, 4](https://www.rfc-editor.org/rfc/rfc7239#section-4)), from left to
-/// right: names in lower case, values without their quotes. `None` when it does not follow that.
+/// Parses `Forwarded` by its grammar ([RFC 7239, 4](https://www.rfc-editor.org/rfc/rfc7239#section-4)): names
+/// in lower case, values without quotes. `None` for text that does not follow the grammar.
 pub(super) fn parse(text: &[u8]) -> Option<Vec<Element>> {
     let mut elements = vec![Element::new()];
     let mut rest = text;
@@ -36,7 +36,7 @@ pub(super) fn parse(text: &[u8]) -> Option<Vec<Element>> {
         let name = str::from_utf8(&rest[..end]).ok()?.to_ascii_lowercase();
         rest = &rest[end..];
         if let Some(value) = rest.strip_prefix(b"=") {
-            let (value, more) = value_of(value)?;
+            let (value, more) = parse_value(value)?;
             if !is_token(&name) {
                 return None;
             }
@@ -60,8 +60,8 @@ pub(super) fn parse(text: &[u8]) -> Option<Vec<Element>> {
     }
 }
 
-/// A token or a quoted string, with its escapes, and what follows it.
-fn value_of(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+/// Parses a token or a quoted string, keeping its escapes. Also returns the rest.
+fn parse_value(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let Some(quoted) = text.strip_prefix(b"\"") else {
         let end = text.iter().position(|byte| b",; \t".contains(byte)).unwrap_or(text.len());
         let token = str::from_utf8(&text[..end]).ok()?;

@@ -1,4 +1,4 @@
-//! Who the client is, and what the upstream is told of it.
+//! Property: the client's address and the forwarding fields follow from the peer and the received fields.
 
 mod client;
 mod expected;
@@ -13,7 +13,7 @@ use crate::rewrite::forwarded::{Forwarded, ForwardedField, Peer};
 use client::check_client;
 use expected::{check_element, check_field, check_untouched};
 
-/// Name, and whether it is a list.
+/// Names of the fields, with true for list fields.
 const FIELDS: [(&str, bool); 7] = [
     ("x-forwarded-for", true),
     ("forwarded", true),
@@ -24,8 +24,9 @@ const FIELDS: [(&str, bool); 7] = [
     ("x-real-ip", false),
 ];
 
-/// First line: the peer's address, `-` if there is none; `http` or `https`; what happens to each of the fields in
-/// the order above, `p`ass, `r`emove, `R`eplace or append. Then fields. Peers in `10/8` and `fd00::/8` are trusted.
+/// Input: a line with the address of the peer (`-` for none), `http` or `https`, and a letter for the policy
+/// of each field in the order above (`p`ass, `r`emove, `R`eplace, or any other to append); then the fields.
+/// Peers in `10/8` and `fd00::/8` are trusted.
 pub fn check(input: &[u8]) {
     let (line, text) = first_line(input);
     let [peer, scheme, policies] = words(line);
@@ -44,10 +45,10 @@ pub fn check(input: &[u8]) {
         assert_eq!(client, ip);
     }
 
-    let told = |before: &HeaderMap| apply(&forwarded, peer, scheme == "https", before);
-    let after = told(&before);
-    // What is told when nobody has said anything yet.
-    let ours = told(
+    let apply_to = |before: &HeaderMap| apply(&forwarded, peer, scheme == "https", before);
+    let after = apply_to(&before);
+    // The values that the proxy adds to a request without forwarding fields.
+    let added = apply_to(
         &before
             .iter()
             .filter(|(name, _)| *name == "host")
@@ -55,13 +56,13 @@ pub fn check(input: &[u8]) {
             .collect(),
     );
     for ((name, is_list), policy) in FIELDS.iter().zip(&policies) {
-        check_field((name, *is_list), *policy, trusted, (&before, &ours, &after));
+        check_field((name, *is_list), *policy, trusted, (&before, &added, &after));
     }
     check_untouched(&policies, trusted, &before, &after);
-    if let Some(element) = ours.get("forwarded") {
+    if let Some(element) = added.get("forwarded") {
         check_element(element, ip, scheme == "https", &before);
     }
-    // Another proxy of ours, behind this one, comes to the same.
+    // A trusted proxy behind this one finds the same client.
     let hops = before
         .get_all("x-forwarded-for")
         .iter()

@@ -1,4 +1,4 @@
-//! Inputs made of what matters.
+//! Strategies for the inputs of the properties.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -6,7 +6,7 @@ use super::strategies::{any_of, joined, line, lines, list, mostly, value, words}
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// For hygiene.
+/// Input of [`hop_by_hop::check`](super::hop_by_hop::check).
 pub(super) fn head() -> impl Strategy<Value = Vec<u8>> {
     const NAMES: &[&str] = &[
         "connection",
@@ -40,7 +40,7 @@ pub(super) fn head() -> impl Strategy<Value = Vec<u8>> {
     (status, lines(line, 24)).prop_map(joined)
 }
 
-/// For detection.
+/// Input of [`detect::check`](super::detect::check).
 pub(super) fn request() -> impl Strategy<Value = Vec<u8>> {
     let first = words(
         (
@@ -63,16 +63,16 @@ pub(super) fn request() -> impl Strategy<Value = Vec<u8>> {
         line("content-length", value(&["0", "5", "00", ""])),
         line("transfer-encoding", list(&["chunked", "gzip"])),
     ];
-    const RIGHT: &[&str] = &[
+    const VALID: &[&str] = &[
         "host: a.example:443",
         "connection: keep-alive, Upgrade",
         "upgrade: tcp, websocket",
         "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
     ];
-    (first, mostly(RIGHT, other)).prop_map(joined)
+    (first, mostly(VALID, other)).prop_map(joined)
 }
 
-/// For verification.
+/// Input of [`verify::check`](super::verify::check).
 pub(super) fn response() -> impl Strategy<Value = Vec<u8>> {
     let first = words(
         (select(&["websocket", "WebSocket", "tcp"][..]), select(&["HTTP/1.1", "HTTP/1.1", "HTTP/2"][..]))
@@ -83,7 +83,7 @@ pub(super) fn response() -> impl Strategy<Value = Vec<u8>> {
         "sec-websocket-protocol: chat, superchat",
         "sec-websocket-protocol: graphql-ws",
     ];
-    const RIGHT: &[&str] = &[
+    const VALID: &[&str] = &[
         "connection: upgrade, x-a",
         "upgrade: websocket",
         "sec-websocket-accept: $",
@@ -103,7 +103,7 @@ pub(super) fn response() -> impl Strategy<Value = Vec<u8>> {
         ]
     };
     let empty = Just(b"\n".to_vec());
-    (first, mostly(SENT, other()), empty, mostly(RIGHT, other()))
+    (first, mostly(SENT, other()), empty, mostly(VALID, other()))
         .prop_map(|(first, sent, empty, answer)| [first, sent, empty, answer].concat())
 }
 
@@ -118,7 +118,7 @@ fn target() -> impl Strategy<Value = String> {
         .prop_map(|(start, segments, query)| format!("{start}{}{query}", segments.concat()))
 }
 
-/// For paths.
+/// Input of [`path::check`](super::path::check).
 pub(super) fn route() -> impl Strategy<Value = Vec<u8>> {
     let policy = select(
         &[
@@ -141,7 +141,7 @@ pub(super) fn route() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
-/// For `Forwarded`.
+/// Input of [`forwarded::check`](super::forwarded::check).
 pub(super) fn forwarded_head() -> impl Strategy<Value = Vec<u8>> {
     let peer = any_of("10.0.0.1:5 10.0.0.1:5 [::ffff:10.0.0.1]:5 [fd00::1]:5 192.0.2.1:5 -");
     let policies = vec(any_of("p r R a a a"), 7).prop_map(|policies| policies.concat());

@@ -1,4 +1,4 @@
-//! The properties, with random inputs.
+//! Property tests with random inputs.
 
 mod inputs;
 mod strategies;

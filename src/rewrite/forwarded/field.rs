@@ -20,7 +20,8 @@ pub enum ForwardedField {
     Append,
 }
 
-/// Sets one field by its policy. `merge` combines the values received from a trusted peer with the added value.
+/// Sets one field by its policy. `merge` combines the values received from a trusted peer with the added
+/// value.
 pub(super) fn set(
     headers: &mut HeaderMap,
     name: &HeaderName,

@@ -38,10 +38,10 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// proxies, as nginx does with `real_ip_recursive on`:
 ///
 /// - If the peer is not [trusted](Self::trust), the client is the peer.
-/// - If it is, the client is the last address in `X-Forwarded-For` that is not trusted, or the first
-///   address if all are trusted. Ports are ignored. The search stops at the first entry from the right that
-///   is not an address, such as `unknown`, and after 32 addresses; the client is then the last address read, or
-///   the peer.
+/// - If it is, the client is the last address in `X-Forwarded-For` that is not trusted, or the first address
+///   if all are trusted. Ports are ignored. The search stops at the first entry from the right that is not an
+///   address, such as `unknown`, and after 32 addresses; the client is then the last address read, or the
+///   peer.
 /// - Without `X-Forwarded-For`, the `for` parameters of `Forwarded` are searched in the same way
 ///   ([RFC 7239, 5.2](https://www.rfc-editor.org/rfc/rfc7239#section-5.2)).
 ///

@@ -1,4 +1,5 @@
-//! Parsers for the addresses in one field line, the last one first. `None` is an entry that is not an address.
+//! Parsers for the addresses in one field line, the last one first. `None` is an entry that is not an
+//! address.
 //!
 //! The client may have forged the start of a line; proxies append to its end. Lines are therefore read from
 //! the end, and no text at the start changes the addresses found before it.
