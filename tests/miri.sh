@@ -9,7 +9,7 @@ if ! cargo +nightly miri --version > /dev/null 2>&1; then
     exit 0
 fi
 # What runs on tokio or is shared between threads; the rest is safe code over bytes, at a thousandth of its speed.
-rooms=(connect:: forward:: upgrade:: limits:: registry:: tunnel::shared:: tunnel::pipe:: tunnel::rest:: tunnel::scratch::)
+rooms=(connect:: forward:: upgrade:: limits:: registry:: tunnel::shared:: tunnel::splice:: tunnel::pending:: tunnel::scratch::)
 if [ $# -gt 0 ]; then rooms=("$@"); fi
 # With the clock of the machine and with /proc.
 export MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"

@@ -2,7 +2,7 @@
 //!
 //! [`Tunnel`] needs no HTTP: it joins any two `AsyncRead + AsyncWrite`. The layer makes one of
 //! every verified upgrade. Each direction is one small state machine ([`direction`]) that holds no
-//! buffer while nothing moves, and splices between sockets while much does ([`splice`], [`pipe`]).
+//! buffer while nothing moves, and splices between sockets while much does ([`splice`]).
 //! Those of a WebSocket follow its frames ([`frame_relay`], [`frames`]), so that its sides can be told why it
 //! ends ([`close_handshake`]). What comes next when no byte moves is the [`lifecycle`]'s to say; one lazy timer
 //! ([`clock`]) waits for it. From outside a tunnel is seen and steered by what is in [`shared`].
@@ -20,13 +20,10 @@ mod handle;
 mod keep_alive;
 mod lifecycle;
 mod pending;
-#[cfg(target_os = "linux")]
-mod pipe;
 mod rate;
 mod scratch;
 pub(crate) mod shared;
 mod side;
-#[cfg_attr(not(target_os = "linux"), path = "splice_absent.rs")]
 mod splice;
 mod summary;
 

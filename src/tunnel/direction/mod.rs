@@ -1,7 +1,8 @@
 //! One direction of a tunnel.
 
 mod error;
-mod piped;
+#[cfg(target_os = "linux")]
+mod spliced;
 mod state;
 
 use std::{
@@ -23,9 +24,11 @@ use super::{
     pending::Pending,
     rate::Bucket,
     scratch::with_scratch,
-    splice::{LARGE, Splice, sockets},
+    splice::Splice,
 };
 
+#[cfg(target_os = "linux")]
+use super::splice::{LARGE, sockets};
 use crate::io::ext::buffer_incoming;
 use error::poll_write;
 pub(super) use error::{CopyError, PollCopy};
@@ -69,8 +72,6 @@ pub(super) enum State {
 /// What one read and the writes after it came to.
 enum Step {
     Moved,
-    /// It stands in a pipe.
-    Piped,
     /// The writer did not take everything, or takes something else.
     Left(Option<Box<Pending>>),
     Finished,
@@ -131,7 +132,8 @@ impl Direction {
                         return Poll::Pending;
                     }
                 },
-                _ if self.splice.holds() => ready!(self.poll_piped(cx, reader, writer))?,
+                #[cfg(target_os = "linux")]
+                _ if self.splice.holds_bytes() => ready!(self.poll_piped(cx, reader, writer))?,
                 State::ShuttingDown
                     if other == State::Done && TypeId::of::<W>() == TypeId::of::<TcpStream>() =>
                 {
@@ -146,11 +148,11 @@ impl Direction {
                     self.state = State::Done;
                 }
                 State::Running => match self.poll_step(cx, reader, writer)? {
-                    Poll::Ready(Step::Moved | Step::Piped) => {}
+                    Poll::Ready(Step::Moved) => {}
                     Poll::Ready(Step::Left(pending)) => self.pending = pending,
                     Poll::Ready(Step::Finished) => self.finish(other == State::Running),
                     Poll::Pending => {
-                        self.splice.paused();
+                        self.splice.on_empty();
                         if self.unflushed {
                             ready!(Pin::new(&mut *writer).poll_flush(cx)).map_err(CopyError::write)?;
                             self.unflushed = false;
@@ -168,7 +170,7 @@ impl Direction {
     fn insert(&mut self) {
         if let Some(relay) = &mut self.frame_relay
             && self.pending.is_none()
-            && !self.splice.holds()
+            && !self.splice.holds_bytes()
             && self.state != State::Done
             && let Some(frame) = relay.take_injected()
         {
@@ -227,7 +229,8 @@ impl Direction {
                 bytes => bytes,
             },
         };
-        if self.splice.wanted()
+        #[cfg(target_os = "linux")]
+        if self.splice.is_wanted()
             && allowed >= LARGE as u64
             && let Some((from, _)) = sockets(reader, writer)
             && let Some(step) = ready!(self.poll_splice(cx, from, allowed))?
@@ -266,7 +269,7 @@ impl Direction {
 
     fn count(&mut self, read: usize) {
         self.read += read as u64;
-        self.splice.read(read);
+        self.splice.on_read(read);
         if let Some(gate) = &mut self.gate {
             gate.take(read as u64);
         }

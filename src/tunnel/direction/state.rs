@@ -42,7 +42,7 @@ impl Direction {
     /// Writes no more. A WebSocket's reader is still listened to.
     pub(in super::super) fn stop_writing(&mut self) {
         self.pending = None;
-        self.splice.drop_pipe();
+        self.splice.discard();
         match &mut self.frame_relay {
             Some(relay) => relay.stop_writing(),
             None => self.state = State::Done,
@@ -51,7 +51,7 @@ impl Direction {
 
     /// Whether the writer has yet to take something that is there for it.
     pub(in super::super) fn is_blocked(&self) -> bool {
-        self.pending.is_some() || self.splice.holds()
+        self.pending.is_some() || self.splice.holds_bytes()
     }
 
     /// Whether the reader's side has ended: its connection, or with a Close what it has to say.

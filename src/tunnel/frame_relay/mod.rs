@@ -5,7 +5,7 @@
 //! spliced past it ([`spliceable`]).
 
 mod inspector;
-#[cfg_attr(not(target_os = "linux"), path = "spliceable_absent.rs")]
+#[cfg(target_os = "linux")]
 mod spliceable;
 
 use std::{io, ops::Range, sync::Arc};

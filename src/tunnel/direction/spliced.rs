@@ -1,4 +1,4 @@
-//! The way of a direction through a pipe.
+//! The path of a direction through a pipe.
 
 use std::task::{Context, Poll, ready};
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 impl Direction {
-    /// Writes what stands in the pipe.
+    /// Writes the bytes in the pipe.
     pub(super) fn poll_piped<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -25,9 +25,9 @@ impl Direction {
         W: 'static,
     {
         let Some((_, to)) = sockets(reader, writer) else { return Poll::Ready(Ok(())) };
-        while self.splice.holds() {
+        while self.splice.holds_bytes() {
             match ready!(self.splice.poll_empty(cx, to)).map_err(CopyError::write)? {
-                Emptied::Wrote(bytes) => {
+                Emptied::Written(bytes) => {
                     self.total += bytes as u64;
                     self.spliced += bytes as u64;
                 }
@@ -37,7 +37,7 @@ impl Direction {
         Poll::Ready(Ok(()))
     }
 
-    /// One piece into a pipe. `None` when it is to go by way of the buffer.
+    /// Moves bytes from the reader into a pipe. `None` if they have to go through the scratch buffer.
     pub(super) fn poll_splice(
         &mut self,
         cx: &mut Context<'_>,
@@ -56,19 +56,19 @@ impl Direction {
             && bytes > 0
         {
             if !relay.skip(bytes, &spliceable) {
-                // It ends within a header.
-                let piped = self.splice.take_back().map_err(CopyError::read)?;
-                step = Step::Left(Pending::of(relay.reinspect(piped, bytes)));
+                // The bytes end within a header.
+                let drained = self.splice.drain().map_err(CopyError::read)?;
+                step = Step::Left(Pending::of(relay.reinspect(drained, bytes)));
                 break;
             }
-            // The next frame as well, if it is there.
+            // Continues with the next frame if that has arrived.
             if bytes as u64 != spliceable.bytes
                 || allowed < u64::MAX
                 || !relay.peek_next(cx, from, &mut spliceable)
             {
                 break;
             }
-            bytes = self.splice.fill_up(from, spliceable.bytes);
+            bytes = self.splice.top_up(from, spliceable.bytes);
             self.count(bytes);
         }
         Poll::Ready(Ok(Some(step)))
@@ -76,6 +76,6 @@ impl Direction {
 
     fn piped(&mut self, bytes: usize) -> Step {
         self.count(bytes);
-        if bytes == 0 { Step::Finished } else { Step::Piped }
+        if bytes == 0 { Step::Finished } else { Step::Moved }
     }
 }
