@@ -1,4 +1,4 @@
-//! Locks, atomics and wakers: the usual ones, or, in the models of `tests/models.sh`, those of
+//! Locks, atomics and wakers: the usual ones, or, in the models of `cargo xtask models`, those of
 //! [shuttle](https://docs.rs/shuttle), whose scheduler may switch threads wherever one of them is touched.
 
 #[cfg(upgrade_proxy_model)]

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The tests under ThreadSanitizer: tests/tsan.sh [TARGETS, AS OF CARGO TEST]. See docs/testing.md.
+# The tests under ThreadSanitizer: cargo xtask tsan [TARGETS, AS OF CARGO TEST]. See docs/testing.md.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 host=$(rustc -vV | sed -n 's/^host: //p')
 if ! [ -e "$(rustc +nightly --print sysroot 2> /dev/null)/lib/rustlib/src/rust/library/Cargo.toml" ]; then
@@ -14,5 +14,5 @@ if [ $# -gt 0 ]; then targets=("$@"); fi
 # An example that is sent a signal would not notice while its threads sleep: the sanitizer delivers it later.
 tests=(--skip example::)
 # The standard library is built with it too: otherwise what its locks and counters order looks like a race.
-export RUSTFLAGS=-Zsanitizer=thread TSAN_OPTIONS="suppressions=$PWD/tests/tsan.suppressions ${TSAN_OPTIONS:-}"
+export RUSTFLAGS=-Zsanitizer=thread TSAN_OPTIONS="suppressions=$PWD/xtask/scripts/tsan.suppressions ${TSAN_OPTIONS:-}"
 cargo +nightly test --locked -Zbuild-std --target "$host" --package tower-upgrade-proxy --package integration-tests --all-features --no-fail-fast "${targets[@]}" -- "${tests[@]}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The unit tests under Miri: tests/miri.sh [FILTER]. See docs/testing.md.
+# The unit tests under Miri: cargo xtask miri [FILTER]. See docs/testing.md.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 if ! cargo +nightly miri --version > /dev/null 2>&1; then
     printf '\n!! MIRI NOT RUN: it is missing here.\n' >&2

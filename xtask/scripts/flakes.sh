@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the whole test command again and again: tests/flakes.sh [RUNS [AT ONCE]]. See docs/testing.md.
+# Runs the whole test command again and again: cargo xtask flakes [RUNS [AT ONCE]]. See docs/testing.md.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 runs=${1:-100}
 at_once=${2:-1}
