@@ -1,4 +1,4 @@
-//! The upstream: sends back every message, and knows nothing of the proxy in front of it.
+//! Upstream: an echo server, independent of the proxy in front of it.
 
 use std::{io, net::SocketAddr};
 
@@ -13,7 +13,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-/// Starts the server on a free port and says which.
+/// Starts the server on a free port, and returns its address.
 pub(crate) async fn start() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -24,12 +24,12 @@ pub(crate) async fn start() -> io::Result<SocketAddr> {
 
 async fn upgrade(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|socket| async {
-        // An error means that the other side is gone.
+        // An error means that the connection is broken.
         let _ = echo(socket).await;
     })
 }
 
-/// Pings and closes are answered by the library.
+/// Sends back every message. The library answers pings and closes.
 async fn echo(mut socket: WebSocket) -> Result<(), axum::Error> {
     while let Some(message) = socket.recv().await.transpose()? {
         if matches!(message, Message::Text(_) | Message::Binary(_)) {

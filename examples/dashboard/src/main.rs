@@ -1,11 +1,11 @@
-//! Every tunnel live in the browser, and metrics for Prometheus:
+//! Live list of tunnels in the browser, and metrics for Prometheus:
 //! `cargo run -p dashboard`.
 //!
-//! One process holds a WebSocket server that sends back what it gets (`echo.rs`), the proxy in front of it
+//! One process has a WebSocket echo server (`echo.rs`), the proxy in front of it
 //! at `/ws/`, a page at `/` that opens some tunnels, the dashboard at `/_tunnels` (`tunnels.rs`), and
-//! Prometheus's text at `/metrics` (`prometheus.rs`).
+//! the metrics at `/metrics` (`prometheus.rs`).
 //!
-//! The argument is the address to listen on, by default 127.0.0.1:3000.
+//! The argument is the address to listen on, 127.0.0.1:3000 by default.
 
 mod echo;
 mod prometheus;
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let metrics = prometheus::routes()?;
     let upstream = echo::start().await?;
 
-    // What the dashboard shows is what this registry lists.
+    // The dashboard shows the tunnels of this registry.
     let tunnels = Tunnels::new();
     let proxy = UpgradeProxyLayer::new(format!("http://{upstream}").parse()?)
         .idle_timeout(Duration::from_secs(600))
@@ -44,13 +44,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let listener = listen().await?;
     println!("open http://{}/", listener.local_addr()?);
-    // With the clients' addresses, for the dashboard.
+    // Provides the clients' addresses for the dashboard.
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }
 
-/// Labels the tunnel with the user it belongs to. Here anybody may claim any name: `?user=`; an application
-/// has authenticated them at this point.
+/// Labels the tunnel with its user. This example accepts any name in `?user=`; in an application the user is already
+/// authenticated at this point.
 async fn label(Query(query): Query<HashMap<String, String>>, mut request: Request, next: Next) -> Response {
     if let Some(user) = query.get("user") {
         request.extensions_mut().insert(TunnelLabel::new(user.as_str()));
@@ -58,7 +58,7 @@ async fn label(Query(query): Query<HashMap<String, String>>, mut request: Reques
     next.run(request).await
 }
 
-/// The address asked for; without one port 3000, or a free one when that is taken.
+/// Listens on the address of the first argument; without one on port 3000, or on a free port if that is in use.
 async fn listen() -> std::io::Result<TcpListener> {
     match env::args().nth(1) {
         Some(address) => TcpListener::bind(address).await,

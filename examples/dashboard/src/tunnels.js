@@ -5,10 +5,10 @@ const element = (id) => document.getElementById(id);
 const lines = ["up", "down"].map((way) => document.querySelector(`#chart .${way}`));
 const history = [[], []]; // bytes per second, up and down, the newest last
 const rows = new Map(); // id -> row
-let last = new Map(); // id -> what was said of it last
+let last = new Map(); // id -> tunnel in the last snapshot
 let lastTime = 0;
 
-// What a row says, column after column. Text in, text out.
+// Cells of a row by column, as text.
 const columns = {
   id: ["Id", (tunnel) => tunnel.id],
   client: ["Client", (tunnel) => tunnel.client ?? "–"],
@@ -52,11 +52,11 @@ function show(tunnels) {
     const row = rows.get(tunnel.id) ?? add(tunnel.id);
     row.dataset.state = tunnel.state;
     Object.values(columns).forEach(([, text], place) => {
-      // Text, whatever a client has put there.
+      // As text, because clients choose some of the values.
       row.cells[place].textContent = text(tunnel);
     });
     const button = row.querySelector(".drain");
-    button.disabled = button.dataset.asked === "yes" || tunnel.state === "Closing";
+    button.disabled = button.dataset.requested === "yes" || tunnel.state === "Closing";
   }
   element("count").textContent = tunnels.length;
   element("none").hidden = tunnels.length > 0;
@@ -83,17 +83,17 @@ function add(id) {
 }
 
 async function drain(id, button) {
-  button.dataset.asked = "yes";
+  button.dataset.requested = "yes";
   button.disabled = true;
-  const answer = await fetch(`/_tunnels/${id}/drain`, { method: "POST" }).catch(() => null);
-  // 404: it has ended by itself.
-  if (!answer || (!answer.ok && answer.status !== 404)) {
-    button.dataset.asked = button.textContent = "Failed, try again";
+  const response = await fetch(`/_tunnels/${id}/drain`, { method: "POST" }).catch(() => null);
+  // 404: the tunnel has already ended.
+  if (!response || (!response.ok && response.status !== 404)) {
+    button.dataset.requested = button.textContent = "Failed, try again";
     button.disabled = false;
   }
 }
 
-// What was carried since the last snapshot, by the tunnels that are still there.
+// Bytes carried since the last snapshot by tunnels that are still open.
 function measure(tunnels) {
   const now = performance.now();
   const seconds = (now - lastTime) / 1000;
@@ -111,7 +111,7 @@ function measure(tunnels) {
   last = new Map(tunnels.map((tunnel) => [tunnel.id, tunnel]));
 }
 
-// A round number a little above.
+// Round number slightly above `most`.
 function nice(most) {
   const step = 1024 ** Math.floor(Math.log(most) / Math.log(1024));
   const factor = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 1024].find((factor) => factor * step >= most * 1.05);
@@ -139,7 +139,7 @@ for (const [name, [title]] of Object.entries(columns)) {
 }
 element("columns").append(document.createElement("td"));
 
-// The browser connects again by itself.
+// The browser reconnects automatically.
 const events = new EventSource("/_tunnels/events");
 events.onopen = () => status("live");
 events.onerror = () => status("lost");

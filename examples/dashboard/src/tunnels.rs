@@ -1,6 +1,6 @@
-//! The dashboard: a page, the events that feed it, and the button that drains a tunnel.
+//! Dashboard: a page, the events that update it, and the button that drains a tunnel.
 //!
-//! Whoever can open it can end tunnels: in an application it belongs behind a login.
+//! Every visitor can end tunnels: in an application the dashboard belongs behind a login.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, DrainConfig, Side, TunnelStatus, Tunnels};
 
-/// No script but ours, nothing from elsewhere, and in nobody's frame, where a click could be stolen.
+/// Allows only the page's own script, no content of other sites, and no embedding in a frame (clickjacking).
 const POLICY: &str = "default-src 'none'; img-src data:; connect-src 'self'; style-src 'unsafe-inline'; \
     script-src 'self'; frame-ancestors 'none'";
 
@@ -36,12 +36,12 @@ pub(crate) fn routes(tunnels: Tunnels) -> Router {
         .with_state(tunnels)
 }
 
-/// All tunnels as they are now, for scripts.
+/// Current snapshot of all tunnels, for scripts.
 async fn list(State(tunnels): State<Tunnels>) -> Json<Value> {
     Json(snapshot(&tunnels))
 }
 
-/// The same once a second. When the page goes, the server drops the stream, and nothing is left of it.
+/// Snapshots, one a second. When the page is closed, the server drops the stream and its state.
 async fn events(State(tunnels): State<Tunnels>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,13 +53,13 @@ async fn events(State(tunnels): State<Tunnels>) -> Sse<impl Stream<Item = Result
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
-/// Ends one tunnel politely. It may take as long as both sides need to answer, so this does not wait for it.
+/// Drains one tunnel. The response does not wait for the drain, which takes until both sides have answered.
 async fn drain(State(tunnels): State<Tunnels>, Path(id): Path<u64>, headers: HeaderMap) -> impl IntoResponse {
     if !is_same_origin(&headers) {
-        return (StatusCode::FORBIDDEN, "only the dashboard itself may do this\n");
+        return (StatusCode::FORBIDDEN, "only requests of the dashboard itself are allowed\n");
     }
     if tunnels.get(id).is_none() {
-        return (StatusCode::NOT_FOUND, "it has ended\n");
+        return (StatusCode::NOT_FOUND, "the tunnel has ended\n");
     }
     let close = CloseFrame::new(CloseCode::GOING_AWAY).with_reason("drained from the dashboard");
     let config = DrainConfig::new().close(close).grace(Duration::from_secs(10));
@@ -67,8 +67,8 @@ async fn drain(State(tunnels): State<Tunnels>, Path(id): Path<u64>, headers: Hea
     (StatusCode::ACCEPTED, "draining\n")
 }
 
-/// Whether a page of this very server asks. Browsers send `Origin` with every POST, and no page can forge it;
-/// so other sites can't have a visitor's browser end tunnels.
+/// Returns true for a request from a page of this server. Browsers send `Origin` with every POST, and pages cannot
+/// forge it; so other sites can't make a visitor's browser end tunnels.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(origin), Some(host)) = (text(ORIGIN), text(HOST)) else { return false };

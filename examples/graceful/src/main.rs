@@ -1,16 +1,16 @@
-//! An application that is restarted without cutting its WebSockets: `cargo run -p graceful`.
+//! Application that restarts without cutting its WebSockets: `cargo run -p graceful`.
 //!
-//! The arguments are the upstream (by default an echo server of its own) and the address to listen on
-//! (127.0.0.1:3000). Open a WebSocket on it, `websocat ws://127.0.0.1:3000/ws` for one, and press Ctrl-C.
+//! The arguments are the upstream (by default an echo server in the same process) and the address to listen on
+//! (127.0.0.1:3000). Open a WebSocket, for example with `websocat ws://127.0.0.1:3000/ws`, and press Ctrl-C.
 //!
-//! Three things have to end together, within a grace:
+//! Three things must end together, within a grace period:
 //!
 //! - **The listener.** `with_graceful_shutdown` closes it as soon as its future is ready.
-//! - **Ordinary requests.** `axum::serve` waits until they are answered.
-//! - **Tunnels.** In HTTP/1.1 a connection that was upgraded is no longer the server's: it does not wait, and
-//!   the end of the program would cut the tunnel. In HTTP/2 the tunnel is a stream of a connection that the
-//!   server waits for: it would wait for as long as the tunnel stands. The `Drain` ends both, and refuses
-//!   upgrades that come on connections which are still open.
+//! - **Ordinary requests.** `axum::serve` waits for their responses.
+//! - **Tunnels.** In HTTP/1.1 an upgraded connection is no longer the server's: the server does not wait for it, and
+//!   the exit of the program would cut the tunnel. In HTTP/2 the tunnel is a stream of a server connection, so the
+//!   server would wait for as long as the tunnel is open. The `Drain` ends both kinds, and refuses
+//!   upgrades on connections that are still open.
 
 use std::{env, error::Error, future::IntoFuture, io, time::Duration};
 
@@ -34,14 +34,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:3000".to_owned());
 
-    // One drain for all layers; each is given a watcher.
+    // One drain for all layers; each gets a watcher.
     let drain = Drain::new();
     let proxy = UpgradeProxyLayer::new(upstream.parse()?).drain(drain.watcher());
     let app = Router::new()
         .route("/", get(|| async { "an ordinary page" }))
         .route_service("/ws", proxy.into_service());
 
-    // The server leaves when the drain begins.
+    // The server shuts down when the drain begins.
     let listener = TcpListener::bind(address).await?;
     let local = listener.local_addr()?;
     let draining = drain.watcher().draining();
@@ -51,13 +51,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on {local}");
     stop.await;
 
-    // The call itself refuses new tunnels and tells those that stand. From here on both end by themselves.
+    // The call itself refuses new tunnels and notifies the open ones. Both shut down while the future is awaited.
     let tunnels = drain.active();
     let drained = drain.shutdown(GRACE);
     println!("draining {tunnels} tunnels");
     println!("drained: {}", drained.await);
 
-    // Requests that are slower than the tunnels. Who is still there then has had the grace.
+    // Requests that take longer than the tunnels; they had the grace period too.
     match timeout(Duration::from_secs(1), server).await {
         Ok(served) => served??,
         Err(_) => println!("some requests were not finished"),
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Ready at SIGTERM or Ctrl-C, which are no longer the system's to handle once this has returned.
+/// Ready at SIGTERM or Ctrl-C. After the call, the system no longer handles these signals.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -83,7 +83,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
 }
 
-/// An upstream, so that the example needs none.
+/// Upstream inside the example.
 async fn echo_server() -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let upstream = format!("http://{}", listener.local_addr()?);

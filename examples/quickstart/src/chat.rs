@@ -1,4 +1,4 @@
-//! The upstream: a chat server that knows nothing of the proxy in front of it.
+//! Upstream: a chat server, independent of the proxy in front of it.
 
 use std::{io, net::SocketAddr};
 
@@ -16,10 +16,10 @@ use tokio::{
     sync::broadcast::{self, Sender, error::RecvError},
 };
 
-/// Messages kept for somebody who reads slowly; older ones are lost to them.
+/// Messages buffered for a slow reader, which misses older ones.
 const BACKLOG: usize = 256;
 
-/// Starts the server on a free port and says which.
+/// Starts the server on a free port, and returns its address.
 pub(crate) async fn start() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -31,14 +31,15 @@ pub(crate) async fn start() -> io::Result<SocketAddr> {
 
 async fn upgrade(upgrade: WebSocketUpgrade, State(everybody): State<Sender<Utf8Bytes>>) -> Response {
     upgrade.on_upgrade(|socket| async {
-        // An error means that the other side is gone.
+        // An error means that the connection is broken.
         let _ = chat(socket, everybody).await;
     })
 }
 
-/// Text goes to everybody, its sender included; binary goes back; `/quit` ends the connection.
+/// Sends text messages to every participant, including the sender, and binary messages back to the sender. `/quit` ends
+/// the connection.
 async fn chat(mut socket: WebSocket, everybody: Sender<Utf8Bytes>) -> Result<(), axum::Error> {
-    let mut said = everybody.subscribe();
+    let mut messages = everybody.subscribe();
     loop {
         tokio::select! {
             message = socket.recv() => match message.transpose()? {
@@ -46,21 +47,21 @@ async fn chat(mut socket: WebSocket, everybody: Sender<Utf8Bytes>) -> Result<(),
                     socket.send(goodbye()).await?;
                     break;
                 }
-                // There is always a receiver: this connection's own.
+                // It cannot fail: this connection is a receiver.
                 Some(Message::Text(text)) => drop(everybody.send(text)),
                 Some(binary @ Message::Binary(_)) => socket.send(binary).await?,
-                // Pings are answered by the library.
+                // The library answers pings.
                 Some(Message::Ping(_) | Message::Pong(_)) => {}
                 Some(Message::Close(_)) | None => break,
             },
-            text = said.recv() => match text {
+            text = messages.recv() => match text {
                 Ok(text) => socket.send(Message::Text(text)).await?,
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => break,
             },
         }
     }
-    // Reads on until the close is answered, whichever side has to answer it.
+    // Reads until the closing handshake is complete, whichever side began it.
     while socket.recv().await.transpose()?.is_some() {}
     Ok(())
 }

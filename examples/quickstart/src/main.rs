@@ -1,9 +1,9 @@
 //! A chat in the browser, through the proxy: `cargo run -p quickstart`.
 //!
-//! One process holds three things: a chat server that speaks WebSocket, on a port of its own
+//! One process has three parts: a WebSocket chat server on a port of its own
 //! (`chat.rs`); an axum application with a page; and, at `/ws/`, the proxy between the two.
 //!
-//! The argument is the address to listen on, by default 127.0.0.1:3000.
+//! The argument is the address to listen on, 127.0.0.1:3000 by default.
 
 mod chat;
 
@@ -17,7 +17,7 @@ use tower_upgrade_proxy::{Side, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 async fn main() -> Result<(), Box<dyn Error>> {
     let upstream = chat::start().await?;
 
-    // The proxy. An upgrade of `/ws/` becomes a tunnel to the chat server.
+    // The proxy: an upgrade request to `/ws/` becomes a tunnel to the chat server.
     let proxy = UpgradeProxyLayer::new(format!("http://{upstream}").parse()?)
         .idle_timeout(Duration::from_secs(600))
         .on_tunnel(report);
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One line for every tunnel that has ended.
+/// Prints a line for every tunnel that ends.
 fn report(tunnel: &TunnelInfo, summary: &TunnelSummary) {
     println!(
         "tunnel {}: {} bytes up, {} bytes down in {:.1?}, {}",
@@ -44,7 +44,7 @@ fn report(tunnel: &TunnelInfo, summary: &TunnelSummary) {
     );
 }
 
-/// The address asked for; without one port 3000, or a free one when that is taken.
+/// Listens on the address of the first argument; without one on port 3000, or on a free port if that is in use.
 async fn listen() -> std::io::Result<TcpListener> {
     match env::args().nth(1) {
         Some(address) => TcpListener::bind(address).await,

@@ -1,4 +1,4 @@
-//! An upstream that speaks plain HTTP: a page that shows what it was told of the client, and an
+//! Plain HTTP upstream: a page that shows the forwarded fields about the client, and an
 //! echo for its WebSocket.
 
 use std::io;
@@ -13,7 +13,7 @@ use http::HeaderMap;
 use tokio::net::TcpListener;
 use tower_upgrade_proxy::Upstream;
 
-/// Starts it on a free port.
+/// Starts the upstream on a free port.
 pub(crate) async fn start() -> io::Result<Upstream> {
     let app = Router::new().route("/", get(page)).route("/ws", get(echo));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -23,9 +23,9 @@ pub(crate) async fn start() -> io::Result<Upstream> {
 }
 
 async fn page(headers: HeaderMap) -> Html<String> {
-    let told = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("nothing");
+    let field = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("not set");
     let rows: String = ["host", "x-real-ip", "x-forwarded-for", "x-forwarded-proto"]
-        .map(|name| format!("<tr><th>{name}<td id={name}>{}", told(name).replace('<', "&lt;")))
+        .map(|name| format!("<tr><th>{name}<td id={name}>{}", field(name).replace('<', "&lt;")))
         .concat();
     Html(include_str!("index.html").replace("<!-- rows -->", &rows))
 }

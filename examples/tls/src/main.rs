@@ -1,8 +1,8 @@
-//! TLS in front, plain HTTP behind: https and wss for clients, `X-Forwarded-Proto: https` for the
-//! upstream, and a 301 for whoever comes without TLS.
+//! TLS in front of a plain HTTP upstream: https and wss for clients, `X-Forwarded-Proto: https` for the
+//! upstream, and a 301 for clients without TLS.
 //!
 //! ```text
-//! cargo run -p tls                                   # self-signed, with an upstream of its own
+//! cargo run -p tls                                   # self-signed, with a demonstration upstream
 //! cargo run -p tls -- --cert fullchain.pem --key privkey.pem --upstream http://127.0.0.1:9000
 //! ```
 
@@ -45,42 +45,42 @@ use tokio_rustls::rustls::{
 };
 use tower_upgrade_proxy::{Forwarded, Peer, UpgradeProxyLayer, Upstream};
 
-/// How long a connection in HTTP/2 may be silent before it is asked for a sign of life.
+/// Time without a frame after which an HTTP/2 connection is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Serves https and wss for an upstream that speaks neither.
+/// Serves https and wss for an upstream without TLS
 #[derive(Parser)]
 #[command(name = "tls")]
 struct Options {
-    /// Where https is served
+    /// Address of the https listener
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     https: SocketAddr,
 
-    /// Where plain http is answered with a redirect to https
+    /// Address of the plain http listener that redirects to https
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: SocketAddr,
 
-    /// Where requests go [default: a small site of the example's own]
+    /// Upstream for all requests [default: a demonstration site]
     #[arg(long, value_name = "UPSTREAM")]
     upstream: Option<Upstream>,
 
-    /// The certificate chain, PEM [default: a self-signed one for localhost]
+    /// Certificate chain (PEM) [default: a self-signed certificate for localhost]
     #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
 
-    /// Its private key, PEM
+    /// Private key of the certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
 }
 
-/// The proxy part: all of it.
+/// The whole proxy part of the example.
 fn site(upstream: Upstream) -> Router {
     let location = UpgradeProxyLayer::new(upstream).forwarded(Forwarded::nginx()).forward();
-    Router::new().fallback_service(location).layer(map_request(came_by_tls))
+    Router::new().fallback_service(location).layer(map_request(mark_as_tls))
 }
 
-/// Tells the proxy who the client is and that the connection was encrypted.
-async fn came_by_tls(ConnectInfo(client): ConnectInfo<SocketAddr>, mut request: Request) -> Request {
+/// Inserts the client's address and scheme for the proxy.
+async fn mark_as_tls(ConnectInfo(client): ConnectInfo<SocketAddr>, mut request: Request) -> Request {
     request.extensions_mut().insert(Peer::new(client).https());
     request
 }
@@ -95,11 +95,11 @@ async fn redirect(State(port): State<u16>, request: Request) -> Result<Response,
     Ok((StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)]).into_response())
 }
 
-/// The host that was asked for: the target's, as HTTP/2 has it, else that of the one `Host` line.
+/// Requested host: that of the target (HTTP/2), else of the only `Host` line.
 fn host(request: &Request) -> Option<Authority> {
     let mut lines = request.headers().get_all(HOST).iter();
     let host = match (request.uri().authority(), lines.next(), lines.next()) {
-        (Some(asked), ..) => Some(asked.clone()),
+        (Some(authority), ..) => Some(authority.clone()),
         (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
         _ => None,
     };
@@ -132,7 +132,7 @@ async fn run(options: Options) -> Result<(), Box<dyn Error>> {
     let tls = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
     let https = bounded(axum_server::from_tcp(https)?).acceptor(tls);
     let http = bounded(axum_server::from_tcp(http)?);
-    println!("open https://localhost:{secure}/ (http://localhost:{plain}/ leads there)");
+    println!("open https://localhost:{secure}/ (http://localhost:{plain}/ redirects there)");
     let redirect = Router::new().fallback(redirect).with_state(secure);
     tokio::try_join!(
         https.serve(site(upstream).into_make_service_with_connect_info::<SocketAddr>()),
@@ -147,13 +147,12 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
     Ok(listener)
 }
 
-/// A client has ten seconds for the head of a request, once it has begun to speak. The bytes that
-/// tell HTTP/1.1 from HTTP/2 are waited for without limit; see the gateway for a server in
-/// which every wait is bounded.
+/// Limits the head of a request to ten seconds after its first bytes. The wait for those first bytes, which
+/// distinguish HTTP/1.1 from HTTP/2, has no limit; in the gateway's server every wait has one.
 fn bounded(mut server: Server<SocketAddr, DefaultAcceptor>) -> Server<SocketAddr, DefaultAcceptor> {
     let builder = server.http_builder();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
-    // Browsers that have come over HTTP/2 then open their WebSockets on the same connection.
+    // Browsers with an HTTP/2 connection then open their WebSockets on it.
     builder.http2().timer(TokioTimer::new()).enable_connect_protocol().keep_alive_interval(PING_INTERVAL);
     server
 }

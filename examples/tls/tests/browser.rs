@@ -24,7 +24,7 @@ async fn visit() {
     let mut example = Program::spawn(command);
     let line = example.line_after("open ").await;
     let (https, http) = line.split_once(" (").unwrap();
-    let http = http.strip_suffix(" leads there)").unwrap();
+    let http = http.strip_suffix(" redirects there)").unwrap();
 
     // Where a person would begin.
     let mut page = Browser::open(browser::program().unwrap(), http).await;

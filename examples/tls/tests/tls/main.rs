@@ -44,7 +44,7 @@ impl Example {
         let mut program = Program::spawn(command);
         let line = program.line_after("open ").await;
         let (https, http) = line.split_once(" (").unwrap();
-        let http = http.strip_suffix(" leads there)").unwrap();
+        let http = http.strip_suffix(" redirects there)").unwrap();
         Self { https: address(https, "https"), http: address(http, "http"), _program: program }
     }
 
