@@ -43,6 +43,7 @@ const TASKS: &[Task] = &[
 /// Test programs for `fast`.
 const FAST: &[&str] = &[
     "allocations",
+    "architecture",
     "bad_inputs",
     "flat_memory",
     "gateway",
