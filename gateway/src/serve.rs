@@ -166,7 +166,7 @@ fn from(peer: Peer, service: impl Answers) -> impl Answers {
 }
 
 /// Returns true if the client begins with the preface of HTTP/2. The bytes are peeked, so that the connection
-/// stays a plain, unread socket.
+/// stays a plain, unread socket; this costs an HTTP/1.1 connection one system call.
 pub(crate) async fn begins_http2(socket: &TcpStream) -> io::Result<bool> {
     /// HTTP/1.1 has no method of this name.
     const PREFACE: &[u8] = b"PRI";
