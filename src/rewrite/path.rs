@@ -10,7 +10,8 @@ use crate::{error::Error, error::Kind, upstream::Upstream};
 /// The resulting path is appended to the upstream's base path, if any. With a prefix, axum's `nest` or a base
 /// path, a request whose dot segments (`..`, `%2e%2e`, `..%2f`) would escape from that prefix or base path
 /// gets a 400. Servers interpret encoded slashes and backslashes differently; a path is rejected if it
-/// escapes under any of these interpretations.
+/// escapes under any of these interpretations. Without prefix and base path there is nothing to escape
+/// from, and the path is passed on byte for byte.
 ///
 /// ```
 /// use tower_upgrade_proxy::{PathRewrite, UpgradeProxyLayer};

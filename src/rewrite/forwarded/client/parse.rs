@@ -2,7 +2,9 @@
 //! address.
 //!
 //! The client may have forged the start of a line; proxies append to its end. Lines are therefore read from
-//! the end, and no text at the start changes the addresses found before it.
+//! the end, and no text at the start changes the addresses found before it. This includes quotes: read from
+//! the start, an element with an open quote (`for="`) would swallow the elements that proxies appended, and any
+//! client could choose its address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
