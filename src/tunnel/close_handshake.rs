@@ -41,16 +41,16 @@ impl CloseHandshake {
         let drained = request.as_ref().map(|request| &request.close);
         let mut told = false;
         for side in Side::BOTH {
-            if let Some(close) = config.closes.at(&end, drained, side)
+            if let Some(close) = config.close_policy.at(&end, drained, side)
                 && let Some(relay) = directions[side.other()].frame_relay_mut()
             {
-                told |= relay.close(close);
+                told |= relay.inject_close(close);
             }
         }
         let dead = match end {
             TunnelEnd::Drained => {
                 let up = &mut directions.client;
-                if up.frame_relay().is_none_or(FrameRelay::has_given_up) {
+                if up.frame_relay().is_none_or(FrameRelay::passes_through) {
                     // It has no other way to say it: the upstream may finish, and then end it.
                     up.stop_reading();
                 }

@@ -23,7 +23,7 @@ pub struct TunnelConfig {
     pub(super) lifetime: Option<Duration>,
     pub(super) lifetime_jitter: Duration,
     pub(super) close: Duration,
-    pub(super) closes: ClosePolicy,
+    pub(super) close_policy: ClosePolicy,
     pub(super) keep_alive: KeepAlive,
     pub(super) from_client: Option<RateLimit>,
     pub(super) from_upstream: Option<RateLimit>,
@@ -69,7 +69,7 @@ impl TunnelConfig {
             lifetime: None,
             lifetime_jitter: Duration::ZERO,
             close: Duration::from_secs(5),
-            closes: ClosePolicy::new(),
+            close_policy: ClosePolicy::new(),
             keep_alive: KeepAlive::new(),
             from_client: None,
             from_upstream: None,
@@ -122,8 +122,8 @@ impl TunnelConfig {
 
     /// What the sides of a WebSocket are told at each end. Default [`ClosePolicy::new`].
     #[must_use]
-    pub fn close_policy(mut self, closes: ClosePolicy) -> Self {
-        self.closes = closes;
+    pub fn close_policy(mut self, close_policy: ClosePolicy) -> Self {
+        self.close_policy = close_policy;
         self
     }
 

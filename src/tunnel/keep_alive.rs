@@ -1,25 +1,22 @@
-//! Pings of our own, to learn whether a side that is quiet is still there
+//! Pings that detect a side whose connection is dead
 //! ([RFC 6455, 5.5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2)).
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
-    Side,
-    frame_relay::{Tag, random},
-};
+use super::{Side, frame_relay::Tag, random::random_bytes};
 
-/// Pings to the sides of a WebSocket that are quiet. Off by default.
+/// Pings to idle sides of a WebSocket. Off by default.
 ///
-/// A side that sent nothing for the interval gets a Ping; when it then sends nothing for the timeout, the
-/// tunnel ends with [`KeepAliveTimeout`](super::TunnelEnd::KeepAliveTimeout). The Pong to such a Ping is not passed
-/// on to the other side; pings and pongs of the two sides are. A Ping that the other side sent counts as
-/// one of ours: none is sent while it is not answered
+/// A side that has sent nothing for the interval is sent a Ping. If it sends nothing for the timeout either,
+/// the tunnel ends with [`KeepAliveTimeout`](super::TunnelEnd::KeepAliveTimeout). The Pong to such a Ping is
+/// not relayed to the other side; the Pings and Pongs of the two sides are. A relayed Ping counts like one of
+/// the proxy: no other is sent until it is answered
 /// ([RFC 6455, 5.5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3)).
 ///
-/// Only WebSocket tunnels have pings, and only between frames: within a frame that its sender does not
-/// finish it is left to the [idle timeout](super::TunnelConfig::idle_timeout).
+/// Pings are sent in WebSocket tunnels only, and between frames only: if the other side stops in the middle of
+/// a frame, the [idle timeout](super::TunnelConfig::idle_timeout) ends the tunnel.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,45 +32,53 @@ pub struct KeepAlive {
     timeout: Duration,
 }
 
-/// No side is pinged more often.
-const SHORTEST: Duration = Duration::from_millis(1);
+/// Minimum interval.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
 impl KeepAlive {
-    /// No pings; where an interval is set, 20 s for an answer.
+    /// No Pings, and a timeout of 20 s.
     #[must_use]
     pub fn new() -> Self {
         Self { client: None, upstream: None, timeout: Duration::from_secs(20) }
     }
 
-    /// Pings the client when it was quiet for this long, 1 ms at least. Default `None`.
+    /// Pings the client after this time without bytes from it, at least 1 ms. Default `None`: no Pings.
     #[must_use]
     pub fn client(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.client = interval.into();
         self
     }
 
-    /// Pings the upstream when it was quiet for this long, 1 ms at least. Default `None`.
+    /// Pings the upstream after this time without bytes from it, at least 1 ms. Default `None`: no Pings.
     #[must_use]
     pub fn upstream(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.upstream = interval.into();
         self
     }
 
-    /// How long a side may take until it sends something, once it was pinged. Default 20 s.
+    /// Maximum time from a Ping until the side sends something. Default 20 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
+    /// Whether `side` is pinged.
     pub(super) fn watches(&self, side: Side) -> bool {
         self.interval(side).is_some()
     }
 
-    /// What is kept of `side`, when it is to be pinged.
+    /// Activity record of `side`, if it is pinged.
     pub(super) fn watch(&self, side: Side, now: Instant) -> Option<Box<Liveness>> {
-        let (interval, timeout) = (self.interval(side)?.max(SHORTEST), self.timeout);
-        Some(Box::new(Liveness { interval, timeout, last_activity: now, pinged_at: None, tag: random() }))
+        let interval = self.interval(side)?.max(MIN_INTERVAL);
+        let Self { timeout, .. } = *self;
+        Some(Box::new(Liveness {
+            interval,
+            timeout,
+            last_activity: now,
+            pinged_at: None,
+            tag: random_bytes(),
+        }))
     }
 
     fn interval(&self, side: Side) -> Option<Duration> {
@@ -90,16 +95,15 @@ impl Default for KeepAlive {
     }
 }
 
-/// Whether a side is alive.
+/// Activity of a side that is pinged.
 #[derive(Debug)]
 pub(super) struct Liveness {
     interval: Duration,
     timeout: Duration,
-    /// When it last gave a sign of life.
     last_activity: Instant,
-    /// When it was asked for one since.
+    /// Time of the Ping that is not answered yet.
     pinged_at: Option<Instant>,
-    /// What its pings carry.
+    /// Payload of the Pings.
     tag: Tag,
 }
 
@@ -108,22 +112,27 @@ impl Liveness {
         self.tag
     }
 
-    /// It has sent something.
+    /// Records that the side has sent something: an answer to any Ping.
     pub(super) fn on_activity(&mut self, now: Instant) {
         self.last_activity = now;
         self.pinged_at = None;
     }
 
-    /// It is asked for something.
+    /// Records a Ping to the side. The timeout starts with the first one.
     pub(super) fn on_ping_sent(&mut self, now: Instant) {
         self.pinged_at.get_or_insert(now);
     }
 
-    /// When it is to be asked if it stays quiet; or, if it was, when it is given up.
-    pub(super) fn next(&self) -> Option<(Instant, bool)> {
+    /// Whether a Ping is not answered yet.
+    pub(super) fn is_pinged(&self) -> bool {
+        self.pinged_at.is_some()
+    }
+
+    /// Deadline of the answer, if the side is pinged; otherwise the time of the next Ping.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
         match self.pinged_at {
-            None => Some((self.last_activity.checked_add(self.interval)?, true)),
-            Some(pinged_at) => Some((pinged_at.checked_add(self.timeout)?, false)),
+            Some(pinged_at) => pinged_at.checked_add(self.timeout),
+            None => self.last_activity.checked_add(self.interval),
         }
     }
 }

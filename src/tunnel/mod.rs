@@ -20,6 +20,7 @@ mod handle;
 mod keep_alive;
 mod lifecycle;
 mod pending;
+mod random;
 mod rate;
 mod scratch;
 pub(crate) mod shared;

@@ -1,4 +1,4 @@
-//! Bytes that a writer did not take yet.
+//! Bytes that the writer has not taken yet.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 
 use super::frame_relay::Rewritten;
 
-/// Bytes to be written, and which of them are ours and count for nobody.
+/// Bytes to be written. Injected ones are not counted.
 #[derive(Debug)]
 pub(super) struct Pending {
     bytes: Bytes,
@@ -14,19 +14,19 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// `None` when there is nothing to be written.
-    pub(super) fn of(rewritten: Rewritten) -> Option<Box<Self>> {
+    /// Bytes of which a part was injected; `None` if there are none.
+    pub(super) fn rewritten(rewritten: Rewritten) -> Option<Box<Self>> {
         let Rewritten { bytes, injected } = rewritten;
         (!bytes.is_empty()).then(|| Box::new(Self { bytes: bytes.into(), injected }))
     }
 
-    /// All of it from the other side.
+    /// Bytes of the reader; `None` if there are none.
     pub(super) fn relayed(bytes: Bytes) -> Option<Box<Self>> {
         // An empty `Bytes` can still keep a large buffer alive.
         (!bytes.is_empty()).then(|| Box::new(Self { bytes, injected: 0..0 }))
     }
 
-    /// More of the other side's.
+    /// Appends bytes of the reader.
     pub(super) fn append(&mut self, relayed: &[u8]) {
         if !relayed.is_empty() {
             self.bytes = [&self.bytes, relayed].concat().into();
@@ -37,7 +37,7 @@ impl Pending {
         &self.bytes
     }
 
-    /// So much was written. Returns how much of it was the other side's.
+    /// Removes `written` bytes from the beginning. Returns how many of them were relayed.
     pub(super) fn advance(&mut self, written: usize) -> usize {
         let Range { start, end } = self.injected;
         self.bytes.advance(written);
@@ -51,16 +51,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_ours_does_not_count_however_it_is_written() {
+    fn injected_bytes_are_not_counted() {
         for injected in [0..0, 0..3, 2..5, 5..8, 0..8] {
-            for piece in 1..=8 {
+            for size in 1..=8 {
                 let rewritten = Rewritten { bytes: vec![0; 8], injected: injected.clone() };
-                let mut pending = Pending::of(rewritten).unwrap();
+                let mut pending = Pending::rewritten(rewritten).unwrap();
                 let mut relayed = 0;
                 while !pending.as_bytes().is_empty() {
-                    relayed += pending.advance(piece.min(pending.as_bytes().len()));
+                    relayed += pending.advance(size.min(pending.as_bytes().len()));
                 }
-                assert_eq!(relayed, 8 - injected.len(), "{injected:?} in pieces of {piece}");
+                assert_eq!(relayed, 8 - injected.len(), "{injected:?} in writes of {size}");
             }
         }
     }

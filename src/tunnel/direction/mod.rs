@@ -100,8 +100,8 @@ impl Direction {
     /// Bytes to deliver first.
     pub(super) fn preload(&mut self, early: Bytes) {
         self.read += early.len() as u64;
-        let rewritten = self.frame_relay.as_mut().and_then(|relay| relay.pass(&early));
-        self.pending = rewritten.map_or_else(|| Pending::relayed(early), Pending::of);
+        let rewritten = self.frame_relay.as_mut().and_then(|relay| relay.relay(&early));
+        self.pending = rewritten.map_or_else(|| Pending::relayed(early), Pending::rewritten);
     }
 
     /// Moves what can be moved now. Ready once the writer has been told of the end. When the `other`
@@ -176,15 +176,15 @@ impl Direction {
         {
             let bytes = frame.as_bytes().to_vec();
             let injected = 0..bytes.len();
-            self.pending = Pending::of(Rewritten { bytes, injected });
+            self.pending = Pending::rewritten(Rewritten { bytes, injected });
         }
     }
 
     /// Nothing more will be read.
-    fn finish(&mut self, is_first: bool) {
+    fn finish(&mut self, other_is_open: bool) {
         self.state = State::ShuttingDown;
         if let Some(relay) = &mut self.frame_relay {
-            self.pending = Pending::relayed(relay.finish(is_first).into());
+            self.pending = Pending::relayed(relay.finish(other_is_open).into());
         }
     }
 
@@ -247,9 +247,9 @@ impl Direction {
             }
             self.count(bytes.len());
             if let Some(relay) = &mut self.frame_relay
-                && let Some(rewritten) = relay.pass(bytes)
+                && let Some(rewritten) = relay.relay(bytes)
             {
-                return Poll::Ready(Ok(Step::Left(Pending::of(rewritten))));
+                return Poll::Ready(Ok(Step::Left(Pending::rewritten(rewritten))));
             }
             while !bytes.is_empty() {
                 match poll_write(cx, writer, bytes)? {

@@ -58,7 +58,7 @@ impl Direction {
             if !relay.skip(bytes, &spliceable) {
                 // The bytes end within a header.
                 let drained = self.splice.drain().map_err(CopyError::read)?;
-                step = Step::Left(Pending::of(relay.reinspect(drained, bytes)));
+                step = Step::Left(Pending::rewritten(relay.reinspect(drained, bytes)));
                 break;
             }
             // Continues with the next frame if that has arrived.

@@ -17,14 +17,14 @@ impl Direction {
         self.frame_relay.as_deref_mut()
     }
 
-    /// Follows no frames any more. False when it does not anyhow.
-    pub(in super::super) fn give_up_frames(&mut self) -> bool {
-        let Some(held) = self.frame_relay.as_mut().and_then(|relay| relay.give_up()) else { return false };
+    /// Stops processing frames and writes withheld bytes.
+    pub(in super::super) fn pass_through(&mut self) {
+        let Some(relay) = &mut self.frame_relay else { return };
+        let withheld = relay.pass_through();
         match &mut self.pending {
-            Some(pending) => pending.append(held.as_bytes()),
-            pending => *pending = Pending::relayed(Bytes::copy_from_slice(held.as_bytes())),
+            Some(pending) => pending.append(withheld.as_bytes()),
+            pending => *pending = Pending::relayed(Bytes::copy_from_slice(withheld.as_bytes())),
         }
-        true
     }
 
     /// When reading goes on, if it is the rate limit that it waits for.
@@ -66,8 +66,7 @@ impl Direction {
 
     /// Whether the writer knows of the end: all there is for it has been written, the last frame too.
     pub(in super::super) fn is_flushed(&self) -> bool {
-        let last_frame =
-            self.frame_relay.as_ref().is_some_and(|relay| relay.is_flushed() && !relay.has_given_up());
+        let last_frame = self.frame_relay.as_ref().is_some_and(|relay| relay.is_flushed());
         self.done() || last_frame && !self.is_blocked() && !self.unflushed
     }
 

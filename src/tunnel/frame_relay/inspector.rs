@@ -1,4 +1,4 @@
-//! What is heard in passing.
+//! Examination of every frame of a side.
 
 use super::super::{
     CloseCode, Framing, Side, TunnelConfig,
@@ -6,45 +6,46 @@ use super::super::{
     splice::LARGE,
 };
 
-/// The payload of our own pings.
+/// Payload of the Pings of the proxy.
 pub(in super::super) type Tag = [u8; Payload::FIRST];
 
-/// What one side has said.
+/// Record of the frames of one side.
 #[derive(Debug, Default)]
 pub(super) struct Inspector {
-    /// The code in its Close: [`CloseCode::NO_STATUS`] without one.
+    /// Code in the Close of the side, [`CloseCode::NO_STATUS`] for a Close without a code.
     pub(super) close_code: Option<u16>,
-    /// Why nothing more of it passes.
+    /// Error for which a frame was rejected. Nothing passes any more.
     pub(super) error: Option<FrameError>,
-    /// Pongs with this are answers to us.
+    /// Payload of the Pongs to be dropped.
     pub(super) tag: Option<Tag>,
-    /// A Ping has passed since this was last looked at.
+    /// A Ping has passed. Reset by the reader of this field.
     pub(super) pinged: bool,
-    /// The last frame of data is worth to be spliced.
-    pub(super) large: bool,
+    /// The last data frame is large enough to be spliced.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is spliced there"))]
+    pub(super) is_large: bool,
 }
 
-/// What a side may not send.
+/// Reason for which a frame is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum FrameError {
     /// A frame or message above the limit.
     TooBig,
-    /// What is no frame.
+    /// An invalid frame.
     Framing(ProtocolError),
-    /// A frame masked by a server, or not by a client
+    /// A frame masked by a server, or not masked by a client
     /// ([RFC 6455, 5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.1)).
     Masking,
-    /// A Close with a code that may not be sent
+    /// A Close with a code that must not be sent
     /// ([7.4](https://www.rfc-editor.org/rfc/rfc6455#section-7.4)).
     CloseCode,
 }
 
 impl Inspector {
-    /// What becomes of the next frame of a side.
+    /// Examines the next frame and decides whether it passes.
     #[inline]
     pub(super) fn inspect(&mut self, event: &Event, from: Side, config: &TunnelConfig) -> Verdict {
         match event.frame {
-            Frame::Data(data) => self.large = data.length >= LARGE as u64,
+            Frame::Data(data) => self.is_large = data.length >= LARGE as u64,
             Frame::Close(code) => self.close_code = Some(code.unwrap_or(CloseCode::NO_STATUS)),
             _ => {}
         }
@@ -64,6 +65,7 @@ impl Inspector {
 }
 
 impl FrameError {
+    /// The error of a frame under this configuration.
     #[inline]
     pub(super) fn of(event: &Event, from: Side, config: &TunnelConfig) -> Option<Self> {
         if let Frame::Data(data) = event.frame
@@ -75,7 +77,7 @@ impl FrameError {
         if config.framing == Framing::Strict { Self::of_framing(event, from) } else { None }
     }
 
-    /// What RFC 6455 forbids and a proxy could let through.
+    /// The violation of RFC 6455 that strict framing rejects.
     fn of_framing(event: &Event, from: Side) -> Option<Self> {
         match event.frame {
             Frame::Invalid(error) => Some(Self::Framing(error)),
@@ -85,7 +87,7 @@ impl FrameError {
         }
     }
 
-    /// In words.
+    /// Description for logs and the summary.
     pub(in super::super) fn reason(self) -> &'static str {
         match self {
             Self::TooBig => "frame or message above the limit",

@@ -1,8 +1,37 @@
-//! A direction of a WebSocket tunnel: what it does beyond moving bytes.
+//! WebSocket frames in one direction of a tunnel.
 //!
-//! It follows the frames from its reader to its writer ([`frames`](super::frames)), listens to what the reader's side
-//! says ([`inspector`]), takes out what is meant for us, and puts ours where a frame ends. Payload in bulk is
-//! spliced past it ([`spliceable`]).
+//! A [`FrameRelay`] processes the bytes between the reader and the writer of a direction:
+//!
+//! 1. [`frames`](super::frames) finds the frames in each chunk that was read.
+//! 2. [`inspector`] examines every frame. It records the Close code and the Pings of the reader's side, drops
+//!    the Pongs to Pings of the proxy, and rejects a frame above a limit or, with strict framing, an invalid
+//!    one.
+//! 3. A frame of the proxy, Ping or Close, is injected at the next frame boundary.
+//! 4. [`spliceable`] lets the payload of large frames pass through the kernel.
+//!
+//! A chunk without anything to drop or to inject is written as it was read.
+//!
+//! # Modes
+//!
+//! | [`Mode`] | bytes that are read | written to the writer | may be injected |
+//! | --- | --- | --- | --- |
+//! | `Relay` | parsed and inspected | all but the Pongs to Pings of the proxy | Ping, Close |
+//! | `PassThrough` | not parsed | everything | nothing |
+//! | `Rejected` | parsed and inspected | nothing; the writer is at the boundary before the rejected frame | Close |
+//! | `Closed` | parsed and inspected | nothing | nothing |
+//!
+//! | event | from | to |
+//! | --- | --- | --- |
+//! | invalid framing is relayed, because framing is not strict | `Relay` | `PassThrough` |
+//! | the other direction is in `PassThrough` ([`pass_through`](FrameRelay::pass_through)) | `Relay` | `PassThrough` |
+//! | the inspector rejects a frame of which nothing was written | `Relay` | `Rejected` |
+//! | the inspector rejects a frame of which a part was written | `Relay` | `Closed` |
+//! | the reader ends within a frame ([`finish`](FrameRelay::finish)) | `Relay` | `Closed` |
+//! | a Close of the proxy is injected | `Relay`, `Rejected` | `Closed` |
+//! | the writer has failed or is done ([`stop_writing`](FrameRelay::stop_writing)) | any | `Closed` |
+//!
+//! A Close of the reader's side is no transition: it is relayed like any frame, but nothing is injected after
+//! it.
 
 mod inspector;
 #[cfg(target_os = "linux")]
@@ -14,180 +43,98 @@ use super::{
     CloseFrame, Framing, Side, TunnelConfig,
     config::Sizes,
     frames::{ControlFrame, Filter, Filtered, FrameParser, Mask, PartialFrame, ProtocolError},
+    random::random_bytes,
 };
 use inspector::Inspector;
 pub(super) use inspector::{FrameError, Tag};
 
-/// Follows the frames from one side to the other, and puts ours between them.
+/// Relays frames from one side to the other and injects frames of the proxy.
 #[derive(Debug)]
 pub(super) struct FrameRelay {
+    /// The reader's side.
     from: Side,
     config: Arc<TunnelConfig>,
     filter: Filter,
     inspector: Inspector,
-    /// Ours, to be written at the next boundary.
-    injected: Option<Box<Injected>>,
     mode: Mode,
-    /// Of the reader, met while bytes from before it stood in a pipe.
+    /// Frame to be written at the next boundary.
+    injected: Option<Box<Injected>>,
+    /// Read error that occurred while earlier bytes were in a pipe.
     read_error: Option<io::Error>,
 }
 
+/// Frame of the proxy.
 #[derive(Debug)]
 struct Injected {
     frame: ControlFrame,
-    /// Nothing may follow it.
-    last: bool,
+    /// A Close: nothing is written after it.
+    is_close: bool,
 }
 
+/// Processing mode. The [module documentation](self) has the state table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mode {
-    /// What comes goes on.
+    /// Frames are relayed, and frames of the proxy are injected.
     Relay,
-    /// The same, and nothing of ours: one of the directions has no frames.
+    /// Bytes are relayed without being parsed, because one of the directions has invalid framing.
     PassThrough,
-    /// A frame was refused. What comes is only listened to; the writer stands before that frame.
+    /// A frame was rejected. The writer is at the boundary before it.
     Rejected,
-    /// Nothing is written any more. What comes is only listened to.
+    /// Nothing more is written.
     Closed,
 }
 
-/// Bytes that are written instead of those that were read.
+/// Bytes to be written in the place of those that were read.
 #[derive(Debug, Default)]
 pub(super) struct Rewritten {
     pub(super) bytes: Vec<u8>,
-    /// Which of them are ours.
+    /// The part that was injected.
     pub(super) injected: Range<usize>,
 }
 
+/// Result of [`FrameRelay::inject_ping`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pinged {
+    /// The Ping, or an earlier frame of the proxy, is written next.
+    Queued,
+    /// The writer is within a frame.
+    MidFrame,
+    /// No Ping can be sent any more.
+    Impossible,
+}
+
 impl FrameRelay {
+    /// A relay at the beginning of the stream of `from`.
     pub(super) fn new(from: Side, config: Arc<TunnelConfig>) -> Self {
         Self {
             from,
-            filter: if cuts(from, &config) { Filter::new() } else { Filter::passive() },
+            filter: if may_drop(from, &config) { Filter::new() } else { Filter::passive() },
             config,
             inspector: Inspector::default(),
-            injected: None,
             mode: Mode::Relay,
+            injected: None,
             read_error: None,
         }
     }
 
-    /// Writes a Close at the next boundary, and nothing behind it. False when one has passed already, or
-    /// there are no boundaries.
-    pub(super) fn close(&mut self, close: &CloseFrame) -> bool {
-        let closed = self.inspector.close_code.is_some() && self.mode != Mode::Rejected;
-        let can = self.mode != Mode::Closed && !closed && !self.has_given_up();
-        if can {
-            let frame = ControlFrame::close(close.code(), close.reason(), self.mask());
-            self.injected = Some(Box::new(Injected { frame, last: true }));
-        }
-        can
-    }
-
-    /// Writes a Ping with this payload, if the writer stands at a boundary and no more than an earlier
-    /// frame of ours is in its way.
-    pub(super) fn ping(&mut self, tag: Tag) -> Pinged {
-        if self.mode != Mode::Relay || self.inspector.close_code.is_some() || self.has_given_up() {
-            return Pinged::Impossible;
-        }
-        if self.injected.is_none() {
-            if !self.at_boundary() {
-                return Pinged::MidFrame;
-            }
-            let frame = ControlFrame::ping(&tag, self.mask());
-            self.injected = Some(Box::new(Injected { frame, last: false }));
-        }
-        Pinged::Queued
-    }
-
-    /// Takes the reader's pongs with this payload out from now on.
-    pub(super) fn take_out_pongs(&mut self, tag: Tag) {
-        self.inspector.tag = Some(tag);
-    }
-
-    /// Writes nothing any more, and goes on listening.
-    pub(super) fn stop_writing(&mut self) {
-        self.injected = None;
-        self.mode = Mode::Closed;
-    }
-
-    /// Whether nothing of ours is to be written any more.
-    pub(super) fn is_flushed(&self) -> bool {
-        self.injected.is_none()
-    }
-
-    /// Whether what comes is not written.
-    pub(super) fn discards(&self) -> bool {
-        matches!(self.mode, Mode::Rejected | Mode::Closed)
-    }
-
-    /// The code in the Close of the reader's side.
-    pub(super) fn close_code(&self) -> Option<u16> {
-        self.inspector.close_code
-    }
-
-    /// What the reader's side did wrong.
-    pub(super) fn frame_error(&self) -> Option<FrameError> {
-        self.inspector.error
-    }
-
-    /// Whether a Ping has passed since this was last asked.
-    pub(super) fn take_pinged(&mut self) -> bool {
-        std::mem::take(&mut self.inspector.pinged)
-    }
-
-    /// Messages of the reader's side that have come as a whole.
-    pub(super) fn messages(&self) -> u64 {
-        self.filter.messages()
-    }
-
-    /// Whether what came was no valid framing, here or in the other direction, so that nothing of ours
-    /// can be put between frames.
-    pub(super) fn has_given_up(&self) -> bool {
-        self.passes_through() || self.mode == Mode::Relay && self.filter.protocol_error().is_some()
-    }
-
-    /// What comes goes on as it is from here on, and what was held back is to be written. `None` when
-    /// that is so anyhow, or nothing goes on.
-    pub(super) fn give_up(&mut self) -> Option<PartialFrame> {
-        if self.mode != Mode::Relay {
-            return None;
-        }
-        self.mode = Mode::PassThrough;
-        self.injected = None;
-        Some(self.filter.withheld())
-    }
-
-    fn passes_through(&self) -> bool {
-        self.mode == Mode::PassThrough
-    }
-
-    /// Why what came here is no valid framing, where that is let through.
-    pub(super) fn given_up(&self) -> Option<&'static str> {
-        self.filter.protocol_error().filter(|_| self.inspector.error.is_none()).map(ProtocolError::reason)
-    }
-
-    /// A chunk that was read. `None` when it goes on as it is.
+    /// Processes a chunk that was read. `None` when it is to be written as it is.
     #[inline]
-    pub(super) fn pass(&mut self, chunk: &[u8]) -> Option<Rewritten> {
+    pub(super) fn relay(&mut self, chunk: &[u8]) -> Option<Rewritten> {
         if self.passes_through() {
             return None;
         }
         let before = self.injected.as_ref().map(|_| self.filter.output());
         let discards = self.discards();
-        let passed = self.filter(chunk);
+        let output = self.filter(chunk);
         let whole =
-            passed.dropped.is_none() && passed.withheld.is_empty() && passed.bytes.len() == chunk.len();
-        if whole && before.is_none() && !discards && self.inspector.error.is_none() {
-            return None;
+            output.dropped.is_none() && output.withheld.is_empty() && output.bytes.len() == chunk.len();
+        let unchanged = whole && before.is_none() && !discards && self.inspector.error.is_none();
+        let rewritten = if unchanged { None } else { Some(self.rewrite(before, output)) };
+        if self.filter.protocol_error().is_some() {
+            // Nothing is withheld: the bytes that made the frame invalid have been relayed with it.
+            let _ = self.pass_through();
         }
-        Some(self.rewrite(before, passed))
-    }
-
-    /// What reading has come to in the meantime.
-    #[inline]
-    pub(super) fn take_read_error(&mut self) -> Option<io::Error> {
-        self.read_error.take()
+        rewritten
     }
 
     #[inline]
@@ -196,112 +143,207 @@ impl FrameRelay {
         filter.filter(chunk, |event| inspector.inspect(event, *from, config))
     }
 
+    /// Collects what remains of a chunk without the dropped frames, and injects a Close. `before` is the
+    /// position of the writer before the chunk.
     #[cold]
-    fn rewrite(&mut self, before: Option<FrameParser>, mut passed: Filtered<'_>) -> Rewritten {
+    fn rewrite(&mut self, before: Option<FrameParser>, mut output: Filtered<'_>) -> Rewritten {
         let mut bytes = Vec::new();
         loop {
             if !self.discards() {
-                bytes.extend_from_slice(passed.withheld.as_bytes());
-                bytes.extend_from_slice(passed.bytes);
+                bytes.extend_from_slice(output.withheld.as_bytes());
+                bytes.extend_from_slice(output.bytes);
             }
-            if passed.dropped.is_none() {
+            if output.dropped.is_none() {
                 break;
             }
             if self.inspector.error.is_some() && self.mode == Mode::Relay {
                 self.mode = Mode::Rejected;
             }
-            passed = self.filter(passed.rest);
+            output = self.filter(output.rest);
         }
         if self.inspector.error.is_some() && self.mode == Mode::Relay {
-            // A control frame most of which had passed before it was known to be wrong.
+            // A long control frame was rejected after most of it had been written.
             self.mode = if self.filter.output().at_boundary() { Mode::Rejected } else { Mode::Closed };
         }
-        self.insert(before, bytes)
+        self.insert_close(before, bytes)
     }
 
-    /// Puts the Close that is due into `bytes`, which are the next to be written. A Ping is written before
-    /// anything more is read.
-    fn insert(&mut self, before: Option<FrameParser>, mut bytes: Vec<u8>) -> Rewritten {
-        let Some(before) = before else { return Rewritten { bytes, injected: 0..0 } };
+    /// Inserts the Close into the next bytes to be written, at their last boundary. A Ping needs no insertion:
+    /// it is injected at a boundary only, and written before anything more is read.
+    fn insert_close(&mut self, before: Option<FrameParser>, mut bytes: Vec<u8>) -> Rewritten {
         if self.inspector.close_code.is_some() && self.mode == Mode::Relay {
-            // It says itself what we were about to say.
+            // The Close of the reader's side is relayed instead.
             self.injected = None;
         }
-        let Some(at) = before.last_boundary(&bytes) else { return Rewritten { bytes, injected: 0..0 } };
-        let Some(close) = self.injected.take() else { return Rewritten { bytes, injected: 0..0 } };
-        bytes.truncate(at);
-        bytes.extend_from_slice(close.frame.as_bytes());
-        self.mode = Mode::Closed;
-        let injected = at..bytes.len();
-        Rewritten { bytes, injected }
+        if let Some(at) = before.and_then(|before| before.last_boundary(&bytes))
+            && let Some(close) = self.injected.take()
+        {
+            bytes.truncate(at);
+            bytes.extend_from_slice(close.frame.as_bytes());
+            self.mode = Mode::Closed;
+            let injected = at..bytes.len();
+            return Rewritten { bytes, injected };
+        }
+        Rewritten::relayed(bytes)
     }
 
-    /// Our frame, if it can be written here: everything before it has been.
+    /// Injects a Close at the next boundary; nothing is written after it. False when the writer has received
+    /// a Close already, or can't receive one.
+    pub(super) fn inject_close(&mut self, close: &CloseFrame) -> bool {
+        let accepted = match self.mode {
+            Mode::Relay => self.inspector.close_code.is_none(),
+            Mode::Rejected => true,
+            Mode::PassThrough | Mode::Closed => false,
+        };
+        if accepted {
+            let frame = ControlFrame::close(close.code(), close.reason(), self.mask());
+            self.injected = Some(Box::new(Injected { frame, is_close: true }));
+        }
+        accepted
+    }
+
+    /// Injects a Ping if the writer is at a boundary.
+    pub(super) fn inject_ping(&mut self, tag: Tag) -> Pinged {
+        if self.mode != Mode::Relay || self.inspector.close_code.is_some() {
+            return Pinged::Impossible;
+        }
+        if self.injected.is_none() {
+            if !self.at_boundary() {
+                return Pinged::MidFrame;
+            }
+            let frame = ControlFrame::ping(&tag, self.mask());
+            self.injected = Some(Box::new(Injected { frame, is_close: false }));
+        }
+        Pinged::Queued
+    }
+
+    /// Takes the injected frame if the writer is at a boundary. Requires that all earlier bytes have been
+    /// written.
     pub(super) fn take_injected(&mut self) -> Option<ControlFrame> {
         if self.injected.is_none() || !self.at_boundary() {
             return None;
         }
         let injected = self.injected.take()?;
-        if injected.last {
+        if injected.is_close {
             self.mode = Mode::Closed;
         }
         Some(injected.frame)
     }
 
-    /// The reader has finished: what was held back, and no more of ours within a frame. If the reader's
-    /// side has not closed, and ends first, the writer's is told so.
-    pub(super) fn finish(&mut self, is_first: bool) -> Vec<u8> {
-        if self.discards() || self.passes_through() {
-            return Vec::new();
-        }
-        let held = self.filter.withheld();
-        if !held.is_empty() || !self.at_boundary() {
-            self.injected = None;
-            self.mode = Mode::Closed;
-        } else if is_first && self.injected.as_ref().is_none_or(|injected| !injected.last) {
-            let config = Arc::clone(&self.config);
-            if let Some(close) = config.closes.at_end_of(self.from) {
-                self.close(close);
-            }
-        }
-        held.as_bytes().to_vec()
+    /// Drops the Pongs of the reader's side with this payload from now on.
+    pub(super) fn drop_pongs(&mut self, tag: Tag) {
+        self.inspector.tag = Some(tag);
     }
 
-    /// Whether the writer stands at a boundary.
+    /// Processes the end of the reader. Returns the withheld bytes, which are to be written.
+    ///
+    /// The connection of the reader's side ends without a Close of it. If the other connection is still open,
+    /// its side is sent the Close that the [`ClosePolicy`](super::ClosePolicy) has for this case.
+    pub(super) fn finish(&mut self, other_is_open: bool) -> Vec<u8> {
+        if self.mode != Mode::Relay {
+            return Vec::new();
+        }
+        let withheld = self.filter.withheld();
+        if !withheld.is_empty() || !self.at_boundary() {
+            self.stop_writing();
+        } else if other_is_open && self.injected.as_ref().is_none_or(|injected| !injected.is_close) {
+            let config = Arc::clone(&self.config);
+            if let Some(close) = config.close_policy.at_end_of(self.from) {
+                self.inject_close(close);
+            }
+        }
+        withheld.as_bytes().to_vec()
+    }
+
+    /// Stops parsing and injecting, because one of the directions has invalid framing. Returns the withheld
+    /// bytes, which are to be written.
+    pub(super) fn pass_through(&mut self) -> PartialFrame {
+        if self.mode != Mode::Relay {
+            return PartialFrame::default();
+        }
+        self.mode = Mode::PassThrough;
+        self.injected = None;
+        self.filter.withheld()
+    }
+
+    /// Discards everything that is read from now on. It is still inspected.
+    pub(super) fn stop_writing(&mut self) {
+        self.injected = None;
+        self.mode = Mode::Closed;
+    }
+
+    /// Whether bytes are relayed without being parsed.
+    pub(super) fn passes_through(&self) -> bool {
+        self.mode == Mode::PassThrough
+    }
+
+    /// Whether everything that is read is discarded.
+    pub(super) fn discards(&self) -> bool {
+        matches!(self.mode, Mode::Rejected | Mode::Closed)
+    }
+
+    /// Whether every injected frame has been taken. False in `PassThrough`, where only the end of the connection
+    /// notifies the writer's side.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.injected.is_none() && !self.passes_through()
+    }
+
+    /// Code in the Close of the reader's side: [`NO_STATUS`](super::CloseCode::NO_STATUS) for a Close without
+    /// a code, `None` without a Close.
+    pub(super) fn close_code(&self) -> Option<u16> {
+        self.inspector.close_code
+    }
+
+    /// Error for which a frame of the reader's side was rejected.
+    pub(super) fn frame_error(&self) -> Option<FrameError> {
+        self.inspector.error
+    }
+
+    /// Description of the invalid framing that was relayed.
+    pub(super) fn invalid_framing(&self) -> Option<&'static str> {
+        self.filter.protocol_error().filter(|_| self.inspector.error.is_none()).map(ProtocolError::reason)
+    }
+
+    /// Whether a Ping of the reader's side has passed since the last call.
+    pub(super) fn take_pinged(&mut self) -> bool {
+        std::mem::take(&mut self.inspector.pinged)
+    }
+
+    /// Number of complete messages of the reader's side.
+    pub(super) fn messages(&self) -> u64 {
+        self.filter.messages()
+    }
+
+    /// Takes the read error that occurred while earlier bytes were in a pipe.
+    #[inline]
+    pub(super) fn take_read_error(&mut self) -> Option<io::Error> {
+        self.read_error.take()
+    }
+
+    /// Whether the writer is at a boundary.
     fn at_boundary(&self) -> bool {
         self.mode == Mode::Rejected || self.filter.output().at_boundary()
     }
 
-    /// Clients mask what they send, so we do towards an upstream
-    /// ([RFC 6455, 5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)), with a key that can't be
-    /// predicted ([10.3](https://www.rfc-editor.org/rfc/rfc6455#section-10.3)).
+    /// Mask of an injected frame. Frames to an upstream are masked like those of a client
+    /// ([RFC 6455, 5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)), with an unpredictable key
+    /// ([10.3](https://www.rfc-editor.org/rfc/rfc6455#section-10.3)).
     fn mask(&self) -> Mask {
         match self.from {
-            Side::Client => Mask::Key(random()),
+            Side::Client => Mask::Key(random_bytes()),
             Side::Upstream => Mask::None,
         }
     }
 }
 
-/// Whether something may have to be taken out of what comes from a side.
-fn cuts(from: Side, config: &TunnelConfig) -> bool {
+impl Rewritten {
+    /// Bytes of which nothing was injected.
+    fn relayed(bytes: Vec<u8>) -> Self {
+        Self { bytes, injected: 0..0 }
+    }
+}
+
+/// Whether a frame of `from` may have to be dropped.
+fn may_drop(from: Side, config: &TunnelConfig) -> bool {
     config.framing == Framing::Strict || config.sizes != Sizes::default() || config.keep_alive.watches(from)
-}
-
-/// What has become of a Ping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pinged {
-    /// It is the next that is written.
-    Queued,
-    /// The writer stands within a frame.
-    MidFrame,
-    /// There will be no boundary any more.
-    Impossible,
-}
-
-/// Random bytes; zeros when the system has none: what they are put into stays valid.
-pub(super) fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    let _ = getrandom::fill(&mut bytes);
-    bytes
 }

@@ -10,8 +10,9 @@ use super::{
     Side, Sides, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary,
     close_handshake::CloseHandshake,
     direction::Direction,
-    frame_relay::{FrameError, FrameRelay, random},
+    frame_relay::{FrameError, FrameRelay},
     keep_alive::Liveness,
+    random::random_bytes,
     shared::{Count, Shared, ShutdownRequest},
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Lifecycle {
     lifetime: Option<Instant>,
     /// Whose end came first.
     pub(super) first: Option<Side>,
+    /// Frames are not processed any more, because one direction had invalid framing.
+    passes_through: bool,
     liveness: Sides<Option<Box<Liveness>>>,
     pub(super) shutdown_request: Option<Box<ShutdownRequest>>,
     pub(super) close_handshake: Option<Box<CloseHandshake>>,
@@ -56,6 +59,7 @@ impl Lifecycle {
             last_byte: now,
             lifetime: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
             first: None,
+            passes_through: false,
             liveness: Sides::default(),
             shutdown_request: None,
             close_handshake: None,
@@ -81,23 +85,24 @@ impl Lifecycle {
         }
     }
 
-    /// A tunnel of which one direction has no frames is no WebSocket. True when that is news, and there
-    /// may be something to be written.
-    pub(super) fn sync_pass_through(&self, directions: &mut Sides<Direction>) -> bool {
-        let has_given_up =
-            directions.any(|direction| direction.frame_relay().is_some_and(FrameRelay::has_given_up));
-        // Both, whatever becomes of the first.
-        let news = has_given_up
-            && self.close_handshake.is_none()
-            && (directions.client.give_up_frames() | directions.upstream.give_up_frames());
-        if news && let Some(shared) = &self.shared {
-            for side in Side::BOTH {
-                if directions[side].frame_relay().is_some_and(|relay| relay.given_up().is_some()) {
-                    shared.on_invalid_framing(side);
-                }
+    /// Ends frame processing in both directions once one of them has invalid framing. True when that has just
+    /// happened: withheld bytes may have to be written.
+    pub(super) fn sync_pass_through(&mut self, directions: &mut Sides<Direction>) -> bool {
+        let passes_through =
+            directions.any(|direction| direction.frame_relay().is_some_and(FrameRelay::passes_through));
+        if !passes_through || self.passes_through || self.close_handshake.is_some() {
+            return false;
+        }
+        self.passes_through = true;
+        for side in Side::BOTH {
+            directions[side].pass_through();
+            if let Some(shared) = &self.shared
+                && directions[side].frame_relay().is_some_and(|relay| relay.invalid_framing().is_some())
+            {
+                shared.on_invalid_framing(side);
             }
         }
-        news
+        true
     }
 
     /// Takes note of what has happened since `before`.
@@ -179,7 +184,7 @@ impl Lifecycle {
                 let relays = Sides { client, upstream };
                 summary
                     .with_close_codes(relays.map(|relay| relay.close_code()))
-                    .with_invalid_framing(relays.map(|relay| relay.given_up()))
+                    .with_invalid_framing(relays.map(|relay| relay.invalid_framing()))
             }
             _ => summary,
         }
@@ -196,7 +201,7 @@ impl Lifecycle {
 fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
     match config.lifetime_jitter.min(lifetime) {
         Duration::ZERO => Duration::ZERO,
-        most => most / 1024 * (u32::from_ne_bytes(random()) % 1025),
+        most => most / 1024 * (u32::from_ne_bytes(random_bytes()) % 1025),
     }
 }
 

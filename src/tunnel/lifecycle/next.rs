@@ -36,11 +36,11 @@ impl Lifecycle {
         let agreed = self.first.filter(|_| directions.all(Direction::has_closed));
         let [client, upstream] = Side::BOTH.map(|side| {
             let liveness = self.liveness[side].as_deref().filter(|_| awaits_bytes(&directions[side]))?;
-            let (moment, probe) = liveness.next()?;
-            Some((
-                moment,
-                if probe { Next::Probe(side) } else { Next::End(TunnelEnd::KeepAliveTimeout { side }) },
-            ))
+            let next = match liveness.is_pinged() {
+                true => Next::End(TunnelEnd::KeepAliveTimeout { side }),
+                false => Next::Probe(side),
+            };
+            Some((liveness.next_deadline()?, next))
         });
         earliest([
             agreed.and_then(|first| at(after(Some(self.config.close)), TunnelEnd::Closed { first })),
@@ -63,12 +63,12 @@ impl Lifecycle {
         let tag = liveness.tag();
         let is_open = !to.finished();
         let relay = to.frame_relay_mut().filter(|_| is_open);
-        let pinged = relay.map_or(Pinged::Impossible, |relay| relay.ping(tag));
+        let pinged = relay.map_or(Pinged::Impossible, |relay| relay.inject_ping(tag));
         match pinged {
             Pinged::Queued => {
                 liveness.on_ping_sent(now);
                 if let Some(relay) = from.frame_relay_mut() {
-                    relay.take_out_pongs(tag);
+                    relay.drop_pongs(tag);
                 }
             }
             // It has yet to take what is there: that it does is as good as an answer.
