@@ -37,6 +37,11 @@ pin_project! {
 /// The body of a request to the upstream: none, or the client's.
 pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 
+/// Returns the body of a request without one.
+pub(crate) fn empty() -> Outgoing {
+    Either::Left(Empty::new())
+}
+
 /// An upstream's refusal, with the connection it comes from.
 pub(crate) type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 

@@ -94,7 +94,7 @@ impl Error {
     }
 
     /// The connection did not come about: in time, or at all.
-    pub(crate) fn connecting(upstream: &Upstream, cause: BoxError) -> Self {
+    pub(crate) fn from_connect(upstream: &Upstream, cause: BoxError) -> Self {
         if caused_by::<ConnectTimeout>(&*cause) {
             Self::at(Kind::ConnectTimeout, upstream)
         } else if caused_by::<NoStreamFree>(&*cause) {
@@ -107,7 +107,7 @@ impl Error {
     }
 
     /// The same causes, seen as another failure.
-    pub(crate) fn instead(self, kind: Kind) -> Self {
+    pub(crate) fn with_kind(self, kind: Kind) -> Self {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => Self(Arc::new(Inner { kind, ..inner })),
             Err(shared) => Self(shared),
@@ -115,7 +115,7 @@ impl Error {
     }
 
     /// The exchange broke off, by the client's body or by the upstream.
-    pub(crate) fn exchanging(upstream: &Upstream, cause: BoxError) -> Self {
+    pub(crate) fn from_exchange(upstream: &Upstream, cause: BoxError) -> Self {
         let kind = if caused_by::<ClientBody>(&*cause) { Kind::Body } else { Kind::Exchange };
         Self::caused(kind, upstream, cause)
     }

@@ -55,8 +55,8 @@ async fn attempt(
     let (uri, label) = (parts.uri.clone(), parts.extensions.get::<TunnelLabel>().cloned());
     let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
     let (mut response, connection) =
-        exchange(&config.connector, &config.timeouts, &handshake, &upstream, request).await?;
-    if !connection.agrees(response.status()) {
+        exchange(&config.connector, &config.timeouts, &handshake.protocol, &upstream, request).await?;
+    if !connection.accepts(response.status()) {
         if handshake.mechanism == Mechanism::ExtendedConnect && response.status().is_success() {
             // Its client would take any 2xx for a tunnel.
             return Err(Error::at(Kind::Response("it is a 2xx, and no upgrade"), &upstream));

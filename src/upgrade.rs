@@ -15,17 +15,17 @@ use tokio::{
 };
 
 use crate::{
-    config::Hooks, connect::Connection, handshake::Handshake, handshake::Mechanism, handshake::is_websocket,
-    io::transport::Transport, limits::Permit, metrics, on_tunnel::OnTunnel, on_tunnel::TunnelInfo,
-    registry::HandshakeGuard, registry::Registration, registry::Tunnels, trace, tunnel::Sides,
-    tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd, tunnel::TunnelSummary, tunnel::shared::Shared,
-    tunnel::shared::ShutdownRequest,
+    config::Hooks, connect::ResponseConnection, handshake::Handshake, handshake::Mechanism,
+    handshake::is_websocket, io::transport::Transport, limits::Permit, metrics, on_tunnel::OnTunnel,
+    on_tunnel::TunnelInfo, registry::HandshakeGuard, registry::Registration, registry::Tunnels, trace,
+    tunnel::Sides, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd, tunnel::TunnelSummary,
+    tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
 };
 
 /// An agreed tunnel whose two connections still belong to HTTP.
 pub(crate) struct PendingTunnel {
     pub(crate) handshake: Handshake,
-    pub(crate) connection: Connection,
+    pub(crate) connection: ResponseConnection,
     pub(crate) info: TunnelInfo,
     pub(crate) permit: Permit,
     pub(crate) handshake_guard: Option<HandshakeGuard>,
@@ -74,7 +74,7 @@ impl PendingTunnel {
 /// ended before it carried a byte.
 async fn upgrade(
     handshake: Handshake,
-    connection: Connection,
+    connection: ResponseConnection,
     config: Arc<TunnelConfig>,
     live: Option<Arc<Shared>>,
     limit: Duration,
@@ -123,7 +123,7 @@ async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Shared>) -
 /// Takes both connections out of HTTP. `None` when one of them has failed.
 async fn join(
     handshake: Handshake,
-    connection: Connection,
+    connection: ResponseConnection,
     config: Arc<TunnelConfig>,
     live: Option<Arc<Shared>>,
 ) -> Option<AnyTunnel> {

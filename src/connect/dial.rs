@@ -1,4 +1,4 @@
-//! Connections: TCP, TLS, a unix socket, or whatever the user's connector makes.
+//! [`Dialer`]: opens connections by TCP, TLS, unix sockets, or the application's own connector.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -6,13 +6,15 @@ use http::{Uri, uri::Scheme};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::net::TcpStream;
 use tower::{ServiceExt, util::BoxCloneSyncService};
+use tower_service::Service;
 
 use crate::{error::BoxError, error::ConnectTimeout, io::transport::Transport, upstream::Address};
 
-/// What ALPN offers.
+/// Versions of HTTP offered by ALPN
+/// ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Alpn {
-    /// HTTP/1.1 alone.
+    /// HTTP/1.1 only.
     Http1,
     /// HTTP/2, or else HTTP/1.1.
     Http2,
@@ -25,16 +27,32 @@ pub(crate) struct ConnectTimeouts {
     pub(crate) pool_idle: Duration,
 }
 
-/// Dials.
+/// Opens connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dialer {
-    pub(super) custom: Option<BoxCloneSyncService<Uri, Transport, BoxError>>,
+    custom: Option<BoxCloneSyncService<Uri, Transport, BoxError>>,
     #[cfg(feature = "rustls")]
     pub(super) tls: super::tls::Tls,
 }
 
 impl Dialer {
-    /// One connection to `address`.
+    /// Opens all connections but those to unix sockets by `service`.
+    pub(crate) fn set_custom<C>(&mut self, service: C)
+    where
+        C: Service<Uri> + Clone + Send + Sync + 'static,
+        C::Response: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+        C::Error: Into<BoxError>,
+        C::Future: Send + 'static,
+    {
+        let service = service.map_response(Transport::from_hyper).map_err(Into::into);
+        self.custom = Some(BoxCloneSyncService::new(service));
+    }
+
+    pub(crate) fn is_custom(&self) -> bool {
+        self.custom.is_some()
+    }
+
+    /// Opens a connection to `address`.
     ///
     /// # Errors
     ///
@@ -74,8 +92,8 @@ impl Dialer {
         Err("this scheme needs a connector of your own".into())
     }
 
-    /// An address is connected to directly. A name goes through hyper-util's connector, with happy
-    /// eyeballs; the time is shared among its addresses.
+    /// Opens a TCP connection: directly to an IP address, or by name through hyper-util's connector, with
+    /// happy eyeballs. The timeout is shared among the addresses of a name.
     async fn tcp(&self, uri: &Uri, timeout: Duration) -> Result<TcpStream, BoxError> {
         if let Some(address) = socket_address(uri) {
             let tcp = TcpStream::connect(address).await?;
@@ -90,7 +108,7 @@ impl Dialer {
     }
 }
 
-/// Where a URI with an IP address leads.
+/// Returns the socket address of a URI whose host is an IP address.
 fn socket_address(uri: &Uri) -> Option<SocketAddr> {
     let host = uri.host()?;
     let ip = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()?;

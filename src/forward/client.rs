@@ -14,7 +14,7 @@ use hyper_util::{
 use tower_service::Service;
 
 use crate::{
-    body::Outgoing, config::Config, connect::Alpn, connect::Connector, error::BoxError, error::Error,
+    body::Outgoing, config::Config, connect::Connector, error::BoxError, error::Error,
     io::transport::Transport, time::NEVER, upstream::Address, upstream::Upstream,
 };
 
@@ -53,7 +53,7 @@ impl Service<Uri> for Dial {
         let Self { connector, timeout } = self.clone();
         Box::pin(async move {
             let address = Address::from_pool_uri(uri);
-            connector.connect(&address, timeout, Alpn::Http1).await.map(TokioIo::new)
+            connector.connect_http1(&address, timeout).await.map(TokioIo::new)
         })
     }
 }
@@ -61,7 +61,7 @@ impl Service<Uri> for Dial {
 /// The pool's errors as the crate's.
 pub(super) fn error(upstream: &Upstream, error: legacy::Error) -> Error {
     match error.is_connect() {
-        true => Error::connecting(upstream, error.into()),
-        false => Error::exchanging(upstream, error.into()),
+        true => Error::from_connect(upstream, error.into()),
+        false => Error::from_exchange(upstream, error.into()),
     }
 }

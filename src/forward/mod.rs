@@ -9,7 +9,7 @@ mod header_timeout;
 
 use std::{
     convert::Infallible,
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,14 +18,14 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, Either, Empty};
+use http_body_util::{BodyExt, Either};
 use tower_service::Service;
 
 use crate::{
-    body::Outgoing, body::ResponseBody, config::Config, connect::Purpose, connect::body::Source,
-    connect::body::UpstreamBody, connect::h2, connect::h2::ATTEMPTS, connect::h2::Unprocessed,
-    connect::h2::pool::Route, error::BoxError, error::ClientBody, error::Error, error::Kind,
-    handshake::detect, respond, rewrite::hop_by_hop, rewrite::http2, upstream::Upstream,
+    body, body::Outgoing, body::ResponseBody, config::Config, connect::ATTEMPTS, connect::Http2Attempt,
+    connect::Http2Request, connect::Purpose, connect::body::Source, connect::body::UpstreamBody,
+    error::BoxError, error::ClientBody, error::Error, error::Kind, handshake::detect, respond,
+    rewrite::hop_by_hop, rewrite::http2, upstream::Upstream,
 };
 use client::Client;
 use encode::{check, encode};
@@ -113,35 +113,42 @@ impl Forward {
         Ok(Response::from_parts(parts, UpstreamBody::new(body, self.config.timeouts.body)))
     }
 
-    /// Over a shared connection in HTTP/2, or the pool's.
+    /// Sends `request` on a shared connection in HTTP/2, or on one of the client's. Only a request without a
+    /// body can be sent again.
     async fn send(&self, request: Request<Outgoing>, upstream: &Upstream) -> Result<Response<Source>, Error> {
-        let config = &self.config;
-        let (mut parts, mut body) = request.into_parts();
-        let mut attempt = 1;
-        loop {
-            let route =
-                config.connector.route(upstream, Purpose::Requests, config.timeouts.connecting()).await;
-            let place = match route.map_err(|cause| Error::connecting(upstream, cause))? {
-                Route::Http2(place) => place,
-                Route::Http1 { .. } => {
-                    let response = self.client.request(Request::from_parts(parts, body)).await;
-                    return response
-                        .map(|response| response.map(Source::from))
-                        .map_err(|cause| client::error(upstream, cause));
-                }
-            };
-            let again = (attempt < ATTEMPTS && matches!(body, Either::Left(_))).then(|| parts.clone());
-            http2::convert(&mut parts, upstream)?;
-            match (h2::exchange(place, Request::from_parts(parts, body)).await, again) {
-                (Ok((response, answer)), _) => return Ok(response.map(|()| answer.into_body().into())),
-                (Err(error), Some(again)) if error.is::<Unprocessed>() => {
-                    (parts, body) = (again, Either::Left(Empty::new()));
-                    attempt += 1;
-                }
-                (Err(error), _) => return Err(Error::exchanging(upstream, error)),
+        let Config { connector, timeouts, .. } = &*self.config;
+        let attempts = if matches!(request.body(), Either::Left(_)) { ATTEMPTS } else { 1 };
+        let mut request = request.into_parts();
+        let in_http2 = Http2Request {
+            purpose: Purpose::Requests,
+            make: |attempt| http2_request(&mut request, attempt == attempts, upstream),
+            attempts,
+            timeout: None,
+        };
+        match connector.exchange_http2(upstream, timeouts.connecting(), in_http2).await? {
+            Http2Attempt::Response(response, stream) => Ok(response.map(|()| stream.into_body().into())),
+            Http2Attempt::Http1(_) => {
+                let (head, body) = request;
+                let response = self.client.request(Request::from_parts(head, body)).await;
+                let response = response.map_err(|cause| client::error(upstream, cause))?;
+                Ok(response.map(Source::from))
             }
         }
     }
+}
+
+/// Returns `request` in HTTP/2. Only the last attempt takes it with its body.
+fn http2_request(
+    request: &mut (Parts, Outgoing),
+    is_last: bool,
+    upstream: &Upstream,
+) -> Result<Request<Outgoing>, Error> {
+    let (mut parts, body) = match is_last {
+        true => mem::replace(request, Request::new(body::empty()).into_parts()),
+        false => (request.0.clone(), body::empty()),
+    };
+    http2::convert(&mut parts, upstream)?;
+    Ok(Request::from_parts(parts, body))
 }
 
 impl<B> Service<Request<B>> for Forward
@@ -165,7 +172,7 @@ where
         let body = if announced && !body.is_end_stream() {
             header_timeout.track(body.map_err(ClientBody::boxed))
         } else {
-            Either::Left(Empty::new())
+            body::empty()
         };
         ForwardFuture(Box::pin(self.clone().respond(parts, body, header_timeout)))
     }

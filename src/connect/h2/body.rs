@@ -1,4 +1,4 @@
-//! A response's body.
+//! [`Body`]: the body of a response in HTTP/2.
 
 use std::{
     fmt,
@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 use super::connection::StreamPermit;
 use crate::error::BoxError;
 
-/// Sends a body; an error ends the stream.
+/// Sends a request's body. An error ends the stream.
 pub(super) type Sending = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-/// The body of an answer. Dropping it before its end resets the stream.
+/// The body of a response. Dropping it before its end resets the stream.
 ///
-/// What is left of the request's body is sent by a task, which ends with this one: who reads the
-/// answer late must not hold up the upload.
+/// The rest of the request's body is sent by a task, which ends with this body: a client that reads the
+/// response late must not delay its own upload.
 pub(crate) struct Body {
     receive: RecvStream,
     sending: JoinSet<Result<(), BoxError>>,

@@ -93,8 +93,5 @@ impl Default for Http2 {
     }
 }
 
-/// How often a request is sent that the upstream has not looked at.
-pub(crate) const ATTEMPTS: usize = 3;
-
 /// [RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1).
 pub(super) const LARGEST_WINDOW: u32 = (1 << 31) - 1;

@@ -1,4 +1,4 @@
-//! One connection: opening it, permits on it, keeping it alive.
+//! One connection: opening it, and permits for its streams.
 
 use std::{
     pin::{Pin, pin},
@@ -9,49 +9,61 @@ use std::{
 
 use bytes::Bytes;
 use h2::{
-    FlowControl, Ping, PingPong, Reason, SendStream,
+    FlowControl, Reason, SendStream,
     client::{self, ResponseFuture, SendRequest},
 };
 use http::Request;
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
-use super::config::{Http2, LARGEST_WINDOW};
-use crate::{connect::Purpose, io::coalesced::MOST, io::transport::Transport, sync::Mutex, sync::MutexGuard};
+use super::{
+    config::{Http2, LARGEST_WINDOW},
+    keep_alive::{End, keep_alive},
+};
+use crate::{io::coalesced::MOST, io::transport::Transport, sync::Mutex, sync::MutexGuard};
 
 type Frames = client::Connection<Transport, Bytes>;
 
-/// A connection as the pool sees it. The frames are its task's business.
-pub(super) struct Connection(Mutex<State>);
+/// Use of a stream. Upgrades need extended CONNECT
+/// ([RFC 8441, 3](https://www.rfc-editor.org/rfc/rfc8441#section-3)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Upgrade,
+    Requests,
+}
+
+/// A connection in the pool. Its frames are read and written by a task.
+pub(super) struct SharedConnection(Mutex<State>);
 
 struct State {
-    /// `None` when it takes no more streams.
+    /// `None` when the connection takes no more streams.
     sender: Option<SendRequest<Bytes>>,
     permits: usize,
     /// When the last permit was given back.
     unused_since: Instant,
-    /// Streams that their tunnels have let go of, and the task that does so after them, until it ends.
+    /// Streams dropped by their tunnels, and kept until the task has sent what is queued on them. `None` when
+    /// the task has ended.
     releasing: Option<Vec<FlowControl>>,
     task: Option<Waker>,
 }
 
-/// The right to one stream of a connection, held as long as the stream.
+/// Permission for one stream of a connection, held as long as the stream.
 pub(crate) struct StreamPermit {
-    connection: Arc<Connection>,
+    connection: Arc<SharedConnection>,
     notify_free: Arc<Notify>,
     /// Until the stream is opened.
     sender: Option<SendRequest<Bytes>>,
 }
 
-/// Speaks HTTP/2 on `transport`, and waits for the SETTINGS with which the upstream begins
-/// ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)): before them, an upstream
-/// without extended CONNECT looks like one that has not said so yet.
+/// Starts HTTP/2 on `transport`, and waits for the SETTINGS with which the upstream begins
+/// ([RFC 9113, 3.4](https://www.rfc-editor.org/rfc/rfc9113#section-3.4)). Before these, an upstream that
+/// allows extended CONNECT cannot be distinguished from one that does not.
 ///
 /// # Errors
 ///
-/// h2's, when the upstream closes or speaks something else.
+/// h2's, when the upstream closes or sends something else.
 pub(super) async fn open(
     transport: Transport,
     config: &Http2,
@@ -64,7 +76,7 @@ pub(super) async fn open(
         // Frames on streams that were reset a while ago are counted as errors, for as long as the
         // connection lives.
         .max_local_error_reset_streams(None)
-        // Stays so until the SETTINGS say otherwise.
+        // Until the SETTINGS allow more.
         .initial_max_send_streams(0)
         .enable_push(false)
         .handshake(transport)
@@ -79,12 +91,13 @@ pub(super) async fn open(
     Ok((sender, frames))
 }
 
-impl Connection {
-    /// Starts the task that moves the frames.
+impl SharedConnection {
+    /// Starts the task that reads and writes the frames, and ends the connection when it has had no streams
+    /// for `idle_timeout`.
     pub(super) fn start(
         (sender, mut frames): (SendRequest<Bytes>, Frames),
         config: &Http2,
-        unused: Duration,
+        idle_timeout: Duration,
     ) -> Arc<Self> {
         let state = State {
             sender: Some(sender),
@@ -95,21 +108,21 @@ impl Connection {
         };
         let connection = Arc::new(Self(Mutex::new(state)));
         let pings = frames.ping_pong();
-        let (config, alive) = (config.clone(), Arc::clone(&connection));
+        let (config, shared) = (config.clone(), Arc::clone(&connection));
         tokio::spawn(async move {
             let mut frames = pin!(frames);
-            let mut keeping = pin!(keep_alive(pings, &alive, &config, unused));
+            let mut keep_alive = pin!(keep_alive(pings, &shared, &config, idle_timeout));
             let end = std::future::poll_fn(|cx| {
-                // Dropped after the poll that sends what is left on them.
-                let _releasing = alive.take_releasing(cx);
+                // Dropped after the poll that sends what is queued on them.
+                let _releasing = shared.take_releasing(cx);
                 match frames.as_mut().poll(cx) {
                     Poll::Ready(_) => Poll::Ready(End::Closed),
-                    Poll::Pending => keeping.as_mut().poll(cx),
+                    Poll::Pending => keep_alive.as_mut().poll(cx),
                 }
             });
             match end.await {
                 End::Closed => {}
-                // Without a sender it says farewell by itself.
+                // Without a sender, h2 sends GOAWAY and closes the connection by itself.
                 End::Unused => drop(timeout(config.keep_alive_timeout, frames).await),
                 End::Dead => {
                     #[cfg(feature = "tracing")]
@@ -118,17 +131,17 @@ impl Connection {
                     );
                 }
             }
-            alive.retire();
+            shared.retire();
         });
         connection
     }
 
-    /// Whether it takes what `purpose` needs: extended CONNECT, for upgrades.
-    pub(super) fn suits(&self, purpose: Purpose) -> bool {
-        self.state().suits(purpose)
+    /// Reports whether the upstream allows what `purpose` needs.
+    pub(super) fn supports(&self, purpose: Purpose) -> bool {
+        self.state().supports(purpose)
     }
 
-    /// A permit for a stream, if there is one.
+    /// Returns a permit, if a stream is free.
     pub(super) fn reserve(
         self: &Arc<Self>,
         notify_free: &Arc<Notify>,
@@ -136,7 +149,7 @@ impl Connection {
     ) -> Option<StreamPermit> {
         let mut state = self.state();
         let sender = state.sender.clone()?;
-        (state.suits(purpose) && state.permits < sender.current_max_send_streams()).then(|| {
+        (state.supports(purpose) && state.permits < sender.current_max_send_streams()).then(|| {
             state.permits += 1;
             StreamPermit {
                 connection: Arc::clone(self),
@@ -146,7 +159,7 @@ impl Connection {
         })
     }
 
-    /// Whether it takes streams, now or when one of them has ended.
+    /// Reports whether it takes streams, now or when one of its streams has ended.
     pub(super) fn is_open(&self) -> bool {
         let mut state = self.state();
         let Some(sender) = &mut state.sender else { return false };
@@ -163,7 +176,8 @@ impl Connection {
         (state.sender, state.releasing, state.task) = (None, None, None);
     }
 
-    /// Takes no more streams if it has had none for `limit`; else, when that may be so.
+    /// Retires the connection if it has had no streams for `limit`. Otherwise returns the time until that may
+    /// be so.
     pub(super) fn retire_unused(&self, limit: Duration) -> Option<Duration> {
         let mut state = self.state();
         let left = match state.permits {
@@ -196,27 +210,27 @@ impl Connection {
 }
 
 impl State {
-    fn suits(&self, purpose: Purpose) -> bool {
+    fn supports(&self, purpose: Purpose) -> bool {
         let sender = self.sender.as_ref();
         purpose == Purpose::Requests || sender.is_some_and(SendRequest::is_extended_connect_protocol_enabled)
     }
 }
 
 impl StreamPermit {
-    /// Opens the stream. It can be done once.
+    /// Opens the stream. This is possible once.
     pub(super) fn send(
         &mut self,
         request: Request<()>,
-        ends: bool,
+        end_of_stream: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
         match self.sender.take() {
-            Some(mut sender) => sender.send_request(request, ends),
+            Some(mut sender) => sender.send_request(request, end_of_stream),
             None => Err(Reason::REFUSED_STREAM.into()),
         }
     }
 
-    /// Lets go of a stream when what was written is sent, as far as it can be now. Otherwise the reset
-    /// of a stream that is dropped replaces what is queued on it.
+    /// Drops `stream` when the task has sent what is queued on it, as far as that is possible at once. If it
+    /// were dropped before, its reset would replace what is queued.
     pub(super) fn release(&self, stream: FlowControl) {
         let mut state = self.connection.state();
         if let Some(releasing) = &mut state.releasing {
@@ -237,61 +251,5 @@ impl Drop for StreamPermit {
         state.unused_since = Instant::now();
         drop(state);
         self.notify_free.notify_one();
-    }
-}
-
-/// Between two looks at a connection, so that a limit of 0 is no busy loop.
-const SHORTEST: Duration = Duration::from_millis(10);
-
-/// Why a connection comes to its end.
-enum End {
-    Closed,
-    Unused,
-    Dead,
-}
-
-/// Ends when nobody has used the connection for a while, or the upstream does not answer a PING.
-async fn keep_alive(
-    pings: Option<PingPong>,
-    connection: &Connection,
-    config: &Http2,
-    limit: Duration,
-) -> End {
-    let mut unused = pin!(unused(connection, limit));
-    let mut dead = pin!(dead(pings, connection, config));
-    std::future::poll_fn(|cx| match unused.as_mut().poll(cx) {
-        Poll::Ready(()) => Poll::Ready(End::Unused),
-        Poll::Pending => dead.as_mut().poll(cx).map(|()| End::Dead),
-    })
-    .await
-}
-
-async fn unused(connection: &Connection, limit: Duration) {
-    let mut left = limit;
-    loop {
-        sleep(left.max(SHORTEST)).await;
-        match connection.retire_unused(limit) {
-            Some(later) => left = later,
-            None => return,
-        }
-    }
-}
-
-async fn dead(pings: Option<PingPong>, connection: &Connection, config: &Http2) {
-    let (Some(mut pings), Some(interval)) = (pings, config.keep_alive_interval) else {
-        return std::future::pending().await;
-    };
-    loop {
-        sleep(interval.max(SHORTEST)).await;
-        if connection.is_used() && timeout(config.keep_alive_timeout, ping(&mut pings)).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// A PING and its answer. An error is that of the connection, whose own future tells it.
-async fn ping(pings: &mut PingPong) {
-    if pings.send_ping(Ping::opaque()).is_ok() {
-        let _ = std::future::poll_fn(|cx| pings.poll_pong(cx)).await;
     }
 }

@@ -1,4 +1,4 @@
-//! A request on a permit, and the head of its answer.
+//! Sending a request with a permit, and waiting for the response head.
 
 use std::{future::poll_fn, pin::pin, task::Poll};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{body::Outgoing, error::BoxError};
 
-/// What came behind a response's head, and what is left to send.
+/// A stream after the response head.
 pub(crate) struct ResponseStream {
     receive: RecvStream,
     request: RequestHalf,
@@ -22,13 +22,13 @@ pub(crate) struct ResponseStream {
 }
 
 enum RequestHalf {
-    /// The stream of an extended CONNECT.
+    /// Open, after an extended CONNECT.
     Open(SendStream<Bytes>),
-    /// A request's body, until it is sent.
+    /// A request's body, until all of it is sent.
     Body(Option<Sending>),
 }
 
-/// The upstream has not looked at the request, which may be sent again
+/// The upstream has not processed the request, which may be sent again
 /// ([RFC 9113, 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)).
 #[derive(Debug)]
 pub(crate) struct Unprocessed(h2::Error);
@@ -41,12 +41,12 @@ impl std::fmt::Display for Unprocessed {
 
 impl std::error::Error for Unprocessed {}
 
-/// Sends `request` and waits for the head of the answer. The stream of an extended CONNECT stays
-/// open behind the request's head, any other ends with its body.
+/// Sends `request` and waits for the response head. The stream of an extended CONNECT stays open behind the
+/// request head; any other ends with the request's body.
 ///
 /// # Errors
 ///
-/// h2's, as [`Unprocessed`] where it is that; the body's own when that breaks off.
+/// h2's, as [`Unprocessed`] where that applies; those of the request's body.
 ///
 /// # Cancel safety
 ///
@@ -56,11 +56,11 @@ pub(crate) async fn exchange(
     request: Request<Outgoing>,
 ) -> Result<(Response<()>, ResponseStream), BoxError> {
     let (parts, body) = request.into_parts();
-    let connects = parts.extensions.get::<h2::ext::Protocol>().is_some();
-    let ends = !connects && http_body::Body::is_end_stream(&body);
-    let sent = permit.send(Request::from_parts(parts, ()), ends);
+    let is_connect = parts.extensions.get::<h2::ext::Protocol>().is_some();
+    let end_of_stream = !is_connect && http_body::Body::is_end_stream(&body);
+    let sent = permit.send(Request::from_parts(parts, ()), end_of_stream);
     let (response, send) = sent.map_err(map_send_error)?;
-    let mut request = match (connects, ends) {
+    let mut request = match (is_connect, end_of_stream) {
         (true, _) => RequestHalf::Open(send),
         (false, true) => RequestHalf::Body(None),
         (false, false) => RequestHalf::Body(Some(Box::pin(send_body(body, send)))),
@@ -83,7 +83,7 @@ pub(crate) async fn exchange(
     Ok((Response::from_parts(parts, ()), ResponseStream { receive, request, permit }))
 }
 
-/// A request that the connection did not take, as it is no more, or that is malformed.
+/// Maps the error of a request that was not sent: the connection has ended, or the request is malformed.
 fn map_send_error(error: h2::Error) -> BoxError {
     match error.is_io() || error.is_go_away() {
         true => Unprocessed(error).into(),
@@ -91,7 +91,7 @@ fn map_send_error(error: h2::Error) -> BoxError {
     }
 }
 
-/// A request that was sent, or was on its way.
+/// Maps the error of a request that was sent, at least in part.
 fn map_response_error(error: h2::Error) -> BoxError {
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     if error.is_remote() && (refused || error.is_go_away()) {
@@ -117,7 +117,7 @@ async fn send_body(mut body: Outgoing, mut send: SendStream<Bytes>) -> Result<()
             },
         };
         if send_data(data, &mut send).await.is_err() {
-            // The upstream wants no more of it; what it has to say is in its answer.
+            // The upstream reads no more of the body. The reason is in its response.
             return Ok(());
         }
     }
@@ -125,21 +125,21 @@ async fn send_body(mut body: Outgoing, mut send: SendStream<Bytes>) -> Result<()
     Ok(())
 }
 
-/// As the window allows.
+/// Sends `data` as the window allows.
 async fn send_data(mut data: Bytes, send: &mut SendStream<Bytes>) -> Result<(), ()> {
     while !data.is_empty() {
         send.reserve_capacity(data.len());
         while send.capacity() == 0 {
             poll_fn(|cx| send.poll_capacity(cx)).await.ok_or(())?.map_err(drop)?;
         }
-        let piece = data.split_to(send.capacity().min(data.len()));
-        send.send_data(piece, false).map_err(drop)?;
+        let chunk = data.split_to(send.capacity().min(data.len()));
+        send.send_data(chunk, false).map_err(drop)?;
     }
     Ok(())
 }
 
 impl ResponseStream {
-    /// Both halves of the stream, to an extended CONNECT.
+    /// Returns both halves of the stream of an extended CONNECT.
     pub(crate) fn into_stream(self) -> Option<Stream> {
         match self.request {
             RequestHalf::Open(send) => Some(Stream::new(send, self.receive, self.permit)),
@@ -147,11 +147,11 @@ impl ResponseStream {
         }
     }
 
-    /// The answer's body.
+    /// Returns the response's body.
     pub(crate) fn into_body(self) -> Body {
         let sending = match self.request {
             RequestHalf::Open(mut send) => {
-                // No tunnel: there is nothing to send. An error is the stream's, and its body's.
+                // No tunnel: there is nothing to send. The body returns the stream's error, if there is one.
                 let _ = send.send_data(Bytes::new(), true);
                 None
             }
@@ -172,25 +172,31 @@ mod tests {
 
     use super::*;
     use crate::{
-        connect::ConnectTimeouts, connect::Connector, connect::Purpose, connect::h2::pool::Route,
+        connect::ConnectTimeouts,
+        connect::dial::Dialer,
+        connect::h2::{
+            Http2, Purpose,
+            pool::{Pool, Route},
+        },
         upstream::Upstream,
     };
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_processed_by_a_connection_that_has_gone_before() {
+    async fn a_request_on_a_connection_that_has_ended_is_unprocessed() {
         let second = Duration::from_secs(1);
-        let mut connector = Connector::default();
-        connector.set_custom(service_fn(move |_: http::Uri| {
-            let (ours, theirs) = duplex(1 << 16);
+        let mut dialer = Dialer::default();
+        dialer.set_custom(service_fn(move |_: http::Uri| {
+            let (client, server) = duplex(1 << 16);
             tokio::spawn(async move {
-                let mut connection = h2::server::handshake(theirs).await.unwrap();
+                let mut connection = h2::server::handshake(server).await.unwrap();
                 tokio::time::timeout(second, connection.accept()).await
             });
-            async { Ok::<_, io::Error>(TokioIo::new(ours)) }
+            async { Ok::<_, io::Error>(TokioIo::new(client)) }
         }));
         let upstream = Upstream::for_connector("test://a".parse().unwrap()).unwrap().http2();
         let timeouts = ConnectTimeouts { connect: second, pool_idle: second * 60 };
-        let route = connector.route(&upstream, Purpose::Requests, timeouts).await.unwrap();
+        let pool = Pool::new(dialer, Http2::new());
+        let route = pool.route(&upstream, Purpose::Requests, timeouts).await.unwrap();
         let Route::Http2(permit) = route else { panic!("no permit") };
         sleep(second * 2).await;
         let request = Request::get("test://a/").body(Either::Left(Empty::new())).unwrap();

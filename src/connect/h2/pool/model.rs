@@ -1,6 +1,7 @@
 use std::{
     io,
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use http::Uri;
@@ -10,31 +11,36 @@ use tokio::io::duplex;
 use tower::service_fn;
 
 use super::*;
-use crate::{connect::ConnectTimeouts, connect::Connector, sync::model};
+use crate::{connect::h2::connection::SharedConnection, sync::model};
 
-/// Far away, and time stands still.
+/// Longer than any model runs. Time does not advance in a model.
 const LATER: Duration = Duration::from_secs(60);
 
-/// The way to servers of the `h2` crate that take `streams` at a time, and how many connections it has.
-fn way(streams: u32) -> (Connector, Arc<AtomicUsize>) {
+/// Returns a pool for servers of the `h2` crate that take `streams` at a time, and the number of connections
+/// opened.
+fn pool(streams: u32) -> (Pool, Arc<AtomicUsize>) {
     let opened = Arc::<AtomicUsize>::default();
     let count = Arc::clone(&opened);
-    let mut connector = Connector::default();
-    connector.set_custom(service_fn(move |_: Uri| {
+    let mut dialer = Dialer::default();
+    dialer.set_custom(service_fn(move |_: Uri| {
         count.fetch_add(1, Ordering::SeqCst);
-        let (ours, theirs) = duplex(1 << 16);
+        let (client, server) = duplex(1 << 16);
         shuttle::future::spawn(async move {
             let mut builder = h2::server::Builder::new();
-            let handshake = builder.max_concurrent_streams(streams).handshake::<_, bytes::Bytes>(theirs);
-            // The client's end is there as long as the runtime is.
+            let handshake = builder.max_concurrent_streams(streams).handshake::<_, bytes::Bytes>(server);
+            // The client's end is open as long as the runtime.
             if let Ok(mut connection) = handshake.await {
                 while connection.accept().await.is_some() {}
             }
         });
-        async { Ok::<_, io::Error>(TokioIo::new(ours)) }
+        async { Ok::<_, io::Error>(TokioIo::new(client)) }
     }));
-    connector.set_http2(Http2::new().max_connections(1));
-    (connector, opened)
+    (Pool::new(dialer, Http2::new().max_connections(1)), opened)
+}
+
+fn route(pool: &Pool) -> Result<Route, BoxError> {
+    let timeouts = ConnectTimeouts { connect: LATER, pool_idle: LATER };
+    block_on(pool.route(&upstream(), Purpose::Requests, timeouts))
 }
 
 fn upstream() -> Upstream {
@@ -42,19 +48,14 @@ fn upstream() -> Upstream {
 }
 
 #[test]
-fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
+fn one_connection_is_shared_and_waiting_requests_get_its_streams() {
     model(|| {
-        let (connector, opened) = way(1);
-        let (pool, held) = (Arc::<Pool>::default(), Arc::<AtomicUsize>::default());
+        let (pool, opened) = pool(1);
+        let (pool, held) = (Arc::new(pool), Arc::<AtomicUsize>::default());
         let threads = (0..3).map(|_| {
-            let (pool, held, connector) = (Arc::clone(&pool), Arc::clone(&held), connector.clone());
+            let (pool, held) = (Arc::clone(&pool), Arc::clone(&held));
             thread::spawn(move || {
-                let timeouts = ConnectTimeouts { connect: LATER, pool_idle: LATER };
-                let terms = Terms { dialer: &connector.dialer, http2: &connector.http2, timeouts };
-                let Ok(Route::Http2(permit)) = block_on(pool.route(&upstream(), Purpose::Requests, terms))
-                else {
-                    panic!("no permit");
-                };
+                let Ok(Route::Http2(permit)) = route(&pool) else { panic!("no permit") };
                 assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0, "one stream too many");
                 thread::yield_now();
                 held.fetch_sub(1, Ordering::SeqCst);
@@ -68,20 +69,17 @@ fn all_share_one_connection_and_who_waits_for_a_stream_gets_it() {
     });
 }
 
-/// The connection to such a server, and the host that it belongs to.
-fn connected(streams: u32) -> (Arc<Connection>, Arc<HostConnections>) {
-    let (connector, _) = way(streams);
-    let pool = Pool::default();
-    let timeouts = ConnectTimeouts { connect: LATER, pool_idle: LATER };
-    let terms = Terms { dialer: &connector.dialer, http2: &connector.http2, timeouts };
-    drop(block_on(pool.route(&upstream(), Purpose::Requests, terms)));
+/// Returns a connection to such a server, with the host that has it.
+fn connected(streams: u32) -> (Arc<SharedConnection>, Arc<HostConnections>) {
+    let (pool, _) = pool(streams);
+    drop(route(&pool));
     let host = pool.host(&upstream());
     let connection = Arc::clone(&lock(&host.connections)[0]);
     (connection, host)
 }
 
 #[test]
-fn the_last_stream_is_given_once() {
+fn the_last_stream_is_granted_once() {
     model(|| {
         let (connection, host) = connected(2);
         let held = connection.reserve(&host.notify_free, Purpose::Requests);
@@ -97,7 +95,7 @@ fn the_last_stream_is_given_once() {
 }
 
 #[test]
-fn an_unused_connection_retires_or_takes_a_stream_but_not_both() {
+fn an_unused_connection_either_retires_or_takes_a_stream() {
     model(|| {
         let (connection, host) = connected(2);
         let retiring = {
