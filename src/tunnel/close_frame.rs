@@ -1,10 +1,10 @@
-//! [`CloseFrame`]: what a WebSocket is told when it ends.
+//! [`CloseFrame`]: code and reason of a Close.
 
 use std::borrow::Cow;
 
 pub use super::frames::CloseCode;
 
-/// A Close frame: a code, and a reason for whoever debugs the other end
+/// A Close frame: a code, and a reason for debugging
 /// ([RFC 6455, 5.5.1](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1)).
 ///
 /// ```
@@ -12,7 +12,7 @@ pub use super::frames::CloseCode;
 ///
 /// let close = CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("deploy 42");
 /// assert_eq!(close.code().get(), 1012);
-/// assert_eq!(CloseCode::new(1006), None); // stands for the absence of a CloseFrame
+/// assert_eq!(CloseCode::new(1006), None); // reported locally, never sent
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CloseFrame {
@@ -21,13 +21,13 @@ pub struct CloseFrame {
 }
 
 impl CloseFrame {
-    /// Without a reason.
+    /// A Close with this code and no reason.
     #[must_use]
     pub const fn new(code: CloseCode) -> Self {
-        Self { code, reason: Cow::Borrowed("") }
+        Self::from_static(code, "")
     }
 
-    /// The reason. What is beyond the 123 bytes that a Close has room for is cut off when it is sent.
+    /// Sets the reason. It is truncated to the 123 bytes that fit into a Close when it is sent.
     #[must_use]
     pub fn with_reason(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
         self.reason = reason.into();
@@ -40,13 +40,13 @@ impl CloseFrame {
         self.code
     }
 
-    /// The reason, empty when there is none.
+    /// The reason, empty by default.
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    pub(super) const fn because(code: CloseCode, reason: &'static str) -> Self {
+    pub(super) const fn from_static(code: CloseCode, reason: &'static str) -> Self {
         Self { code, reason: Cow::Borrowed(reason) }
     }
 }

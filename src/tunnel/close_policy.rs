@@ -1,32 +1,33 @@
-//! [`ClosePolicy`]: which Close goes with which end.
+//! [`ClosePolicy`]: the Close frames sent at the end of a tunnel.
 
 use super::{CloseCode, CloseFrame, Side, TunnelEnd};
 
-/// What the sides of a WebSocket are told when their tunnel ends and they have not closed it themselves.
+/// Close frames that the proxy sends to the sides of a WebSocket when their tunnel ends.
 ///
-/// Each can be another [`CloseFrame`], or `None`: then that side sees its connection end without one, which a
-/// browser reports as 1006. A Close is sent only where a frame of its direction ends.
+/// Each of them can be replaced, or set to `None`: then the connection ends without a Close, which a browser
+/// reports as 1006. A side to which the Close of the other side was relayed is not sent a second one. A Close
+/// is sent at a frame boundary only: a side that has received a part of a frame gets none.
 ///
-/// | the tunnel ends | told | by default |
+/// | end of the tunnel | side that is sent a Close | default |
 /// | --- | --- | --- |
 /// | idle timeout, maximum lifetime | both | 1001 |
-/// | drained | both | what the drain says |
-/// | the upstream's connection ends, or fails, without a Close | the client | 1011 |
-/// | the upstream does not answer pings | the client | 1011 |
-/// | the client's connection ends, or fails, without a Close | the upstream | nothing, as without a proxy |
-/// | the client does not answer pings | the upstream | 1001 |
-/// | a frame or message above the limit | both | 1009 |
-/// | no valid framing, where that is strict | both | 1002 |
+/// | drain, [`TunnelHandle::end`](super::TunnelHandle::end) | both | the Close of the drain or the call |
+/// | the connection of the upstream ends, or fails, without a Close | client | 1011 |
+/// | the upstream does not answer a Ping | client | 1011 |
+/// | the connection of the client ends, or fails, without a Close | upstream | none, as without a proxy |
+/// | the client does not answer a Ping | upstream | 1001 |
+/// | a frame or message exceeds its limit | both | 1009 |
+/// | invalid framing, with [`Framing::Strict`](super::Framing::Strict) | both | 1002 |
 ///
 /// ```
 /// use tower_upgrade_proxy::{CloseFrame, CloseCode, ClosePolicy};
 ///
-/// // For clients that know 1014.
-/// let closes = ClosePolicy::new().upstream_gone(CloseFrame::new(CloseCode::BAD_GATEWAY));
+/// // For clients that support 1014.
+/// let policy = ClosePolicy::new().upstream_gone(CloseFrame::new(CloseCode::BAD_GATEWAY));
 /// ```
 ///
-/// 1014, "bad gateway", would say best that the upstream has gone. But some libraries take it for a violation
-/// of the protocol: tungstenite, and gorilla/websocket.
+/// 1014, "bad gateway", describes a failed upstream best. But some libraries treat it as a protocol error:
+/// tungstenite and gorilla/websocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosePolicy {
     idle: Option<CloseFrame>,
@@ -39,21 +40,21 @@ pub struct ClosePolicy {
 }
 
 impl ClosePolicy {
-    /// As in the table.
+    /// The defaults of the table.
     #[must_use]
     pub fn new() -> Self {
         Self {
-            idle: Some(CloseFrame::because(CloseCode::GOING_AWAY, "idle timeout")),
-            lifetime: Some(CloseFrame::because(CloseCode::GOING_AWAY, "maximum lifetime reached")),
-            upstream_gone: Some(CloseFrame::because(CloseCode::INTERNAL_ERROR, "the upstream has gone")),
+            idle: Some(CloseFrame::from_static(CloseCode::GOING_AWAY, "idle timeout")),
+            lifetime: Some(CloseFrame::from_static(CloseCode::GOING_AWAY, "maximum lifetime reached")),
+            upstream_gone: Some(CloseFrame::from_static(CloseCode::INTERNAL_ERROR, "the upstream has gone")),
             client_gone: None,
-            client_silent: Some(CloseFrame::because(CloseCode::GOING_AWAY, "the client has gone")),
-            too_big: Some(CloseFrame::because(CloseCode::TOO_BIG, "message too big")),
-            invalid: Some(CloseFrame::because(CloseCode::PROTOCOL_ERROR, "invalid framing")),
+            client_silent: Some(CloseFrame::from_static(CloseCode::GOING_AWAY, "the client has gone")),
+            too_big: Some(CloseFrame::from_static(CloseCode::TOO_BIG, "message too big")),
+            invalid: Some(CloseFrame::from_static(CloseCode::PROTOCOL_ERROR, "invalid framing")),
         }
     }
 
-    /// Nobody is told anything, but by a drain.
+    /// No Close at any end but a drain.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -67,57 +68,57 @@ impl ClosePolicy {
         }
     }
 
-    /// To both sides, at [`TunnelEnd::IdleTimeout`].
+    /// Close to both sides at [`TunnelEnd::IdleTimeout`].
     #[must_use]
     pub fn idle_timeout(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.idle = close.into();
         self
     }
 
-    /// To both sides, at [`TunnelEnd::LifetimeReached`].
+    /// Close to both sides at [`TunnelEnd::LifetimeReached`].
     #[must_use]
     pub fn max_lifetime(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.lifetime = close.into();
         self
     }
 
-    /// To the client, when the upstream's connection ends without a Close, fails, or is
-    /// [silent](TunnelEnd::KeepAliveTimeout).
+    /// Close to the client when the connection of the upstream ends without a Close, fails, or does not
+    /// [answer a Ping](TunnelEnd::KeepAliveTimeout).
     #[must_use]
     pub fn upstream_gone(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.upstream_gone = close.into();
         self
     }
 
-    /// To the upstream, when the client's connection ends without a Close, or fails.
+    /// Close to the upstream when the connection of the client ends without a Close, or fails.
     #[must_use]
     pub fn client_gone(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.client_gone = close.into();
         self
     }
 
-    /// To the upstream, when the client is [silent](TunnelEnd::KeepAliveTimeout).
+    /// Close to the upstream when the client does not [answer a Ping](TunnelEnd::KeepAliveTimeout).
     #[must_use]
     pub fn client_silent(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.client_silent = close.into();
         self
     }
 
-    /// To both sides, at [`TunnelEnd::TooBig`].
+    /// Close to both sides at [`TunnelEnd::TooBig`].
     #[must_use]
     pub fn too_big(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.too_big = close.into();
         self
     }
 
-    /// To both sides, at [`TunnelEnd::InvalidFraming`].
+    /// Close to both sides at [`TunnelEnd::InvalidFraming`].
     #[must_use]
     pub fn invalid_framing(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.invalid = close.into();
         self
     }
 
-    /// What the other side is told when the connection of `side` has ended without a Close.
+    /// Close to the other side when the connection of `side` ends without a Close.
     pub(super) fn at_end_of(&self, side: Side) -> Option<&CloseFrame> {
         match side {
             Side::Client => self.client_gone.as_ref(),
@@ -125,7 +126,7 @@ impl ClosePolicy {
         }
     }
 
-    /// What `to` is told of `end`.
+    /// Close to `to` at `end`. `drained` is the Close of the drain.
     pub(super) fn at<'a>(
         &'a self,
         end: &'a TunnelEnd,
