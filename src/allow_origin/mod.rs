@@ -130,7 +130,7 @@ impl AllowOrigin {
         };
         match allowed {
             true => Ok(()),
-            false => Err(Error::of_client(Kind::Origin, received_origin(parts))),
+            false => Err(Error::in_request(Kind::Origin, received_origin(parts))),
         }
     }
 

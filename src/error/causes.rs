@@ -1,8 +1,10 @@
-//! Causes that decide what kind of failure an error is.
+//! Causes that determine the kind of an error.
 
-use std::fmt;
+use std::{error::Error, fmt, io};
 
-/// A connection did not come about in time.
+use super::BoxError;
+
+/// The connect timeout ran out.
 #[derive(Debug)]
 pub(crate) struct ConnectTimeout;
 
@@ -12,9 +14,9 @@ impl fmt::Display for ConnectTimeout {
     }
 }
 
-impl std::error::Error for ConnectTimeout {}
+impl Error for ConnectTimeout {}
 
-/// All connections are full, and stayed so.
+/// All HTTP/2 connections were full until the connect timeout ran out.
 #[derive(Debug)]
 pub(crate) struct NoStreamFree;
 
@@ -24,4 +26,39 @@ impl fmt::Display for NoStreamFree {
     }
 }
 
-impl std::error::Error for NoStreamFree {}
+impl Error for NoStreamFree {}
+
+/// The client's body is incomplete or malformed: not a failure of the upstream.
+#[derive(Debug)]
+pub(crate) struct ClientBody(BoxError);
+
+impl ClientBody {
+    pub(crate) fn boxed(error: impl Into<BoxError>) -> BoxError {
+        Self(error.into()).into()
+    }
+}
+
+impl fmt::Display for ClientBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request's body")
+    }
+}
+
+impl Error for ClientBody {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+/// Returns true if `error` is a `T` or has one among its causes.
+pub(super) fn caused_by<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    error.is::<T>() || error.source().is_some_and(caused_by::<T>)
+}
+
+/// Returns true if the process (`EMFILE`) or the system (`ENFILE`) could not open another file or socket.
+pub(super) fn is_out_of_descriptors(error: &(dyn Error + 'static)) -> bool {
+    /// The same numbers on every Unix; `WSAEMFILE` on Windows.
+    const CODES: &[i32] = if cfg!(windows) { &[10_024] } else { &[23, 24] };
+    let code = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+    code.is_some_and(|code| CODES.contains(&code)) || error.source().is_some_and(is_out_of_descriptors)
+}

@@ -1,30 +1,30 @@
-//! What each failure is answered with, and what it is called.
+//! The table of failures: status, reason and texts of each.
 
-use http::StatusCode;
+use http::StatusCode as Status;
 
-/// The stages at which a handshake can end without a tunnel.
+/// A failure that ends a request without a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The client's body broke off or was malformed.
+    /// The client's body is incomplete or malformed.
     Body,
-    /// The client's request can't be a handshake; the text says why.
+    /// The client's request is not a valid handshake, for the reason given.
     Handshake(&'static str),
-    /// A page that may not open tunnels.
+    /// The web page's origin is not allowed.
     Origin,
-    /// A request that can't be sent on; the text says why.
+    /// The request cannot be forwarded, for the reason given.
     Request(&'static str),
-    /// `CONNECT`, which a reverse proxy has no use for.
+    /// `CONNECT`, which is for forward proxies.
     Method,
-    /// An extended `CONNECT` for a protocol that is not upgraded to.
+    /// An extended `CONNECT` for a protocol that is not on the list.
     Protocol,
     Connect,
     ConnectTimeout,
     Exchange,
     HandshakeTimeout,
     HeaderTimeout,
-    /// The upstream agreed, but not to what was asked; the text says why.
+    /// The upstream's response does not match the request, for the reason given.
     Response(&'static str),
-    /// An upgrade in HTTP/2 is impossible, the text says why; nor was it possible in HTTP/1.1.
+    /// An upgrade is not possible in HTTP/2, for the reason given, and failed in HTTP/1.1.
     NoHttp2(&'static str),
     NoUpstream,
     NoStreamFree,
@@ -32,78 +32,56 @@ pub(crate) enum Kind {
     ClientLimit,
     UpstreamLimit,
     HandshakeLimit,
-    /// The process, or the system, has as many files open as it may.
+    /// The process, or the system, has reached its limit on open files.
     DescriptorLimit,
     Draining,
 }
 
+/// A row of the table.
+pub(super) struct Row {
+    pub(super) status: Status,
+    /// The word for metrics and logs; see [`Error::reason`](super::Error::reason).
+    pub(super) reason: &'static str,
+    /// The text for the client, without addresses and causes.
+    pub(super) public_reason: &'static str,
+    /// The text for logs. `{}` is the place of [`Kind::detail`].
+    pub(super) text: &'static str,
+}
+
 impl Kind {
-    pub(super) fn status(self) -> StatusCode {
-        match self {
-            Self::Handshake(_) | Self::Request(_) | Self::Body => StatusCode::BAD_REQUEST,
-            Self::Origin => StatusCode::FORBIDDEN,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Protocol => StatusCode::NOT_IMPLEMENTED,
-            Self::Connect | Self::Exchange | Self::Response(_) | Self::NoHttp2(_) => StatusCode::BAD_GATEWAY,
-            Self::ConnectTimeout | Self::HandshakeTimeout | Self::HeaderTimeout => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
-            Self::ClientLimit => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoUpstream
-            | Self::NoStreamFree
-            | Self::TunnelLimit
-            | Self::UpstreamLimit
-            | Self::HandshakeLimit
-            | Self::DescriptorLimit
-            | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
-        }
+    #[rustfmt::skip]
+    pub(super) fn row(self) -> Row {
+        let (status, reason, public_reason, text) = match self {
+            Self::Handshake(why) => (Status::BAD_REQUEST, "bad_handshake", why, "bad handshake: {}"),
+            Self::Request(why) => (Status::BAD_REQUEST, "bad_request", why, "bad request: {}"),
+            Self::Body => (Status::BAD_REQUEST, "bad_request", "the request body is incomplete or malformed", "bad request"),
+            Self::Origin => (Status::FORBIDDEN, "forbidden_origin", "the origin is not allowed", "the origin is not allowed"),
+            Self::Method => (Status::METHOD_NOT_ALLOWED, "method_not_allowed", "CONNECT is not supported", "CONNECT is not supported"),
+            Self::Protocol => (Status::NOT_IMPLEMENTED, "protocol_not_allowed", "the protocol is not supported", "CONNECT for a protocol that is not allowed"),
+            Self::Connect => (Status::BAD_GATEWAY, "connect", "the upstream cannot be reached", "connect"),
+            Self::ConnectTimeout => (Status::GATEWAY_TIMEOUT, "connect_timeout", "the upstream could not be reached in time", "connect: timed out"),
+            Self::Exchange => (Status::BAD_GATEWAY, "upstream_protocol", "the upstream sent no valid response", "exchange"),
+            Self::Response(_) => (Status::BAD_GATEWAY, "upstream_protocol", "the upstream sent no valid response", "bad response: {}"),
+            Self::NoHttp2(_) => (Status::BAD_GATEWAY, "no_http2", "the upstream sent no valid response", "no upgrade in HTTP/2 ({}) or HTTP/1.1"),
+            Self::HandshakeTimeout => (Status::GATEWAY_TIMEOUT, "handshake_timeout", "the upstream did not respond in time", "handshake: timed out"),
+            Self::HeaderTimeout => (Status::GATEWAY_TIMEOUT, "header_timeout", "the upstream did not respond in time", "exchange: timed out"),
+            Self::NoUpstream => (Status::SERVICE_UNAVAILABLE, "no_upstream", "no upstream is available", "no upstream is configured for this request"),
+            Self::NoStreamFree => (Status::SERVICE_UNAVAILABLE, "no_stream_free", "the upstream is at capacity", "all its HTTP/2 connections are full"),
+            Self::TunnelLimit => (Status::SERVICE_UNAVAILABLE, "tunnel_limit", "too many tunnels are open", "the tunnel limit is reached"),
+            Self::ClientLimit => (Status::TOO_MANY_REQUESTS, "client_limit", "too many tunnels are open from this address", "the client's tunnel limit is reached"),
+            Self::UpstreamLimit => (Status::SERVICE_UNAVAILABLE, "upstream_limit", "too many tunnels to the upstream are open", "its tunnel limit is reached"),
+            Self::HandshakeLimit => (Status::SERVICE_UNAVAILABLE, "handshake_limit", "too many handshakes are in progress", "the handshake limit is reached"),
+            Self::DescriptorLimit => (Status::SERVICE_UNAVAILABLE, "descriptor_limit", "too many connections are open", "connect"),
+            Self::Draining => (Status::SERVICE_UNAVAILABLE, "draining", "the server is shutting down", "tunnels are being drained"),
+        };
+        Row { status, reason, public_reason, text }
     }
 
-    /// What a counter calls it; see [`Error::reason`](super::Error::reason).
-    pub(super) fn reason(self) -> &'static str {
+    /// The reason given with some kinds.
+    pub(super) fn detail(self) -> &'static str {
         match self {
-            Self::Handshake(_) => "bad_handshake",
-            Self::Request(_) | Self::Body => "bad_request",
-            Self::Origin => "forbidden_origin",
-            Self::Method => "method_not_allowed",
-            Self::Protocol => "protocol_not_allowed",
-            Self::Connect => "connect",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Exchange | Self::Response(_) => "upstream_protocol",
-            Self::NoHttp2(_) => "no_http2",
-            Self::HandshakeTimeout => "handshake_timeout",
-            Self::HeaderTimeout => "header_timeout",
-            Self::NoUpstream => "no_upstream",
-            Self::NoStreamFree => "no_stream_free",
-            Self::TunnelLimit => "tunnel_limit",
-            Self::ClientLimit => "client_limit",
-            Self::UpstreamLimit => "upstream_limit",
-            Self::HandshakeLimit => "handshake_limit",
-            Self::DescriptorLimit => "descriptor_limit",
-            Self::Draining => "draining",
-        }
-    }
-
-    /// What a client may know: no address, no cause.
-    pub(super) fn public_reason(self) -> &'static str {
-        match self {
-            Self::Handshake(reason) | Self::Request(reason) => reason,
-            Self::Body => "the body is broken",
-            Self::Origin => "pages of this origin may not connect",
-            Self::Method => "CONNECT is not served",
-            Self::Protocol => "the protocol is not served",
-            Self::Connect => "the upstream cannot be reached",
-            Self::ConnectTimeout => "the upstream could not be reached in time",
-            Self::Exchange | Self::Response(_) | Self::NoHttp2(_) => "the upstream did not answer properly",
-            Self::HandshakeTimeout | Self::HeaderTimeout => "the upstream did not answer in time",
-            Self::NoUpstream => "no upstream is available",
-            Self::NoStreamFree => "the upstream is full",
-            Self::TunnelLimit => "too many tunnels are open",
-            Self::ClientLimit => "too many tunnels are open from this address",
-            Self::UpstreamLimit => "the upstream has too many tunnels",
-            Self::HandshakeLimit => "too many upgrades are being answered",
-            Self::DescriptorLimit => "too many connections are open",
-            Self::Draining => "the server is going away",
+            Self::Handshake(why) | Self::Request(why) | Self::Response(why) | Self::NoHttp2(why) => why,
+            _ => "",
         }
     }
 }
@@ -138,7 +116,7 @@ mod tests {
             (Kind::Draining, 503, "draining"),
         ];
         for (kind, status, reason) in table {
-            assert_eq!((kind.status().as_u16(), kind.reason()), (status, reason), "{kind:?}");
+            assert_eq!((kind.row().status.as_u16(), kind.row().reason), (status, reason), "{kind:?}");
         }
     }
 }

@@ -26,7 +26,7 @@ async fn a_page_from_elsewhere_gets_403_before_anything_is_dialled_and_its_conne
     ] {
         let head = client.ask(handshake_with("/", lines)).await;
         assert_eq!(head.status(), 403, "{lines:?}");
-        assert_eq!(client.body(&head).await, b"403 Forbidden: pages of this origin may not connect\n");
+        assert_eq!(client.body(&head).await, b"403 Forbidden: the origin is not allowed\n");
     }
     upstream.expect_untouched().await;
     assert_eq!(

@@ -19,7 +19,7 @@ async fn header_timeout_ends_ordinary_requests_alone() {
 
     let head = client.ask(REQUEST).await;
     assert_eq!(head.status(), 504);
-    assert_eq!(client.body(&head).await, b"504 Gateway Timeout: the upstream did not answer in time\n");
+    assert_eq!(client.body(&head).await, b"504 Gateway Timeout: the upstream did not respond in time\n");
 
     server.send(SWITCHING).await;
     assert_eq!(upgrading.head().await.status(), 101, "it waited at least as long");
