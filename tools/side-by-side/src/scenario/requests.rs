@@ -14,7 +14,7 @@ const CONNECTIONS: usize = 64;
 
 pub(super) fn sheet(sizes: &Sizes) -> Outline {
     let heading = format!(
-        "ordinary GET requests, answers of 125 B, {CONNECTIONS} connections, {:?} each round",
+        "ordinary GET requests, responses of 125 B, {CONNECTIONS} connections, {:?} each round",
         sizes.counted
     );
     let columns = &[
