@@ -80,7 +80,7 @@ pin_project! {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
     /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    /// use tower_upgrade_proxy::{Tunnel, TunnelConfig};
+    /// use tower_upgrade_proxy::{Side, Tunnel, TunnelConfig};
     ///
     /// let (mut client, client_end) = tokio::io::duplex(1024);
     /// let (mut upstream, upstream_end) = tokio::io::duplex(1024);
@@ -88,12 +88,12 @@ pin_project! {
     ///
     /// client.write_all(b"hello").await?;
     /// client.shutdown().await?;
-    /// let mut heard = String::new();
-    /// upstream.read_to_string(&mut heard).await?;
+    /// let mut received = String::new();
+    /// upstream.read_to_string(&mut received).await?;
     /// drop(upstream);
     ///
     /// let summary = tunnel.await?;
-    /// assert_eq!(heard, "hello");
+    /// assert_eq!(received, "hello");
     /// assert_eq!(summary.bytes(Side::Client), 5);
     /// # Ok::<(), std::io::Error>(())
     /// # })?;
