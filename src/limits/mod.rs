@@ -3,6 +3,21 @@
 //! Tunnels in total and handshakes are always limited. A limit per client or per upstream that is not set costs
 //! nothing: no lock, no allocation. A [`Permit`] is held for as long as it is used: by a handshake until its
 //! response, by a tunnel until it has ended.
+//!
+//! # Order
+//!
+//! The limits are checked in one order: handshakes, tunnels in total, per client, per upstream. The upstream
+//! is last because its choice may depend on the request. The totals precede the client because a full proxy
+//! refuses every client.
+//!
+//! # Release
+//!
+//! A [`Permit`] is released when it is dropped. A refused request drops those it has, a client that
+//! disconnects drops the response future with all of them, and a tunnel's task holds the rest until its end.
+//! The counts per client and per upstream are entries of one map each. An entry is removed with its last
+//! permit, so that strangers can fill a map only with open tunnels.
+//!
+//! An IPv6 client is counted by its /64 network, within which it can choose any address.
 
 mod keyed;
 
