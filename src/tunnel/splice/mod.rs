@@ -5,6 +5,35 @@
 //! a write, so a direction uses it only after two large reads in a row, and until a small message comes.
 //! [`Splice`] detects bulk on every system; the transfers ([`linux`]) and the process-wide limit on
 //! pipes ([`pipe`]) exist on Linux only.
+//!
+//! # Which tunnels
+//!
+//! Both ends must be tokio's `TcpStream`. The upgrade makes a `Tunnel<TcpStream, TcpStream>` if both
+//! transports are TCP, and [`Tunnel`](super::Tunnel) compares the `TypeId`s of its streams. For this reason
+//! they must be `'static`. A socket that the system does not splice is read and written through the scratch
+//! buffer.
+//!
+//! # Bulk
+//!
+//! A direction is bulk after two reads of 16 KiB or more in a row, possibly with a pause between them, and
+//! until a smaller message. The size of the scratch buffer is no criterion: a 64 KiB message never fills it
+//! twice.
+//!
+//! # Pipes
+//!
+//! The first transfer fills an empty pipe, so that "would block" certainly refers to the socket, and tokio's
+//! readiness of the socket is never cleared by mistake. A pipe is in use for the bytes of one transfer and is
+//! returned when they are written: an idle direction never has one. Each thread keeps four empty pipes, and
+//! the process uses at most 64 at a time. If more than half of these are in use, a direction that waits for
+//! its writer drains its pipe to memory (64 KiB at most) and returns the pipe. Peers that do not read can
+//! therefore not deprive others of splicing.
+//!
+//! # Frames
+//!
+//! In a WebSocket, a transfer ends at the end of the current frame. The next header is then peeked in the
+//! socket. As long as a whole header is there, the next frame goes into the same pipe, so that several
+//! transfers in need one transfer out. A refused transfer into a pipe that already holds bytes does not mean
+//! that the socket is empty, and is not treated so.
 
 #[cfg(target_os = "linux")]
 mod linux;
