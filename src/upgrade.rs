@@ -37,7 +37,7 @@ struct TunnelGuard {
     hook: Option<Arc<dyn OnTunnel>>,
     span: trace::Span,
     counted: metrics::Tunnel,
-    registration: Registration,
+    registration: Option<Box<Registration>>,
     _permit: Permit,
 }
 
@@ -56,7 +56,7 @@ impl PendingTunnel {
     ) {
         let hook = hooks.on_tunnel.clone();
         let registration = Registration::new(&self.info, tunnels, self.handshake_guard);
-        let mut live = registration.live().cloned();
+        let mut live = registration.as_ref().map(|registration| Arc::clone(registration.shared()));
         let counted = metrics::Tunnel::open(&mut live);
         let span = trace::Span::of(&self.info);
         let guard = TunnelGuard { info: self.info, hook, span, counted, registration, _permit: self.permit };
@@ -178,7 +178,9 @@ impl TunnelGuard {
             }
         });
         // After the hook: a drain that waits for this tunnel ends when the hook has run.
-        self.registration.end(summary.end());
+        if let Some(registration) = self.registration {
+            registration.end(summary.end());
+        }
     }
 }
 

@@ -1,24 +1,16 @@
-//! [`Drain`]: ending every tunnel politely.
+//! [`Drain`], graceful shutdown of all tunnels.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
-
-use super::{
-    config::DrainConfig,
-    drain_summary::DrainSummary,
-    schedule::Schedule,
-    tunnels::Tunnels,
-    watcher::{Shared, Watcher},
-};
+use super::{DrainConfig, DrainSummary, Tunnels, Watcher, schedule::Schedule};
 use crate::tunnel::CloseFrame;
 
-/// Ends all tunnels of any number of layers before the program does, so that both sides know why.
+/// Graceful shutdown of all tunnels of any number of layers, before the program exits.
 ///
-/// Servers let go of a connection when it becomes a tunnel, and so their graceful shutdown does not end
-/// one: in HTTP/1.1 it does not wait for tunnels, in HTTP/2 it waits for as long as they stand. A drain
-/// refuses new upgrades, tells both sides of each tunnel that it ends, waits for their answers up to a
-/// deadline, and cuts what is left then.
+/// The server's own graceful shutdown does not end a tunnel: in HTTP/1.1 an upgraded connection is no longer the
+/// server's, so it does not wait for it; in HTTP/2 it waits for as long as the tunnel is open. A drain
+/// refuses new upgrades, notifies both sides of each tunnel, waits for their responses up to a deadline, and
+/// aborts the remaining tunnels.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -41,23 +33,22 @@ use crate::tunnel::CloseFrame;
 /// # }
 /// ```
 ///
-/// What each side sees: a WebSocket gets a Close frame, at the next boundary between frames, and its
-/// connection ends when it has answered; another protocol gets the end of the stream. A new upgrade gets
-/// 503 with `Retry-After`. Ordinary requests are not touched.
+/// Each side of a WebSocket gets a Close frame, at the next boundary between frames, and its connection ends when
+/// it has answered. With another protocol it gets the end of the stream. A new upgrade gets 503 with
+/// `Retry-After`. Ordinary requests are not affected.
 ///
-/// Clones are the same drain, with settings of their own.
+/// Clones share the tunnels and the shutdown; each has its own settings.
 #[derive(Clone)]
 pub struct Drain {
-    shared: Arc<Shared>,
+    tunnels: Tunnels,
     config: DrainConfig,
 }
 
 impl Drain {
-    /// A drain that nobody has begun, with the settings of [`DrainConfig::new`].
+    /// A drain that has not begun, with the settings of [`DrainConfig::new`].
     #[must_use]
     pub fn new() -> Self {
-        let shared = Shared { tunnels: Tunnels::new(), draining: watch::Sender::new(false) };
-        Self { shared: Arc::new(shared), config: DrainConfig::new() }
+        Self { tunnels: Tunnels::new(), config: DrainConfig::new() }
     }
 
     /// See [`DrainConfig::close`]. Default 1001, "going away".
@@ -74,50 +65,48 @@ impl Drain {
         self
     }
 
-    /// What a layer is given, as
-    /// [`UpgradeProxyLayer::drain`](crate::UpgradeProxyLayer::drain), to take part.
+    /// Watcher for a layer, set by
+    /// [`UpgradeProxyLayer::drain`](crate::UpgradeProxyLayer::drain), or for the server around it.
     #[must_use]
     pub fn watcher(&self) -> Watcher {
-        Watcher::new(Arc::clone(&self.shared))
+        Watcher::new(Arc::clone(self.tunnels.registry()))
     }
 
-    /// The tunnels that take part, to be listed, or drained a few at a time.
+    /// The open tunnels of all layers of this drain, to be listed, or drained a few at a time.
     #[must_use]
     pub fn tunnels(&self) -> &Tunnels {
-        &self.shared.tunnels
+        &self.tunnels
     }
 
-    /// How many tunnels take part.
+    /// Number of open tunnels.
     #[must_use]
     pub fn active(&self) -> usize {
-        self.shared.tunnels.len()
+        self.tunnels.len()
     }
 
-    /// Ends all tunnels: they are told at some moment within the [jitter](DrainConfig::jitter), and cut
-    /// when `grace` is over.
+    /// Ends all tunnels: each is notified at a random moment within the [jitter](DrainConfig::jitter), and
+    /// aborted when `grace` is over.
     ///
-    /// By the call itself, before it returns, new upgrades are refused and every tunnel has its order. A
-    /// handshake that was under way may still become a tunnel, which is then told at once. There is no way
-    /// back. A `grace` of zero cuts all tunnels now, after their Close if it can be written at once.
+    /// Before the call returns, new upgrades are refused and every tunnel has its shutdown request. A
+    /// handshake in flight may still become a tunnel, which is then notified immediately. A shutdown can't be
+    /// revoked. A `grace` of zero aborts all tunnels now, after their Close if it can be written immediately.
     ///
-    /// The future is ready when all tunnels have ended and no handshake is under way, or a
-    /// moment after `grace` at the latest. The [`OnTunnel`](crate::OnTunnel) hook of every tunnel that has
-    /// ended has returned then. Further calls, on clones too, may shorten the time, never prolong it; each
-    /// counts the tunnels that were there when it was made.
+    /// The future is ready when all tunnels have ended and no handshake is in flight, or half a second after
+    /// `grace` at the latest. The [`OnTunnel`](crate::OnTunnel) hook of every ended tunnel has returned by then.
+    /// Further calls, on clones too, may shorten the time but not prolong it; each counts the tunnels that were
+    /// open when it was made.
     ///
     /// # Panics
     ///
-    /// The future does when it is polled outside a tokio runtime with its timer enabled.
+    /// The future panics when it is polled outside a tokio runtime with its timer enabled.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing for the tunnels: they end as they were told to, and new upgrades
+    /// Dropping the future does not affect the tunnels: their shutdown requests stay in force, and new upgrades
     /// remain refused.
     pub fn shutdown(&self, grace: Duration) -> impl Future<Output = DrainSummary> + Send + 'static {
         let config = self.config.clone().grace(grace);
-        let wait = self.shared.tunnels.registry().close(Schedule::new(config));
-        self.shared.draining.send_replace(true);
-        wait.drained()
+        self.tunnels.registry().shutdown(Schedule::new(config))
     }
 }
 
@@ -136,8 +125,3 @@ impl fmt::Debug for Drain {
             .finish()
     }
 }
-
-#[cfg(all(test, upgrade_proxy_model))]
-mod model;
-#[cfg(test)]
-mod tests;

@@ -1,10 +1,10 @@
-//! [`DrainSummary`]: how it went.
+//! [`DrainSummary`], the result of a drain.
 
 use std::fmt;
 
 use crate::tunnel::TunnelEnd;
 
-/// How the tunnels of a drain have ended, by number.
+/// Numbers of tunnels of a drain, by the way they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainSummary {
     closed: usize,
@@ -13,16 +13,16 @@ pub struct DrainSummary {
     remaining: usize,
 }
 
-/// How one of them has ended.
+/// The way in which a tunnel of a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub(super) enum Ended {
     Closed,
     Finished,
     Aborted,
 }
 
-impl Ended {
-    pub(crate) fn of(end: &TunnelEnd) -> Self {
+impl From<&TunnelEnd> for Ended {
+    fn from(end: &TunnelEnd) -> Self {
         match end {
             TunnelEnd::Drained => Self::Closed,
             TunnelEnd::DrainTimeout => Self::Aborted,
@@ -32,7 +32,14 @@ impl Ended {
 }
 
 impl DrainSummary {
-    pub(super) fn count(&mut self, ended: Ended) {
+    /// Counts an open tunnel.
+    pub(super) fn add(&mut self) {
+        self.remaining += 1;
+    }
+
+    /// Counts the end of an open tunnel.
+    pub(super) fn end(&mut self, ended: Ended) {
+        self.remaining = self.remaining.saturating_sub(1);
         *match ended {
             Ended::Closed => &mut self.closed,
             Ended::Finished => &mut self.finished,
@@ -40,41 +47,37 @@ impl DrainSummary {
         } += 1;
     }
 
-    pub(super) fn with_remaining(self, remaining: usize) -> Self {
-        Self { remaining, ..self }
-    }
-
-    /// Ended as they were told to: both sides have answered.
+    /// Tunnels that both sides closed as requested.
     #[must_use]
     pub fn closed(&self) -> usize {
         self.closed
     }
 
-    /// Ended for a reason of their own in the meantime: closed by a side, failed, timed out.
+    /// Tunnels that ended for another reason during the drain: a side closed or failed, or a timeout ran out.
     #[must_use]
     pub fn finished(&self) -> usize {
         self.finished
     }
 
-    /// Aborted when the grace was over, or because their runtime was shut down.
+    /// Tunnels that were aborted when the grace was over, or because their runtime was shut down.
     #[must_use]
     pub fn aborted(&self) -> usize {
         self.aborted
     }
 
-    /// Still there: their runtime is stuck.
+    /// Tunnels that are still open, because their runtime is stuck.
     #[must_use]
     pub fn remaining(&self) -> usize {
         self.remaining
     }
 
-    /// All of them.
+    /// All tunnels of the drain.
     #[must_use]
     pub fn total(&self) -> usize {
         self.closed + self.finished + self.aborted + self.remaining
     }
 
-    /// Whether none was cut and none is left.
+    /// Returns true if no tunnel was aborted and none remains.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.aborted + self.remaining == 0

@@ -1,48 +1,62 @@
-//! A tunnel's memberships in the registries of its layer.
+//! [`Registration`], the value that keeps a tunnel in its registries.
 
 use std::sync::Arc;
 
-use super::{drain_summary::Ended, registry::Membership, tunnels::Tunnels, watcher::HandshakeGuard};
+use super::{HandshakeGuard, Registry, Tunnels, drain_summary::Ended};
 use crate::{on_tunnel::TunnelInfo, tunnel::TunnelEnd, tunnel::shared::Shared};
 
-/// What makes a tunnel visible, held until it has ended. No more than a null pointer when nobody wants to
-/// see it.
-pub(crate) struct Registration(Option<Box<Registered>>);
-
-struct Registered {
-    live: Arc<Shared>,
-    memberships: [Option<Membership>; 2],
+/// Membership of one tunnel in the registries of its layer, held by the tunnel's task until the tunnel has ended.
+///
+/// A drop without [`end`](Self::end), as when a runtime shuts down and drops the task, counts as aborted.
+pub(crate) struct Registration {
+    id: u64,
+    shared: Arc<Shared>,
+    /// Of [`UpgradeProxyLayer::tunnels`](crate::UpgradeProxyLayer::tunnels) and of the drain.
+    registries: [Option<Arc<Registry>>; 2],
+    ended: Ended,
 }
 
 impl Registration {
-    /// Registers a tunnel in `tunnels`, and by way of `handshake` with the drain that it came from.
+    /// Registers a tunnel in `tunnels`, and in the drain that has admitted its `handshake`.
+    ///
+    /// `None` without either. Boxed, so that a tunnel without a registration has no more than a null pointer.
     pub(crate) fn new(
         info: &TunnelInfo,
         tunnels: Option<&Tunnels>,
         handshake: Option<HandshakeGuard>,
-    ) -> Self {
-        if tunnels.is_none() && handshake.is_none() {
-            return Self(None);
+    ) -> Option<Box<Self>> {
+        let drain = handshake.as_ref().map(HandshakeGuard::registry);
+        let tunnels = tunnels.map(Tunnels::registry);
+        // They are one registry when a layer has both the tunnels and the watcher of one drain.
+        let tunnels = tunnels.filter(|tunnels| drain.is_none_or(|drain| !Arc::ptr_eq(drain, tunnels)));
+        let registries = [tunnels, drain].map(Option::<&Arc<Registry>>::cloned);
+        if registries.iter().all(Option::is_none) {
+            return None;
         }
-        let live = Arc::new(Shared::new());
-        let registry = tunnels.map(Tunnels::registry);
-        let drained = handshake.as_ref().map(HandshakeGuard::registry);
-        let other = registry.filter(|registry| drained.is_none_or(|drained| !Arc::ptr_eq(drained, registry)));
-        let memberships = [
-            other.map(|registry| registry.register(info, &live)),
-            handshake.map(|guard| guard.register(info, &live)),
-        ];
-        Self(Some(Box::new(Registered { live, memberships })))
+        let shared = Arc::new(Shared::new());
+        let registration = Box::new(Self { id: info.id(), shared, registries, ended: Ended::Aborted });
+        for registry in registration.registries.iter().flatten() {
+            registry.insert(info, &registration.shared);
+        }
+        // Released last: the drain must see the handshake or its tunnel at any time.
+        drop(handshake);
+        Some(registration)
     }
 
-    pub(crate) fn live(&self) -> Option<&Arc<Shared>> {
-        self.0.as_ref().map(|registered| &registered.live)
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
-    /// The tunnel has ended.
-    pub(crate) fn end(self, end: &TunnelEnd) {
-        for membership in self.0.into_iter().flat_map(|registered| registered.memberships).flatten() {
-            membership.leave(Ended::of(end));
+    /// Removes the tunnel, which has ended with `end`.
+    pub(crate) fn end(mut self: Box<Self>, end: &TunnelEnd) {
+        self.ended = Ended::from(end);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        for registry in self.registries.iter().flatten() {
+            registry.remove(self.id, self.ended);
         }
     }
 }

@@ -1,28 +1,25 @@
-//! Who is told to end when.
+//! [`Schedule`], the moments at which a drain notifies its tunnels.
 
 use std::hash::{BuildHasher, RandomState};
 
 use tokio::time::Instant;
 
-use super::{
-    config::DrainConfig,
-    tracker::{Tracker, Wait},
-};
+use super::{DrainConfig, DrainSummary, tracker::Tracker};
 use crate::{time::deadline, tunnel::CloseFrame, tunnel::shared::ShutdownRequest};
 
-/// A drain that begins now.
+/// Spreads the shutdown requests of a drain, which begins now, over the jitter window.
 #[derive(Clone)]
-pub(crate) struct Schedule {
+pub(super) struct Schedule {
     close: CloseFrame,
-    /// Until then each is told at some moment.
+    /// End of the jitter window.
     spread_until: Instant,
     deadline: Instant,
-    /// Of the moments: a hash with a random key.
+    /// Source of the moments within the window, which are hashes of the tunnels' ids. Its key is random.
     hasher: RandomState,
 }
 
 impl Schedule {
-    pub(crate) fn new(config: DrainConfig) -> Self {
+    pub(super) fn new(config: DrainConfig) -> Self {
         let DrainConfig { close, jitter, grace } = config;
         let now = Instant::now();
         let deadline = deadline(now, grace);
@@ -30,18 +27,18 @@ impl Schedule {
         Self { close, spread_until, deadline, hasher: RandomState::new() }
     }
 
-    /// One that is alone has nobody to come back at the same time with.
-    pub(crate) fn for_number(self, tunnels: usize) -> Self {
-        if tunnels > 1 { self } else { Self { spread_until: Instant::now(), ..self } }
+    /// Removes the jitter for a single tunnel, whose client can't reconnect together with others.
+    pub(super) fn for_tunnels(self, count: usize) -> Self {
+        if count > 1 { self } else { Self { spread_until: Instant::now(), ..self } }
     }
 
-    /// This, or `other` when its end is nearer.
-    pub(crate) fn or_sooner(self, other: Self) -> Self {
+    /// Returns the schedule with the earlier deadline, `self` if they are equal.
+    pub(super) fn or_sooner(self, other: Self) -> Self {
         if other.deadline < self.deadline { other } else { self }
     }
 
-    /// What the tunnel is told.
-    pub(crate) fn order(&self, id: u64) -> ShutdownRequest {
+    /// The request for the tunnel with this id.
+    pub(super) fn request(&self, id: u64) -> ShutdownRequest {
         let now = Instant::now();
         let window = self.spread_until.saturating_duration_since(now);
         let share = self.hasher.hash_one(id) as f64 / u64::MAX as f64;
@@ -52,8 +49,11 @@ impl Schedule {
         }
     }
 
-    /// What counts the ends, and what waits for them.
-    pub(crate) fn tracker(&self, handshakes: usize) -> (Tracker, Wait) {
+    /// A tracker for the tunnels, and for `handshakes` that may become tunnels.
+    pub(super) fn track(
+        &self,
+        handshakes: usize,
+    ) -> (Tracker, impl Future<Output = DrainSummary> + Send + use<>) {
         Tracker::new(handshakes, self.deadline)
     }
 }
@@ -66,16 +66,15 @@ mod tests {
     use crate::time::NEVER;
 
     fn spread(config: &DrainConfig) -> (Vec<Duration>, Duration) {
-        let (start, schedule) = (Instant::now(), Schedule::new(config.clone()).for_number(500));
-        let orders: Vec<_> = (1..=500).map(|id| schedule.order(id)).collect();
-        assert!(
-            orders.iter().all(|order| order.deadline == start + config.grace && order.close == config.close)
-        );
-        (orders.iter().map(|order| order.at - start).collect(), schedule.spread_until - start)
+        let (start, schedule) = (Instant::now(), Schedule::new(config.clone()).for_tunnels(500));
+        let requests: Vec<_> = (1..=500).map(|id| schedule.request(id)).collect();
+        let deadline = start + config.grace;
+        assert!(requests.iter().all(|request| request.deadline == deadline && request.close == config.close));
+        (requests.iter().map(|request| request.at - start).collect(), schedule.spread_until - start)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn moments_are_spread_over_the_whole_jitter_and_not_beyond() {
+    async fn requests_are_spread_over_the_whole_jitter_and_not_beyond() {
         let config = DrainConfig::new().jitter(Duration::from_secs(4)).grace(Duration::from_secs(30));
         let (moments, _) = spread(&config);
         for second in 0..4 {
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_jitter_takes_half_of_the_grace_at_most() {
+    async fn the_jitter_takes_at_most_half_of_the_grace() {
         let config = DrainConfig::new().jitter(Duration::from_secs(60)).grace(Duration::from_secs(10));
         let (moments, window) = spread(&config);
         assert_eq!(window, Duration::from_secs(5));
@@ -96,21 +95,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_alone_or_comes_late_does_not_wait_for_others() {
+    async fn a_single_or_late_tunnel_is_notified_without_jitter() {
         let config = DrainConfig::new().jitter(Duration::from_secs(4));
-        assert_eq!(Schedule::new(config.clone()).for_number(1).order(7).at, Instant::now());
-        let schedule = Schedule::new(config).for_number(2);
+        assert_eq!(Schedule::new(config.clone()).for_tunnels(1).request(7).at, Instant::now());
+        let schedule = Schedule::new(config).for_tunnels(2);
         let until = Instant::now() + Duration::from_secs(4);
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert!((1..100).all(|id| (Instant::now()..=until).contains(&schedule.order(id).at)));
+        assert!((1..100).all(|id| (Instant::now()..=until).contains(&schedule.request(id).at)));
         tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(schedule.order(7).at, Instant::now());
+        assert_eq!(schedule.request(7).at, Instant::now());
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_duration_is_too_long() {
         let config = DrainConfig::new().jitter(Duration::MAX).grace(Duration::MAX);
-        let order = Schedule::new(config).order(1);
-        assert!(order.at < order.deadline && order.deadline > Instant::now() + NEVER / 2);
+        let request = Schedule::new(config).request(1);
+        assert!(request.at < request.deadline && request.deadline > Instant::now() + NEVER / 2);
     }
 }

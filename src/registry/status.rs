@@ -1,4 +1,4 @@
-//! [`TunnelStatus`].
+//! [`TunnelStatus`], a snapshot of an open tunnel.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     tunnel::{Side, Sides, TunnelState, shared::Count, shared::Shared},
 };
 
-/// A tunnel as it was when it was asked for: by [`Tunnels::list`](crate::Tunnels::list) or
+/// Snapshot of an open tunnel, made by [`Tunnels::list`](crate::Tunnels::list) or
 /// [`Tunnels::get`](crate::Tunnels::get).
 #[derive(Clone, Debug)]
 pub struct TunnelStatus {
@@ -19,30 +19,30 @@ pub struct TunnelStatus {
 }
 
 impl TunnelStatus {
-    pub(super) fn new(info: TunnelInfo, live: &Shared) -> Self {
-        let (age, idle, state) = (live.age(), live.idle(), live.state());
-        Self { info, age, idle, state, counts: live.counts() }
+    pub(super) fn new(info: TunnelInfo, shared: &Shared) -> Self {
+        let (age, idle, state) = (shared.age(), shared.idle(), shared.state());
+        Self { info, age, idle, state, counts: shared.counts() }
     }
 
-    /// Which it is: id, client, path, label, upstream and protocol.
+    /// Id, client, path, label, upstream and protocol.
     #[must_use]
     pub fn info(&self) -> &TunnelInfo {
         &self.info
     }
 
-    /// Since the verified 101.
+    /// Time since the verified 101.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// Since the last byte in either direction; the age when there was none.
+    /// Time since the last byte in either direction; the age if there was none.
     #[must_use]
     pub fn idle(&self) -> Duration {
         self.idle
     }
 
-    /// What it is doing.
+    /// Stage of the tunnel's life.
     #[must_use]
     pub fn state(&self) -> TunnelState {
         self.state

@@ -1,4 +1,4 @@
-//! Counting those who leave.
+//! [`Tracker`], the count of tunnels that a drain waits for.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,58 +9,51 @@ use tokio::{
 
 use super::drain_summary::{DrainSummary, Ended};
 
-/// How long after the deadline the tunnels that were cut then may take to be gone.
-const AFTERMATH: Duration = Duration::from_millis(500);
+/// Time after the deadline in which the tunnels that are aborted at the deadline report their end.
+const REPORT_TIME: Duration = Duration::from_millis(500);
 
-/// Told of every end, on whichever thread.
+/// Handle by which tunnels and handshakes report to a drain, from any thread.
 #[derive(Clone)]
-pub(crate) struct Tracker(Arc<watch::Sender<Progress>>);
+pub(super) struct Tracker(Arc<watch::Sender<Progress>>);
 
-/// Waits until all have ended.
-pub(crate) struct Wait {
-    progress: watch::Receiver<Progress>,
-    deadline: Instant,
-}
-
+/// Progress of a drain. `summary.remaining` counts the open tunnels.
 #[derive(Default)]
 struct Progress {
     handshakes: usize,
-    tunnels: usize,
-    drained: DrainSummary,
+    summary: DrainSummary,
 }
 
 impl Tracker {
-    pub(super) fn new(handshakes: usize, deadline: Instant) -> (Self, Wait) {
+    /// Returns the tracker of a drain, and the future that waits for everything it tracks.
+    pub(super) fn new(
+        handshakes: usize,
+        deadline: Instant,
+    ) -> (Self, impl Future<Output = DrainSummary> + Send + use<>) {
         let (sender, progress) = watch::channel(Progress { handshakes, ..Progress::default() });
-        (Self(Arc::new(sender)), Wait { progress, deadline })
+        (Self(Arc::new(sender)), wait(progress, deadline))
     }
 
-    pub(crate) fn is_waited_for(&self) -> bool {
+    /// Returns false once the drain's future is dropped or ready.
+    pub(super) fn is_awaited(&self) -> bool {
         !self.0.is_closed()
     }
 
-    pub(crate) fn tunnel_opened(&self) {
-        self.0.send_modify(|progress| progress.tunnels += 1);
+    pub(super) fn tunnel_opened(&self) {
+        self.0.send_modify(|progress| progress.summary.add());
     }
 
-    pub(crate) fn tunnel_ended(&self, ended: Ended) {
-        self.0.send_modify(|progress| {
-            progress.tunnels = progress.tunnels.saturating_sub(1);
-            progress.drained.count(ended);
-        });
+    pub(super) fn tunnel_ended(&self, ended: Ended) {
+        self.0.send_modify(|progress| progress.summary.end(ended));
     }
 
-    pub(crate) fn handshake_ended(&self) {
+    pub(super) fn handshake_ended(&self) {
         self.0.send_modify(|progress| progress.handshakes = progress.handshakes.saturating_sub(1));
     }
 }
 
-impl Wait {
-    pub(crate) async fn drained(mut self) -> DrainSummary {
-        let ended = self.progress.wait_for(|progress| progress.tunnels + progress.handshakes == 0);
-        // Who counts lives as long as there is something to count.
-        let _ = timeout_at(self.deadline + AFTERMATH, ended).await;
-        let progress = self.progress.borrow();
-        progress.drained.with_remaining(progress.tunnels)
-    }
+async fn wait(mut progress: watch::Receiver<Progress>, deadline: Instant) -> DrainSummary {
+    let ended = progress.wait_for(|progress| progress.summary.remaining() + progress.handshakes == 0);
+    // It can't fail: whatever is still to be counted holds a sender. After a timeout the counts are final.
+    let _ = timeout_at(deadline + REPORT_TIME, ended).await;
+    progress.borrow().summary
 }

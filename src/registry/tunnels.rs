@@ -1,19 +1,16 @@
-//! [`Tunnels`]: the tunnels that stand just now.
+//! [`Tunnels`], a handle to the registry.
 
 use std::{fmt, sync::Arc};
 
-use super::{
-    config::DrainConfig, drain_summary::DrainSummary, registry::Registry, schedule::Schedule,
-    status::TunnelStatus,
-};
+use super::{DrainConfig, DrainSummary, Registry, TunnelStatus, schedule::Schedule};
 use crate::on_tunnel::TunnelInfo;
 
-/// The live tunnels of any number of layers, to be listed and to be drained.
+/// List of the open tunnels of any number of layers, which can also drain them.
 ///
-/// A handle: clones show the same tunnels. A tunnel is there from the verified 101 to its end, until
-/// [`OnTunnel::on_close`](crate::OnTunnel::on_close) has returned, whichever runtime it belongs to. It costs
-/// two small allocations and a short lock when it opens, a short lock when it ends, and a few stores when bytes
-/// have moved; a layer without a registry pays nothing.
+/// A handle: clones share the tunnels. A tunnel is listed from the verified 101 until
+/// [`OnTunnel::on_close`](crate::OnTunnel::on_close) has returned at its end, on whichever runtime it runs. It costs
+/// two small allocations and a short lock when the tunnel opens, a short lock when it ends, and a few stores when
+/// bytes have moved; a layer without a registry has none of these costs.
 ///
 /// ```
 /// use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
@@ -26,29 +23,29 @@ use crate::on_tunnel::TunnelInfo;
 /// }
 /// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Tunnels(Arc<Registry>);
 
 impl Tunnels {
-    /// Without a tunnel yet.
+    /// An empty list.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self(Arc::new(Registry::new()))
     }
 
-    /// How many there are.
+    /// Number of open tunnels.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns true if no tunnel is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All of them as they are now, by id, which is the order in which they opened.
+    /// Snapshot of all open tunnels, sorted by id, which is the order in which they opened.
     #[must_use]
     pub fn list(&self) -> Vec<TunnelStatus> {
         let mut list = self.0.list();
@@ -56,19 +53,18 @@ impl Tunnels {
         list
     }
 
-    /// One of them as it is now; `None` when it has ended.
+    /// Snapshot of one tunnel; `None` when it has ended.
     #[must_use]
     pub fn get(&self, id: u64) -> Option<TunnelStatus> {
         self.0.get(id)
     }
 
-    /// Ends the tunnels of which `filter` says so, as [`Drain::shutdown`](crate::Drain::shutdown) ends all:
-    /// of one user, to one upstream, or one alone. Both sides are told, have [`grace`](DrainConfig::grace)
-    /// to answer, and are cut then.
+    /// Ends the tunnels for which `filter` returns true, for example those of one user or to one upstream, in
+    /// the way of [`Drain::shutdown`](crate::Drain::shutdown): both sides are notified, and a tunnel that is still
+    /// open when the [grace](DrainConfig::grace) is over is aborted.
     ///
-    /// The tunnels are told to end by the call itself, before it returns. Those that open later are not
-    /// affected, nor are handshakes under way: first revoke the session or take the upstream out of use,
-    /// then drain.
+    /// Each of them has its shutdown request before the call returns. Tunnels that open later and handshakes in
+    /// flight are not affected. Therefore revoke the session, or take the upstream out of use, before the drain.
     ///
     /// ```no_run
     /// use tower_upgrade_proxy::{CloseFrame, CloseCode, DrainConfig, Tunnels};
@@ -83,22 +79,29 @@ impl Tunnels {
     ///
     /// # Panics
     ///
-    /// The future does when it is polled outside a tokio runtime with its timer enabled.
+    /// The future panics when it is polled outside a tokio runtime with its timer enabled.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future changes nothing for the tunnels: they end as they were told to.
+    /// Dropping the future does not affect the tunnels: their shutdown requests stay in force.
     pub fn drain(
         &self,
         filter: impl Fn(&TunnelInfo) -> bool,
         config: DrainConfig,
     ) -> impl Future<Output = DrainSummary> + Send + 'static {
-        let chosen = self.0.infos().into_iter().filter(|info| filter(info)).map(|info| info.id());
-        self.0.drain(&chosen.collect::<Vec<_>>(), Schedule::new(config)).drained()
+        // The filter is called without the lock.
+        let selected = self.0.infos().into_iter().filter(|info| filter(info)).map(|info| info.id());
+        self.0.drain(&selected.collect::<Vec<_>>(), Schedule::new(config))
     }
 
-    pub(crate) fn registry(&self) -> &Arc<Registry> {
+    pub(super) fn registry(&self) -> &Arc<Registry> {
         &self.0
+    }
+}
+
+impl Default for Tunnels {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -107,8 +110,3 @@ impl fmt::Debug for Tunnels {
         f.debug_struct("Tunnels").field("len", &self.len()).finish_non_exhaustive()
     }
 }
-
-#[cfg(all(test, upgrade_proxy_model))]
-mod model;
-#[cfg(test)]
-pub(crate) mod tests;

@@ -1,70 +1,54 @@
-//! [`Watcher`]: what learns of a drain.
+//! [`Watcher`], the layer's and the server's view of a drain.
 
 use std::{fmt, future::pending, sync::Arc};
 
-use tokio::sync::watch;
+use super::Registry;
 
-use super::{
-    registry::{Membership, Registry},
-    tunnels::Tunnels,
-};
-use crate::{on_tunnel::TunnelInfo, tunnel::shared};
-
-pub(super) struct Shared {
-    pub(super) tunnels: Tunnels,
-    pub(super) draining: watch::Sender<bool>,
-}
-
-/// What learns of a [`Drain`](crate::Drain): layers, and the server around them. Made by
+/// Receiver of a [`Drain`](crate::Drain)'s shutdown, for layers and for the server around them. Made by
 /// [`Drain::watcher`](crate::Drain::watcher).
 #[derive(Clone)]
-pub struct Watcher(Arc<Shared>);
+pub struct Watcher(Arc<Registry>);
 
-/// A handshake under way, which is waited for and may become a tunnel.
-pub(crate) struct HandshakeGuard(Arc<Shared>);
+/// A handshake in flight, which a drain waits for. Released on drop.
+pub(crate) struct HandshakeGuard(Arc<Registry>);
 
 impl Watcher {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self(shared)
+    pub(super) fn new(registry: Arc<Registry>) -> Self {
+        Self(registry)
     }
 
-    /// Whether [`Drain::shutdown`](crate::Drain::shutdown) was called.
+    /// Returns true once [`Drain::shutdown`](crate::Drain::shutdown) was called.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.0.tunnels.registry().is_closing()
+        self.0.is_draining()
     }
 
-    /// Ready once [`Drain::shutdown`](crate::Drain::shutdown) was called, and never when all
-    /// handles to the drain are gone. It is what axum's `with_graceful_shutdown` takes.
+    /// Completes once [`Drain::shutdown`](crate::Drain::shutdown) was called, and stays pending if all
+    /// handles to the drain are dropped before that. axum's `with_graceful_shutdown` takes this future.
     pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut draining = self.0.draining.subscribe();
+        let mut is_draining = self.0.is_draining.subscribe();
         async move {
-            if draining.wait_for(|draining| *draining).await.is_err() {
+            if is_draining.wait_for(|is_draining| *is_draining).await.is_err() {
                 pending::<()>().await;
             }
         }
     }
 
-    /// Leave for a handshake; `None` while draining.
+    /// Admits a handshake; `None` while draining.
     pub(crate) fn begin_handshake(&self) -> Option<HandshakeGuard> {
-        self.0.tunnels.registry().begin_handshake().then(|| HandshakeGuard(Arc::clone(&self.0)))
+        self.0.begin_handshake().then(|| HandshakeGuard(Arc::clone(&self.0)))
     }
 }
 
 impl HandshakeGuard {
-    pub(crate) fn registry(&self) -> &Arc<Registry> {
-        self.0.tunnels.registry()
-    }
-
-    /// The handshake has become a tunnel.
-    pub(crate) fn register(self, info: &TunnelInfo, live: &Arc<shared::Shared>) -> Membership {
-        self.registry().register(info, live)
+    pub(super) fn registry(&self) -> &Arc<Registry> {
+        &self.0
     }
 }
 
 impl Drop for HandshakeGuard {
     fn drop(&mut self) {
-        self.registry().end_handshake();
+        self.0.end_handshake();
     }
 }
 

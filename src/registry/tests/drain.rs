@@ -1,48 +1,43 @@
-use std::{collections::BTreeSet, pin::pin, task::Poll};
+use std::{collections::BTreeSet, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
-use super::*;
+use super::FakeTunnel;
 use crate::{
-    registry::tunnels::tests::Dummy,
-    registry::{HandshakeGuard, Registration},
+    registry::{Drain, DrainSummary},
     tunnel::TunnelEnd,
 };
 
 const GRACE: Duration = Duration::from_secs(10);
 
-fn dummy(guard: Option<HandshakeGuard>) -> Dummy {
-    assert!(guard.is_some(), "refused");
-    Dummy::labelled("", |info| Registration::new(info, None, guard))
+fn open(drain: &Drain, number: usize) -> Vec<FakeTunnel> {
+    (0..number).map(|_| FakeTunnel::admitted(drain.watcher().begin_handshake())).collect()
 }
 
-fn dummies(drain: &Drain, number: usize) -> Vec<Dummy> {
-    (0..number).map(|_| dummy(drain.watcher().begin_handshake())).collect()
-}
-
-/// Whether it is ready without any time passing.
+/// Polls once, without time passing. Returns true if it is ready.
 async fn is_ready<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
-    std::future::poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_ready())).await
+    poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_ready())).await
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_tunnel_is_told_within_the_jitter_and_none_is_admitted_any_more() {
+async fn every_tunnel_is_notified_within_the_jitter_and_no_handshake_is_admitted_any_more() {
     let drain = Drain::new().jitter(Duration::from_secs(2));
-    let (dummies, start) = (dummies(&drain, 50), Instant::now());
+    let (tunnels, start) = (open(&drain, 50), Instant::now());
     assert!(!drain.watcher().is_draining());
     drop(drain.shutdown(GRACE));
-    let orders: Vec<_> = dummies.iter().map(|dummy| dummy.order().expect("an order")).collect();
+    let requests: Vec<_> =
+        tunnels.iter().map(|tunnel| tunnel.shutdown_request().expect("a request")).collect();
     let window = start..=start + Duration::from_secs(2);
-    assert!(orders.iter().all(|order| window.contains(&order.at) && order.deadline == start + GRACE));
-    assert!(orders.iter().all(|order| order.close.code().get() == 1001));
-    assert!(orders.iter().map(|order| order.at).collect::<BTreeSet<_>>().len() > 40, "spread");
+    assert!(requests.iter().all(|request| window.contains(&request.at) && request.deadline == start + GRACE));
+    assert!(requests.iter().all(|request| request.close.code().get() == 1001));
+    assert!(requests.iter().map(|request| request.at).collect::<BTreeSet<_>>().len() > 40, "spread");
     assert!(drain.watcher().is_draining() && drain.watcher().begin_handshake().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_over_when_all_have_ended_and_counts_how() {
+async fn it_is_ready_when_all_have_ended_and_counts_the_ways() {
     let drain = Drain::new();
-    let mut dummies = dummies(&drain, 7);
+    let mut tunnels = open(&drain, 7);
     let start = Instant::now();
     let mut drained = pin!(drain.shutdown(GRACE));
     for end in [
@@ -53,11 +48,11 @@ async fn it_is_over_when_all_have_ended_and_counts_how() {
         TunnelEnd::IdleTimeout,
         TunnelEnd::UpgradeFailed,
     ] {
-        dummies.pop().unwrap().end(&end);
-        assert!(!is_ready(&mut drained).await, "one is left");
+        tunnels.pop().unwrap().end(&end);
+        assert!(!is_ready(&mut drained).await, "one is still open");
     }
     assert_eq!(drain.active(), 1);
-    drop(dummies); // as with its runtime
+    drop(tunnels); // as its runtime does
     let drained = drained.await;
     assert_eq!((drained.closed(), drained.finished(), drained.aborted(), drained.remaining()), (3, 2, 2, 0));
     assert_eq!((drained.total(), drained.is_clean()), (7, false));
@@ -65,9 +60,9 @@ async fn it_is_over_when_all_have_ended_and_counts_how() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_over_a_little_after_the_grace_though_tunnels_are_stuck() {
+async fn it_is_ready_soon_after_the_grace_if_tunnels_are_stuck() {
     let drain = Drain::new();
-    let mut stuck = dummies(&drain, 2);
+    let mut stuck = open(&drain, 2);
     let start = Instant::now();
     let drained = drain.shutdown(GRACE);
     stuck.remove(0).end(&TunnelEnd::Drained);
@@ -77,7 +72,7 @@ async fn it_is_over_a_little_after_the_grace_though_tunnels_are_stuck() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_under_way_is_waited_for_and_its_tunnel_is_told() {
+async fn a_handshake_in_flight_is_waited_for_and_its_tunnel_is_notified() {
     let drain = Drain::new();
     let watcher = drain.watcher();
     let (failing, succeeding) = (watcher.begin_handshake(), watcher.begin_handshake());
@@ -85,42 +80,45 @@ async fn a_handshake_under_way_is_waited_for_and_its_tunnel_is_told() {
     let mut drained = pin!(drain.shutdown(GRACE));
     assert!(!is_ready(&mut drained).await);
     drop(failing);
-    let late = dummy(succeeding);
+    let late = FakeTunnel::admitted(succeeding);
     assert!(!is_ready(&mut drained).await);
-    assert_eq!(late.order().map(|order| (order.at, order.deadline)), Some((start, start + GRACE)));
+    assert_eq!(
+        late.shutdown_request().map(|request| (request.at, request.deadline)),
+        Some((start, start + GRACE))
+    );
     late.end(&TunnelEnd::Drained);
     assert_eq!(drained.await.closed(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_tunnels_it_is_over_at_once() {
+async fn without_tunnels_it_is_ready_immediately() {
     let (drain, start) = (Drain::new(), Instant::now());
-    drop(dummies(&drain, 3));
+    drop(open(&drain, 3));
     assert_eq!((drain.shutdown(GRACE).await, start), (DrainSummary::default(), Instant::now()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_second_call_shortens_the_time_but_does_not_prolong_it() {
     let drain = Drain::new().jitter(Duration::ZERO);
-    let (dummies, start) = (dummies(&drain, 2), Instant::now());
+    let (tunnels, start) = (open(&drain, 2), Instant::now());
     let handshakes = [drain.watcher().begin_handshake(), drain.watcher().begin_handshake()];
     let mut all = vec![Box::pin(drain.shutdown(GRACE))];
     for (grace, expected) in [(GRACE / 2, GRACE / 2), (GRACE * 2, GRACE / 2)] {
         all.push(Box::pin(drain.clone().shutdown(grace)));
-        // An order is taken once; all three are one until then.
-        assert!(dummies.iter().all(|dummy| {
-            let order = dummy.order().unwrap();
-            let by = order.deadline;
-            dummy.registration.live().unwrap().request_shutdown(order);
-            by == start + expected
+        // A request can be taken once; until then all three are merged into one.
+        assert!(tunnels.iter().all(|tunnel| {
+            let request = tunnel.shutdown_request().unwrap();
+            let deadline = request.deadline;
+            tunnel.shared().request_shutdown(request);
+            deadline == start + expected
         }));
     }
-    for late in handshakes.map(dummy) {
-        assert_eq!(late.order().map(|order| order.deadline), Some(start + GRACE / 2));
+    for late in handshakes.map(FakeTunnel::admitted) {
+        assert_eq!(late.shutdown_request().map(|request| request.deadline), Some(start + GRACE / 2));
         late.end(&TunnelEnd::UpgradeFailed);
     }
-    for dummy in dummies {
-        dummy.end(&TunnelEnd::DrainTimeout);
+    for tunnel in tunnels {
+        tunnel.end(&TunnelEnd::DrainTimeout);
     }
     for drained in all {
         let drained = drained.await;
@@ -129,7 +127,7 @@ async fn a_second_call_shortens_the_time_but_does_not_prolong_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_watches_learns_of_it_once() {
+async fn every_watcher_is_notified_once() {
     let drain = Drain::new();
     let mut early = Box::pin(drain.watcher().draining());
     assert!(!is_ready(&mut early).await);
@@ -138,13 +136,13 @@ async fn who_watches_learns_of_it_once() {
     assert!(is_ready(&mut Box::pin(drain.watcher().draining())).await);
 
     let never = Drain::new().watcher().draining();
-    assert!(timeout(Duration::from_secs(3600), never).await.is_err(), "no drain any more");
+    assert!(timeout(Duration::from_secs(3600), never).await.is_err(), "the drain was dropped");
 }
 
 #[test]
-fn it_is_begun_from_any_thread() {
+fn it_can_begin_on_any_thread() {
     let drain = Drain::new();
-    let dummies = dummies(&drain, 2);
+    let tunnels = open(&drain, 2);
     let waiting = {
         let drain = drain.clone();
         std::thread::spawn(move || {
@@ -156,8 +154,8 @@ fn it_is_begun_from_any_thread() {
     while !drain.watcher().is_draining() {
         std::thread::yield_now();
     }
-    for dummy in dummies {
-        dummy.end(&TunnelEnd::Drained);
+    for tunnel in tunnels {
+        tunnel.end(&TunnelEnd::Drained);
     }
     assert_eq!(waiting.join().unwrap().closed(), 2);
 }

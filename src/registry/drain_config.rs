@@ -1,10 +1,10 @@
-//! [`DrainConfig`].
+//! [`DrainConfig`], the settings of a drain.
 
 use std::time::Duration;
 
 use crate::{tunnel::CloseCode, tunnel::CloseFrame};
 
-/// How tunnels are ended from outside.
+/// Settings of a drain: the Close frame, the jitter and the grace period.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct DrainConfig {
 }
 
 impl DrainConfig {
-    /// Close 1001 "going away", told within 1 s, cut after 30 s.
+    /// The defaults: Close 1001 "going away", a jitter of 1 s, a grace of 30 s.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -33,8 +33,8 @@ impl DrainConfig {
         }
     }
 
-    /// The Close that both sides of a WebSocket are sent. Default
-    /// [`CloseCode::GOING_AWAY`], 1001, with the reason "going away"; a server that comes back says
+    /// Sets the Close frame that both sides of a WebSocket get. Default
+    /// [`CloseCode::GOING_AWAY`], 1001, with the reason "going away"; a server that restarts sends
     /// [`CloseCode::SERVICE_RESTART`], 1012
     /// ([RFC 6455, 7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)).
     #[must_use]
@@ -43,17 +43,17 @@ impl DrainConfig {
         self
     }
 
-    /// Tells each tunnel at a random moment within this time, so that clients do not come back in one wave.
-    /// No more than half of the grace is taken for it; a tunnel that is alone is told at once. Default 1 s;
-    /// with many thousand tunnels take more.
+    /// Sets the window within which each tunnel is notified at a random moment, so that clients do not all
+    /// reconnect at once. The window is at most half of the grace; a single tunnel is notified immediately.
+    /// Default 1 s; use more with many thousand tunnels.
     #[must_use]
     pub fn jitter(mut self, jitter: Duration) -> Self {
         self.jitter = jitter;
         self
     }
 
-    /// How long all may take together, the jitter included; then what is left is cut. Default 30 s.
-    /// [`Drain::shutdown`](crate::Drain::shutdown) has its own.
+    /// Sets the time, jitter included, after which the remaining tunnels are aborted. Default 30 s.
+    /// [`Drain::shutdown`](crate::Drain::shutdown) has a parameter instead.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
