@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::tunnel::TunnelEnd;
 
-/// Numbers of tunnels of a drain, by the way they ended.
+/// Counts of the tunnels of a drain, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainSummary {
     closed: usize,
@@ -13,7 +13,7 @@ pub struct DrainSummary {
     remaining: usize,
 }
 
-/// The way in which a tunnel of a drain ended.
+/// Result of a drain for one tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Closed,
