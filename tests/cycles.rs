@@ -1,102 +1,101 @@
-//! What a thousand tunnels and a thousand failures leave behind (rows G7 of docs/conformance.md). In a process
-//! of its own, because it counts the process's file descriptors.
+//! Descriptors, tasks and tunnels left behind by a thousand tunnels and a thousand failures (row G7 of
+//! docs/conformance.md). A program of its own, because it counts the file descriptors of the process.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
-#[path = "bad_inputs/stage.rs"]
-#[allow(dead_code, reason = "a part is used")]
-mod stage;
+#[path = "bad_inputs/proxy.rs"]
+#[allow(dead_code, reason = "only a part is used")]
+mod proxy;
 
 use std::{fs, sync::Arc, time::Duration};
 
-use stage::{Served, Stage};
+use proxy::{Proxy, Setup};
 use test_support::{self as support, ACCEPT, SWITCHING, bounded, handshake, ping_pong};
 use tokio::{runtime::Handle, sync::Mutex};
 use tower_upgrade_proxy::{Drain, Tunnels};
 
-/// Each test looks at the whole process.
+/// Held by the running test, as each test counts for the whole process.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 const CYCLES: usize = 1000;
 
-/// Cycles under way at once.
+/// Number of concurrent cycles.
 const AT_ONCE: usize = 20;
 
-/// Two ends of each pipe that a thread keeps for the next bulk.
+/// Descriptors of the pipes that a thread keeps for reuse, two for each.
 const PIPES: usize = 2 * 4;
 
-/// What is counted.
+/// Counts of open descriptors and running tasks.
 #[derive(Clone, Copy, Debug)]
-struct Left {
+struct Counts {
     descriptors: usize,
     tasks: usize,
 }
 
-impl Left {
+impl Counts {
     fn now() -> Self {
         let descriptors = fs::read_dir("/proc/self/fd").unwrap().count();
         Self { descriptors, tasks: Handle::current().metrics().num_alive_tasks() }
     }
 }
 
-/// Runs `cycle` a thousand times, twenty at once, and requires that nothing is left of them.
-async fn expect_nothing_left<F>(served: Served, cycle: impl Fn(Arc<Stage>, usize) -> F)
+/// Runs `cycle` a thousand times, twenty at once, and requires that nothing is left behind.
+async fn expect_nothing_left<F>(setup: Setup, cycle: impl Fn(Arc<Proxy>, usize) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let _alone = ALONE.lock().await;
     let (drain, tunnels) = (Drain::new(), Tunnels::new());
-    let layer =
-        served.stage_with(|layer| layer.drain(drain.watcher()).tunnels(&tunnels).max_tunnels(AT_ONCE));
-    let stage = Arc::new(layer.await);
+    let layer = setup.proxy_with(|layer| layer.drain(drain.watcher()).tunnels(&tunnels).max_tunnels(AT_ONCE));
+    let proxy = Arc::new(layer.await);
     let mut before = None;
-    // The first round opens what is there for all.
+    // The first round opens shared resources.
     for round in [0..1, 1..CYCLES / AT_ONCE + 1] {
         for number in round {
             let cycles: Vec<_> = (0..AT_ONCE)
-                .map(|at| tokio::spawn(cycle(Arc::clone(&stage), number * AT_ONCE + at)))
+                .map(|at| tokio::spawn(cycle(Arc::clone(&proxy), number * AT_ONCE + at)))
                 .collect();
             for cycle in cycles {
                 bounded("a cycle", cycle).await.unwrap();
             }
         }
-        let left = settled(before, &drain, &tunnels).await;
-        before.get_or_insert(left);
+        let counts = settled(before, &drain, &tunnels).await;
+        before.get_or_insert(counts);
     }
-    let (mut client, mut server) = stage.tunnel().await;
+    let (mut client, mut server) = proxy.tunnel().await;
     ping_pong(&mut client, &mut server).await;
 }
 
-/// Waits until no more is left than `before`; without it, until no task ends any more.
-async fn settled(before: Option<Left>, drain: &Drain, tunnels: &Tunnels) -> Left {
-    let mut last = Left::now();
+/// Waits until the counts are back at `before`, or, without it, until they stop changing.
+async fn settled(before: Option<Counts>, drain: &Drain, tunnels: &Tunnels) -> Counts {
+    let mut last = Counts::now();
     let settling = async {
         loop {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            let now = Left::now();
-            let over = match before {
+            let now = Counts::now();
+            let is_settled = match before {
                 Some(before) => now.tasks <= before.tasks && now.descriptors <= before.descriptors + PIPES,
                 None => (now.tasks, now.descriptors) == (last.tasks, last.descriptors),
             };
-            if over && drain.active() == 0 && tunnels.is_empty() {
+            if is_settled && drain.active() == 0 && tunnels.is_empty() {
                 return now;
             }
             last = now;
         }
     };
     match tokio::time::timeout(Duration::from_secs(20), settling).await {
-        Ok(left) => left,
-        Err(_) => panic!("before: {before:?}, now: {:?}, {} tunnels", Left::now(), tunnels.len()),
+        Ok(counts) => counts,
+        Err(_) => panic!("before: {before:?}, now: {:?}, {} tunnels", Counts::now(), tunnels.len()),
     }
 }
 
-/// Tunnels that end in every way there is.
-async fn tunnel(stage: Arc<Stage>, number: usize) {
+/// A tunnel that ends in one of all ways.
+async fn tunnel(proxy: Arc<Proxy>, number: usize) {
     let (mut client, mut server) = {
-        // One after another, so that it is known which connection is whose.
+        // One at a time, so that client and upstream connections can be matched.
         static TURN: Mutex<()> = Mutex::const_new(());
         let _turn = TURN.lock().await;
-        stage.tunnel().await
+        proxy.tunnel().await
     };
     ping_pong(&mut client, &mut server).await;
     if number.is_multiple_of(10) {
@@ -119,20 +118,20 @@ async fn tunnel(stage: Arc<Stage>, number: usize) {
     }
 }
 
-/// Upstreams whose 101 is none.
-async fn lie(stage: Arc<Stage>, number: usize) {
-    let mut client = stage.client().await;
+/// A handshake whose 101 is invalid.
+async fn invalid_101(proxy: Arc<Proxy>, number: usize) {
+    let mut client = proxy.client().await;
     client.send(handshake("/")).await;
-    let mut server = stage.upstream.accept().await;
+    let mut server = proxy.upstream.accept().await;
     server.head().await;
-    let answer = match number % 4 {
+    let response = match number % 4 {
         0 => SWITCHING.replace(ACCEPT, "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
         1 => SWITCHING.replace("Upgrade: websocket\r\n", ""),
         2 => SWITCHING.replace("Upgrade: websocket\r\n", "Upgrade: h2c\r\n"),
-        _ => SWITCHING.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: unasked\r\n\r\n"),
+        _ => SWITCHING.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: unrequested\r\n\r\n"),
     };
-    server.send(answer).await;
-    // Whose connection it is does not matter, as all get the same.
+    server.send(response).await;
+    // It may be the connection of another cycle; all get the same response.
     let head = client.head().await;
     assert_eq!(head.status(), 502);
     client.body(&head).await;
@@ -142,21 +141,21 @@ async fn lie(stage: Arc<Stage>, number: usize) {
 }
 
 #[tokio::test]
-async fn g7_a_thousand_tunnels_leave_nothing_to_the_layer_alone() {
-    expect_nothing_left(Served::LayerAlone, tunnel).await;
+async fn g7_thousand_tunnels_leave_nothing_behind_with_the_layer_alone() {
+    expect_nothing_left(Setup::LayerAlone, tunnel).await;
 }
 
 #[tokio::test]
-async fn g7_a_thousand_tunnels_leave_nothing_to_a_location() {
-    expect_nothing_left(Served::Location, tunnel).await;
+async fn g7_thousand_tunnels_leave_nothing_behind_with_a_location() {
+    expect_nothing_left(Setup::Location, tunnel).await;
 }
 
 #[tokio::test]
-async fn g7_a_thousand_failed_verifications_leave_nothing_to_the_layer_alone() {
-    expect_nothing_left(Served::LayerAlone, lie).await;
+async fn g7_thousand_failed_verifications_leave_nothing_behind_with_the_layer_alone() {
+    expect_nothing_left(Setup::LayerAlone, invalid_101).await;
 }
 
 #[tokio::test]
-async fn g7_a_thousand_failed_verifications_leave_nothing_to_a_location() {
-    expect_nothing_left(Served::Location, lie).await;
+async fn g7_thousand_failed_verifications_leave_nothing_behind_with_a_location() {
+    expect_nothing_left(Setup::Location, invalid_101).await;
 }

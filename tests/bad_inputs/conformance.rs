@@ -1,4 +1,4 @@
-//! docs/conformance.md: every row and every clause has tests, and those it names are there.
+//! Checks of docs/conformance.md: every row and every clause has tests, and the named tests exist.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The table's lines in the section whose heading begins with `heading`, without the first two.
+/// Returns the rows of the table in the section whose heading begins with `heading`.
 fn table(heading: &str) -> Vec<Row> {
     let guide = read(&root().join("docs/conformance.md"));
     let section = guide.split("\n## ").find(|section| section.starts_with(heading));
@@ -46,12 +46,13 @@ fn table(heading: &str) -> Vec<Row> {
         .collect()
 }
 
-/// What stands between backticks.
+/// Returns the names in backticks.
 fn named(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// The source files that `path` may mean: a file below `src` with its path, a file of this program, or of another.
+/// Returns the source files that `path` may refer to: a path below `src`, or a file of this or another
+/// program.
 fn sources(path: &str) -> Vec<PathBuf> {
     if path.ends_with(".rs") {
         return vec![root().join(path)];
@@ -65,13 +66,13 @@ fn sources(path: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Whether `text` has the function `name`, and what stands on the lines before it.
+/// Returns the lines before the function `name`, if `text` contains it.
 fn function<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let found = ["(", "<"].iter().find_map(|next| text.find(&format!("fn {name}{next}")))?;
     text[..found].rfind("\n\n").map_or(Some(""), |start| Some(&text[start..found]))
 }
 
-/// Whether the function is one that the test runner is given.
+/// Returns whether the function is a test.
 fn is_test(text: &str, name: &str) -> bool {
     let Some(before) = function(text, name) else { return false };
     let mut lists = text.split("on_both![").skip(1).filter_map(|list| list.split(']').next());
@@ -102,7 +103,7 @@ fn expect_item(item: &str) {
     assert!(found, "{item}: not in {sources:?}");
 }
 
-/// The tests that a line names in its last cell, each of them there.
+/// Returns the tests named in the last cell of a row, and requires that each exists.
 #[track_caller]
 fn tests(row: &Row) -> Vec<String> {
     let tests: Vec<String> = named(row.last().unwrap()).into_iter().map(str::to_owned).collect();
@@ -111,7 +112,7 @@ fn tests(row: &Row) -> Vec<String> {
     tests
 }
 
-/// The row that a test is called by: `B11` for `b11_a_subprotocol`.
+/// Returns the row that a test is named after: `B11` for `b11_subprotocol`.
 fn row_of(function: &str) -> Option<(char, usize)> {
     let (row, _) = function.split_once('_')?;
     let mut rest = row.chars();
@@ -120,7 +121,7 @@ fn row_of(function: &str) -> Option<(char, usize)> {
 }
 
 #[test]
-fn every_row_of_the_list_is_in_its_table_with_tests_of_its_name() {
+fn every_row_is_in_its_table_with_tests_named_after_it() {
     for (letter, numbers) in ROWS {
         let rows = table(&format!("{letter}. "));
         let ids: Vec<&str> = rows.iter().map(|row| row[0].as_str()).collect();
@@ -131,13 +132,13 @@ fn every_row_of_the_list_is_in_its_table_with_tests_of_its_name() {
             assert!(row.iter().all(|cell| !cell.is_empty()), "{row:?}");
             let own = format!("::{}_", row[0].to_ascii_lowercase());
             let tests = tests(row);
-            assert!(tests.iter().any(|test| test.contains(&own)), "{row:?}: no test is called by it");
+            assert!(tests.iter().any(|test| test.contains(&own)), "{row:?}: no test is named after it");
         }
     }
 }
 
 #[test]
-fn every_test_that_is_called_by_a_row_is_named_there() {
+fn every_test_named_after_a_row_is_listed_there() {
     for entry in fs::read_dir(root().join("tests/bad_inputs")).unwrap() {
         let file = entry.unwrap().path();
         let text = read(&file);
@@ -155,7 +156,7 @@ fn every_test_that_is_called_by_a_row_is_named_there() {
 }
 
 #[test]
-fn what_others_decide_has_a_reason_and_a_test() {
+fn decisions_of_hyper_and_h2_have_a_reason_and_a_test() {
     for row in table("Behaviour of hyper and h2") {
         assert_eq!(row.len(), 4, "{row:?}");
         assert!(row.iter().all(|cell| !cell.is_empty()), "{row:?}");

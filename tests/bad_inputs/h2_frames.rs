@@ -1,4 +1,4 @@
-//! A client in HTTP/2 that sends what it likes
+//! An HTTP/2 client that sends arbitrary frames
 //! ([RFC 9113, 4](https://www.rfc-editor.org/rfc/rfc9113#section-4)).
 
 use std::{collections::VecDeque, net::SocketAddr};
@@ -13,13 +13,13 @@ use crate::support::{
     },
 };
 
-/// Reasons ([RFC 9113, 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)).
+/// Error codes ([RFC 9113, 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)).
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
 pub(crate) const INTERNAL_ERROR: u32 = 2;
 pub(crate) const CANCEL: u32 = 8;
 
-/// Extended CONNECT for `websocket`, `https://a.example/chat`, in literals that are not indexed
-/// ([RFC 7541, 6.2.2](https://www.rfc-editor.org/rfc/rfc7541#section-6.2.2)).
+/// Returns the field block of an extended CONNECT for `websocket` and `https://a.example/chat`, in literals
+/// without indexing ([RFC 7541, 6.2.2](https://www.rfc-editor.org/rfc/rfc7541#section-6.2.2)).
 pub(crate) fn websocket() -> Vec<u8> {
     fields(&[
         (":method", "CONNECT"),
@@ -31,7 +31,7 @@ pub(crate) fn websocket() -> Vec<u8> {
     ])
 }
 
-/// A block of these fields.
+/// Returns a field block.
 pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -44,10 +44,10 @@ pub(crate) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// What the proxy has sent. Its SETTINGS and `WINDOW_UPDATE` are not told.
+/// A frame of the proxy, other than SETTINGS and `WINDOW_UPDATE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// With the status, where it is one that the tests wait for.
+    /// With the status, if the tests expect it.
     Headers {
         stream: u32,
         status: Option<u16>,
@@ -65,10 +65,11 @@ pub(crate) enum Frame {
         reason: u32,
     },
     Pong,
-    /// The end of the connection, however it came.
+    /// The end of the connection, with or without a reset.
     End,
 }
 
+/// A connection of the client.
 pub(crate) struct Frames {
     pub(crate) stream: TcpStream,
     read: VecDeque<Frame>,
@@ -85,7 +86,7 @@ impl Frames {
         frames
     }
 
-    /// Opens a stream with `block` as its head.
+    /// Opens a stream with the field block `block`.
     pub(crate) async fn ask(&mut self, block: &[u8]) -> u32 {
         let stream = self.next;
         self.next += 2;
@@ -105,23 +106,23 @@ impl Frames {
         self.write(RST_STREAM, 0, stream, &reason.to_be_bytes()).await;
     }
 
-    pub(crate) async fn leave(&mut self) {
+    pub(crate) async fn goaway(&mut self) {
         self.write(GOAWAY, 0, 0, &[0; 8]).await;
     }
 
-    /// Waits until the proxy has taken what was sent. What comes before is kept.
+    /// Waits until the proxy has read everything sent so far. Frames received meanwhile are kept.
     pub(crate) async fn settle(&mut self) {
         self.write(PING, 0, 0, &[0; 8]).await;
         loop {
             match self.receive().await {
                 Frame::Pong => return,
-                Frame::End => panic!("the end instead of an answer to PING"),
+                Frame::End => panic!("the end instead of a PING ACK"),
                 frame => self.read.push_back(frame),
             }
         }
     }
 
-    /// The next frame.
+    /// Returns the next frame.
     pub(crate) async fn next(&mut self) -> Frame {
         match self.read.pop_front() {
             Some(frame) => frame,
@@ -129,7 +130,7 @@ impl Frames {
         }
     }
 
-    /// The next frame of `stream`; those of others are dropped.
+    /// Returns the next frame of `stream`, and drops those of other streams.
     pub(crate) async fn next_of(&mut self, stream: u32) -> Frame {
         loop {
             match self.next().await {
@@ -142,15 +143,15 @@ impl Frames {
         }
     }
 
-    /// The status of the answer on `stream`.
+    /// Returns the status of the response on `stream`.
     pub(crate) async fn status(&mut self, stream: u32) -> u16 {
         match self.next_of(stream).await {
             Frame::Headers { status: Some(status), .. } => status,
-            frame => panic!("{frame:?} instead of an answer"),
+            frame => panic!("{frame:?} instead of a response"),
         }
     }
 
-    /// Requires these bytes on `stream`, and answers to nothing else.
+    /// Requires these bytes on `stream`, and no other frames.
     pub(crate) async fn expect(&mut self, stream: u32, expected: impl AsRef<[u8]>) {
         let (expected, mut read) = (expected.as_ref(), Vec::new());
         while read.len() < expected.len() {
@@ -184,14 +185,15 @@ impl Frames {
     }
 }
 
-/// The frames that open `stream` and reset it.
+/// Returns the frames that open `stream` and reset it.
 pub(crate) fn opened_and_reset(stream: u32) -> Vec<u8> {
     let opens = frame(HEADERS, END_HEADERS, stream, &websocket());
     [opens, frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())].concat()
 }
 
-/// The status at the beginning of a block ([RFC 7541, A](https://www.rfc-editor.org/rfc/rfc7541#appendix-A)):
-/// one of the static table, or three digits in Huffman's code, of which the first is told.
+/// Returns the status at the start of a field block
+/// ([RFC 7541, A](https://www.rfc-editor.org/rfc/rfc7541#appendix-A)): from the static table, or three digits
+/// in Huffman code.
 fn status(block: &[u8]) -> Option<u16> {
     match block {
         [0x88, ..] => Some(200),

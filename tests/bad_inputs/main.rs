@@ -1,56 +1,57 @@
-//! What attackers and broken peers send, a row each of docs/conformance.md: raw bytes in, raw bytes out.
+//! Input from attackers and broken peers, as raw bytes. Each row of docs/conformance.md has tests here.
 //!
-//! Every row is run for the layer over an application and for a whole location (the layer with [`Forward`]).
-//! A test is called by its row. A function that [`on_both!`] does not name is dead code, and refused as such.
+//! Every test runs with the layer over an application, and with a location (the layer with [`Forward`]).
+//! Test names begin with the id of their row. A test function that is not listed in [`on_both!`] is dead code
+//! and fails the build.
 //!
 //! [`Forward`]: tower_upgrade_proxy::Forward
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
-/// Two tests for each function: `<row>::layer_alone` and `<row>::location`.
+/// Makes two tests of each function: `<row>::layer_alone` and `<row>::location`.
 macro_rules! on_both {
     ($($row:ident),* $(,)?) => {
         $(
             mod $row {
                 #[tokio::test]
                 async fn layer_alone() {
-                    super::$row(crate::stage::Served::LayerAlone).await;
+                    super::$row(crate::proxy::Setup::LayerAlone).await;
                 }
 
                 #[tokio::test]
                 async fn location() {
-                    super::$row(crate::stage::Served::Location).await;
+                    super::$row(crate::proxy::Setup::Location).await;
                 }
             }
         )*
     };
 }
 
-mod a_names;
-mod a_works;
-mod b_fields;
-mod b_liars;
-mod b_refusals;
-mod c_protocols;
+mod allocations;
 #[path = "../h2_upstream/client.rs"]
-#[allow(dead_code, reason = "a part is used")]
+#[allow(dead_code, reason = "only a part is used")]
 mod client;
 mod conformance;
-mod counted;
-mod d_connection;
-mod d_values;
-mod e_framing;
-mod e_sizes;
-mod f_targets;
-mod g_handshakes;
-mod g_memory;
-mod g_tunnels;
+mod field_names;
+mod field_values;
+mod floods;
+mod framing;
+mod h2_faults;
+mod h2_floods;
 mod h2_frames;
-mod j_faults;
-mod j_floods;
-mod j_handshakes;
-mod stage;
+mod h2_handshakes;
+mod handshake_faults;
+mod head_size;
+mod hop_by_hop;
+mod invalid_responses;
+mod protocols;
+mod proxy;
+mod smuggling;
+mod stray_fields;
 #[path = "../h2_upstream/streams.rs"]
-#[allow(dead_code, reason = "a part is used")]
+#[allow(dead_code, reason = "only a part is used")]
 mod streams;
+mod targets;
+mod tunnel_faults;
+mod works;
 
 use test_support as support;

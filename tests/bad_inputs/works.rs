@@ -1,23 +1,23 @@
-//! A. What must work.
+//! A. Valid upgrades.
 
 use crate::{
-    stage::Served,
+    proxy::Setup,
     support::{ACCEPT, KEY, SWITCHING, handshake, handshake_with, ping_pong},
 };
 
-async fn a1_client_bytes_behind_the_head_wait_for_the_101(served: Served) {
-    let stage = served.stage().await;
-    // More than a read buffer, and every byte value.
-    let glued: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
-    let mut client = stage.client().await;
-    let request = [handshake("/").into_bytes(), glued.clone()].concat();
+async fn a1_early_client_bytes_wait_for_the_101(setup: Setup) {
+    let proxy = setup.proxy().await;
+    // More than a read buffer, with all byte values.
+    let early: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut client = proxy.client().await;
+    let request = [handshake("/").into_bytes(), early.clone()].concat();
     let upstream = async {
-        let mut server = stage.upstream.accept().await;
+        let mut server = proxy.upstream.accept().await;
         server.head().await;
         assert!(server.buffered().is_empty());
         server.send(SWITCHING).await;
-        let received = server.exactly(glued.len()).await;
-        assert!(received == glued);
+        let received = server.exactly(early.len()).await;
+        assert!(received == early);
         server
     };
     let ((), mut server) = tokio::join!(client.send(request), upstream);
@@ -25,18 +25,18 @@ async fn a1_client_bytes_behind_the_head_wait_for_the_101(served: Served) {
     ping_pong(&mut client, &mut server).await;
 }
 
-async fn a2_upstream_bytes_behind_the_101_follow_it(served: Served) {
-    let stage = served.stage().await;
-    let glued: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+async fn a2_upstream_bytes_after_the_101_are_delivered(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let early: Vec<u8> = (0..=255).cycle().take(70_000).collect();
     let (head, mut client, mut server) =
-        stage.answered([SWITCHING.as_bytes(), glued.as_slice()].concat()).await;
+        proxy.respond([SWITCHING.as_bytes(), early.as_slice()].concat()).await;
     assert_eq!(head.status(), 101);
-    assert!(client.exactly(glued.len()).await == glued);
+    assert!(client.exactly(early.len()).await == early);
     ping_pong(&mut client, &mut server).await;
 }
 
-async fn a3_tokens_count_in_any_case_and_on_any_line(served: Served) {
-    let stage = served.stage().await;
+async fn a3_tokens_match_in_any_case_and_on_any_line(setup: Setup) {
+    let proxy = setup.proxy().await;
     let lines = [
         "CONNECTION: keep-alive, uPGRADE\r\nupgrade: WebSocket\r\n",
         "Connection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
@@ -44,7 +44,7 @@ async fn a3_tokens_count_in_any_case_and_on_any_line(served: Served) {
     ];
     for lines in lines {
         let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}Sec-WebSocket-Key: {KEY}\r\n\r\n");
-        let (mut client, mut server, head) = stage.asked(request).await;
+        let (mut client, mut server, head) = proxy.request(request).await;
         assert_eq!(head.values("upgrade"), ["websocket"], "{lines}");
         assert_eq!(head.values("connection"), ["Upgrade"], "{lines}");
         server.send(SWITCHING).await;
@@ -53,25 +53,28 @@ async fn a3_tokens_count_in_any_case_and_on_any_line(served: Served) {
     }
 }
 
-async fn a4_interim_answers_before_the_101_are_passed_over(served: Served) {
-    let stage = served.stage().await;
+async fn a4_interim_responses_before_the_101_are_skipped(setup: Setup) {
+    let proxy = setup.proxy().await;
     for interim in ["103 Early Hints\r\nLink: </style.css>", "100 Continue", "102 Processing"] {
-        let answer = format!("HTTP/1.1 {interim}\r\n\r\n{SWITCHING}");
-        let (head, mut client, mut server) = stage.answered(answer).await;
+        let response = format!("HTTP/1.1 {interim}\r\n\r\n{SWITCHING}");
+        let (head, mut client, mut server) = proxy.respond(response).await;
         assert_eq!(head.status(), 101, "{interim}");
         assert!(head.values("link").is_empty());
         ping_pong(&mut client, &mut server).await;
     }
 }
 
-async fn a5_what_was_agreed_on_is_passed_on_unchanged(served: Served) {
-    let stage = served.stage().await;
+async fn a5_subprotocol_extensions_and_cookies_are_unchanged(setup: Setup) {
+    let proxy = setup.proxy().await;
     let offers = ["Sec-WebSocket-Protocol: chat, v2.Chat", "Sec-WebSocket-Protocol: mqtt"];
     let extension = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x-a";
     let request = handshake_with("/", &[offers[0], offers[1], extension]);
-    let (mut client, mut server, asked) = stage.asked(request).await;
-    assert_eq!(asked.values("sec-websocket-protocol"), ["chat, v2.Chat", "mqtt"]);
-    assert_eq!(asked.values("sec-websocket-extensions"), ["permessage-deflate; client_max_window_bits, x-a"]);
+    let (mut client, mut server, request_head) = proxy.request(request).await;
+    assert_eq!(request_head.values("sec-websocket-protocol"), ["chat, v2.Chat", "mqtt"]);
+    assert_eq!(
+        request_head.values("sec-websocket-extensions"),
+        ["permessage-deflate; client_max_window_bits, x-a"]
+    );
     let lines = "Sec-WebSocket-Protocol: v2.Chat\r\n\
         Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n\
         Set-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n\r\n";
@@ -85,11 +88,11 @@ async fn a5_what_was_agreed_on_is_passed_on_unchanged(served: Served) {
     ping_pong(&mut client, &mut server).await;
 }
 
-async fn a6_a_101_without_connection_is_accepted_and_gets_one(served: Served) {
-    let stage = served.stage().await;
+async fn a6_missing_connection_field_of_a_101_is_added(setup: Setup) {
+    let proxy = setup.proxy().await;
     for connection in ["", "Connection: keep-alive\r\n"] {
-        let answer = SWITCHING.replace("Connection: Upgrade\r\n", connection);
-        let (head, mut client, mut server) = stage.answered(answer).await;
+        let response = SWITCHING.replace("Connection: Upgrade\r\n", connection);
+        let (head, mut client, mut server) = proxy.respond(response).await;
         assert_eq!(head.status(), 101);
         assert_eq!(head.values("connection"), ["Upgrade"]);
         assert_eq!(head.values("upgrade"), ["websocket"]);
@@ -98,10 +101,10 @@ async fn a6_a_101_without_connection_is_accepted_and_gets_one(served: Served) {
 }
 
 on_both![
-    a1_client_bytes_behind_the_head_wait_for_the_101,
-    a2_upstream_bytes_behind_the_101_follow_it,
-    a3_tokens_count_in_any_case_and_on_any_line,
-    a4_interim_answers_before_the_101_are_passed_over,
-    a5_what_was_agreed_on_is_passed_on_unchanged,
-    a6_a_101_without_connection_is_accepted_and_gets_one,
+    a1_early_client_bytes_wait_for_the_101,
+    a2_upstream_bytes_after_the_101_are_delivered,
+    a3_tokens_match_in_any_case_and_on_any_line,
+    a4_interim_responses_before_the_101_are_skipped,
+    a5_subprotocol_extensions_and_cookies_are_unchanged,
+    a6_missing_connection_field_of_a_101_is_added,
 ];

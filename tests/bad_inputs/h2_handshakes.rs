@@ -1,4 +1,4 @@
-//! J. Handshakes in HTTP/2, with an upstream in HTTP/1.1.
+//! J. Handshakes in HTTP/2 with an HTTP/1.1 upstream.
 
 use axum::{Router, routing::get};
 use http::{HeaderMap, Request};
@@ -7,13 +7,13 @@ use tower_upgrade_proxy::UpgradeProxyLayer;
 use crate::{
     client::{Asked, Client},
     h2_frames::{Frame, Frames, PROTOCOL_ERROR, fields, websocket},
-    stage::{Served, Stage},
+    proxy::{Proxy, Setup},
     streams::{expect, rest, send},
     support::{Head, Scripted, Wire, accept, serve},
 };
 
-/// The 101 to `head`, with further lines.
-pub(crate) fn switching(head: &Head, lines: &str) -> String {
+/// Returns the 101 to the request `head`, with further lines.
+pub(crate) fn switching_protocols(head: &Head, lines: &str) -> String {
     let accept = accept(&head.values("sec-websocket-key")[0]);
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -21,19 +21,19 @@ pub(crate) fn switching(head: &Head, lines: &str) -> String {
     )
 }
 
-/// Takes what was asked, and agrees.
-pub(crate) async fn agree(upstream: &Scripted) -> Wire {
+/// Accepts the next upgrade.
+pub(crate) async fn accept_upgrade(upstream: &Scripted) -> Wire {
     let mut server = upstream.accept().await;
     let head = server.head().await;
-    server.send(switching(&head, "")).await;
+    server.send(switching_protocols(&head, "")).await;
     server
 }
 
-/// Requires that a tunnel can be opened on `client`'s connection, and carries bytes.
-async fn expect_alive(stage: &Stage, client: &mut Client) {
-    let asked = client.connect_to("/");
-    let mut server = agree(&stage.upstream).await;
-    let (response, mut up) = asked.answer().await;
+/// Requires that a tunnel can be opened on the client's connection, and transfers data.
+async fn expect_alive(proxy: &Proxy, client: &mut Client) {
+    let pending = client.connect_to("/");
+    let mut server = accept_upgrade(&proxy.upstream).await;
+    let (response, mut up) = pending.answer().await;
     assert_eq!(response.status(), 200);
     send(&mut up, b"ping").await;
     server.expect("ping").await;
@@ -45,15 +45,15 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
 }
 
-async fn j1_a_101_is_a_200_without_the_fields_of_a_connection(served: Served) {
-    let stage = served.stage().await;
-    let mut client = Client::connect(stage.address).await;
+async fn j1_101_becomes_200_without_hop_by_hop_fields(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut client = Client::connect(proxy.address).await;
     let request = Request::connect("http://a.example/chat")
         .extension(h2::ext::Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13")
         .header("sec-websocket-protocol", "chat, superchat");
-    let asked = client.ask(request.body(()).unwrap(), false);
-    let mut server = stage.upstream.accept().await;
+    let pending = client.ask(request.body(()).unwrap(), false);
+    let mut server = proxy.upstream.accept().await;
     let head = server.head().await;
     assert_eq!(head.first_line(), "GET /chat HTTP/1.1");
     assert_eq!(
@@ -64,11 +64,11 @@ async fn j1_a_101_is_a_200_without_the_fields_of_a_connection(served: Served) {
         Set-Cookie: a=1\r\nSet-Cookie: b=2\r\nKeep-Alive: timeout=5\r\nContent-Length: 5\r\n\
         Transfer-Encoding: chunked\r\nProxy-Connection: upgrade\r\n\
         Connection: X-Hop\r\nX-Hop: 1\r\n";
-    server.send(switching(&head, lines) + "first").await;
-    let (response, _up) = asked.answer().await;
+    server.send(switching_protocols(&head, lines) + "first").await;
+    let (response, _up) = pending.answer().await;
     assert_eq!(response.status(), 200);
     let headers = response.headers();
-    for gone in [
+    for name in [
         "connection",
         "upgrade",
         "sec-websocket-accept",
@@ -78,7 +78,7 @@ async fn j1_a_101_is_a_200_without_the_fields_of_a_connection(served: Served) {
         "proxy-connection",
         "x-hop",
     ] {
-        assert!(!headers.contains_key(gone), "{gone}");
+        assert!(!headers.contains_key(name), "{name}");
     }
     assert_eq!(values(headers, "sec-websocket-protocol"), ["superchat"]);
     assert_eq!(values(headers, "sec-websocket-extensions"), ["permessage-deflate"]);
@@ -86,52 +86,52 @@ async fn j1_a_101_is_a_200_without_the_fields_of_a_connection(served: Served) {
     expect(&mut response.into_body(), "first").await;
 }
 
-async fn j1_a_101_that_does_not_fit_is_a_502(served: Served) {
-    let stage = served.stage().await;
-    let mut client = Client::connect(stage.address).await;
+async fn j1_mismatched_101_is_502(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut client = Client::connect(proxy.address).await;
     for (from, to) in [
         ("Upgrade: websocket\r\n", ""),
         ("Upgrade: websocket", "Upgrade: h2c"),
         ("Sec-WebSocket-Accept: ", "Sec-WebSocket-Accept: x"),
-        ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: unasked\r\n\r\n"),
+        ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: unrequested\r\n\r\n"),
     ] {
-        let asked = client.connect_to("/");
-        let mut server = stage.upstream.accept().await;
+        let pending = client.connect_to("/");
+        let mut server = proxy.upstream.accept().await;
         let head = server.head().await;
-        server.send(switching(&head, "").replace(from, to)).await;
-        assert_eq!(asked.answer().await.0.status(), 502, "{to}");
+        server.send(switching_protocols(&head, "").replace(from, to)).await;
+        assert_eq!(pending.answer().await.0.status(), 502, "{to}");
         server.expect_end().await;
     }
-    expect_alive(&stage, &mut client).await;
+    expect_alive(&proxy, &mut client).await;
 }
 
-async fn j2_a_2xx_is_502_and_opens_nothing(served: Served) {
-    let stage = served.stage().await;
-    let mut client = Client::connect(stage.address).await;
+async fn j2_2xx_is_502_and_opens_no_tunnel(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut client = Client::connect(proxy.address).await;
     for status in
         ["200 OK", "201 Created", "202 Accepted", "204 No Content", "206 Partial Content", "299 Odd"]
     {
-        let asked = client.connect_to("/");
-        let mut server = stage.upstream.accept().await;
+        let pending = client.connect_to("/");
+        let mut server = proxy.upstream.accept().await;
         server.head().await;
         let length = if status.starts_with("204") { "" } else { "Content-Length: 5\r\n" };
         server.send(format!("HTTP/1.1 {status}\r\nUpgrade: websocket\r\n{length}\r\nhello")).await;
-        let (response, mut up) = asked.answer().await;
+        let (response, mut up) = pending.answer().await;
         assert_eq!(response.status(), 502, "{status}");
-        // It may have been reset meanwhile.
-        let _ = up.send_data("for nobody".into(), true);
+        // The stream may have been reset.
+        let _ = up.send_data("discarded".into(), true);
         assert!(server.rest().await.is_empty(), "{status}");
     }
-    expect_alive(&stage, &mut client).await;
+    expect_alive(&proxy, &mut client).await;
 }
 
-async fn j3_a_refusal_is_relayed_with_its_body(served: Served) {
-    let stage = served.stage().await;
-    let mut client = Client::connect(stage.address).await;
+async fn j3_refusal_is_relayed_with_its_body(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut client = Client::connect(proxy.address).await;
     for status in [400, 401, 403, 404, 426, 500, 503, 599] {
         for chunked in [true, false] {
-            let asked = client.connect_to("/");
-            let mut server = stage.upstream.accept().await;
+            let pending = client.connect_to("/");
+            let mut server = proxy.upstream.accept().await;
             server.head().await;
             let body = if chunked {
                 "Transfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n4\r\n you\r\n0\r\n\r\n"
@@ -140,44 +140,44 @@ async fn j3_a_refusal_is_relayed_with_its_body(served: Served) {
             };
             let fields = "X-Why: because\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: websocket";
             server.send(format!("HTTP/1.1 {status} No\r\n{fields}\r\n{body}")).await;
-            let (response, _up) = asked.answer().await;
+            let (response, _up) = pending.answer().await;
             assert_eq!(response.status(), status);
             let headers = response.headers();
             assert_eq!(values(headers, "x-why"), ["because"]);
-            for gone in ["connection", "upgrade", "x-hop", "transfer-encoding"] {
-                assert!(!headers.contains_key(gone), "{status} {gone}");
+            for name in ["connection", "upgrade", "x-hop", "transfer-encoding"] {
+                assert!(!headers.contains_key(name), "{status} {name}");
             }
             let (body, trailers) = rest(&mut response.into_body()).await.unwrap();
             assert_eq!((body, trailers), (b"not you".to_vec(), None), "{status}");
         }
     }
-    expect_alive(&stage, &mut client).await;
+    expect_alive(&proxy, &mut client).await;
 }
 
-/// An application's `:protocol` is the application's: one that takes GET alone says so.
-async fn j4_another_protocol_is_not_upgraded_to(served: Served) {
+/// Other protocols are passed to the application, which responds with a 405 if it allows only GET.
+async fn j4_other_protocols_are_not_upgraded(setup: Setup) {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream());
-    let (app, status) = match served {
-        Served::LayerAlone => (Router::new().route("/chat", get("hello")).layer(layer), 405),
-        Served::Location => (served.app(layer), 501),
+    let (app, status) = match setup {
+        Setup::LayerAlone => (Router::new().route("/chat", get("hello")).layer(layer), 405),
+        Setup::Location => (setup.app(layer), 501),
     };
-    let stage = Stage { served, upstream, address: serve(app).await };
-    let mut client = Client::connect(stage.address).await;
+    let proxy = Proxy { setup, upstream, address: serve(app).await };
+    let mut client = Client::connect(proxy.address).await;
     for protocol in
         ["h2c", "connect-udp", "webtransport", "unknown", "websocket, h2c", "websocket ", "tls/1.0"]
     {
         let request = Request::connect("http://a.example/chat").extension(h2::ext::Protocol::from(protocol));
-        let asked = client.ask(request.body(()).unwrap(), false);
-        assert_eq!(asked.answer().await.0.status().as_u16(), status, "{protocol}");
+        let pending = client.ask(request.body(()).unwrap(), false);
+        assert_eq!(pending.answer().await.0.status().as_u16(), status, "{protocol}");
     }
-    stage.upstream.expect_untouched().await;
-    expect_alive(&stage, &mut client).await;
+    proxy.upstream.expect_untouched().await;
+    expect_alive(&proxy, &mut client).await;
 }
 
-async fn j4_a_malformed_connect_ends_its_stream_alone(served: Served) {
-    let stage = served.stage().await;
-    let mut client = Frames::connect(stage.address).await;
+async fn j4_malformed_connect_resets_only_its_stream(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut client = Frames::connect(proxy.address).await;
     let connect = [(":method", "CONNECT"), (":protocol", "websocket")];
     let target = [(":scheme", "https"), (":path", "/chat"), (":authority", "a.example")];
     let with = |more: &[(&'static str, &'static str)]| [&connect[..], &target, more].concat();
@@ -198,29 +198,30 @@ async fn j4_a_malformed_connect_ends_its_stream_alone(served: Served) {
         let frame = client.next_of(stream).await;
         assert_eq!(frame, Frame::Reset { stream, reason: PROTOCOL_ERROR }, "{block:?}");
     }
-    stage.upstream.expect_untouched().await;
-    // A tunnel is no body: there may be none, and then nothing may come.
+    proxy.upstream.expect_untouched().await;
+    // A content-length of 0 is allowed, but then no data may follow.
     let stream = client.ask(&fields(&with(&[("content-length", "0")]))).await;
-    let mut server = stage.upstream.accept().await;
+    let mut server = proxy.upstream.accept().await;
     let head = server.head().await;
     assert!(head.values("content-length").is_empty());
-    server.send(switching(&head, "")).await;
+    server.send(switching_protocols(&head, "")).await;
     assert_eq!(client.status(stream).await, 200);
     client.data(stream, "more").await;
     assert_eq!(client.next_of(stream).await, Frame::Reset { stream, reason: PROTOCOL_ERROR });
     assert!(!server.rest().await.starts_with(b"more"));
 
     let stream = client.ask(&websocket()).await;
-    let mut server = agree(&stage.upstream).await;
+    let mut server = accept_upgrade(&proxy.upstream).await;
     assert_eq!(client.status(stream).await, 200);
     client.data(stream, "alive").await;
     server.expect("alive").await;
 }
 
-/// What h2 can't decode is the whole connection's fault, and hyper ends it for a length without a word.
-async fn j4_a_broken_block_or_a_length_ends_its_connection_alone(served: Served) {
-    let stage = served.stage().await;
-    let mut other = Client::connect(stage.address).await;
+/// h2 treats a block that it cannot decode as a connection error. For a content-length, hyper closes the
+/// connection without a GOAWAY.
+async fn j4_malformed_header_block_or_length_closes_only_its_connection(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut other = Client::connect(proxy.address).await;
     let goaway = Frame::GoAway { reason: PROTOCOL_ERROR };
     let length = [websocket(), fields(&[("content-length", "5")])].concat();
     for (block, end) in [
@@ -230,44 +231,44 @@ async fn j4_a_broken_block_or_a_length_ends_its_connection_alone(served: Served)
         (b"\xff\xff".to_vec(), &goaway),
         (length, &Frame::End),
     ] {
-        let mut client = Frames::connect(stage.address).await;
-        let asked = client.ask(&websocket()).await;
-        let mut server = agree(&stage.upstream).await;
-        assert_eq!(client.status(asked).await, 200);
+        let mut client = Frames::connect(proxy.address).await;
+        let stream = client.ask(&websocket()).await;
+        let mut server = accept_upgrade(&proxy.upstream).await;
+        assert_eq!(client.status(stream).await, 200);
         client.ask(&block).await;
         assert_eq!(client.next().await, *end, "{block:?}");
         server.rest().await;
     }
-    stage.upstream.expect_untouched().await;
-    expect_alive(&stage, &mut other).await;
+    proxy.upstream.expect_untouched().await;
+    expect_alive(&proxy, &mut other).await;
 }
 
-async fn j4_an_authority_that_is_none_is_400(served: Served) {
-    let stage = served.stage().await;
-    let mut client = Client::connect(stage.address).await;
+async fn j4_invalid_authority_is_400(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut client = Client::connect(proxy.address).await;
     for authority in ["user@a.example", "a.example:port"] {
         let request = Request::connect(format!("http://{authority}/"))
             .extension(h2::ext::Protocol::from_static("websocket"));
-        let asked = client.ask(request.body(()).unwrap(), false);
-        assert_eq!(asked.answer().await.0.status(), 400, "{authority}");
+        let pending = client.ask(request.body(()).unwrap(), false);
+        assert_eq!(pending.answer().await.0.status(), 400, "{authority}");
     }
-    stage.upstream.expect_untouched().await;
-    expect_alive(&stage, &mut client).await;
+    proxy.upstream.expect_untouched().await;
+    expect_alive(&proxy, &mut client).await;
 }
 
-async fn j5_data_before_the_200_waits_for_the_101(served: Served) {
-    let stage = served.stage().await;
-    let mut client = Frames::connect(stage.address).await;
-    for agrees in [true, false] {
+async fn j5_data_before_the_200_waits_for_the_101(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut client = Frames::connect(proxy.address).await;
+    for accepts in [true, false] {
         let stream = client.ask(&websocket()).await;
         client.data(stream, "GET /smuggled HTTP/1.1\r\n").await;
         client.data(stream, "Host: a\r\n\r\n").await;
         client.settle().await;
-        let mut server = stage.upstream.accept().await;
+        let mut server = proxy.upstream.accept().await;
         let head = server.head().await;
         assert!(server.buffered().is_empty());
-        if agrees {
-            server.send(switching(&head, "")).await;
+        if accepts {
+            server.send(switching_protocols(&head, "")).await;
             assert_eq!(client.status(stream).await, 200);
             server.expect("GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n").await;
         } else {
@@ -277,12 +278,12 @@ async fn j5_data_before_the_200_waits_for_the_101(served: Served) {
             server.expect_end().await;
         }
     }
-    stage.upstream.expect_untouched().await;
+    proxy.upstream.expect_untouched().await;
 }
 
-async fn j6_the_host_is_that_of_the_authority(served: Served) {
-    let stage = served.stage().await;
-    let mut client = Client::connect(stage.address).await;
+async fn j6_host_is_taken_from_the_authority(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut client = Client::connect(proxy.address).await;
     for hosts in [&["b.example"][..], &["b.example", "c.example"], &["user@b.example/"], &["a.example"], &[]]
     {
         let mut request = Request::connect("http://a.example/")
@@ -291,24 +292,24 @@ async fn j6_the_host_is_that_of_the_authority(served: Served) {
         for host in hosts {
             request = request.header("host", *host);
         }
-        let asked: Asked = client.ask(request.body(()).unwrap(), false);
-        let mut server = stage.upstream.accept().await;
+        let pending: Asked = client.ask(request.body(()).unwrap(), false);
+        let mut server = proxy.upstream.accept().await;
         let head = server.head().await;
         assert_eq!(head.values("host"), ["a.example"], "{hosts:?}");
-        server.send(switching(&head, "")).await;
-        assert_eq!(asked.answer().await.0.status(), 200);
+        server.send(switching_protocols(&head, "")).await;
+        assert_eq!(pending.answer().await.0.status(), 200);
     }
 }
 
 on_both![
-    j1_a_101_is_a_200_without_the_fields_of_a_connection,
-    j1_a_101_that_does_not_fit_is_a_502,
-    j2_a_2xx_is_502_and_opens_nothing,
-    j3_a_refusal_is_relayed_with_its_body,
-    j4_another_protocol_is_not_upgraded_to,
-    j4_a_malformed_connect_ends_its_stream_alone,
-    j4_a_broken_block_or_a_length_ends_its_connection_alone,
-    j4_an_authority_that_is_none_is_400,
+    j1_101_becomes_200_without_hop_by_hop_fields,
+    j1_mismatched_101_is_502,
+    j2_2xx_is_502_and_opens_no_tunnel,
+    j3_refusal_is_relayed_with_its_body,
+    j4_other_protocols_are_not_upgraded,
+    j4_malformed_connect_resets_only_its_stream,
+    j4_malformed_header_block_or_length_closes_only_its_connection,
+    j4_invalid_authority_is_400,
     j5_data_before_the_200_waits_for_the_101,
-    j6_the_host_is_that_of_the_authority,
+    j6_host_is_taken_from_the_authority,
 ];

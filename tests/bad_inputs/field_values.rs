@@ -1,31 +1,31 @@
-//! D. Values that go through as they are, and fields that nobody should believe.
+//! D. Field values that are passed on unchanged, and forwarding fields that must not be trusted.
 
 use axum::Router;
 use hyper::server::conn::http1;
 use tower_upgrade_proxy::{Forwarded, ForwardedField};
 
 use crate::{
-    d_connection::{get_with, seen},
-    stage::{Served, Stage},
+    hop_by_hop::{get_with, received},
+    proxy::{Proxy, Setup},
     support::{Head, SWITCHING, handshake, ping_pong, serve_http1_with, serve_knowing_peers},
 };
 
-async fn d5_origin_cookie_and_authorization_are_unchanged(served: Served) {
-    let stage = served.stage().await;
+async fn d5_origin_cookie_and_authorization_are_unchanged(setup: Setup) {
+    let proxy = setup.proxy().await;
     let lines = [
         "Origin: https://Evil.example:8443",
         "Cookie: a=1; b=\"x, y\"",
         "Cookie: c=3",
         "Authorization: Bearer a.B-c_d~e+f/==",
     ];
-    for head in seen(&stage, "/", &lines).await {
+    for head in received(&proxy, "/", &lines).await {
         assert_eq!(head.values("origin"), ["https://Evil.example:8443"]);
         assert_eq!(head.values("cookie"), ["a=1; b=\"x, y\"", "c=3"]);
         assert_eq!(head.values("authorization"), ["Bearer a.B-c_d~e+f/=="]);
     }
 }
 
-/// Both kinds of request with `lines` in their heads.
+/// Returns a handshake and an ordinary request, both with `lines`.
 fn both_with(lines: &[u8]) -> [Vec<u8>; 2] {
     [handshake("/"), get_with("/", &["X-Kept: 1"])].map(|head| {
         let head = head.strip_suffix("\r\n").unwrap();
@@ -33,20 +33,20 @@ fn both_with(lines: &[u8]) -> [Vec<u8>; 2] {
     })
 }
 
-/// What the application or the upstream has seen of either request.
-async fn both_seen(stage: &Stage, lines: &[u8]) -> [Head; 2] {
+/// Sends both requests and returns their heads as received by the upstream or the application.
+async fn both_received(proxy: &Proxy, lines: &[u8]) -> [Head; 2] {
     let [upgrade, ordinary] = both_with(lines);
-    let (_, _, upgrade) = stage.asked(upgrade).await;
-    [upgrade, stage.ordinary(&mut stage.client().await, ordinary).await]
+    let (_, _, upgrade) = proxy.request(upgrade).await;
+    [upgrade, proxy.ordinary_request(&mut proxy.client().await, ordinary).await]
 }
 
-async fn d6_values_are_bytes(served: Served) {
-    let stage = served.stage().await;
+async fn d6_values_are_passed_on_as_bytes(setup: Setup) {
+    let proxy = setup.proxy().await;
     let raw: Vec<u8> = (0x80..=0xff).collect();
     let mut lines = b"X-Latin: caf\xe9\r\nX-Raw: ".to_vec();
     lines.extend(&raw);
     lines.extend(b"\r\nX-Tab: a\tb\r\nX-Empty:\r\nUser-Agent: \xff\xfe\r\nOrigin: \xc3\xa9\r\n");
-    for head in both_seen(&stage, &lines).await {
+    for head in both_received(&proxy, &lines).await {
         assert_eq!(head.values("x-latin"), ["caf\u{e9}"]);
         let raw: Vec<u8> = [b"x-raw: ", raw.as_slice(), b"\r\n"].concat();
         assert!(head.raw.windows(raw.len()).any(|window| window == raw), "{}", head.text());
@@ -54,17 +54,17 @@ async fn d6_values_are_bytes(served: Served) {
         assert_eq!(head.values("x-empty"), [""]);
         assert_eq!(head.values("user-agent"), ["\u{ff}\u{fe}"]);
     }
-    // And back.
+    // The same for the response.
     let fields = [b"\r\nX-Raw: \xe9", raw.as_slice(), b"\r\nSet-Cookie: \xff\r\n\r\n"].concat();
-    let answer = [SWITCHING.strip_suffix("\r\n\r\n").unwrap().as_bytes(), &fields].concat();
-    let (head, mut client, mut server) = stage.answered(answer).await;
+    let response = [SWITCHING.strip_suffix("\r\n\r\n").unwrap().as_bytes(), &fields].concat();
+    let (head, mut client, mut server) = proxy.respond(response).await;
     assert_eq!((head.status(), head.values("set-cookie")), (101, vec!["\u{ff}".to_owned()]));
     assert_eq!(head.values("x-raw")[0].chars().count(), 129);
     ping_pong(&mut client, &mut server).await;
 }
 
-async fn d6_bytes_where_the_proxy_reads_are_no_panic(served: Served) {
-    let stage = served.stage_with(|layer| layer.forwarded(Forwarded::all())).await;
+async fn d6_bytes_in_fields_read_by_the_proxy_do_not_panic(setup: Setup) {
+    let proxy = setup.proxy_with(|layer| layer.forwarded(Forwarded::all())).await;
     let lines = [
         &b"Connection: \xff, X-\xe9, \xe9\r\n"[..],
         b"X-Forwarded-For: \xff\r\nForwarded: for=\"\xe9\r\nVia: \xff\r\n",
@@ -74,22 +74,22 @@ async fn d6_bytes_where_the_proxy_reads_are_no_panic(served: Served) {
     ];
     for lines in lines {
         let [upgrade, _] = both_with(lines);
-        let (mut client, mut server, _) = stage.asked(upgrade).await;
+        let (mut client, mut server, _) = proxy.request(upgrade).await;
         server.send(SWITCHING).await;
         assert_eq!(client.head().await.status(), 101);
         ping_pong(&mut client, &mut server).await;
-        stage.still_http(&mut stage.client().await).await;
+        proxy.expect_http(&mut proxy.client().await).await;
     }
     for line in [&b"Host: \xff\r\n"[..], b"Sec-WebSocket-Key: \xff\r\n", b"Transfer-Encoding: \xff\r\n"] {
         let [upgrade, _] = both_with(line);
-        stage.refused(upgrade, 400).await;
+        proxy.expect_refusal(upgrade, 400).await;
     }
 }
 
-async fn d6_a_value_of_60_kib_goes_through(served: Served) {
-    let stage = served.stage().await;
+async fn d6_value_of_60_kib_is_passed_on(setup: Setup) {
+    let proxy = setup.proxy().await;
     let long = "v".repeat(60 * 1024);
-    for head in both_seen(&stage, format!("X-Long: {long}\r\n").as_bytes()).await {
+    for head in both_received(&proxy, format!("X-Long: {long}\r\n").as_bytes()).await {
         assert!(head.values("x-long") == [long.as_str()]);
     }
 }
@@ -98,22 +98,22 @@ fn numbered(fields: usize) -> String {
     (0..fields).map(|n| format!("X-{n}: {n}\r\n")).collect()
 }
 
-async fn d6_200_fields_are_a_431_unless_the_server_takes_them(served: Served) {
-    let stage = served.stage().await;
+async fn d6_200_fields_are_431_unless_the_server_allows_them(setup: Setup) {
+    let proxy = setup.proxy().await;
     for request in both_with(numbered(200).as_bytes()) {
-        stage.refused(request, 431).await;
+        proxy.expect_refusal(request, 431).await;
     }
     let mut server = http1::Builder::new();
     server.max_headers(300);
-    let stage = served.stage_on(|layer| layer, async |app: Router| serve_http1_with(server, app).await).await;
-    for head in both_seen(&stage, numbered(200).as_bytes()).await {
+    let proxy = setup.proxy_on(|layer| layer, async |app: Router| serve_http1_with(server, app).await).await;
+    for head in both_received(&proxy, numbered(200).as_bytes()).await {
         for n in 0..200 {
             assert_eq!(head.values(&format!("x-{n}")), [n.to_string()]);
         }
     }
 }
 
-const CLAIMED: [&str; 6] = [
+const FORGED: [&str; 6] = [
     "X_Forwarded_For: 6.6.6.6",
     "X-Forwarded_For: 6.6.6.6",
     "x_real_ip: 6.6.6.6",
@@ -122,34 +122,34 @@ const CLAIMED: [&str; 6] = [
     "X-Forwarded-For: 192.0.2.2, 192.0.2.3",
 ];
 
-async fn d7_a_strangers_claims_are_removed_whatever_their_names(served: Served) {
+async fn d7_forwarding_fields_of_untrusted_peers_are_removed_in_any_spelling(setup: Setup) {
     let nginx = |layer: tower_upgrade_proxy::UpgradeProxyLayer| layer.forwarded(Forwarded::nginx());
-    let stage = served.stage_on(nginx, serve_knowing_peers).await;
-    for head in seen(&stage, "/", &CLAIMED).await {
+    let proxy = setup.proxy_on(nginx, serve_knowing_peers).await;
+    for head in received(&proxy, "/", &FORGED).await {
         assert_eq!(head.values("x-forwarded-for"), ["127.0.0.1"]);
         assert_eq!(head.values("x-real-ip"), ["127.0.0.1"]);
         assert_eq!(head.values("x-forwarded-proto"), ["http"]);
         assert!(!head.text().contains('_') && !head.text().contains("6.6.6.6"), "{}", head.text());
     }
     let remove = Forwarded::none().x_forwarded_for(ForwardedField::Remove);
-    let stage = served.stage_on(|layer| layer.forwarded(remove), serve_knowing_peers).await;
-    for head in seen(&stage, "/", &CLAIMED).await {
+    let proxy = setup.proxy_on(|layer| layer.forwarded(remove), serve_knowing_peers).await;
+    for head in received(&proxy, "/", &FORGED).await {
         assert!(!head.text().to_ascii_lowercase().replace('_', "-").contains("x-forwarded-for"));
-        assert_eq!(head.values("x_real_ip"), ["6.6.6.6"], "not spoken of");
+        assert_eq!(head.values("x_real_ip"), ["6.6.6.6"], "not a field of this policy");
     }
 }
 
-async fn d7_a_trusted_peers_claims_are_kept_in_order(served: Served) {
+async fn d7_forwarding_fields_of_trusted_peers_are_kept_in_order(setup: Setup) {
     let trusting = Forwarded::nginx().trust(["127.0.0.0/8".parse().unwrap()]);
-    let stage = served.stage_on(|layer| layer.forwarded(trusting), serve_knowing_peers).await;
-    for head in seen(&stage, "/", &CLAIMED).await {
+    let proxy = setup.proxy_on(|layer| layer.forwarded(trusting), serve_knowing_peers).await;
+    for head in received(&proxy, "/", &FORGED).await {
         assert_eq!(head.values("x-forwarded-for"), ["192.0.2.1, 192.0.2.2, 192.0.2.3, 127.0.0.1"]);
     }
 }
 
-async fn d7_without_a_policy_they_pass(served: Served) {
-    let stage = served.stage().await;
-    for head in seen(&stage, "/", &CLAIMED).await {
+async fn d7_forwarding_fields_pass_without_a_policy(setup: Setup) {
+    let proxy = setup.proxy().await;
+    for head in received(&proxy, "/", &FORGED).await {
         assert_eq!(head.values("x-forwarded-for"), ["192.0.2.1", "192.0.2.2, 192.0.2.3"]);
         assert_eq!(head.values("x_forwarded_for"), ["6.6.6.6"]);
     }
@@ -157,11 +157,11 @@ async fn d7_without_a_policy_they_pass(served: Served) {
 
 on_both![
     d5_origin_cookie_and_authorization_are_unchanged,
-    d6_values_are_bytes,
-    d6_bytes_where_the_proxy_reads_are_no_panic,
-    d6_a_value_of_60_kib_goes_through,
-    d6_200_fields_are_a_431_unless_the_server_takes_them,
-    d7_a_strangers_claims_are_removed_whatever_their_names,
-    d7_a_trusted_peers_claims_are_kept_in_order,
-    d7_without_a_policy_they_pass,
+    d6_values_are_passed_on_as_bytes,
+    d6_bytes_in_fields_read_by_the_proxy_do_not_panic,
+    d6_value_of_60_kib_is_passed_on,
+    d6_200_fields_are_431_unless_the_server_allows_them,
+    d7_forwarding_fields_of_untrusted_peers_are_removed_in_any_spelling,
+    d7_forwarding_fields_of_trusted_peers_are_kept_in_order,
+    d7_forwarding_fields_pass_without_a_policy,
 ];

@@ -1,33 +1,34 @@
-//! D. What `Connection` may name, and what belongs to a connection anyway.
+//! D. Fields named by `Connection`, and other hop-by-hop fields.
 
 use axum::{Router, extract::Request, middleware::map_request};
 use tower_upgrade_proxy::{Forwarded, PathRewrite, Peer};
 
 use crate::{
-    stage::{Served, Stage},
+    proxy::{Proxy, Setup},
     support::{Head, KEY, SWITCHING, handshake_with, ping_pong, serve},
 };
 
-/// An ordinary request with `lines`.
+/// Returns an ordinary request with `lines`.
 pub(crate) fn get_with(path: &str, lines: &[&str]) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: client.example\r\n{}\r\n\r\n", lines.join("\r\n"))
 }
 
-/// What the upstream gets of a handshake with `lines`; from a whole location, of an ordinary request too.
-pub(crate) async fn seen(stage: &Stage, path: &str, lines: &[&str]) -> Vec<Head> {
-    let (_, _, upgrade) = stage.asked(handshake_with(path, lines)).await;
+/// Returns the head of a handshake with `lines` as received by the upstream, and that of an ordinary request
+/// if the proxy forwards it.
+pub(crate) async fn received(proxy: &Proxy, path: &str, lines: &[&str]) -> Vec<Head> {
+    let (_, _, upgrade) = proxy.request(handshake_with(path, lines)).await;
     assert_eq!(upgrade.values("connection"), ["Upgrade"], "{lines:?}");
     let mut heads = vec![upgrade];
-    if stage.served == Served::Location {
-        let (_, _, ordinary) = stage.asked(get_with(path, lines)).await;
+    if proxy.setup == Setup::Location {
+        let (_, _, ordinary) = proxy.request(get_with(path, lines)).await;
         assert!(ordinary.values("upgrade").is_empty(), "{lines:?}");
         heads.push(ordinary);
     }
     heads
 }
 
-async fn d1_fields_that_connection_names_are_removed(served: Served) {
-    let stage = served.stage().await;
+async fn d1_fields_named_by_connection_are_removed(setup: Setup) {
+    let proxy = setup.proxy().await;
     let cases: [&[&str]; 5] = [
         &["Connection: X-Secret"],
         &["Connection: keep-alive, x-SECRET ,"],
@@ -37,7 +38,7 @@ async fn d1_fields_that_connection_names_are_removed(served: Served) {
     ];
     for lines in cases {
         let lines = [lines, &["X-Secret: 1", "x-secret: 2", "X-Kept: 3"]].concat();
-        for head in seen(&stage, "/", &lines).await {
+        for head in received(&proxy, "/", &lines).await {
             assert!(head.values("x-secret").is_empty(), "{lines:?}");
             assert_eq!(head.values("x-kept"), ["3"], "{lines:?}");
         }
@@ -46,12 +47,12 @@ async fn d1_fields_that_connection_names_are_removed(served: Served) {
         "GET / HTTP/1.1\r\nHost: a\r\nConnection:\r\nConnection: X-Secret\r\nConnection: upgrade\r\n\
          Upgrade: websocket\r\nX-Secret: 1\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
     );
-    let (_, _, head) = stage.asked(empty_first).await;
+    let (_, _, head) = proxy.request(empty_first).await;
     assert_eq!(head.values("connection"), ["Upgrade"]);
     assert!(head.values("x-secret").is_empty());
 }
 
-async fn d2_no_connection_line_takes_away_what_the_proxy_tells(served: Served) {
+async fn d2_connection_cannot_remove_fields_set_by_the_proxy(setup: Setup) {
     let element = "for=203.0.113.7;host=client.example;proto=http";
     let fields = [
         ("X-Forwarded-For", "203.0.113.7"),
@@ -70,17 +71,17 @@ async fn d2_no_connection_line_takes_away_what_the_proxy_tells(served: Served) {
             request
         });
         let forwarded = Forwarded::all().trust([trusted.parse().unwrap()]);
-        let stage = served
-            .stage_on(
+        let proxy = setup
+            .proxy_on(
                 |layer| layer.forwarded(forwarded).path(PathRewrite::strip_prefix("/ws")),
                 async |app: Router| serve(app.layer(insert)).await,
             )
             .await;
-        for (name, ours) in fields {
+        for (name, expected) in fields {
             for named in [name, &name.to_ascii_lowercase(), &all] {
                 let lines = [&format!("{name}: forged"), &format!("Connection: {named}"), "X-Kept: 1"];
-                for head in seen(&stage, "/ws/x", &lines).await {
-                    assert_eq!(head.values(&name.to_ascii_lowercase()), [ours], "{trusted} {named}");
+                for head in received(&proxy, "/ws/x", &lines).await {
+                    assert_eq!(head.values(&name.to_ascii_lowercase()), [expected], "{trusted} {named}");
                     assert_eq!(head.values("x-kept"), ["1"]);
                 }
             }
@@ -88,8 +89,8 @@ async fn d2_no_connection_line_takes_away_what_the_proxy_tells(served: Served) {
     }
 }
 
-async fn d3_host_key_and_version_stay_whatever_connection_names(served: Served) {
-    let stage = served.stage().await;
+async fn d3_host_key_and_version_are_kept_if_connection_names_them(setup: Setup) {
+    let proxy = setup.proxy().await;
     let names = [
         "Host",
         "Sec-WebSocket-Key",
@@ -103,7 +104,7 @@ async fn d3_host_key_and_version_stay_whatever_connection_names(served: Served) 
     ];
     for name in names {
         let lines = [&format!("Connection: {name}"), "Cookie: a=1"];
-        let (mut client, mut server, head) = stage.asked(handshake_with("/", &lines)).await;
+        let (mut client, mut server, head) = proxy.request(handshake_with("/", &lines)).await;
         assert_eq!(head.values("host"), ["client.example"], "{name}");
         assert_eq!(head.values("sec-websocket-key"), [KEY], "{name}");
         assert_eq!(head.values("sec-websocket-version"), ["13"], "{name}");
@@ -117,8 +118,8 @@ async fn d3_host_key_and_version_stay_whatever_connection_names(served: Served) 
     }
 }
 
-async fn d3_framing_stays_whatever_connection_names(served: Served) {
-    let stage = served.stage().await;
+async fn d3_framing_fields_are_kept_if_connection_names_them(setup: Setup) {
+    let proxy = setup.proxy().await;
     let framings = [
         ("Content-Length: 4\r\n\r\nbody", "content-length"),
         ("Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "transfer-encoding"),
@@ -126,28 +127,28 @@ async fn d3_framing_stays_whatever_connection_names(served: Served) {
     for (framing, field) in framings {
         let connection = "Connection: Content-Length, Transfer-Encoding, Host";
         let request = format!("POST / HTTP/1.1\r\nHost: client.example\r\n{connection}\r\n{framing}");
-        let mut client = stage.client().await;
-        if served == Served::LayerAlone {
-            let seen = stage.ordinary(&mut client, request).await;
-            assert_eq!(seen.values(field).len(), 1);
+        let mut client = proxy.client().await;
+        if setup == Setup::LayerAlone {
+            let received = proxy.ordinary_request(&mut client, request).await;
+            assert_eq!(received.values(field).len(), 1);
         } else {
             client.send(request).await;
-            let mut server = stage.upstream.accept().await;
+            let mut server = proxy.upstream.accept().await;
             let head = server.head().await;
             assert_eq!((head.values("host").len(), head.values(field).len()), (1, 1));
             assert_eq!(server.body(&head).await, b"body");
-            // The same for the answer.
-            let answer = framing.replace("body", "done");
-            server.send(format!("HTTP/1.1 200 OK\r\n{connection}, close\r\n{answer}")).await;
+            // The same for the response.
+            let response = framing.replace("body", "done");
+            server.send(format!("HTTP/1.1 200 OK\r\n{connection}, close\r\n{response}")).await;
             let head = client.head().await;
             assert_eq!(client.body(&head).await, b"done");
         }
-        stage.still_http(&mut client).await;
+        proxy.expect_http(&mut client).await;
     }
 }
 
-async fn d4_fields_of_a_connection_are_removed_unnamed(served: Served) {
-    let stage = served.stage().await;
+async fn d4_hop_by_hop_fields_are_removed_without_being_named(setup: Setup) {
+    let proxy = setup.proxy().await;
     let lines = [
         "Proxy-Connection: keep-alive",
         "Keep-Alive: timeout=5",
@@ -156,16 +157,16 @@ async fn d4_fields_of_a_connection_are_removed_unnamed(served: Served) {
         "Proxy-Authenticate: Basic",
         "X-Kept: 1",
     ];
-    for head in seen(&stage, "/", &lines).await {
+    for head in received(&proxy, "/", &lines).await {
         for line in &lines[..5] {
             let name = line.split(':').next().unwrap().to_ascii_lowercase();
             assert!(head.values(&name).is_empty(), "{name}");
         }
         assert_eq!(head.values("x-kept"), ["1"]);
     }
-    // A handshake has no trailers; those of an ordinary request go through.
+    // A handshake has no trailers; those of an ordinary request are passed on.
     let trailers = ["TE: trailers", "Trailer: X-Sum"];
-    let heads = seen(&stage, "/", &trailers).await;
+    let heads = received(&proxy, "/", &trailers).await;
     assert!(heads[0].values("te").is_empty() && heads[0].values("trailer").is_empty());
     for ordinary in &heads[1..] {
         assert_eq!(
@@ -177,9 +178,9 @@ async fn d4_fields_of_a_connection_are_removed_unnamed(served: Served) {
 }
 
 on_both![
-    d1_fields_that_connection_names_are_removed,
-    d2_no_connection_line_takes_away_what_the_proxy_tells,
-    d3_host_key_and_version_stay_whatever_connection_names,
-    d3_framing_stays_whatever_connection_names,
-    d4_fields_of_a_connection_are_removed_unnamed,
+    d1_fields_named_by_connection_are_removed,
+    d2_connection_cannot_remove_fields_set_by_the_proxy,
+    d3_host_key_and_version_are_kept_if_connection_names_them,
+    d3_framing_fields_are_kept_if_connection_names_them,
+    d4_hop_by_hop_fields_are_removed_without_being_named,
 ];

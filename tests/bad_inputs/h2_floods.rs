@@ -1,4 +1,4 @@
-//! J8 and J9. What one client, or one tunnel, must not be able to do to the others.
+//! J8 and J9. Floods by one client, or one tunnel, that must not affect the others.
 
 use std::time::{Duration, Instant};
 
@@ -14,24 +14,24 @@ use tokio::{
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
 use crate::{
+    allocations::measure_proxy,
     client::Client,
-    counted::counted,
     h2_frames::{CANCEL, Frames, opened_and_reset, websocket},
-    j_handshakes::agree,
-    stage::{Served, Stage},
+    h2_handshakes::accept_upgrade,
+    proxy::{Proxy, Setup},
     streams::send,
     support::{Scripted, Wire, bounded, ping_pong, serve_auto_with},
 };
 
-/// How long nothing must move to be taken for stalled.
+/// Time without progress after which a connection counts as stalled.
 const STALLED: Duration = Duration::from_millis(500);
 
-/// hyper's server takes a few at a time, then it ends the connection.
-async fn j8_ten_thousand_streams_that_are_reset_at_once_cost_little(served: Served) {
-    let counted = counted(served, |stage, mut begin| async move {
-        let (mut client, mut server) = stage.tunnel().await;
-        begin.now().await;
-        let (mut reading, mut writing) = Frames::connect(stage.address).await.stream.into_split();
+/// hyper accepts a limited number at a time, and closes the connection above it.
+async fn j8_ten_thousand_streams_reset_at_once_are_cheap(setup: Setup) {
+    let allocations = measure_proxy(setup, |proxy, mut start| async move {
+        let (mut client, mut server) = proxy.tunnel().await;
+        start.now().await;
+        let (mut reading, mut writing) = Frames::connect(proxy.address).await.stream.into_split();
         let flood = tokio::spawn(async move {
             for number in 0..10_000 {
                 if writing.write_all(&opened_and_reset(2 * number + 1)).await.is_err() {
@@ -40,49 +40,49 @@ async fn j8_ten_thousand_streams_that_are_reset_at_once_cost_little(served: Serv
             }
             let _ = writing.shutdown().await;
         });
-        let mut answers = Vec::new();
-        // The end may be a reset.
-        let _ = bounded("the end", reading.read_to_end(&mut answers)).await;
+        let mut responses = Vec::new();
+        // The connection may end with a reset.
+        let _ = bounded("the end", reading.read_to_end(&mut responses)).await;
         bounded("the flood", flood).await.unwrap();
-        assert!(answers.len() < 1 << 20, "{} bytes", answers.len());
-        // Whatever was dialled is let go of.
-        let last = Wire::connect(stage.upstream.address).await.stream.local_addr().unwrap();
-        let mut dialled = 0;
+        assert!(responses.len() < 1 << 20, "{} bytes", responses.len());
+        // All upstream connections are released.
+        let last = Wire::connect(proxy.upstream.address).await.stream.local_addr().unwrap();
+        let mut connections = 0;
         loop {
-            let mut server = stage.upstream.accept().await;
+            let mut server = proxy.upstream.accept().await;
             if server.stream.peer_addr().unwrap() == last {
                 break;
             }
             server.rest().await;
-            dialled += 1;
+            connections += 1;
         }
-        assert!(dialled <= 1000, "{dialled} connections");
+        assert!(connections <= 1000, "{connections} connections");
         ping_pong(&mut client, &mut server).await;
     });
-    assert!(counted.bytes_max < 2 << 20, "{counted:?}");
-    assert!(counted.bytes_current < 1 << 17, "{counted:?}");
+    assert!(allocations.bytes_max < 2 << 20, "{allocations:?}");
+    assert!(allocations.bytes_current < 1 << 17, "{allocations:?}");
 }
 
-/// Those that the upstream has been asked for.
-async fn j8_streams_that_are_reset_one_by_one_leave_nothing(served: Served) {
+/// Streams whose requests have reached the upstream.
+async fn j8_streams_reset_one_by_one_leave_nothing_behind(setup: Setup) {
     const AT_ONCE: usize = 20;
-    let counted = counted(served, |stage, mut begin| async move {
-        let mut client = Frames::connect(stage.address).await;
+    let allocations = measure_proxy(setup, |proxy, mut start| async move {
+        let mut client = Frames::connect(proxy.address).await;
         let tunnel = client.ask(&websocket()).await;
-        let mut server = agree(&stage.upstream).await;
+        let mut server = accept_upgrade(&proxy.upstream).await;
         assert_eq!(client.status(tunnel).await, 200);
         for round in 0..50 {
             if round == 5 {
-                begin.now().await;
+                start.now().await;
             }
-            let mut asked = Vec::new();
+            let mut streams = Vec::new();
             for _ in 0..AT_ONCE {
                 let stream = client.ask(&websocket()).await;
-                let mut server = stage.upstream.accept().await;
+                let mut server = proxy.upstream.accept().await;
                 server.head().await;
-                asked.push((stream, server));
+                streams.push((stream, server));
             }
-            for (stream, mut server) in asked {
+            for (stream, mut server) in streams {
                 client.reset(stream, CANCEL).await;
                 server.expect_end().await;
             }
@@ -90,27 +90,27 @@ async fn j8_streams_that_are_reset_one_by_one_leave_nothing(served: Served) {
         client.data(tunnel, "ping").await;
         server.expect("ping").await;
     });
-    assert!(counted.bytes_max < 1 << 20, "{counted:?}");
-    assert!(counted.bytes_current < 1 << 16, "{counted:?}");
+    assert!(allocations.bytes_max < 1 << 20, "{allocations:?}");
+    assert!(allocations.bytes_current < 1 << 16, "{allocations:?}");
 }
 
 type Tunnel = (SendStream<Bytes>, RecvStream, Wire);
 
-/// A connection with tunnels on it, whose windows are large enough on the client's side.
-async fn tunnels(stage: &Stage, count: usize) -> Vec<Tunnel> {
+/// Opens tunnels on one connection with large windows of the client.
+async fn tunnels(proxy: &Proxy, count: usize) -> Vec<Tunnel> {
     let builder = Builder::new().initial_window_size(1 << 20).initial_connection_window_size(1 << 30).clone();
-    let mut client = Client::with(stage.address, &builder).await;
+    let mut client = Client::with(proxy.address, &builder).await;
     let mut tunnels = Vec::new();
     for _ in 0..count {
-        let asked = client.connect_to("/");
-        let server = agree(&stage.upstream).await;
-        let (response, up) = asked.answer().await;
+        let pending = client.connect_to("/");
+        let server = accept_upgrade(&proxy.upstream).await;
+        let (response, up) = pending.answer().await;
         tunnels.push((up, response.into_body(), server));
     }
     tunnels
 }
 
-/// Sends until nothing is taken any more.
+/// Sends until no more data is accepted.
 async fn flood_up(up: &mut SendStream<Bytes>) {
     let block = vec![0; 1 << 14];
     while timeout(STALLED, send(up, &block)).await.is_ok() {}
@@ -121,8 +121,8 @@ async fn flood_down(server: &mut Wire) {
     while timeout(STALLED, server.stream.write_all(&block)).await.is_ok() {}
 }
 
-/// A quarter of a mebibyte each way.
-async fn carry((up, down, server): &mut Tunnel) {
+/// Transfers 256 KiB in both directions.
+async fn transfer((up, down, server): &mut Tunnel) {
     const BYTES: usize = 1 << 18;
     let (sent, received) = (vec![1; BYTES], async {
         let mut received = 0;
@@ -144,7 +144,7 @@ async fn carry((up, down, server): &mut Tunnel) {
     written.unwrap();
 }
 
-async fn j9_a_stalled_tunnel_of_a_hundred_leaves_the_others_their_speed(served: Served) {
+async fn j9_one_stalled_tunnel_of_a_hundred_does_not_slow_the_others(setup: Setup) {
     const WINDOW: u32 = 128 << 10;
     let upstream = Scripted::start().await;
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -155,9 +155,9 @@ async fn j9_a_stalled_tunnel_of_a_hundred_leaves_the_others_their_speed(served: 
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(4 * 100 * WINDOW);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let app = served.app(UpgradeProxyLayer::new(upstream.upstream()));
-    let stage = Stage { served, upstream, address: serve_auto_with(builder, listener, app) };
-    let mut tunnels = tunnels(&stage, 100).await;
+    let app = setup.app(UpgradeProxyLayer::new(upstream.upstream()));
+    let proxy = Proxy { setup, upstream, address: serve_auto_with(builder, listener, app) };
+    let mut tunnels = tunnels(&proxy, 100).await;
     let (mut up, _down, mut server) = tunnels.remove(50);
     let mut times = Vec::new();
     for stalled in [false, true] {
@@ -166,20 +166,20 @@ async fn j9_a_stalled_tunnel_of_a_hundred_leaves_the_others_their_speed(served: 
             flood_down(&mut server).await;
         }
         let begun = Instant::now();
-        bounded("the other 99", join_all(tunnels.iter_mut().map(carry))).await;
+        bounded("the other 99", join_all(tunnels.iter_mut().map(transfer))).await;
         times.push(begun.elapsed());
     }
     assert!(times[1] < 10 * times[0] + Duration::from_secs(5), "{times:?}");
 }
 
-/// The connection's window is as large as a stream's, 1 MiB. One may leave a part of it, as h2 gives both back
-/// by halves; two do not.
-async fn j9_on_axum_serve_stalled_tunnels_hold_up_what_the_others_send(served: Served) {
-    let stage = served.stage().await;
-    let mut tunnels = tunnels(&stage, 3).await;
+/// The window of the connection is as large as that of a stream, 1 MiB. One stalled stream may leave a part
+/// of it, as h2 returns windows in halves; two do not.
+async fn j9_stalled_tunnels_block_other_senders_on_axum_serve(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let mut tunnels = tunnels(&proxy, 3).await;
     let mut stalled = tunnels.split_off(1);
-    let (other, receives, their_server) = &mut tunnels[0];
-    let mut looked = 0;
+    let (other, receiver, other_server) = &mut tunnels[0];
+    let mut attempts = 0;
     loop {
         for (up, ..) in &mut stalled {
             flood_up(up).await;
@@ -187,23 +187,23 @@ async fn j9_on_axum_serve_stalled_tunnels_hold_up_what_the_others_send(served: S
         match timeout(STALLED, send(other, b"x")).await {
             Err(_) => break,
             // The machine was slow.
-            Ok(()) => their_server.expect("x").await,
+            Ok(()) => other_server.expect("x").await,
         }
-        looked += 1;
-        assert!(looked < 10, "axum::serve has learnt it");
+        attempts += 1;
+        assert!(attempts < 10, "axum::serve does not block any more");
     }
-    // What they receive is not concerned.
-    their_server.send("down").await;
-    crate::streams::expect(receives, "down").await;
-    // Nor anything after it.
+    // Data to the client is not affected.
+    other_server.send("down").await;
+    crate::streams::expect(receiver, "down").await;
+    // Nor is data sent afterwards.
     drop(stalled);
     send(other, b"up").await;
-    their_server.expect("up").await;
+    other_server.expect("up").await;
 }
 
 on_both![
-    j8_ten_thousand_streams_that_are_reset_at_once_cost_little,
-    j8_streams_that_are_reset_one_by_one_leave_nothing,
-    j9_a_stalled_tunnel_of_a_hundred_leaves_the_others_their_speed,
-    j9_on_axum_serve_stalled_tunnels_hold_up_what_the_others_send,
+    j8_ten_thousand_streams_reset_at_once_are_cheap,
+    j8_streams_reset_one_by_one_leave_nothing_behind,
+    j9_one_stalled_tunnel_of_a_hundred_does_not_slow_the_others,
+    j9_stalled_tunnels_block_other_senders_on_axum_serve,
 ];

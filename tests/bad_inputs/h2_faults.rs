@@ -1,4 +1,4 @@
-//! J7. What ends tunnels in HTTP/2, and which.
+//! J7. Faults in HTTP/2 that end tunnels.
 
 use std::time::{Duration, Instant};
 
@@ -6,23 +6,23 @@ use tower_upgrade_proxy::{Drain, TunnelConfig};
 
 use crate::{
     h2_frames::{CANCEL, Frame, Frames, INTERNAL_ERROR, websocket},
-    j_handshakes::agree,
-    stage::{Served, Stage},
+    h2_handshakes::accept_upgrade,
+    proxy::{Proxy, Setup},
     support::{Wire, bounded},
 };
 
-/// A client's connection, with the tunnels on it.
+/// A connection of a client, with its tunnels.
 struct Connection {
     client: Frames,
     tunnels: Vec<(u32, Wire)>,
 }
 
 impl Connection {
-    async fn open(stage: &Stage, tunnels: usize) -> Self {
-        let mut connection = Self { client: Frames::connect(stage.address).await, tunnels: Vec::new() };
+    async fn open(proxy: &Proxy, tunnels: usize) -> Self {
+        let mut connection = Self { client: Frames::connect(proxy.address).await, tunnels: Vec::new() };
         for _ in 0..tunnels {
             let stream = connection.client.ask(&websocket()).await;
-            let server = agree(&stage.upstream).await;
+            let server = accept_upgrade(&proxy.upstream).await;
             assert_eq!(connection.client.status(stream).await, 200);
             connection.tunnels.push((stream, server));
         }
@@ -40,15 +40,16 @@ impl Connection {
     }
 }
 
-/// No timeout that could end a tunnel before the test does.
-async fn patient(served: Served, drain: &Drain) -> Stage {
+/// Starts a proxy with timeouts that do not expire during a test.
+async fn with_long_timeouts(setup: Setup, drain: &Drain) -> Proxy {
     let hour = Duration::from_secs(3600);
     let tunnel = TunnelConfig::new().half_close_timeout(hour).close_timeout(hour).idle_timeout(hour);
-    served.stage_with(|layer| layer.tunnel(tunnel).drain(drain.watcher())).await
+    setup.proxy_with(|layer| layer.tunnel(tunnel).drain(drain.watcher())).await
 }
 
-async fn left(drain: &Drain, tunnels: usize) {
-    bounded("the others to be over", async {
+/// Waits until this number of tunnels is open.
+async fn expect_open(drain: &Drain, tunnels: usize) {
+    bounded("the end of the other tunnels", async {
         while drain.active() != tunnels {
             tokio::task::yield_now().await;
         }
@@ -56,67 +57,67 @@ async fn left(drain: &Drain, tunnels: usize) {
     .await;
 }
 
-async fn j7_a_reset_ends_its_tunnel_alone(served: Served) {
+async fn j7_stream_reset_ends_only_its_tunnel(setup: Setup) {
     let drain = Drain::new();
-    let stage = patient(served, &drain).await;
-    let mut connection = Connection::open(&stage, 3).await;
-    let mut other = Connection::open(&stage, 2).await;
+    let proxy = with_long_timeouts(setup, &drain).await;
+    let mut connection = Connection::open(&proxy, 3).await;
+    let mut other = Connection::open(&proxy, 2).await;
     let (stream, mut server) = connection.tunnels.remove(1);
     connection.client.reset(stream, INTERNAL_ERROR).await;
     server.rest().await;
-    left(&drain, 4).await;
+    expect_open(&drain, 4).await;
     connection.expect_alive().await;
     other.expect_alive().await;
 }
 
-/// hyper tells a stream that is cancelled like one that has ended.
-async fn j7_a_cancelled_stream_is_an_end_and_the_upstream_has_the_half_close_timeout(served: Served) {
+/// hyper reports a cancelled stream as ended.
+async fn j7_cancelled_stream_is_a_half_close_bounded_by_its_timeout(setup: Setup) {
     let drain = Drain::new();
-    let stage = patient(served, &drain).await;
-    let mut connection = Connection::open(&stage, 3).await;
+    let proxy = with_long_timeouts(setup, &drain).await;
+    let mut connection = Connection::open(&proxy, 3).await;
     let (stream, mut server) = connection.tunnels.remove(1);
     connection.client.reset(stream, CANCEL).await;
     server.expect_end().await;
     drop(server);
-    left(&drain, 2).await;
+    expect_open(&drain, 2).await;
     connection.expect_alive().await;
 
     let soon = Duration::from_millis(300);
-    let stage = served.stage_with(|layer| layer.half_close_timeout(soon).drain(drain.watcher())).await;
+    let proxy = setup.proxy_with(|layer| layer.half_close_timeout(soon).drain(drain.watcher())).await;
     let begun = Instant::now();
-    let mut connection = Connection::open(&stage, 2).await;
+    let mut connection = Connection::open(&proxy, 2).await;
     let (stream, mut server) = connection.tunnels.remove(1);
     connection.client.reset(stream, CANCEL).await;
     server.expect_end().await;
-    left(&drain, 2 + 1).await;
+    expect_open(&drain, 2 + 1).await;
     assert!(begun.elapsed() >= soon);
     connection.expect_alive().await;
 }
 
-async fn j7_a_reset_during_the_handshake_releases_the_upstream(served: Served) {
+async fn j7_stream_reset_during_the_handshake_releases_the_upstream(setup: Setup) {
     let drain = Drain::new();
-    let stage = patient(served, &drain).await;
-    let mut connection = Connection::open(&stage, 2).await;
+    let proxy = with_long_timeouts(setup, &drain).await;
+    let mut connection = Connection::open(&proxy, 2).await;
     for reason in [CANCEL, INTERNAL_ERROR] {
         let stream = connection.client.ask(&websocket()).await;
-        let mut server = stage.upstream.accept().await;
+        let mut server = proxy.upstream.accept().await;
         server.head().await;
         connection.client.reset(stream, reason).await;
         server.expect_end().await;
         connection.expect_alive().await;
     }
-    left(&drain, 2).await;
+    expect_open(&drain, 2).await;
 }
 
-async fn j7_a_connection_that_drops_ends_its_tunnels_and_no_others(served: Served) {
+async fn j7_dropped_connection_ends_only_its_tunnels(setup: Setup) {
     let drain = Drain::new();
-    let stage = patient(served, &drain).await;
-    let mut other = Connection::open(&stage, 2).await;
+    let proxy = with_long_timeouts(setup, &drain).await;
+    let mut other = Connection::open(&proxy, 2).await;
     for resets in [true, false] {
-        let Connection { mut client, tunnels } = Connection::open(&stage, 3).await;
+        let Connection { mut client, tunnels } = Connection::open(&proxy, 3).await;
         let pending = client.ask(&websocket()).await;
-        let mut asked = stage.upstream.accept().await;
-        asked.head().await;
+        let mut pending_server = proxy.upstream.accept().await;
+        pending_server.head().await;
         assert!(pending > 0);
         if resets {
             client.stream.set_zero_linger().unwrap();
@@ -125,19 +126,19 @@ async fn j7_a_connection_that_drops_ends_its_tunnels_and_no_others(served: Serve
         for (_, mut server) in tunnels {
             server.rest().await;
         }
-        asked.expect_end().await;
-        left(&drain, 2).await;
+        pending_server.expect_end().await;
+        expect_open(&drain, 2).await;
         other.expect_alive().await;
     }
 }
 
-/// It says that the client takes no streams of the server's, of which there are none.
-async fn j7_a_goaway_ends_no_tunnel_and_with_the_last_one_the_connection(served: Served) {
+/// GOAWAY of a client refuses streams opened by the server, and the server opens none.
+async fn j7_goaway_closes_the_connection_after_its_last_tunnel(setup: Setup) {
     let drain = Drain::new();
-    let stage = patient(served, &drain).await;
-    let mut connection = Connection::open(&stage, 3).await;
-    let mut other = Connection::open(&stage, 2).await;
-    connection.client.leave().await;
+    let proxy = with_long_timeouts(setup, &drain).await;
+    let mut connection = Connection::open(&proxy, 3).await;
+    let mut other = Connection::open(&proxy, 2).await;
+    connection.client.goaway().await;
     connection.client.settle().await;
     connection.expect_alive().await;
     let Connection { mut client, tunnels } = connection;
@@ -147,17 +148,17 @@ async fn j7_a_goaway_ends_no_tunnel_and_with_the_last_one_the_connection(served:
         server.finish().await;
     }
     while !matches!(client.next().await, Frame::End) {}
-    left(&drain, 2).await;
+    expect_open(&drain, 2).await;
     other.expect_alive().await;
 }
 
-async fn j7_an_upstream_that_drops_ends_its_tunnel_alone(served: Served) {
+async fn j7_dropped_upstream_ends_only_its_tunnel(setup: Setup) {
     let drain = Drain::new();
-    let stage = patient(served, &drain).await;
-    let mut connection = Connection::open(&stage, 3).await;
+    let proxy = with_long_timeouts(setup, &drain).await;
+    let mut connection = Connection::open(&proxy, 3).await;
     let (stream, server) = connection.tunnels.remove(1);
     server.reset();
-    // A Close, and the end.
+    // A Close, then the end of the stream.
     let mut bytes = Vec::new();
     loop {
         match connection.client.next_of(stream).await {
@@ -172,15 +173,15 @@ async fn j7_an_upstream_that_drops_ends_its_tunnel_alone(served: Served) {
     }
     assert_eq!(crate::support::close_code(&bytes), Some(1011));
     connection.client.finish(stream).await;
-    left(&drain, 2).await;
+    expect_open(&drain, 2).await;
     connection.expect_alive().await;
 }
 
 on_both![
-    j7_a_reset_ends_its_tunnel_alone,
-    j7_a_cancelled_stream_is_an_end_and_the_upstream_has_the_half_close_timeout,
-    j7_a_reset_during_the_handshake_releases_the_upstream,
-    j7_a_connection_that_drops_ends_its_tunnels_and_no_others,
-    j7_a_goaway_ends_no_tunnel_and_with_the_last_one_the_connection,
-    j7_an_upstream_that_drops_ends_its_tunnel_alone,
+    j7_stream_reset_ends_only_its_tunnel,
+    j7_cancelled_stream_is_a_half_close_bounded_by_its_timeout,
+    j7_stream_reset_during_the_handshake_releases_the_upstream,
+    j7_dropped_connection_ends_only_its_tunnels,
+    j7_goaway_closes_the_connection_after_its_last_tunnel,
+    j7_dropped_upstream_ends_only_its_tunnel,
 ];

@@ -1,45 +1,45 @@
-//! G. Faults inside tunnels.
+//! G. Faults of tunnels.
 
 use std::time::Duration;
 
 use tower_upgrade_proxy::{Drain, TunnelConfig, UpgradeProxyLayer};
 
 use crate::{
-    stage::Served,
+    proxy::Setup,
     support::{bounded, ping_pong},
 };
 
-/// No timeout that could end a tunnel before the test does.
-fn patient(layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
+/// Sets timeouts that do not expire during a test.
+fn with_long_timeouts(layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
     layer.tunnel(TunnelConfig::new().close_timeout(Duration::from_secs(3600)))
 }
 
-async fn g3_a_reset_from_either_side_closes_the_other_and_nothing_else(served: Served) {
+async fn g3_reset_of_one_side_closes_only_the_other_side(setup: Setup) {
     let drain = Drain::new();
     let watcher = drain.watcher();
-    let stage = served.stage_with(|layer| patient(layer).drain(watcher)).await;
+    let proxy = setup.proxy_with(|layer| with_long_timeouts(layer).drain(watcher)).await;
     let mut others = Vec::new();
     for _ in 0..5 {
-        others.push(stage.tunnel().await);
+        others.push(proxy.tunnel().await);
     }
     for from_client in [true, false] {
         for in_the_middle in [true, false] {
-            let (mut client, mut server) = stage.tunnel().await;
+            let (mut client, mut server) = proxy.tunnel().await;
             if in_the_middle {
-                // A frame of 126 bytes, of which two have come.
+                // The first two bytes of a frame of 126 bytes.
                 client.send(b"\x82\xfe\0\x7e\0\0\0\0ab").await;
                 server.expect(b"\x82\xfe\0\x7e\0\0\0\0ab").await;
                 server.send(b"\x82\x7e\0\x7eab").await;
                 client.expect(b"\x82\x7e\0\x7eab").await;
             }
-            let (resets, mut other) = if from_client { (client, server) } else { (server, client) };
-            resets.reset();
+            let (resetting, mut other) = if from_client { (client, server) } else { (server, client) };
+            resetting.reset();
             other.rest().await;
             if !from_client {
-                // It was told a Close, and may answer.
+                // The client has received a Close and may answer it.
                 other.finish().await;
             }
-            bounded("the tunnel to be over", async {
+            bounded("the end of the tunnel", async {
                 while drain.active() > others.len() {
                     tokio::task::yield_now().await;
                 }
@@ -52,10 +52,10 @@ async fn g3_a_reset_from_either_side_closes_the_other_and_nothing_else(served: S
     }
 }
 
-async fn g5_a_half_close_is_passed_on_and_the_other_direction_goes_on(served: Served) {
-    let stage = served.stage_with(patient).await;
+async fn g5_half_close_is_passed_on_and_the_other_direction_stays_open(setup: Setup) {
+    let proxy = setup.proxy_with(with_long_timeouts).await;
     for from_client in [true, false] {
-        let (client, server) = stage.tunnel().await;
+        let (client, server) = proxy.tunnel().await;
         let (mut first, mut second) = if from_client { (client, server) } else { (server, client) };
         first.send("last").await;
         first.finish().await;
@@ -70,27 +70,27 @@ async fn g5_a_half_close_is_passed_on_and_the_other_direction_goes_on(served: Se
     }
 }
 
-async fn g6_the_last_bytes_are_delivered_before_the_end(served: Served) {
-    let stage = served.stage_with(patient).await;
+async fn g6_last_bytes_are_delivered_before_the_end(setup: Setup) {
+    let proxy = setup.proxy_with(with_long_timeouts).await;
     let last: Vec<u8> = (0..1_u32 << 20).flat_map(u32::to_be_bytes).collect();
     for from_client in [true, false] {
-        let (client, server) = stage.tunnel().await;
-        let (mut leaving, mut other) = if from_client { (client, server) } else { (server, client) };
+        let (client, server) = proxy.tunnel().await;
+        let (mut closing, mut other) = if from_client { (client, server) } else { (server, client) };
         let bytes = last.clone();
-        let left = tokio::spawn(async move {
-            leaving.send(bytes).await;
+        let closed = tokio::spawn(async move {
+            closing.send(bytes).await;
             // Closed, not half-closed.
-            drop(leaving);
+            drop(closing);
         });
         let rest = other.rest().await;
-        left.await.unwrap();
+        closed.await.unwrap();
         assert!(rest.starts_with(&last), "{} of {} bytes", rest.len(), last.len());
-        assert!(rest.len() - last.len() <= 25, "a Close at most");
+        assert!(rest.len() - last.len() <= 25, "more than a Close after the data");
     }
 }
 
 on_both![
-    g3_a_reset_from_either_side_closes_the_other_and_nothing_else,
-    g5_a_half_close_is_passed_on_and_the_other_direction_goes_on,
-    g6_the_last_bytes_are_delivered_before_the_end,
+    g3_reset_of_one_side_closes_only_the_other_side,
+    g5_half_close_is_passed_on_and_the_other_direction_stays_open,
+    g6_last_bytes_are_delivered_before_the_end,
 ];

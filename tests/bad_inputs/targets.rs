@@ -1,28 +1,29 @@
-//! F. Targets.
+//! F. Request targets.
 
 use axum::Router;
 use tower_upgrade_proxy::{Forward, Protocols, UpgradeProxyLayer, Upstream};
 
 use crate::{
-    d_connection::get_with,
-    stage::{Served, Stage},
+    hop_by_hop::get_with,
+    proxy::{Proxy, Setup},
     support::{Head, Scripted, Wire, handshake, serve},
 };
 
-/// What the upstream gets when `target` is asked for; from a whole location, of an ordinary request too.
-async fn seen(stage: &Stage, target: &str) -> Vec<Head> {
-    let (_, _, upgrade) = stage.asked(handshake(target)).await;
+/// Returns the head of a handshake for `target` as received by the upstream, and that of an ordinary request
+/// if the proxy forwards it.
+async fn received(proxy: &Proxy, target: &str) -> Vec<Head> {
+    let (_, _, upgrade) = proxy.request(handshake(target)).await;
     let mut heads = vec![upgrade];
-    if stage.served == Served::Location {
-        heads.push(stage.asked(get_with(target, &["X-Kept: 1"])).await.2);
+    if proxy.setup == Setup::Location {
+        heads.push(proxy.request(get_with(target, &["X-Kept: 1"])).await.2);
     }
     heads
 }
 
-async fn f1_an_absolute_target_goes_to_the_configured_upstream(served: Served) {
-    let stage = served.stage().await;
-    let elsewhere = Scripted::start().await;
-    let other = elsewhere.address;
+async fn f1_absolute_target_goes_to_the_configured_upstream(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let other_server = Scripted::start().await;
+    let other = other_server.address;
     let targets = [
         (format!("http://{other}/x?y=%2F"), "/x?y=%2F"),
         (format!("http://user:pw@{other}/x"), "/x"),
@@ -33,15 +34,15 @@ async fn f1_an_absolute_target_goes_to_the_configured_upstream(served: Served) {
         (format!("http://{other}?q"), "/?q"),
     ];
     for (target, path) in targets {
-        for head in seen(&stage, &target).await {
+        for head in received(&proxy, &target).await {
             assert_eq!(head.first_line(), format!("GET {path} HTTP/1.1"), "{target}");
             assert_eq!(head.values("host"), [other.to_string()], "{target}");
         }
     }
-    elsewhere.expect_untouched().await;
+    other_server.expect_untouched().await;
 }
 
-const ODD: [&str; 12] = [
+const UNUSUAL: [&str; 12] = [
     "//evil/x",
     "///evil/x",
     "/@evil/x",
@@ -56,49 +57,49 @@ const ODD: [&str; 12] = [
     "/;x=1/.//./x?a?b&c=%zz",
 ];
 
-async fn f1_an_odd_path_is_a_path(served: Served) {
-    let stage = served.stage().await;
-    for target in ODD {
-        for head in seen(&stage, target).await {
+async fn f1_unusual_path_is_passed_on_unchanged(setup: Setup) {
+    let proxy = setup.proxy().await;
+    for target in UNUSUAL {
+        for head in received(&proxy, target).await {
             assert_eq!(head.first_line(), format!("GET {target} HTTP/1.1"));
             assert_eq!(head.values("host"), ["client.example"]);
             assert!(head.values("x").is_empty());
         }
     }
-    for head in seen(&stage, "/x#fragment").await {
+    for head in received(&proxy, "/x#fragment").await {
         assert_eq!(head.first_line(), "GET /x HTTP/1.1");
     }
 }
 
-async fn f1_no_path_leaves_the_upstreams_base(served: Served) {
-    let stage = served.stage().await;
-    let based: Upstream = format!("{}/base", stage.upstream.uri()).parse().unwrap();
-    let below = served.stage_with(|layer| layer.upstream(based)).await;
-    let below = Stage { upstream: stage.upstream, ..below };
-    for target in ODD {
-        let climbs = target.contains("..") || target.to_ascii_lowercase().contains("%2e%2e");
-        if climbs {
-            below.refused(handshake(target), 400).await;
+async fn f1_no_path_escapes_the_base_path(setup: Setup) {
+    let proxy = setup.proxy().await;
+    let based: Upstream = format!("{}/base", proxy.upstream.uri()).parse().unwrap();
+    let below = setup.proxy_with(|layer| layer.upstream(based)).await;
+    let below = Proxy { upstream: proxy.upstream, ..below };
+    for target in UNUSUAL {
+        let escapes = target.contains("..") || target.to_ascii_lowercase().contains("%2e%2e");
+        if escapes {
+            below.expect_refusal(handshake(target), 400).await;
         } else {
-            for head in seen(&below, target).await {
+            for head in received(&below, target).await {
                 assert_eq!(head.first_line(), format!("GET /base{target} HTTP/1.1"));
             }
         }
     }
 }
 
-async fn f1_what_is_no_path_is_a_400(served: Served) {
-    let stage = served.stage().await;
+async fn f1_target_without_a_path_is_400(setup: Setup) {
+    let proxy = setup.proxy().await;
     for target in ["*", "evil:80", "evil", "?x", "@evil", "/caf\u{e9}", "http:///x", "http://[::1/x"] {
-        stage.refused(handshake(target), 400).await;
-        if served == Served::Location {
-            stage.refused(get_with(target, &["X-Kept: 1"]), 400).await;
-            stage.refused(format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n"), 400).await;
+        proxy.expect_refusal(handshake(target), 400).await;
+        if setup == Setup::Location {
+            proxy.expect_refusal(get_with(target, &["X-Kept: 1"]), 400).await;
+            proxy.expect_refusal(format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n"), 400).await;
         }
     }
 }
 
-const GLUED: &str = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
 fn connects() -> [String; 5] {
     [
@@ -110,8 +111,8 @@ fn connects() -> [String; 5] {
     ]
 }
 
-/// Requires `status`, the end of the connection behind it, and that nothing more was read as a request.
-async fn expect_end_behind(client: &mut Wire, status: u16, case: &str) {
+/// Requires `status` and the end of the connection, and that no further request was parsed.
+async fn expect_end_after(client: &mut Wire, status: u16, case: &str) {
     let head = client.head().await;
     assert_eq!(head.status(), status, "{case}");
     let tokens = head.values("connection").join(", ");
@@ -120,26 +121,26 @@ async fn expect_end_behind(client: &mut Wire, status: u16, case: &str) {
     client.expect_end().await;
 }
 
-async fn f2_a_refused_connect_ends_the_connection(served: Served) {
-    let any = served.stage_with(|layer| layer.protocols(Protocols::any())).await;
-    for stage in [served.stage().await, any] {
+async fn f2_refused_connect_closes_the_connection(setup: Setup) {
+    let any = setup.proxy_with(|layer| layer.protocols(Protocols::any())).await;
+    for proxy in [setup.proxy().await, any] {
         for request in connects() {
-            let mut client = stage.client().await;
-            client.send(format!("{request}{GLUED}")).await;
-            expect_end_behind(&mut client, 405, &request).await;
-            stage.upstream.expect_untouched().await;
+            let mut client = proxy.client().await;
+            client.send(format!("{request}{SMUGGLED}")).await;
+            expect_end_after(&mut client, 405, &request).await;
+            proxy.upstream.expect_untouched().await;
         }
     }
 }
 
 #[tokio::test]
-async fn f2_so_it_does_without_the_layer_and_where_only_upgrades_are_served() {
+async fn f2_refused_connect_closes_the_connection_for_other_services() {
     let upstream = Scripted::start().await;
     let forward = Forward::new(upstream.upstream());
     let only = UpgradeProxyLayer::new(upstream.upstream()).into_service();
     let custom = UpgradeProxyLayer::new(upstream.upstream())
         .error_response(|error| {
-            let mut response = http::Response::new("mine");
+            let mut response = http::Response::new("custom");
             *response.status_mut() = error.status();
             response
         })
@@ -152,17 +153,17 @@ async fn f2_so_it_does_without_the_layer_and_where_only_upgrades_are_served() {
     for (address, status) in apps {
         for request in connects() {
             let mut client = Wire::connect(address).await;
-            client.send(format!("{request}{GLUED}")).await;
-            expect_end_behind(&mut client, status, &request).await;
+            client.send(format!("{request}{SMUGGLED}")).await;
+            expect_end_after(&mut client, status, &request).await;
         }
     }
     upstream.expect_untouched().await;
 }
 
 on_both![
-    f1_an_absolute_target_goes_to_the_configured_upstream,
-    f1_an_odd_path_is_a_path,
-    f1_no_path_leaves_the_upstreams_base,
-    f1_what_is_no_path_is_a_400,
-    f2_a_refused_connect_ends_the_connection,
+    f1_absolute_target_goes_to_the_configured_upstream,
+    f1_unusual_path_is_passed_on_unchanged,
+    f1_no_path_escapes_the_base_path,
+    f1_target_without_a_path_is_400,
+    f2_refused_connect_closes_the_connection,
 ];

@@ -1,4 +1,4 @@
-//! B. Upstreams that refuse: the connection stays HTTP.
+//! B. Refused handshakes: the connection stays HTTP, and no request is smuggled past the proxy.
 
 use std::sync::{
     Arc,
@@ -8,20 +8,20 @@ use std::sync::{
 use axum::{Router, extract::Request, middleware::map_request};
 
 use crate::{
-    stage::{Served, Stage},
+    proxy::{Proxy, Setup},
     support::{Head, SWITCHING, handshake, serve},
 };
 
-/// A stage with something around the layer that counts requests.
-async fn counting(served: Served) -> (Stage, Arc<AtomicUsize>) {
+/// Starts a proxy with middleware around the layer that counts requests.
+async fn counting(setup: Setup) -> (Proxy, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);
     let count = map_request(move |request: Request| {
         counter.fetch_add(1, Ordering::SeqCst);
         async { request }
     });
-    let stage = served.stage_on(|layer| layer, async |app: Router| serve(app.layer(count)).await).await;
-    (stage, requests)
+    let proxy = setup.proxy_on(|layer| layer, async |app: Router| serve(app.layer(count)).await).await;
+    (proxy, requests)
 }
 
 fn fields(head: &Head) -> Vec<(String, String)> {
@@ -30,10 +30,10 @@ fn fields(head: &Head) -> Vec<(String, String)> {
     fields
 }
 
-async fn b1_a_refusal_is_relayed_whole_and_the_next_request_is_parsed(served: Served) {
+async fn b1_refusal_is_relayed_whole_and_the_next_request_is_parsed(setup: Setup) {
     const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
-    let (stage, requests) = counting(served).await;
-    // Status, fields that stay, fields of the upstream's connection, the body as it is sent, and as it is.
+    let (proxy, requests) = counting(setup).await;
+    // Status, end-to-end fields, hop-by-hop fields, the body as sent, and its content.
     let cases = [
         (
             "426 Upgrade Required",
@@ -53,55 +53,55 @@ async fn b1_a_refusal_is_relayed_whole_and_the_next_request_is_parsed(served: Se
         ("302 Found", "Location: /login\r\nContent-Length: 0\r\n", "", "", ""),
         ("200 OK", "Content-Length: 3\r\n", "Connection: Upgrade\r\nUpgrade: websocket\r\n", "yes", "yes"),
     ];
-    for (status, kept, gone, sent, body) in cases {
+    for (status, kept, removed, sent, body) in cases {
         requests.store(0, Ordering::SeqCst);
-        let answer = format!("HTTP/1.1 {status}\r\n{DATE}{kept}{gone}\r\n{sent}");
-        let (head, mut client, mut server) = stage.answered(answer).await;
+        let response = format!("HTTP/1.1 {status}\r\n{DATE}{kept}{removed}\r\n{sent}");
+        let (head, mut client, mut server) = proxy.respond(response).await;
         assert_eq!(head.first_line(), format!("HTTP/1.1 {status}"));
         let expected = Head { raw: format!("HTTP/1.1 {status}\r\n{DATE}{kept}\r\n").into_bytes() };
         assert_eq!(fields(&head), fields(&expected), "{status}");
         assert_eq!(client.body(&head).await, body.as_bytes(), "{status}");
-        stage.still_http(&mut client).await;
+        proxy.expect_http(&mut client).await;
         assert_eq!(requests.load(Ordering::SeqCst), 2, "{status}");
         server.expect_end().await;
     }
 }
 
-async fn b2_a_request_behind_a_refused_handshake_is_parsed_and_never_sent_raw(served: Served) {
-    let (stage, requests) = counting(served).await;
-    let glued = "GET /smuggled HTTP/1.1\r\nHost: b.example\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n";
-    let lie = SWITCHING.replace("Upgrade: websocket\r\n", "");
-    let answers = [
+async fn b2_request_after_a_refused_handshake_is_parsed_and_never_sent_raw(setup: Setup) {
+    let (proxy, requests) = counting(setup).await;
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: b.example\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n";
+    let invalid = SWITCHING.replace("Upgrade: websocket\r\n", "");
+    let responses = [
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", 403),
         ("HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", 200),
-        (lie.as_str(), 502),
+        (invalid.as_str(), 502),
     ];
-    for (answer, status) in answers {
+    for (response, status) in responses {
         requests.store(0, Ordering::SeqCst);
-        let (mut client, mut server, _) = stage.asked(handshake("/") + glued).await;
-        server.send(answer).await;
+        let (mut client, mut server, _) = proxy.request(handshake("/") + smuggled).await;
+        server.send(response).await;
         let head = client.head().await;
         assert_eq!(head.status(), status);
         client.body(&head).await;
-        let seen = stage.ordinary(&mut client, "").await;
-        assert_eq!(seen.first_line(), "GET /smuggled HTTP/1.1");
-        assert_eq!(seen.values("host"), ["b.example"]);
-        // Parsed: what its connection line names is for whoever serves it.
-        assert_eq!(seen.values("x-hop").is_empty(), served == Served::Location);
+        let received = proxy.ordinary_request(&mut client, "").await;
+        assert_eq!(received.first_line(), "GET /smuggled HTTP/1.1");
+        assert_eq!(received.values("host"), ["b.example"]);
+        // The request was parsed: the field named by Connection is removed only if the request is forwarded.
+        assert_eq!(received.values("x-hop").is_empty(), setup == Setup::Location);
         assert_eq!(requests.load(Ordering::SeqCst), 2);
         server.expect_end().await;
     }
 }
 
-async fn b3_an_unknown_version_is_the_upstreams_to_refuse(served: Served) {
-    let stage = served.stage().await;
+async fn b3_unknown_version_is_left_to_the_upstream(setup: Setup) {
+    let proxy = setup.proxy().await;
     let refusals = [(400, "400 Bad Request\r\n"), (426, "426 Upgrade Required\r\nUpgrade: websocket\r\n")];
     for version in ["1337", "8", "0", "-1", "13, 13"] {
         for (status, refusal) in refusals {
             let line = format!("Version: {version}");
-            let (mut client, mut server, asked) =
-                stage.asked(handshake("/").replace("Version: 13", &line)).await;
-            assert_eq!(asked.values("sec-websocket-version"), [version]);
+            let (mut client, mut server, request) =
+                proxy.request(handshake("/").replace("Version: 13", &line)).await;
+            assert_eq!(request.values("sec-websocket-version"), [version]);
             let rest = "Sec-WebSocket-Version: 13\r\nContent-Length: 3\r\n\r\nno!";
             server.send(format!("HTTP/1.1 {refusal}{rest}")).await;
             let head = client.head().await;
@@ -111,13 +111,13 @@ async fn b3_an_unknown_version_is_the_upstreams_to_refuse(served: Served) {
             );
             assert_eq!(client.body(&head).await, b"no!");
             server.expect_end().await;
-            stage.still_http(&mut client).await;
+            proxy.expect_http(&mut client).await;
         }
     }
 }
 
 on_both![
-    b1_a_refusal_is_relayed_whole_and_the_next_request_is_parsed,
-    b2_a_request_behind_a_refused_handshake_is_parsed_and_never_sent_raw,
-    b3_an_unknown_version_is_the_upstreams_to_refuse,
+    b1_refusal_is_relayed_whole_and_the_next_request_is_parsed,
+    b2_request_after_a_refused_handshake_is_parsed_and_never_sent_raw,
+    b3_unknown_version_is_left_to_the_upstream,
 ];

@@ -1,0 +1,70 @@
+//! Allocations of the proxy. They are counted per thread: the proxy runs in a thread of its own, clients and
+//! upstream in another.
+
+use std::thread;
+
+use allocation_counter::{AllocationInfo, measure};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+};
+use tower_upgrade_proxy::UpgradeProxyLayer;
+
+use crate::{
+    proxy::{Proxy, Setup},
+    support::{Scripted, serve},
+};
+
+/// Starts the count, so that a test can warm up first.
+pub(crate) struct Start {
+    requested: UnboundedSender<()>,
+    started: UnboundedReceiver<()>,
+}
+
+impl Start {
+    pub(crate) async fn now(&mut self) {
+        self.requested.send(()).unwrap();
+        self.started.recv().await.unwrap();
+    }
+}
+
+/// Returns the allocations of the proxy from [`Start::now`] to the end of `act`.
+pub(crate) fn measure_proxy<F: Future<Output = ()>>(
+    setup: Setup,
+    act: impl FnOnce(Proxy, Start) -> F + Send + 'static,
+) -> AllocationInfo {
+    let (upstreams, mut upstream) = unbounded_channel();
+    let (addresses, mut address) = unbounded_channel();
+    let (requested, mut request) = unbounded_channel();
+    let (starts, started) = unbounded_channel();
+    let (ended, mut end) = unbounded_channel::<()>();
+    let peers = thread::spawn(move || {
+        runtime().block_on(async {
+            let upstream = Scripted::start().await;
+            upstreams.send(upstream.upstream()).unwrap();
+            let address = address.recv().await.unwrap();
+            act(Proxy { setup, upstream, address }, Start { requested, started }).await;
+        });
+        drop(ended);
+    });
+    let server = thread::spawn(move || {
+        let runtime = runtime();
+        runtime.block_on(async {
+            let layer = UpgradeProxyLayer::new(upstream.recv().await.unwrap());
+            addresses.send(serve(setup.app(layer)).await).unwrap();
+            request.recv().await
+        });
+        measure(|| {
+            let _ = starts.send(());
+            runtime.block_on(end.recv());
+        })
+    });
+    peers.join().unwrap();
+    let allocations = server.join().unwrap();
+    assert!(allocations.bytes_total > 0, "the proxy ran on another thread");
+    allocations
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
