@@ -1,62 +1,66 @@
-//! What tests on the wire share: raw connections, a scriptable upstream, servers for the layer.
+//! The one set of clients, upstreams, proxies and codecs for the tests of this workspace.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`wire`] | connections as raw bytes, heads of HTTP/1.1 messages |
+//! | [`http2`] | HTTP/2 as frames, and as streams of the `h2` crate: clients and upstreams |
+//! | [`websocket`] | handshakes and frames of WebSockets, a client by tungstenite |
+//! | [`versions`] | clients, upstreams and tunnels in either version of HTTP |
+//! | [`upstream`] | an upstream whose every byte the test writes, and one that echoes |
+//! | [`proxy`] | the layer under test, served, with its reports |
+//! | [`serve`] | servers by axum and hyper |
+//! | [`tls`] | certificates, upstreams behind TLS |
+//! | [`reserved`], [`tcp`], [`io`] | ports without a listener, connected sockets, streams of any kind |
+//! | [`process`], [`browser`] | programs, scripts and Chromium |
+//!
+//! A failure panics: that is how a test fails. The items that most tests need are also at the root.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 #![allow(missing_docs, missing_debug_implementations, clippy::must_use_candidate, reason = "for tests alone")]
 
 pub mod browser;
-pub mod devtools;
-pub mod echo;
-pub mod frame;
-pub mod identity;
-pub mod program;
-mod reserved;
-pub mod script;
-mod serve;
-pub mod socketio;
+pub mod http2;
+pub mod io;
+pub mod process;
+pub mod proxy;
+pub mod reserved;
+pub mod serve;
 pub mod tcp;
-mod tls;
-pub mod trials;
-mod upstream;
+pub mod tls;
+pub mod upstream;
+pub mod versions;
 pub mod websocket;
-mod wire;
+pub mod wire;
 
-pub use reserved::Reserved;
+pub use proxy::{Inner, ScriptedProxy, TestProxy};
+pub use reserved::ReservedPort;
+pub use serve::{serve, serve_auto, serve_http1};
+pub use upstream::{EchoUpstream, ScriptedUpstream};
+pub use websocket::handshake::{
+    ACCEPT, KEY, SWITCHING, accept, handshake, handshake_with, switching_protocols,
+};
+pub use wire::{Head, Wire, bounded, ping_pong};
+
+// Former names, until all programs have the new ones.
+pub use process::{script, socketio, trials};
+pub use reserved::ReservedPort as Reserved;
 pub use serve::{
-    FREE_PORT, listen, serve, serve_auto, serve_auto_with, serve_http1, serve_http1_with, serve_knowing_peers,
+    FREE_PORT, listen, serve_auto_with, serve_http1_with, serve_with_peers as serve_knowing_peers,
 };
 pub use tls::TlsServer;
-pub use upstream::Scripted;
-pub use wire::{Head, Wire, bounded, close_code, ping_pong};
-
-/// The key of RFC 6455's example, and what it is accepted with.
-pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-/// A complete WebSocket handshake for `path`.
-pub fn handshake(path: &str) -> String {
-    handshake_with(path, &[])
+pub use upstream::ScriptedUpstream as Scripted;
+pub use websocket::frame::close_code;
+pub mod frame {
+    pub use crate::http2::frame::*;
 }
-
-/// The same, with further lines.
-pub fn handshake_with(path: &str, lines: &[&str]) -> String {
-    let mut head = format!(
-        "GET {path} HTTP/1.1\r\nHost: client.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
-    );
-    for line in lines {
-        head.push_str(line);
-        head.push_str("\r\n");
-    }
-    head + "\r\n"
+pub mod echo {
+    pub use crate::upstream::EchoUpstream as Echo;
 }
-
-/// The accept value for a key.
-pub fn accept(key: &str) -> String {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    use sha1::{Digest, Sha1};
-    STANDARD
-        .encode(Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize())
+pub mod identity {
+    pub use crate::tls::{CertificateFiles as Identity, NAME, connect};
 }
-
-/// The 101 that answers [`handshake`].
-pub const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
-    Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+pub mod program {
+    pub use crate::process::{Program, run as end};
+}
+pub mod devtools {
+    pub use crate::browser::Browser;
+}

@@ -1,18 +1,18 @@
-//! Ports on which a server comes and goes, or never was.
+//! Ports without a listener.
 
 use std::net::SocketAddr;
 
 use socket2::{Domain, Socket, Type};
 
-/// A port on the loopback interface that nobody else gets, although nobody listens: a port that was merely found
-/// to be free may be another test's a moment later, and get what is meant for nobody. Whoever binds it by its
-/// number, and shares it (`SO_REUSEADDR`) as servers do, can listen.
-pub struct Reserved {
+/// A port on the loopback interface that is in use, so that no other test is given it, although nothing listens. A port
+/// that was merely found to be free may be another test's a moment later. A server can listen on it by its number, with
+/// `SO_REUSEADDR`, as servers do.
+pub struct ReservedPort {
     pub address: SocketAddr,
     _socket: Socket,
 }
 
-impl Reserved {
+impl ReservedPort {
     pub fn new() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();

@@ -1,4 +1,4 @@
-//! Servers for the service under test, on the loopback interface and a free port.
+//! Servers by axum and hyper, on the loopback interface and a free port.
 
 use std::{
     convert::Infallible,
@@ -20,7 +20,7 @@ use hyper_util::{
 use tokio::net::{TcpListener, TcpSocket};
 use tower::{Service, ServiceExt};
 
-/// What can be served: a service from axum's bodies to bodies of `B`.
+/// A service from axum's bodies to bodies of `B`.
 pub trait Serves<B>:
     Service<Request<Body>, Response = http::Response<B>, Error = Infallible, Future: Send>
     + Clone
@@ -39,18 +39,18 @@ impl<S, B> Serves<B> for S where
 
 pub const FREE_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
-/// Listens with room for all that a test opens at once. `TcpListener::bind` has room for 128 that are not accepted
-/// yet: the others try again after whole seconds, and on a busy machine a few are reset.
+/// Listens, with a queue for as many connections as a test opens at once. That of `TcpListener::bind` has room for 128
+/// that are not accepted yet: the others are retried after whole seconds, and on a busy machine a few are reset.
 pub fn listen(address: SocketAddr) -> TcpListener {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.unwrap();
-    // As `bind` does, but for Windows, where it has another meaning.
+    // As `bind` does, except on Windows, where the option has another meaning.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true).unwrap();
     socket.bind(address).unwrap();
     socket.listen(4096).unwrap()
 }
 
-/// `axum::serve`.
+/// Serves `app` by `axum::serve`.
 pub async fn serve(app: Router) -> SocketAddr {
     let listener = listen(FREE_PORT);
     let address = listener.local_addr().unwrap();
@@ -58,8 +58,8 @@ pub async fn serve(app: Router) -> SocketAddr {
     address
 }
 
-/// `axum::serve` with `ConnectInfo`.
-pub async fn serve_knowing_peers(app: Router) -> SocketAddr {
+/// Serves `app` by `axum::serve`, with `ConnectInfo`.
+pub async fn serve_with_peers(app: Router) -> SocketAddr {
     let listener = listen(FREE_PORT);
     let address = listener.local_addr().unwrap();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
@@ -67,7 +67,7 @@ pub async fn serve_knowing_peers(app: Router) -> SocketAddr {
     address
 }
 
-/// hyper-util's auto server, as its users write it.
+/// Serves `service` by hyper-util's auto server: HTTP/1.1 and HTTP/2.
 pub async fn serve_auto<S, B>(service: S) -> SocketAddr
 where
     S: Serves<B>,
@@ -78,7 +78,7 @@ where
     serve_auto_with(auto::Builder::new(TokioExecutor::new()), listener, service)
 }
 
-/// The same, with settings.
+/// [`serve_auto`] with settings.
 pub fn serve_auto_with<S, B>(
     builder: auto::Builder<TokioExecutor>,
     listener: TcpListener,
@@ -98,7 +98,7 @@ where
     })
 }
 
-/// Plain hyper, HTTP/1 only.
+/// Serves `service` by hyper: HTTP/1.1 only.
 pub async fn serve_http1<S, B>(service: S) -> SocketAddr
 where
     S: Serves<B>,
@@ -108,7 +108,7 @@ where
     serve_http1_with(http1::Builder::new(), service).await
 }
 
-/// The same, with settings.
+/// [`serve_http1`] with settings.
 pub async fn serve_http1_with<S, B>(builder: http1::Builder, service: S) -> SocketAddr
 where
     S: Serves<B>,
@@ -125,7 +125,7 @@ where
     })
 }
 
-/// Makes hyper's bodies axum's.
+/// Converts hyper's bodies to axum's.
 fn adapt<S, B>(
     service: S,
 ) -> impl Service<http::Request<hyper::body::Incoming>, Response = Response, Error = Infallible, Future: Send>

@@ -1,4 +1,4 @@
-//! A connection as raw bytes, every wait on it bounded.
+//! A connection as raw bytes, and heads of HTTP/1.1 messages. Every wait is bounded.
 
 use std::{future::IntoFuture, net::SocketAddr, time::Duration};
 
@@ -8,7 +8,9 @@ use tokio::{
     time::timeout,
 };
 
-/// Fails the test when `future` takes longer than any machine should need.
+use crate::websocket::frame::close_code;
+
+/// Waits for `future`, for longer than any machine should need.
 pub async fn bounded<F: IntoFuture>(what: &str, future: F) -> F::Output {
     match timeout(Duration::from_secs(20), future.into_future()).await {
         Ok(output) => output,
@@ -16,13 +18,14 @@ pub async fn bounded<F: IntoFuture>(what: &str, future: F) -> F::Output {
     }
 }
 
-/// One end of a connection. Bytes read beyond what was asked for are kept.
+/// One end of a connection.
 pub struct Wire<S = TcpStream> {
     pub stream: S,
+    /// Read while looking for the end of a head or line.
     read: Vec<u8>,
 }
 
-/// The head of a message as it came.
+/// The head of a request or response, as received.
 #[derive(Clone, Debug)]
 pub struct Head {
     pub raw: Vec<u8>,
@@ -49,22 +52,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         bounded("send", self.stream.flush()).await.unwrap();
     }
 
-    /// Sends a request and reads the head of the answer.
-    pub async fn ask(&mut self, request: impl AsRef<[u8]>) -> Head {
+    /// Sends a request and reads the head of the response.
+    pub async fn request(&mut self, request: impl AsRef<[u8]>) -> Head {
         self.send(request).await;
         self.head().await
     }
 
-    /// What was read beyond what was asked for.
+    #[doc(hidden)]
+    pub async fn ask(&mut self, request: impl AsRef<[u8]>) -> Head {
+        self.request(request).await
+    }
+
+    /// Takes the bytes that were read and not returned yet.
     pub fn buffered(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.read)
     }
 
+    /// Shuts the sending direction down.
     pub async fn finish(&mut self) {
         bounded("shutdown", self.stream.shutdown()).await.unwrap();
     }
 
-    /// The next head, up to and with its empty line.
+    /// Reads the next head, including its empty line.
     pub async fn head(&mut self) -> Head {
         loop {
             if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -87,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(expected.as_ref()));
     }
 
-    /// Everything up to the end of the connection, however that comes.
+    /// Everything up to the end of the connection, which may be a reset.
     pub async fn rest(&mut self) -> Vec<u8> {
         while self.fill().await {}
         std::mem::take(&mut self.read)
@@ -98,7 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         assert!(rest.is_empty(), "expected the end, got {:?}", String::from_utf8_lossy(&rest));
     }
 
-    /// A Close of the proxy's, and the end once that is answered by ending the connection.
+    /// Expects a Close with this code, ends the connection in response, and expects its end.
     pub async fn expect_close(&mut self, code: u16) {
         while close_code(&self.read).is_none() {
             assert!(self.fill().await, "the end instead of a Close");
@@ -109,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.expect_end().await;
     }
 
-    /// A body of the length the head says, or in chunks.
+    /// Reads the body after `head`: chunked, or of the length in `Content-Length`, by default 0.
     pub async fn body(&mut self, head: &Head) -> Vec<u8> {
         if head.has("transfer-encoding", "chunked") {
             return self.chunks().await;
@@ -140,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// False at the end of the connection; a reset is an end too.
+    /// Reads more bytes; false at the end of the connection, a reset included.
     async fn fill(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         match bounded("bytes", self.stream.read(&mut buffer)).await {
@@ -153,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// Requires that bytes go through, both ways.
+/// Expects that bytes pass in both directions.
 pub async fn ping_pong<C, S>(client: &mut Wire<C>, server: &mut Wire<S>)
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -166,6 +175,7 @@ where
 }
 
 impl Head {
+    /// Latin-1.
     pub fn text(&self) -> String {
         self.raw.iter().map(|byte| char::from(*byte)).collect()
     }
@@ -193,20 +203,8 @@ impl Head {
             .collect()
     }
 
+    /// Whether a line of the field has exactly this value.
     pub fn has(&self, name: &str, value: &str) -> bool {
         self.values(name).iter().any(|have| have == value)
     }
-}
-
-/// The code in a WebSocket's Close, masked or not, when `bytes` are one and nothing else.
-pub fn close_code(bytes: &[u8]) -> Option<u16> {
-    let [0x88, length, rest @ ..] = bytes else { return None };
-    let (key, payload) = if length & 0x80 == 0 { ([0; 4], rest) } else { take(rest)? };
-    let (code, _) = take::<2>(payload)?;
-    (payload.len() == usize::from(length & 0x7f))
-        .then(|| u16::from_be_bytes([code[0] ^ key[0], code[1] ^ key[1]]))
-}
-
-fn take<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
-    bytes.split_first_chunk().map(|(first, rest)| (*first, rest))
 }

@@ -12,7 +12,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use crate::bounded;
+use crate::wire::bounded;
 
 #[derive(Clone, Copy)]
 pub enum Language {
@@ -26,12 +26,12 @@ pub struct Script {
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-/// The folder with the scripts and what `install.sh` put beside them.
+/// The folder of the scripts and of their dependencies, which `install.sh` installs.
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients")
 }
 
-/// Whether there is a program of that name on the search path.
+/// Whether the search path has a program of that name.
 pub fn is_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
@@ -45,13 +45,13 @@ fn not_installed(what: &str) -> String {
     format!("{what} is missing; tests/clients/install.sh installs it")
 }
 
-/// What must be installed before Socket.IO can run.
+/// What is missing for Socket.IO, if anything.
 pub fn missing_socketio() -> Option<String> {
     let present = is_module("socket.io") && is_module("socket.io-client");
     (!present).then(|| not_installed("Node's socket.io"))
 }
 
-/// What must be installed before there is an upstream in HTTP/2.
+/// What is missing for Hypercorn, if anything.
 pub fn missing_hypercorn() -> Option<String> {
     let present = folder().join("venv/bin/hypercorn").is_file();
     (!present).then(|| not_installed("Python's Hypercorn"))
@@ -67,7 +67,7 @@ impl Language {
         }
     }
 
-    /// What must be installed before its scripts can run.
+    /// What is missing for scripts in this language, if anything.
     pub fn missing(self) -> Option<String> {
         let (present, what) = match self {
             Self::Python => (folder().join("venv/bin/websockets").is_file(), "Python's websockets"),
@@ -86,7 +86,7 @@ impl Language {
         command
     }
 
-    /// Runs the client to its end, which must be a good one.
+    /// Runs the client until it exits, which must be with success.
     pub async fn run_client(self, scenario: &'static str, url: String) {
         let mut command = self.command("client");
         let run = command.args([scenario, &url]).output();
@@ -105,7 +105,7 @@ impl fmt::Display for Language {
 }
 
 impl Script {
-    /// Starts it. What it says of its errors is the test's own output.
+    /// Starts a script. Its errors go to the test's output.
     pub fn start(language: Language, script: &str, arguments: &[&str]) -> Self {
         let mut command = language.command(script);
         // See with_parent.js.
@@ -115,24 +115,24 @@ impl Script {
         Self { process, lines }
     }
 
-    /// Starts a server; its first line is its port on the loopback interface.
+    /// Starts a server; the first line it prints is its port on the loopback interface.
     pub async fn server(language: Language, script: &str, arguments: &[&str]) -> (Self, SocketAddr) {
         let mut server = Self::start(language, script, arguments);
         let port = server.line().await.parse().unwrap();
         (server, SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
-    /// The next line that it prints.
+    /// The next printed line.
     pub async fn line(&mut self) -> String {
         bounded("a line", self.lines.next_line()).await.unwrap().expect("it ended")
     }
 
-    /// Kills it, and waits until it is dead.
+    /// Kills the process and waits for its end.
     pub async fn kill(mut self) {
         bounded("its end", self.process.kill()).await.unwrap();
     }
 
-    /// Waits for its end, which must be a good one.
+    /// Waits until the script exits, which must be with success.
     pub async fn succeeds(mut self) {
         let status = bounded("its end", self.process.wait()).await.unwrap();
         assert!(status.success(), "{status}");

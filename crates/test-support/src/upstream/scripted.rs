@@ -7,15 +7,19 @@ use tokio::{
     sync::{Mutex, mpsc},
 };
 
-use crate::{SWITCHING, Wire, bounded, handshake, listen};
+use crate::{
+    serve::listen,
+    websocket::handshake::{SWITCHING, handshake},
+    wire::{Wire, bounded},
+};
 
-/// A listener that hands its connections to the test.
-pub struct Scripted {
+/// A listener that hands its connections to the test. They are accepted before the test takes them.
+pub struct ScriptedUpstream {
     pub address: SocketAddr,
     accepted: Arc<Mutex<mpsc::UnboundedReceiver<TcpStream>>>,
 }
 
-impl Scripted {
+impl ScriptedUpstream {
     pub async fn start() -> Self {
         Self::bind("127.0.0.1:0").await
     }
@@ -48,29 +52,39 @@ impl Scripted {
         Wire::new(stream.unwrap())
     }
 
-    /// Asks for `request` on `client`'s connection, and takes it as far as its head.
-    pub async fn asked(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Wire {
+    /// Sends `request` on `client`'s connection, accepts it here, and reads its head.
+    pub async fn receive(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Wire {
         client.send(request).await;
         let mut server = self.accept().await;
         server.head().await;
         server
     }
 
-    /// Both ends of a tunnel on `client`'s connection.
+    /// Opens a tunnel on `client`'s connection. Returns its ends, the client's first.
     pub async fn tunnel(&self, mut client: Wire) -> (Wire, Wire) {
-        let mut server = self.asked(&mut client, handshake("/")).await;
+        let mut server = self.receive(&mut client, handshake("/")).await;
         server.send(SWITCHING).await;
         assert_eq!(client.head().await.status(), 101);
         (client, server)
     }
 
-    /// Closes the connections that were not accepted.
+    #[doc(hidden)]
+    pub async fn asked(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Wire {
+        self.receive(client, request).await
+    }
+
+    #[doc(hidden)]
     pub async fn forget(&self) {
+        self.close_waiting().await;
+    }
+
+    /// Closes the connections that the test has not taken.
+    pub async fn close_waiting(&self) {
         let mut waiting = self.accepted.lock().await;
         while waiting.try_recv().is_ok() {}
     }
 
-    /// Fails when anything has connected that was not accepted.
+    /// Fails if there is a connection that the test has not taken.
     pub async fn expect_untouched(&self) {
         // Connections come in the order in which they were made.
         let next = bounded("connect", TcpStream::connect(self.address)).await.unwrap();

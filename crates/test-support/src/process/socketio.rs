@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 
-use crate::{
-    Reserved,
-    script::{Language, Script},
-};
+use super::script::{Language, Script};
+use crate::reserved::ReservedPort;
 
-/// Which transports the client may use.
+/// Transports that the client may use.
 pub const SCENARIOS: [Scenario; 3] = [
     Scenario { name: "upgrade", tunnels: 1 },
     Scenario { name: "websocket", tunnels: 1 },
@@ -17,12 +15,12 @@ pub const SCENARIOS: [Scenario; 3] = [
 #[derive(Clone, Copy)]
 pub struct Scenario {
     pub name: &'static str,
-    /// In each session.
+    /// Number of tunnels in each session.
     pub tunnels: usize,
 }
 
-/// A session; the server dies and comes back; the client finds it again.
-pub async fn two_sessions(scenario: Scenario, upstream: &Reserved, proxy: SocketAddr) {
+/// Runs a session, kills the server and starts it again, and runs a session after the client has reconnected.
+pub async fn two_sessions(scenario: Scenario, upstream: &ReservedPort, proxy: SocketAddr) {
     let server = start(upstream).await;
     let url = format!("http://{proxy}");
     let mut client = Script::start(Language::Node, "socketio_client", &[scenario.name, &url]);
@@ -33,9 +31,9 @@ pub async fn two_sessions(scenario: Scenario, upstream: &Reserved, proxy: Socket
     client.succeeds().await;
 }
 
-async fn start(place: &Reserved) -> Script {
-    let port = place.address.port().to_string();
-    let (server, address) = Script::server(Language::Node, "socketio_server", &[&port]).await;
-    assert_eq!(address, place.address);
+async fn start(port: &ReservedPort) -> Script {
+    let number = port.address.port().to_string();
+    let (server, address) = Script::server(Language::Node, "socketio_server", &[&number]).await;
+    assert_eq!(address, port.address);
     server
 }

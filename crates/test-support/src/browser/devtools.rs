@@ -1,4 +1,4 @@
-//! As much of the browser's debugging protocol as a test of a page needs.
+//! The part of the browser's debugging protocol that tests of pages need.
 
 use std::{path::Path, process::Stdio, time::Duration};
 
@@ -14,24 +14,23 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-use crate::bounded;
+use crate::wire::bounded;
 
 /// A headless browser with one page; killed when dropped.
 pub struct Browser {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Of the page; every command goes there.
+    /// Session of the page, which every command is sent to.
     session: Option<String>,
     last_id: u64,
-    /// Events that nobody has asked for yet.
+    /// Received events that were not returned yet.
     events: Vec<Value>,
     process: Child,
-    // Dropped after the process that writes there.
+    // Dropped after the process, which writes there.
     profile: TempDir,
 }
 
 impl Browser {
-    /// Starts `program` and opens `url`, whatever certificate its server shows. Returns when the page
-    /// has loaded.
+    /// Starts `program`, opens `url` with any certificate accepted, and waits until the page has loaded.
     pub async fn open(program: &str, url: &str) -> Self {
         let profile = tempfile::tempdir().unwrap();
         let process = Command::new(program)
@@ -55,12 +54,12 @@ impl Browser {
         browser
     }
 
-    /// Ends the browser in good order, which leaves no files behind.
+    /// Closes the browser, which then leaves no files behind.
     pub async fn close(mut self) {
         self.session = None;
         self.call("Browser.close", json!({})).await;
         bounded("the browser's end", self.process.wait()).await.unwrap();
-        // One of its helpers may outlive it by a moment, and still hold a file there.
+        // One of its helper processes may outlive it briefly, with a file open there.
         let _ = self.profile.close();
     }
 
@@ -90,11 +89,11 @@ impl Browser {
         }
     }
 
-    /// What the next event of that name says.
+    /// The parameters of the next event of that name.
     pub async fn event(&mut self, name: &str) -> Value {
         loop {
-            if let Some(heard) = self.events.iter().position(|event| event["method"] == name) {
-                return self.events.remove(heard)["params"].take();
+            if let Some(index) = self.events.iter().position(|event| event["method"] == name) {
+                return self.events.remove(index)["params"].take();
             }
             let message = self.message().await;
             self.events.push(message);
@@ -114,7 +113,7 @@ impl Browser {
         result["result"]["value"].take()
     }
 
-    /// Waits until `condition`, a JavaScript expression, holds for the page as it then is.
+    /// Waits until `condition`, a JavaScript expression, is true for the page.
     pub async fn until(&mut self, condition: &str) {
         let promise = format!(
             "new Promise(resolve => {{
@@ -128,13 +127,13 @@ impl Browser {
         assert!(waited.is_ok(), "still waiting: {condition}");
     }
 
-    /// The text of the element that `selector` finds.
+    /// The text of the element that `selector` selects.
     pub async fn text(&mut self, selector: &str) -> String {
         let text = self.evaluate(&format!("document.querySelector({selector:?}).textContent")).await;
         text.as_str().unwrap().to_owned()
     }
 
-    /// Clicks into the middle of an element, like a person: what lies above it gets the click.
+    /// Clicks into the middle of an element, as a person does: an element above it gets the click.
     pub async fn click(&mut self, selector: &str) {
         let middle = format!(
             "(({{ x, y, width, height }}) => ({{ x: x + width / 2, y: y + height / 2 }}))
@@ -152,7 +151,7 @@ impl Browser {
         self.call("Input.insertText", json!({ "text": text })).await;
     }
 
-    /// Makes the window this large, in CSS pixels, and its colours `light` or `dark`.
+    /// Sets the size of the window, in CSS pixels, and its colours, `light` or `dark`.
     pub async fn look(&mut self, width: u32, height: u32, colours: &str) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size).await;
@@ -160,7 +159,7 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", json!({ "features": [feature] })).await;
     }
 
-    /// A picture of the window, as PNG, into a file.
+    /// Saves a picture of the window as PNG.
     pub async fn screenshot(&mut self, file: &Path) {
         use base64::{Engine, engine::general_purpose::STANDARD};
         let picture = self.call("Page.captureScreenshot", json!({ "format": "png" })).await;
@@ -169,13 +168,13 @@ impl Browser {
     }
 }
 
-/// The debugger's address, from the file that the browser writes once it listens.
+/// The debugger's address, from the file that the browser writes when it listens.
 async fn debugger(file: &Path) -> String {
     let mut pause = tokio::time::interval(Duration::from_millis(20));
     loop {
         pause.tick().await;
         let text = tokio::fs::read_to_string(file).await.unwrap_or_default();
-        // The second line is the last to be written, without a line end.
+        // The second line is written last, without a line end.
         if let Some((port, path)) =
             text.split_once('\n').filter(|(_, path)| path.starts_with("/devtools/browser/"))
         {

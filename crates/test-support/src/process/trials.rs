@@ -2,19 +2,19 @@
 
 use libtest_mimic::{Failed, Trial};
 
-/// Says what is missing, once for all the tests that need it.
+/// Prints what is missing, once for all tests that need it.
 pub fn announced(missing: Option<String>) -> Option<String> {
     missing.inspect(|missing| eprintln!("tests ignored: {missing}"))
 }
 
-/// A test in a runtime of its own; ignored when something is `missing`.
+/// A test in a runtime of its own, ignored if something is `missing`.
 pub fn trial<F>(name: String, missing: Option<String>, test: impl FnOnce() -> F + Send + 'static) -> Trial
 where
     F: Future<Output = ()>,
 {
     let ignored = missing.is_some();
     Trial::test(name, move || match missing {
-        // Asked for all the same, with `--include-ignored`.
+        // Run nevertheless, with `--include-ignored`.
         Some(missing) => Err(Failed::from(missing)),
         None => {
             tokio::runtime::Builder::new_multi_thread()

@@ -1,30 +1,37 @@
-//! Chromium, for the tests of pages.
+//! Chromium, for tests of pages.
+
+mod devtools;
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::{devtools::Browser, script::is_program};
+pub use devtools::Browser;
 
-/// For the whole visit, the start of the browser included.
-const PATIENCE: Duration = Duration::from_secs(40);
+use crate::process::script::is_program;
+
+/// Time limit of a visit, including the start of the browser.
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 pub fn program() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| is_program(name))
 }
 
-/// What must be installed before this test can run.
+/// What is missing for Chromium, if anything.
 pub fn missing() -> Option<String> {
     let missing = "Chromium is missing; tests/clients/install.sh, as root, installs it";
     program().is_none().then(|| missing.to_owned())
 }
 
-/// Fails when a visit takes longer than it may.
-pub async fn patiently(visit: impl Future<Output = ()>) {
-    timeout(PATIENCE, visit).await.expect("the visit took too long");
+/// Waits for a visit, up to the time limit.
+pub async fn bounded_visit(visit: impl Future<Output = ()>) {
+    timeout(TIMEOUT, visit).await.expect("the visit took too long");
 }
 
-/// Keeps a picture of the page for people to look at.
+#[doc(hidden)]
+pub use bounded_visit as patiently;
+
+/// Saves a picture of the page, to be looked at by people.
 pub async fn picture(page: &mut Browser, name: &str, width: u32, colours: &str) {
     let test = std::env::current_exe().unwrap();
     // `target/tmp`, as cargo's CARGO_TARGET_TMPDIR.

@@ -1,0 +1,59 @@
+//! What a layer wraps.
+
+use axum::{
+    Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use http::{Method, StatusCode, request::Parts};
+use tower_upgrade_proxy::UpgradeProxyLayer;
+
+/// What a layer wraps, and so what becomes of ordinary requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inner {
+    /// An application whose response describes the head of the request, as [`describe`] does. CONNECT is a 405, as in most applications.
+    Application,
+    /// `Forward`: ordinary requests go to the same upstream.
+    Forward,
+    /// `UpgradeRequired`: ordinary requests are refused with 426.
+    UpgradeRequired,
+}
+
+impl Inner {
+    pub fn app(self, layer: UpgradeProxyLayer) -> Router {
+        match self {
+            Self::Application => Router::new().fallback(application).layer(layer),
+            Self::Forward => Router::new().fallback_service(layer.forward()),
+            Self::UpgradeRequired => Router::new().fallback_service(layer.into_service()),
+        }
+    }
+}
+
+async fn application(request: Request) -> Response {
+    if request.method() == Method::CONNECT {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    // The body stays unread, so that a request may be incomplete.
+    head(&request.into_parts().0).into_response()
+}
+
+/// A response whose body is the request: method, target and version, every field, a line each; then the body.
+pub async fn describe(request: Request) -> Vec<u8> {
+    let (parts, body) = request.into_parts();
+    let mut text = head(&parts);
+    text.extend(axum::body::to_bytes(body, 1 << 20).await.unwrap());
+    text
+}
+
+/// The lines of a head, including the empty one.
+fn head(parts: &Parts) -> Vec<u8> {
+    let mut text = format!("{} {} {:?}\n", parts.method, parts.uri, parts.version).into_bytes();
+    for (name, value) in &parts.headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'\n');
+    }
+    text.push(b'\n');
+    text
+}
