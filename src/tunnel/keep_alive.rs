@@ -103,7 +103,8 @@ pub(super) struct Liveness {
     last_activity: Instant,
     /// Time of the Ping that is not answered yet.
     pinged_at: Option<Instant>,
-    /// Payload of the Pings.
+    /// Payload of all Pings, random and the same for the whole tunnel: an answer may arrive after the next Ping was
+    /// sent.
     tag: Tag,
 }
 

@@ -6,7 +6,7 @@ use super::super::{
     splice::LARGE,
 };
 
-/// Payload of the Pings of the proxy.
+/// Payload of the Pings of the proxy: 8 bytes, so that the Pongs are short enough to be withheld and dropped.
 pub(in super::super) type Tag = [u8; Payload::FIRST];
 
 /// Record of the frames of one side.

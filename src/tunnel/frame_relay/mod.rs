@@ -17,21 +17,22 @@
 //! | --- | --- | --- | --- |
 //! | `Relay` | parsed and inspected | all but the Pongs to Pings of the proxy | Ping, Close |
 //! | `PassThrough` | not parsed | everything | nothing |
-//! | `Rejected` | parsed and inspected | nothing; the writer is at the boundary before the rejected frame | Close |
+//! | `Rejected` | parsed and inspected | nothing; the writer is at a boundary | Close |
 //! | `Closed` | parsed and inspected | nothing | nothing |
 //!
 //! | event | from | to |
 //! | --- | --- | --- |
 //! | invalid framing is relayed, because framing is not strict | `Relay` | `PassThrough` |
 //! | the other direction is in `PassThrough` ([`pass_through`](FrameRelay::pass_through)) | `Relay` | `PassThrough` |
-//! | the inspector rejects a frame of which nothing was written | `Relay` | `Rejected` |
-//! | the inspector rejects a frame of which a part was written | `Relay` | `Closed` |
+//! | the inspector rejects a frame | `Relay` | `Rejected` |
+//! | the inspector rejects a Close of which a part has been written already | `Relay` | `Closed` |
 //! | the reader ends within a frame ([`finish`](FrameRelay::finish)) | `Relay` | `Closed` |
 //! | a Close of the proxy is injected | `Relay`, `Rejected` | `Closed` |
 //! | the writer has failed or is done ([`stop_writing`](FrameRelay::stop_writing)) | any | `Closed` |
 //!
 //! A Close of the reader's side is no transition: it is relayed like any frame, but nothing is injected after
-//! it.
+//! it. A control frame of more than 8 bytes is not withheld: when it is rejected after a part of it has been
+//! written, it passes as the last frame.
 
 mod inspector;
 #[cfg(target_os = "linux")]
@@ -78,7 +79,7 @@ enum Mode {
     Relay,
     /// Bytes are relayed without being parsed, because one of the directions has invalid framing.
     PassThrough,
-    /// A frame was rejected. The writer is at the boundary before it.
+    /// A frame was rejected. The writer is at a boundary, usually the one before that frame.
     Rejected,
     /// Nothing more is written.
     Closed,
@@ -162,7 +163,7 @@ impl FrameRelay {
             output = self.filter(output.rest);
         }
         if self.inspector.error.is_some() && self.mode == Mode::Relay {
-            // A long control frame was rejected after most of it had been written.
+            // A long control frame was rejected after a part of it had been written.
             self.mode = if self.filter.output().at_boundary() { Mode::Rejected } else { Mode::Closed };
         }
         self.insert_close(before, bytes)

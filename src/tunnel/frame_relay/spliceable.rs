@@ -2,8 +2,9 @@
 //!
 //! While a direction is spliced, the relay peeks at the header of the next frame. If it belongs to a large data
 //! frame that passes, the header and the payload go through the pipe, and the parser [skips](FrameRelay::skip)
-//! them. If fewer bytes than the header arrive in the pipe, they are read back and
-//! [inspected](FrameRelay::reinspect) as usual.
+//! them. If the frame after it has arrived as well ([`peek_next`](FrameRelay::peek_next)), it goes into the same
+//! pipe, so that one splice to the writer carries several frames. If fewer bytes than the header arrive in the
+//! pipe, they are read back and [inspected](FrameRelay::reinspect) as usual.
 
 use std::{
     io,

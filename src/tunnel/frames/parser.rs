@@ -9,8 +9,8 @@ use super::{
 /// Follows the frames of one direction
 /// ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 ///
-/// The input is the whole stream in chunks that are split anywhere; only the first 14 bytes of the current
-/// frame are kept. Payload of data frames may be [skipped](Self::skip) instead. A copy continues where the
+/// The input is the whole stream in chunks that are split anywhere. A parser has 48 bytes: it keeps the first
+/// 14 bytes of the current frame, and numbers. Payload of data frames may be [skipped](Self::skip) instead. A copy continues where the
 /// original is.
 ///
 /// Parsing ends with a Close, since its receiver discards all further data

@@ -16,7 +16,7 @@ use tower_upgrade_proxy::{CloseCode, CloseFrame, Side, Tunnel, TunnelConfig, Tun
 
 use super::injected::{Injected, Log, Plan};
 use crate::websocket::{
-    peer::{BINARY, CLOSE, closing, frame},
+    peer::{BINARY, CLOSE, close_payload, frame},
     random::decode::decode,
 };
 
@@ -131,7 +131,7 @@ impl Story {
                 sleep(Duration::from_millis(500)).await;
             }
             if self.has_frames() {
-                let close = frame(side, CLOSE, &closing(1000, ""));
+                let close = frame(side, CLOSE, &close_payload(1000, ""));
                 said.extend(&close);
                 let _ = sending.write_all(&close).await;
             }

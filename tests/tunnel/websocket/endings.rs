@@ -1,11 +1,12 @@
-//! Sides that are gone, and what the other is told.
+//! Sides that end or fail, and the Close that the other side is sent.
 
 use tower_upgrade_proxy::{CloseCode, CloseFrame, ClosePolicy, Framing, Side, TunnelEnd};
 
 use super::{
-    Pair, config, each_way, from,
-    moments::pass,
-    peer::{CLOSE, TEXT, closing},
+    Pair,
+    clock::advance,
+    config, each_way, from,
+    peer::{CLOSE, TEXT, close_payload},
     seconds,
 };
 
@@ -14,18 +15,18 @@ pub(super) fn custom(code: u16) -> CloseFrame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_ends_without_a_close_is_gone_to_the_client() {
+async fn the_client_is_sent_1011_when_the_upstream_ends_without_a_close() {
     from(Side::Upstream, config(), async |mut pair| {
-        pair.near.say(TEXT, b"last words").await;
+        pair.near.send_frame(TEXT, b"last words").await;
         pair.near.finish().await;
         pair.far.expect(TEXT, b"last words").await;
-        pair.far.expect(CLOSE, &closing(1011, "the upstream has gone")).await;
+        pair.far.expect(CLOSE, &close_payload(1011, "the upstream has gone")).await;
         pair.far.expect_end().await;
-        // It is only the upstream's direction that has ended.
-        pair.far.say(TEXT, b"but I").await;
+        // Only the upstream's direction has ended.
+        pair.far.send_frame(TEXT, b"reply").await;
         pair.far.close(1011).await;
         pair.far.finish().await;
-        pair.near.expect(TEXT, b"but I").await;
+        pair.near.expect(TEXT, b"reply").await;
         pair.near.expect_close(1011).await;
         pair.near.expect_end().await;
         let ended = pair.summary().await;
@@ -36,14 +37,14 @@ async fn an_upstream_that_ends_without_a_close_is_gone_to_the_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_ends_without_a_close_looks_to_the_upstream_as_it_does_without_a_proxy() {
+async fn the_upstream_is_sent_no_close_when_the_client_ends_without_one() {
     from(Side::Client, config(), async |mut pair| {
-        pair.near.say(TEXT, b"last words").await;
+        pair.near.send_frame(TEXT, b"last words").await;
         pair.near.finish().await;
         pair.far.expect(TEXT, b"last words").await;
         pair.far.expect_end().await;
-        pair.far.say(TEXT, b"but I").await;
-        pair.near.expect(TEXT, b"but I").await;
+        pair.far.send_frame(TEXT, b"reply").await;
+        pair.near.expect(TEXT, b"reply").await;
         pair.far.finish().await;
         pair.near.expect_end().await;
         let ended = pair.summary().await;
@@ -54,12 +55,12 @@ async fn a_client_that_ends_without_a_close_looks_to_the_upstream_as_it_does_wit
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_side_is_told_of_the_others_end_can_be_chosen() {
+async fn the_close_at_the_end_of_the_other_side_is_configurable() {
     let closes = ClosePolicy::new().upstream_gone(custom(1011)).client_gone(custom(3000));
-    let told = |side| if side == Side::Client { 3000 } else { 1011 };
+    let code = |side| if side == Side::Client { 3000 } else { 1011 };
     each_way(config().close_policy(closes.clone()), async |mut pair| {
         pair.near.finish().await;
-        pair.far.expect(CLOSE, &closing(told(pair.near.side), "as configured")).await;
+        pair.far.expect(CLOSE, &close_payload(code(pair.near.side), "as configured")).await;
         pair.far.expect_end().await;
         pair.far.finish().await;
         pair.near.expect_end().await;
@@ -70,7 +71,7 @@ async fn what_a_side_is_told_of_the_others_end_can_be_chosen() {
         let Pair { near, mut far, .. } = pair;
         let side = near.side;
         near.reset();
-        far.expect(CLOSE, &closing(told(side), "as configured")).await;
+        far.expect(CLOSE, &close_payload(code(side), "as configured")).await;
         far.expect_end().await;
         far.close(1000).await;
     })
@@ -85,7 +86,7 @@ async fn what_a_side_is_told_of_the_others_end_can_be_chosen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_close_is_put_into_a_frame_that_its_sender_has_left() {
+async fn no_close_is_injected_into_an_unfinished_frame() {
     let whole = super::frame(Side::Upstream, TEXT, &[b'x'; 300]);
     for kept in [1, 3, 4, 5, 303] {
         from(Side::Upstream, config(), async |mut pair| {
@@ -100,11 +101,11 @@ async fn no_close_is_put_into_a_frame_that_its_sender_has_left() {
         from(Side::Upstream, config().max_frame_size(1 << 20), async |pair| {
             let Pair { mut near, mut far, tunnel, .. } = pair;
             near.send(&whole[..kept]).await;
-            // Of a header that is not complete nothing goes on, where the frame may be refused.
-            let passed = if kept < 4 { 0 } else { kept };
-            assert_eq!(far.bytes(passed).await, whole[..passed]);
+            // With a size limit, an incomplete header is withheld.
+            let relayed = if kept < 4 { 0 } else { kept };
+            assert_eq!(far.bytes(relayed).await, whole[..relayed]);
             near.reset();
-            if passed == 0 {
+            if relayed == 0 {
                 far.expect_close(1011).await;
             }
             far.expect_end().await;
@@ -117,15 +118,15 @@ async fn no_close_is_put_into_a_frame_that_its_sender_has_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_of_an_upstream_that_is_reset_is_told_and_may_answer() {
+async fn the_client_is_sent_a_close_when_the_upstream_is_reset_and_may_answer() {
     from(Side::Upstream, config(), async |pair| {
         let Pair { mut near, mut far, tunnel, .. } = pair;
-        near.say(TEXT, b"last words").await;
+        near.send_frame(TEXT, b"last words").await;
         far.expect(TEXT, b"last words").await;
         near.reset();
         far.expect_close(1011).await;
         far.expect_end().await;
-        super::moments::settle().await;
+        super::clock::settle().await;
         assert!(!tunnel.is_finished());
         far.close(1011).await;
         let summary = super::frozen(tunnel).await.unwrap();
@@ -137,7 +138,7 @@ async fn the_client_of_an_upstream_that_is_reset_is_told_and_may_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_is_reset_ends_the_upstream_at_once_and_without_a_close() {
+async fn the_upstream_ends_at_once_without_a_close_when_the_client_is_reset() {
     from(Side::Client, config(), async |pair| {
         let Pair { near, mut far, tunnel, .. } = pair;
         near.reset();
@@ -149,8 +150,8 @@ async fn a_client_that_is_reset_ends_the_upstream_at_once_and_without_a_close() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_side_that_was_told_by_the_other_is_not_told_again() {
-    // At the end of its connection.
+async fn a_side_that_received_a_close_gets_no_second_one() {
+    // At the end of the connection.
     each_way(config(), async |mut pair| {
         pair.near.close(1000).await;
         pair.near.finish().await;
@@ -169,7 +170,7 @@ async fn a_side_that_was_told_by_the_other_is_not_told_again() {
     each_way(config().idle_timeout(seconds(60)), async |mut pair| {
         pair.near.close(1000).await;
         pair.far.expect_close(1000).await;
-        pass(seconds(60)).await;
+        advance(seconds(60)).await;
         pair.near.expect_close(1001).await;
         pair.near.expect_end().await;
         pair.far.expect_quiet().await;
@@ -179,13 +180,13 @@ async fn a_side_that_was_told_by_the_other_is_not_told_again() {
         assert_eq!(ended.codes(), (1000, 1000));
     })
     .await;
-    // When both have closed it, nobody is left to be told.
+    // At a timeout after both Closes.
     each_way(config().idle_timeout(seconds(60)), async |mut pair| {
         pair.near.close(1000).await;
         pair.far.expect_close(1000).await;
         pair.far.close(1000).await;
         pair.near.expect_close(1000).await;
-        pass(seconds(60)).await;
+        advance(seconds(60)).await;
         assert!(pair.is_finished());
         pair.end().await;
     })
@@ -193,13 +194,13 @@ async fn a_side_that_was_told_by_the_other_is_not_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_websocket_whose_frames_are_not_followed_ends_like_any_other_tunnel() {
+async fn with_ignored_framing_a_websocket_ends_like_any_other_tunnel() {
     each_way(
         config().idle_timeout(seconds(60)).max_frame_size(5).framing(Framing::Ignore),
         async |mut pair| {
-            pair.near.say(TEXT, b"more than five").await;
+            pair.near.send_frame(TEXT, b"more than five").await;
             pair.far.expect(TEXT, b"more than five").await;
-            pass(seconds(60)).await;
+            advance(seconds(60)).await;
             pair.near.expect_end().await;
             pair.far.expect_end().await;
             let ended = pair.summary().await;

@@ -1,19 +1,19 @@
-//! `Tunnel::websocket`, with a hand on either end. Time passes only when a scenario lets it.
+//! `Tunnel::websocket` between two scripted peers. The clock is paused: a scenario advances it.
 
+mod clock;
 mod drain;
 mod endings;
 mod keep_alive;
-mod moments;
-mod orders;
 pub(crate) mod peer;
 pub(crate) mod random;
 mod rate;
-mod silent;
+mod shutdown;
 mod sizes;
 mod stream;
 mod strict;
 mod summary;
 mod timeouts;
+mod unresponsive;
 
 use std::{
     pin::Pin,
@@ -34,11 +34,11 @@ use crate::{
     ends::{BUFFER, ORDERS},
     tcp::tcp_pair,
 };
-use moments::frozen;
+use clock::frozen;
 use peer::{BINARY, Frame, Peer, frame};
-use stream::{Hand, Resettable};
+use stream::{PeerStream, Resettable};
 
-/// A WebSocket tunnel and its two ends. `near` is where the scenario begins.
+/// A WebSocket tunnel and its two peers. A scenario starts at `near`.
 struct Pair {
     near: Peer,
     far: Peer,
@@ -48,10 +48,10 @@ struct Pair {
     bulk: bool,
 }
 
-/// Payload of the one message each side sends to make its direction bulk.
+/// Payload of the message that each side sends to make its direction bulk.
 const WARM_UP: usize = 192 * 1024;
 
-/// Runs `scenario` with either side near, in memory and between sockets in bulk.
+/// Runs `scenario` with each side as `near`, on streams in memory and between sockets in bulk.
 async fn each_way(config: TunnelConfig, scenario: impl AsyncFn(Pair)) {
     for (near, far) in ORDERS {
         for bulk in [false, true] {
@@ -60,7 +60,7 @@ async fn each_way(config: TunnelConfig, scenario: impl AsyncFn(Pair)) {
     }
 }
 
-/// Runs `scenario` with this side near.
+/// Runs `scenario` with this side as `near`.
 async fn from(near: Side, config: TunnelConfig, scenario: impl AsyncFn(Pair)) {
     let far = ORDERS.into_iter().find(|order| order.0 == near).unwrap().1;
     for bulk in [false, true] {
@@ -75,22 +75,22 @@ impl Pair {
 
     fn in_memory(near: Side, far: Side, config: &TunnelConfig) -> Self {
         let [(near, near_end), (far, far_end)] = [near, far].map(|side| {
-            let (hand, end) = duplex(BUFFER);
+            let (stream, end) = duplex(BUFFER);
             let reset = Arc::new(AtomicBool::new(false));
-            (Peer::new(side, Hand::Memory(hand, Arc::clone(&reset))), Resettable(end, reset))
+            (Peer::new(side, PeerStream::Memory(stream, Arc::clone(&reset))), Resettable(end, reset))
         });
         Self::join(near, near_end, far, far_end, config)
     }
 
     async fn in_bulk(near: Side, far: Side, config: &TunnelConfig) -> Self {
         let ((a, near_end), (b, far_end)) = frozen(async { (tcp_pair().await, tcp_pair().await) }).await;
-        let (near, far) = (Peer::new(near, Hand::Socket(a)), Peer::new(far, Hand::Socket(b)));
+        let (near, far) = (Peer::new(near, PeerStream::Socket(a)), Peer::new(far, PeerStream::Socket(b)));
         let mut pair = Self { bulk: true, ..Self::join(near, near_end, far, far_end, config) };
         let message = Frame { first: BINARY, payload: vec![7; WARM_UP] };
         for _ in 0..2 {
             let (bytes, Self { near, far, .. }) = (pair.near.frame(BINARY, &message.payload), &mut pair);
-            let ((), came) = tokio::join!(near.send(&bytes), far.next());
-            assert!(came.as_ref() == Some(&message));
+            let ((), received) = tokio::join!(near.send(&bytes), far.next());
+            assert!(received.as_ref() == Some(&message));
             std::mem::swap(&mut pair.near, &mut pair.far);
         }
         pair
@@ -112,24 +112,24 @@ impl Pair {
         self.tunnel.is_finished()
     }
 
-    /// Bytes that the tunnel has got rid of towards `near`.
+    /// Bytes that the tunnel has written to `near`.
     fn taken_by_near(&self) -> u64 {
         self.handle.bytes(self.far.side)
     }
 
-    /// How often the tunnel was polled.
+    /// Number of polls of the tunnel.
     fn polls(&self) -> usize {
         self.polls.load(Ordering::Relaxed)
     }
 
-    /// The tunnel has ended, and so have both streams.
+    /// Expects the end of both streams and of the tunnel.
     async fn end(mut self) -> Ended {
-        self.near.expect_gone().await;
-        self.far.expect_gone().await;
+        self.near.expect_disconnect().await;
+        self.far.expect_disconnect().await;
         self.summary().await
     }
 
-    /// The tunnel has ended.
+    /// Expects the end of the tunnel.
     async fn summary(self) -> Ended {
         let summary = frozen(self.tunnel).await.unwrap();
         assert_eq!(summary.spliced() > 0, self.bulk && cfg!(target_os = "linux"), "{summary:?}");
@@ -137,7 +137,7 @@ impl Pair {
     }
 }
 
-/// What has become of a [`Pair`].
+/// Result of a [`Pair`].
 #[derive(Debug)]
 struct Ended {
     summary: TunnelSummary,
@@ -147,12 +147,12 @@ struct Ended {
 }
 
 impl Ended {
-    /// What the sides said in their Closes, `near` first.
+    /// Codes in the Closes of the sides, `near` first.
     fn codes(&self) -> (u16, u16) {
         (self.summary.close_code(self.near).unwrap(), self.summary.close_code(self.far).unwrap())
     }
 
-    /// Messages and bytes of `near`, but for what made it bulk.
+    /// Messages and bytes of `near` without the warm-up.
     fn sent_by_near(&self) -> (u64, u64) {
         let summary = &self.summary;
         let (messages, bytes) = (summary.messages(self.near), summary.bytes(self.near));
@@ -183,9 +183,9 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-const MOMENT: Duration = Duration::from_millis(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// No timeouts but that of a Close.
+/// No timeouts except the close timeout.
 fn config() -> TunnelConfig {
     TunnelConfig::new().idle_timeout(None).half_close_timeout(None)
 }

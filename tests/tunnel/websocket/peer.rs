@@ -1,4 +1,4 @@
-//! One end of a tunnel: what is sent, and every frame that comes.
+//! A scripted peer: sends bytes and frames, and checks every frame received.
 
 use std::{io, sync::atomic::Ordering};
 
@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_upgrade_proxy::Side;
 
 use super::{
-    moments::{frozen, poll_once, settle},
-    stream::Hand,
+    clock::{frozen, poll_once, settle},
+    stream::PeerStream,
 };
 
 pub(crate) const TEXT: u8 = 0x81;
@@ -16,20 +16,20 @@ pub(crate) const CLOSE: u8 = 0x88;
 pub(crate) const PING: u8 = 0x89;
 pub(crate) const PONG: u8 = 0x8a;
 
-/// What its side writes and reads.
+/// One side of a tunnel.
 pub(super) struct Peer {
     pub(super) side: Side,
-    stream: Hand,
+    stream: PeerStream,
 }
 
-/// A frame that came.
+/// A received frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) first: u8,
     pub(crate) payload: Vec<u8>,
 }
 
-/// A frame as `from` writes it: masked by the client, and by nobody else.
+/// Encodes a frame of `from`, masked if that is the client.
 pub(crate) fn frame(from: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     let bit = if from == Side::Client { 0x80 } else { 0 };
     let mut frame = vec![first];
@@ -54,13 +54,13 @@ pub(crate) fn frame(from: Side, first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A Close's payload.
-pub(crate) fn closing(code: u16, reason: &str) -> Vec<u8> {
+/// Payload of a Close.
+pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes()[..], reason.as_bytes()].concat()
 }
 
 impl Peer {
-    pub(super) fn new(side: Side, stream: Hand) -> Self {
+    pub(super) fn new(side: Side, stream: PeerStream) -> Self {
         Self { side, stream }
     }
 
@@ -72,20 +72,20 @@ impl Peer {
         frozen(self.stream.write_all(bytes)).await.unwrap();
     }
 
-    pub(super) async fn say(&mut self, first: u8, payload: &[u8]) {
+    pub(super) async fn send_frame(&mut self, first: u8, payload: &[u8]) {
         self.send(&self.frame(first, payload)).await;
     }
 
     pub(super) async fn close(&mut self, code: u16) {
-        self.say(CLOSE, &closing(code, "")).await;
+        self.send_frame(CLOSE, &close_payload(code, "")).await;
     }
 
-    /// Finishes sending.
+    /// Shuts down the write half.
     pub(super) async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
     }
 
-    /// Writes until the other takes no more. Returns how much it took.
+    /// Writes until the tunnel takes no more. Returns the number of bytes written.
     pub(super) async fn flood(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         frozen(async {
@@ -105,38 +105,38 @@ impl Peer {
         taken
     }
 
-    /// Goes as one whose host has crashed and is back.
+    /// Resets the connection.
     pub(super) fn reset(self) {
         match self.stream {
-            Hand::Memory(_stream, reset) => reset.store(true, Ordering::SeqCst),
-            Hand::Socket(socket) => socket.set_zero_linger().unwrap(),
+            PeerStream::Memory(_stream, reset) => reset.store(true, Ordering::SeqCst),
+            PeerStream::Socket(socket) => socket.set_zero_linger().unwrap(),
         }
     }
 
-    /// So many bytes, whatever they are.
+    /// Reads this many bytes.
     pub(super) async fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         frozen(self.stream.read_exact(&mut bytes)).await.unwrap();
         bytes
     }
 
-    /// What has come.
+    /// Reads all bytes that have arrived.
     pub(super) async fn drain(&mut self) -> Vec<u8> {
         settle().await;
-        let (mut came, mut block) = (Vec::new(), vec![0; 65_536]);
+        let (mut received, mut block) = (Vec::new(), vec![0; 65_536]);
         while let Some(read) = poll_once(self.stream.read(&mut block)).await {
             match read.unwrap() {
                 0 => break,
-                read => came.extend(&block[..read]),
+                read => received.extend(&block[..read]),
             }
             settle().await;
         }
-        came
+        received
     }
 
-    /// The next frame, masked as it has to be; `None` at the end.
+    /// Reads the next frame and checks its masking; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<Frame> {
-        frozen(self.read()).await.unwrap_or_else(|error| panic!("{} sees {error}", self.side))
+        frozen(self.read()).await.unwrap_or_else(|error| panic!("{}: {error}", self.side))
     }
 
     async fn read(&mut self) -> io::Result<Option<Frame>> {
@@ -150,7 +150,11 @@ impl Peer {
             127 => self.stream.read_u64().await?,
             short => short.into(),
         };
-        assert_eq!(second >> 7 == 1, self.side == Side::Upstream, "only what the upstream gets is masked");
+        assert_eq!(
+            second >> 7 == 1,
+            self.side == Side::Upstream,
+            "frames to the upstream are masked, and no others"
+        );
         let mut key = [0; 4];
         if second >> 7 == 1 {
             self.stream.read_exact(&mut key).await?;
@@ -166,21 +170,26 @@ impl Peer {
         let expected = Some(Frame { first, payload: payload.to_vec() });
         let caller = std::panic::Location::caller();
         async move {
-            let came = self.next().await;
-            assert!(came == expected, "{}, {caller}: {:.200} came", self.side, format!("{came:x?}"));
+            let received = self.next().await;
+            assert!(
+                received == expected,
+                "{}, {caller}: {:.200} received",
+                self.side,
+                format!("{received:x?}")
+            );
         }
     }
 
-    /// A Close with this code, whatever its reason.
+    /// Expects a Close with this code and any reason.
     #[track_caller]
     pub(super) fn expect_close(&mut self, code: u16) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
-            let came = self.next().await;
-            let is_close = came
+            let received = self.next().await;
+            let is_close = received
                 .as_ref()
                 .is_some_and(|frame| frame.first == CLOSE && frame.payload.starts_with(&code.to_be_bytes()));
-            assert!(is_close, "{}, {caller}: {:.200} came", self.side, format!("{came:x?}"));
+            assert!(is_close, "{}, {caller}: {:.200} received", self.side, format!("{received:x?}"));
         }
     }
 
@@ -188,25 +197,30 @@ impl Peer {
     pub(super) fn expect_end(&mut self) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
-            let came = self.next().await;
-            assert!(came.is_none(), "{}, {caller}: {:.200} came", self.side, format!("{came:x?}"));
+            let received = self.next().await;
+            assert!(
+                received.is_none(),
+                "{}, {caller}: {:.200} received",
+                self.side,
+                format!("{received:x?}")
+            );
         }
     }
 
-    /// The end, or a reset.
-    pub(super) async fn expect_gone(&mut self) {
-        let came = frozen(self.read()).await;
-        assert!(matches!(came, Ok(None) | Err(_)), "{:.200}", format!("{came:x?}"));
+    /// Expects the end of the connection or a reset.
+    pub(super) async fn expect_disconnect(&mut self) {
+        let received = frozen(self.read()).await;
+        assert!(matches!(received, Ok(None) | Err(_)), "{:.200}", format!("{received:x?}"));
     }
 
-    /// Nothing has come.
+    /// Expects that no byte has arrived.
     #[track_caller]
     pub(super) fn expect_quiet(&mut self) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
             settle().await;
-            let came = poll_once(self.stream.read_u8()).await;
-            assert!(came.is_none(), "{}, {caller}: {came:x?} came", self.side);
+            let received = poll_once(self.stream.read_u8()).await;
+            assert!(received.is_none(), "{}, {caller}: {received:x?} received", self.side);
         }
     }
 }

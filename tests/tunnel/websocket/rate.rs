@@ -1,4 +1,4 @@
-//! Directions that may only be so fast.
+//! Rate limits.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -8,13 +8,14 @@ use tower_upgrade_proxy::{
 };
 
 use super::{
-    Pair, config, from,
-    moments::{frozen, pass, settle},
+    Pair,
+    clock::{advance, frozen, settle},
+    config, from,
     peer::{BINARY, TEXT},
     seconds,
 };
 
-/// What makes a direction bulk may go at once.
+/// Larger than the warm-up that makes a direction bulk.
 const BURST: u64 = 256 * 1024;
 
 const RATE: u64 = 1 << 20;
@@ -26,41 +27,41 @@ fn limited(side: Side) -> TunnelConfig {
     config().rate_limit(side, RateLimit::bytes_per_second(rate).burst(BURST))
 }
 
-/// As much as goes through at this moment.
-async fn push(pair: &mut Pair, left: &mut &[u8]) -> usize {
+/// Moves as many bytes as the limit allows now. Returns their number.
+async fn push(pair: &mut Pair, remaining: &mut &[u8]) -> usize {
     let mut moved = 0;
     loop {
-        let taken = pair.near.flood(left).await;
-        *left = &left[taken..];
-        let came = pair.far.drain().await;
-        assert!(came.iter().all(|byte| *byte == 9));
-        moved += came.len();
-        if came.is_empty() {
+        let taken = pair.near.flood(remaining).await;
+        *remaining = &remaining[taken..];
+        let received = pair.far.drain().await;
+        assert!(received.iter().all(|byte| *byte == 9));
+        moved += received.len();
+        if received.is_empty() {
             return moved;
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_go_at_the_rate_and_no_more_than_the_burst_at_once() {
+async fn bytes_move_at_the_rate_after_the_burst() {
     for side in [Side::Client, Side::Upstream] {
         from(side, limited(side), async |mut pair| {
-            pass(seconds(100)).await;
+            advance(seconds(100)).await;
             let frame = pair.near.frame(BINARY, &[9; 5_000_000]);
             let header = frame.len() - 5_000_000;
             pair.near.send(&frame[..header]).await;
             pair.far.bytes(header).await;
-            let mut left = if side == Side::Client { &[9; 5_000_000][..] } else { &frame[header..] };
-            let mut moved = push(&mut pair, &mut left).await as u64 + header as u64;
+            let mut remaining = if side == Side::Client { &[9; 5_000_000][..] } else { &frame[header..] };
+            let mut moved = push(&mut pair, &mut remaining).await as u64 + header as u64;
             assert!(moved <= BURST && moved > BURST - RATE / 50, "{moved} at once");
             let polls = pair.polls();
             settle().await;
-            assert_eq!(pair.polls(), polls, "a tunnel that waits is not polled");
+            assert_eq!(pair.polls(), polls, "a waiting tunnel is polled");
             let mut polls = pair.polls();
             for step in 1..=30 {
-                pass(STEP).await;
-                let now = push(&mut pair, &mut left).await as u64;
-                // A socket may take a while to see that there is room.
+                advance(STEP).await;
+                let now = push(&mut pair, &mut remaining).await as u64;
+                // A socket may report free room with a delay.
                 let is_even = (RATE / 10 - RATE / 50..=RATE / 10 + RATE / 50).contains(&now);
                 assert!(is_even || pair.bulk, "{now} in a step");
                 moved += now;
@@ -72,36 +73,36 @@ async fn bytes_go_at_the_rate_and_no_more_than_the_burst_at_once() {
             // The other direction is not limited.
             let message = pair.far.frame(BINARY, &[4; 2_000_000]);
             let Pair { near, far, .. } = &mut pair;
-            let ((), came) = tokio::join!(far.send(&message), near.next());
-            assert_eq!(came.unwrap().payload.len(), 2_000_000);
+            let ((), received) = tokio::join!(far.send(&message), near.next());
+            assert_eq!(received.unwrap().payload.len(), 2_000_000);
         })
         .await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_steady_sender_below_the_rate_is_not_held_up() {
+async fn a_sender_below_the_rate_is_not_delayed() {
     for side in [Side::Client, Side::Upstream] {
         from(side, limited(side), async |mut pair| {
-            pass(seconds(1)).await;
+            advance(seconds(1)).await;
             for _ in 0..100 {
                 let message = pair.near.frame(TEXT, &[9; 50_000]);
                 let Pair { near, far, .. } = &mut pair;
                 tokio::join!(near.send(&message), far.expect(TEXT, &[9; 50_000]));
-                pass(STEP).await;
+                advance(STEP).await;
             }
         })
         .await;
     }
 }
 
-/// A limit of one byte at a time, and a tunnel that waits for the next.
+/// A limit of one byte per second.
 fn trickle() -> RateLimit {
     RateLimit::bytes_per_second(NonZeroU64::MIN).burst(1)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_that_is_drained_while_it_may_not_read_waits_for_the_other_side() {
+async fn a_rate_limited_tunnel_is_drained_until_the_other_side_ends() {
     let (mut client, client_end) = duplex(100);
     let (mut upstream, upstream_end) = duplex(100);
     let config = config().rate_limit(Side::Client, trickle());
@@ -114,7 +115,7 @@ async fn a_tunnel_that_is_drained_while_it_may_not_read_waits_for_the_other_side
     let mut rest = Vec::new();
     frozen(upstream.read_to_end(&mut rest)).await.unwrap();
     assert_eq!(rest, b"");
-    pass(seconds(10)).await;
+    advance(seconds(10)).await;
     assert!(!tunnel.is_finished());
     drop(upstream);
     let summary = frozen(tunnel).await.unwrap();
@@ -122,7 +123,7 @@ async fn a_tunnel_that_is_drained_while_it_may_not_read_waits_for_the_other_side
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_ping_that_the_writer_does_not_take_leaves_nothing_to_be_done_for_the_limit() {
+async fn a_rate_limited_tunnel_with_a_blocked_ping_ends_at_the_keep_alive_timeout() {
     // The writer has room for less than the Ping.
     let (client, client_end) = duplex(5);
     let (mut upstream, upstream_end) = duplex(100);
@@ -131,10 +132,10 @@ async fn a_ping_that_the_writer_does_not_take_leaves_nothing_to_be_done_for_the_
     let config = config().rate_limit(Side::Upstream, limit).keep_alive(keep_alive);
     let tunnel = tokio::spawn(Tunnel::new(client_end, upstream_end, config).websocket());
     upstream.write_all(b"\x81\x02hi\x81\x02ho").await.unwrap();
-    pass(Duration::from_millis(500)).await;
-    pass(seconds(3)).await;
+    advance(Duration::from_millis(500)).await;
+    advance(seconds(3)).await;
     assert!(!tunnel.is_finished());
-    pass(seconds(2)).await;
+    advance(seconds(2)).await;
     drop((client, upstream));
     let summary = frozen(tunnel).await.unwrap();
     assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Client }), "{summary:?}");

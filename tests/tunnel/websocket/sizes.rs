@@ -1,28 +1,29 @@
-//! Frames and messages that are too big.
+//! Frames and messages above the limits.
 
 use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelEnd};
 
 use super::{
-    Pair, config, each_way,
-    moments::settle,
-    peer::{BINARY, CLOSE, PING, TEXT, closing, frame},
+    Pair,
+    clock::settle,
+    config, each_way,
+    peer::{BINARY, CLOSE, PING, TEXT, close_payload, frame},
 };
 
-/// What makes a direction bulk is smaller.
+/// Larger than the warm-up that makes a direction bulk.
 const LIMIT: usize = 256 * 1024;
 
-async fn carry(pair: &mut Pair, first: u8, size: usize) {
+async fn expect_relayed(pair: &mut Pair, first: u8, size: usize) {
     let payload = vec![5; size];
     let bytes = pair.near.frame(first, &payload);
     let Pair { near, far, .. } = pair;
-    let ((), came) = tokio::join!(near.send(&bytes), far.next());
-    let came = came.unwrap();
-    assert!((came.first, came.payload) == (first, payload));
+    let ((), received) = tokio::join!(near.send(&bytes), far.next());
+    let received = received.unwrap();
+    assert!((received.first, received.payload) == (first, payload));
 }
 
 async fn expect_too_big(mut pair: Pair, messages: u64) {
     for peer in [&mut pair.near, &mut pair.far] {
-        peer.expect(CLOSE, &closing(1009, "message too big")).await;
+        peer.expect(CLOSE, &close_payload(1009, "message too big")).await;
     }
     pair.near.close(1009).await;
     pair.near.expect_end().await;
@@ -34,13 +35,13 @@ async fn expect_too_big(mut pair: Pair, messages: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_frame_at_the_limit_passes_and_nothing_of_one_above_it_does() {
+async fn a_frame_at_the_limit_passes_and_one_above_it_is_rejected_completely() {
     each_way(config().max_frame_size(LIMIT as u64), async |mut pair| {
-        carry(&mut pair, BINARY, LIMIT).await;
-        carry(&mut pair, TEXT, LIMIT).await;
-        // As many of them as one likes.
-        carry(&mut pair, TEXT & 0x7f, LIMIT).await;
-        carry(&mut pair, 0x80, LIMIT).await;
+        expect_relayed(&mut pair, BINARY, LIMIT).await;
+        expect_relayed(&mut pair, TEXT, LIMIT).await;
+        // The number of frames is not limited.
+        expect_relayed(&mut pair, TEXT & 0x7f, LIMIT).await;
+        expect_relayed(&mut pair, 0x80, LIMIT).await;
         let too_big = pair.near.frame(BINARY, &[6; LIMIT + 1]);
         pair.near.send(&too_big).await;
         expect_too_big(pair, 4).await;
@@ -49,17 +50,17 @@ async fn a_frame_at_the_limit_passes_and_nothing_of_one_above_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_frames_of_a_message_count_together_and_control_frames_do_not() {
+async fn the_message_limit_counts_data_frames_and_no_control_frames() {
     each_way(config().max_message_size(LIMIT as u64), async |mut pair| {
         for _ in 0..2 {
-            carry(&mut pair, BINARY & 0x7f, LIMIT - 100_000).await;
-            carry(&mut pair, PING, 125).await;
-            carry(&mut pair, 0, 60_000).await;
-            carry(&mut pair, 0x80, 40_000).await;
+            expect_relayed(&mut pair, BINARY & 0x7f, LIMIT - 100_000).await;
+            expect_relayed(&mut pair, PING, 125).await;
+            expect_relayed(&mut pair, 0, 60_000).await;
+            expect_relayed(&mut pair, 0x80, 40_000).await;
         }
-        carry(&mut pair, BINARY & 0x7f, LIMIT).await;
-        carry(&mut pair, PING, 125).await;
-        carry(&mut pair, 0, 0).await;
+        expect_relayed(&mut pair, BINARY & 0x7f, LIMIT).await;
+        expect_relayed(&mut pair, PING, 125).await;
+        expect_relayed(&mut pair, 0, 0).await;
         let too_big = pair.near.frame(0x80, b"x");
         pair.near.send(&too_big).await;
         expect_too_big(pair, 3).await;
@@ -68,7 +69,7 @@ async fn the_frames_of_a_message_count_together_and_control_frames_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_header_in_pieces_is_judged_as_a_whole_and_what_is_before_it_passes() {
+async fn a_split_header_is_inspected_when_complete_and_earlier_frames_pass() {
     for side in [Side::Client, Side::Upstream] {
         let too_big = frame(side, BINARY, &[6; 300]);
         let header = too_big.len() - 300;
@@ -87,7 +88,7 @@ async fn a_header_in_pieces_is_judged_as_a_whole_and_what_is_before_it_passes() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_close_a_frame_that_is_too_big_ends_both_sides_at_once() {
+async fn without_a_close_a_frame_above_the_limit_ends_both_sides_at_once() {
     let config: TunnelConfig =
         config().max_frame_size(LIMIT as u64).close_policy(ClosePolicy::new().too_big(None));
     each_way(config, async |mut pair| {

@@ -1,4 +1,4 @@
-//! Streams in memory and sockets, which can be reset.
+//! Streams in memory and sockets that can be reset.
 
 use std::{
     io,
@@ -15,12 +15,12 @@ use tokio::{
     net::TcpStream,
 };
 
-pub(super) enum Hand {
+pub(super) enum PeerStream {
     Memory(DuplexStream, Arc<AtomicBool>),
     Socket(TcpStream),
 }
 
-impl AsyncRead for Hand {
+impl AsyncRead for PeerStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Memory(stream, _) => Pin::new(stream).poll_read(cx, buf),
@@ -29,7 +29,7 @@ impl AsyncRead for Hand {
     }
 }
 
-impl AsyncWrite for Hand {
+impl AsyncWrite for PeerStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Memory(stream, _) => Pin::new(stream).poll_write(cx, bytes),
@@ -49,7 +49,7 @@ impl AsyncWrite for Hand {
     }
 }
 
-/// The tunnel's end of a stream in memory: what was dropped may have been reset.
+/// The tunnel's end of a stream in memory. Its end is a reset if the flag is set.
 pub(super) struct Resettable(pub(super) DuplexStream, pub(super) Arc<AtomicBool>);
 
 impl AsyncRead for Resettable {

@@ -1,4 +1,4 @@
-//! What is no valid framing.
+//! Invalid framing.
 
 use std::io::Cursor;
 
@@ -6,14 +6,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, join, sink};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, ClosePolicy, Framing, KeepAlive, Side, Tunnel, TunnelEnd};
 
 use super::{
-    Pair, config, each_way,
-    moments::{frozen, pass, settle},
-    peer::{BINARY, CLOSE, TEXT, closing},
+    Pair,
+    clock::{advance, frozen, settle},
+    config, each_way,
+    peer::{BINARY, CLOSE, TEXT, close_payload},
     seconds,
 };
 
-/// Frames that are none, without a mask, and why. A length is that of 1000 bytes at least.
-const VIOLATIONS: [(&[u8], &str); 9] = [
+/// Invalid unmasked frames and their errors. A payload length is at least 1000 bytes.
+const INVALID_FRAMES: [(&[u8], &str); 9] = [
     (b"\x83\x00", "reserved opcode"),
     (b"\x8f\x00", "reserved opcode"),
     (b"\x09\x00", "fragmented control frame"),
@@ -25,7 +26,7 @@ const VIOLATIONS: [(&[u8], &str); 9] = [
     (b"GET / HTTP/1.1\r\n", "reserved opcode"),
 ];
 
-/// What comes of the other side is masked, or not.
+/// The same bytes with the masking of `side`.
 fn written_by(side: Side, bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     if side == Side::Client && bytes[0] != b'G' {
@@ -41,9 +42,9 @@ fn going_away() -> CloseFrame {
     CloseFrame::new(CloseCode::GOING_AWAY)
 }
 
-async fn expect_refused(mut pair: Pair, expected: &str) {
-    pair.near.expect(CLOSE, &closing(1002, "invalid framing")).await;
-    pair.far.expect(CLOSE, &closing(1002, "invalid framing")).await;
+async fn expect_rejected(mut pair: Pair, expected: &str) {
+    pair.near.expect(CLOSE, &close_payload(1002, "invalid framing")).await;
+    pair.far.expect(CLOSE, &close_payload(1002, "invalid framing")).await;
     pair.near.finish().await;
     pair.near.expect_end().await;
     pair.far.close(1002).await;
@@ -52,14 +53,14 @@ async fn expect_refused(mut pair: Pair, expected: &str) {
         TunnelEnd::InvalidFraming { side, reason } => assert_eq!((*side, *reason), (ended.near, expected)),
         end => panic!("{end}"),
     }
-    let through = [Side::Client, Side::Upstream].map(|side| ended.summary.invalid_framing(side));
-    assert_eq!(through, [None; 2], "what ended it did not go through");
+    let relayed = [Side::Client, Side::Upstream].map(|side| ended.summary.invalid_framing(side));
+    assert_eq!(relayed, [None; 2], "a rejected frame is not relayed");
     assert_eq!(ended.codes().1, 1002);
 }
 
 #[tokio::test(start_paused = true)]
-async fn strict_framing_refuses_what_is_not_valid() {
-    for (bytes, reason) in VIOLATIONS {
+async fn strict_framing_rejects_invalid_frames() {
+    for (bytes, reason) in INVALID_FRAMES {
         each_way(config().framing(Framing::Strict), async |mut pair| {
             let bytes = written_by(pair.near.side, bytes);
             let before = pair.near.frame(TEXT, b"before");
@@ -68,21 +69,21 @@ async fn strict_framing_refuses_what_is_not_valid() {
             if reason == "new message within an unfinished one" {
                 pair.far.expect(0x01, b"").await;
             }
-            expect_refused(pair, reason).await;
+            expect_rejected(pair, reason).await;
         })
         .await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn strict_framing_refuses_what_is_masked_by_the_wrong_side() {
+async fn strict_framing_rejects_frames_with_wrong_masking() {
     let reason = "frame masked by a server, or not by a client";
     for (first, size) in [(TEXT, 5), (BINARY, 40_000), (0x89, 4), (0x89, 100), (CLOSE, 2)] {
         each_way(config().framing(Framing::Strict), async |mut pair| {
             let bytes = super::frame(pair.far.side, first, &vec![3; size]);
             pair.near.send(&bytes).await;
-            pair.far.expect(CLOSE, &closing(1002, "invalid framing")).await;
-            pair.near.expect(CLOSE, &closing(1002, "invalid framing")).await;
+            pair.far.expect(CLOSE, &close_payload(1002, "invalid framing")).await;
+            pair.near.expect(CLOSE, &close_payload(1002, "invalid framing")).await;
             pair.far.close(1002).await;
             pair.near.finish().await;
             let ended = pair.end().await;
@@ -98,21 +99,21 @@ async fn strict_framing_refuses_what_is_masked_by_the_wrong_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn strict_framing_refuses_a_close_with_a_code_that_may_not_be_sent() {
+async fn strict_framing_rejects_a_close_with_a_reserved_code() {
     for code in [0, 999, 1004, 1005, 1006, 1015, 2000, 5000] {
         each_way(config().framing(Framing::Strict), async |mut pair| {
             pair.near.close(code).await;
-            expect_refused(pair, "Close with a reserved code").await;
+            expect_rejected(pair, "Close with a reserved code").await;
         })
         .await;
     }
-    // With a reason and in pieces it has gone through before its end has come; the other side knows.
+    // With a reason and in several writes, most of it is relayed before it is complete.
     each_way(config().framing(Framing::Strict), async |mut pair| {
-        let close = pair.near.frame(CLOSE, &closing(1005, "a reason"));
+        let close = pair.near.frame(CLOSE, &close_payload(1005, "a reason"));
         pair.near.send(&close[..close.len() - 2]).await;
         settle().await;
         pair.near.send(&close[close.len() - 2..]).await;
-        pair.far.expect(CLOSE, &closing(1005, "a reason")).await;
+        pair.far.expect(CLOSE, &close_payload(1005, "a reason")).await;
         pair.near.expect_close(1002).await;
         pair.near.expect_end().await;
         pair.far.expect_quiet().await;
@@ -124,7 +125,7 @@ async fn strict_framing_refuses_a_close_with_a_code_that_may_not_be_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrongly_masked_ping_in_pieces_is_the_last_that_passes() {
+async fn a_wrongly_masked_ping_in_several_writes_is_the_last_frame_that_passes() {
     each_way(config().framing(Framing::Strict), async |mut pair| {
         let ping = super::frame(pair.far.side, 0x89, &[3; 100]);
         let bulk = pair.near.frame(BINARY, &[4; 300_000]);
@@ -139,37 +140,37 @@ async fn a_wrongly_masked_ping_in_pieces_is_the_last_that_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_follows_a_refused_close_that_has_gone_through() {
-    let close = super::frame(Side::Client, CLOSE, &closing(1005, "a reason"));
-    let (begins, ends) = close.split_at(close.len() - 2);
-    let behind = super::frame(Side::Client, TEXT, b"behind");
-    // Three reads, one after the other.
-    let reads = Cursor::new(begins.to_vec()).chain(Cursor::new(ends.to_vec())).chain(Cursor::new(behind));
+async fn nothing_follows_a_rejected_close_that_was_written() {
+    let close = super::frame(Side::Client, CLOSE, &close_payload(1005, "a reason"));
+    let (first, second) = close.split_at(close.len() - 2);
+    let next = super::frame(Side::Client, TEXT, b"next");
+    // Three separate reads.
+    let reads = Cursor::new(first.to_vec()).chain(Cursor::new(second.to_vec())).chain(Cursor::new(next));
     let (mut upstream, upstream_end) = duplex(1000);
     let client_end = join(reads, sink());
     let tunnel =
         tokio::spawn(Tunnel::new(client_end, upstream_end, config().framing(Framing::Strict)).websocket());
     upstream.shutdown().await.unwrap();
-    let mut came = Vec::new();
-    frozen(upstream.read_to_end(&mut came)).await.unwrap();
-    assert_eq!(came, close);
+    let mut received = Vec::new();
+    frozen(upstream.read_to_end(&mut received)).await.unwrap();
+    assert_eq!(received, close);
     let summary = frozen(tunnel).await.unwrap();
     assert!(matches!(summary.end(), TunnelEnd::InvalidFraming { side: Side::Client, .. }), "{summary:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_default_everything_passes_and_the_tunnel_is_like_one_of_another_protocol() {
+async fn by_default_invalid_frames_pass_and_the_tunnel_ends_like_any_other() {
     let keep_alive = KeepAlive::new().client(seconds(20)).upstream(seconds(20)).timeout(seconds(10));
-    for (bytes, _) in VIOLATIONS {
+    for (bytes, _) in INVALID_FRAMES {
         each_way(config().keep_alive(keep_alive), async |mut pair| {
             let mut bytes = written_by(pair.near.side, bytes);
             bytes.extend(vec![0x81; 500_000]);
             let Pair { near, far, .. } = &mut pair;
-            let ((), came) = tokio::join!(near.send(&bytes), far.bytes(bytes.len()));
-            assert!(came == bytes);
-            // The other direction is no better.
+            let ((), received) = tokio::join!(near.send(&bytes), far.bytes(bytes.len()));
+            assert!(received == bytes);
+            // The other direction is not parsed any more either.
             pair.far.send(b"\x81").await;
-            pass(seconds(100)).await;
+            advance(seconds(100)).await;
             pair.far.send(b"\xff").await;
             assert_eq!(pair.near.bytes(2).await, b"\x81\xff");
             pair.far.expect_quiet().await;
@@ -190,18 +191,18 @@ async fn by_default_everything_passes_and_the_tunnel_is_like_one_of_another_prot
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_close_is_put_into_either_direction_of_a_tunnel_of_which_one_has_no_frames() {
-    let holds = config().idle_timeout(seconds(60)).max_frame_size(1 << 20);
-    each_way(holds, async |mut pair| {
-        // What could be the beginning of a frame that is refused was held back.
+async fn invalid_framing_in_one_direction_stops_injection_in_both() {
+    let withholds = config().idle_timeout(seconds(60)).max_frame_size(1 << 20);
+    each_way(withholds, async |mut pair| {
+        // With a size limit, an incomplete header is withheld until the other direction turns out to be invalid.
         pair.far.send(b"\x81").await;
         pair.near.expect_quiet().await;
         pair.near.send(b"GET /").await;
         assert_eq!(pair.far.bytes(5).await, b"GET /");
         assert_eq!(pair.near.bytes(1).await, b"\x81");
-        pair.far.say(TEXT, b"what?").await;
+        pair.far.send_frame(TEXT, b"what?").await;
         pair.near.expect(TEXT, b"what?").await;
-        pass(seconds(60)).await;
+        advance(seconds(60)).await;
         pair.near.expect_end().await;
         pair.far.expect_end().await;
         let ended = pair.summary().await;
@@ -217,7 +218,7 @@ async fn no_close_is_put_into_either_direction_of_a_tunnel_of_which_one_has_no_f
         pair.end().await;
     })
     .await;
-    // Nor is there anything left to be done when a side has been told before.
+    // The tunnel is not polled again and again when one side has been sent a Close before.
     each_way(config().close_policy(ClosePolicy::new().client_gone(going_away())), async |mut pair| {
         pair.near.finish().await;
         assert_eq!(pair.far.next().await.unwrap().first, CLOSE);

@@ -1,17 +1,18 @@
-//! What is known of a tunnel, at its end and before.
+//! Summary and handle of a tunnel.
 
 use tokio::io::{AsyncWriteExt, duplex};
 use tower_upgrade_proxy::{KeepAlive, Side, Tunnel, TunnelEnd, TunnelState};
 
 use super::{
-    Pair, config, each_way,
-    moments::{frozen, pass, settle},
+    Pair,
+    clock::{advance, frozen, settle},
+    config, each_way,
     peer::{CLOSE, PING, PONG, TEXT},
     seconds,
 };
 
 #[tokio::test(start_paused = true)]
-async fn messages_bytes_and_codes_are_those_of_the_sides() {
+async fn the_summary_has_the_messages_bytes_and_codes_of_the_sides() {
     let keep_alive = KeepAlive::new().client(seconds(20)).upstream(seconds(20));
     each_way(config().keep_alive(keep_alive), async |mut pair| {
         let mut sent = 0;
@@ -19,18 +20,18 @@ async fn messages_bytes_and_codes_are_those_of_the_sides() {
             [(TEXT & 0x7f, "a"), (0x00, "b"), (PING, "c"), (0x80, "d"), (TEXT, "e"), (PONG, "f")]
         {
             sent += pair.near.frame(first, payload.as_bytes()).len() as u64;
-            pair.near.say(first, payload.as_bytes()).await;
+            pair.near.send_frame(first, payload.as_bytes()).await;
             pair.far.expect(first, payload.as_bytes()).await;
         }
-        pair.far.say(PONG, b"c").await;
+        pair.far.send_frame(PONG, b"c").await;
         pair.near.expect(PONG, b"c").await;
-        pass(seconds(20)).await;
+        advance(seconds(20)).await;
         for peer in [&mut pair.near, &mut pair.far] {
             let ping = peer.next().await.unwrap();
-            peer.say(PONG, &ping.payload).await;
+            peer.send_frame(PONG, &ping.payload).await;
         }
         settle().await;
-        pair.near.say(CLOSE, b"").await;
+        pair.near.send_frame(CLOSE, b"").await;
         sent += pair.near.frame(CLOSE, b"").len() as u64;
         pair.far.expect(CLOSE, b"").await;
         pair.far.close(4321).await;
@@ -47,7 +48,7 @@ async fn messages_bytes_and_codes_are_those_of_the_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_delivered_does_not_count() {
+async fn undelivered_bytes_are_not_counted() {
     let (mut client, client_end) = duplex(1000);
     let (upstream, upstream_end) = duplex(10);
     let tunnel = tokio::spawn(Tunnel::new(client_end, upstream_end, config()).websocket());
@@ -59,7 +60,7 @@ async fn what_was_not_delivered_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_protocol_has_no_codes_and_no_messages() {
+async fn another_protocol_has_no_close_codes_and_no_messages() {
     let (mut client, client_end) = duplex(100);
     let (upstream, upstream_end) = duplex(100);
     let tunnel = tokio::spawn(Tunnel::new(client_end, upstream_end, config()));
@@ -73,7 +74,7 @@ async fn another_protocol_has_no_codes_and_no_messages() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handle_follows_a_tunnel_from_its_beginning_to_its_end() {
+async fn a_handle_reports_the_state_of_a_tunnel_until_its_end() {
     let (_client, client_end) = duplex(100);
     let (_upstream, upstream_end) = duplex(100);
     let mut tunnel = Tunnel::new(client_end, upstream_end, config());
@@ -85,7 +86,7 @@ async fn a_handle_follows_a_tunnel_from_its_beginning_to_its_end() {
         let (near, handle) = (pair.near.side, pair.handle.clone());
         let counts = || (handle.bytes(near), handle.messages(near));
         let (bytes, messages) = counts();
-        pass(seconds(7)).await;
+        advance(seconds(7)).await;
         let text = pair.near.frame(TEXT, b"hello");
         pair.near.send(&text[..4]).await;
         settle().await;
@@ -93,7 +94,7 @@ async fn a_handle_follows_a_tunnel_from_its_beginning_to_its_end() {
         pair.near.send(&text[4..]).await;
         pair.far.expect(TEXT, b"hello").await;
         assert_eq!(counts(), (bytes + text.len() as u64, messages + 1));
-        pass(seconds(5)).await;
+        advance(seconds(5)).await;
         assert_eq!((handle.age(), handle.idle()), (seconds(12), seconds(5)));
         pair.near.close(1000).await;
         pair.far.expect_close(1000).await;
@@ -101,7 +102,7 @@ async fn a_handle_follows_a_tunnel_from_its_beginning_to_its_end() {
         pair.near.finish().await;
         pair.far.expect_end().await;
         assert_eq!(handle.state(), TunnelState::HalfClosed);
-        pass(seconds(60)).await;
+        advance(seconds(60)).await;
         assert_eq!(handle.state(), TunnelState::Closing);
         let Pair { far, tunnel, .. } = &mut pair;
         far.close(1000).await;

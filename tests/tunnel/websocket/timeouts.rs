@@ -1,4 +1,4 @@
-//! Timeouts, and what both sides are told of them.
+//! Timeouts and the Close frames sent at them.
 
 use std::time::Duration;
 
@@ -6,26 +6,27 @@ use tokio::time::Instant;
 use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelEnd};
 
 use super::{
-    MOMENT, Pair, config, each_way,
+    MILLISECOND, Pair,
+    clock::advance,
+    config, each_way,
     endings::custom,
     from,
-    moments::pass,
-    peer::{CLOSE, TEXT, closing},
+    peer::{CLOSE, TEXT, close_payload},
     seconds,
 };
 
 #[tokio::test(start_paused = true)]
-async fn the_idle_timeout_tells_both_sides_and_ends_once_both_have_answered() {
+async fn the_idle_timeout_sends_a_close_to_both_sides_and_waits_for_the_answers() {
     each_way(config().idle_timeout(seconds(60)), async |mut pair| {
-        pass(seconds(50)).await;
-        pair.near.say(TEXT, b"once more").await;
+        advance(seconds(50)).await;
+        pair.near.send_frame(TEXT, b"once more").await;
         pair.far.expect(TEXT, b"once more").await;
-        pass(seconds(60) - MOMENT).await;
+        advance(seconds(60) - MILLISECOND).await;
         pair.near.expect_quiet().await;
         pair.far.expect_quiet().await;
-        pass(MOMENT).await;
-        pair.near.expect(CLOSE, &closing(1001, "idle timeout")).await;
-        pair.far.expect(CLOSE, &closing(1001, "idle timeout")).await;
+        advance(MILLISECOND).await;
+        pair.near.expect(CLOSE, &close_payload(1001, "idle timeout")).await;
+        pair.far.expect(CLOSE, &close_payload(1001, "idle timeout")).await;
         pair.far.close(1001).await;
         pair.far.expect_end().await;
         assert!(!pair.is_finished());
@@ -40,18 +41,18 @@ async fn the_idle_timeout_tells_both_sides_and_ends_once_both_have_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sides_that_do_not_answer_are_cut_at_the_close_timeout() {
+async fn sides_that_do_not_answer_are_aborted_at_the_close_timeout() {
     let config = config().idle_timeout(seconds(60)).close_timeout(seconds(7));
     each_way(config, async |mut pair| {
-        pass(seconds(60)).await;
+        advance(seconds(60)).await;
         pair.near.expect_close(1001).await;
         pair.far.expect_close(1001).await;
-        pass(seconds(7) - MOMENT).await;
+        advance(seconds(7) - MILLISECOND).await;
         assert!(!pair.is_finished());
-        // What comes now goes nowhere, and keeps nothing open.
-        pair.near.say(TEXT, b"too late").await;
+        // Further frames are discarded, and do not extend the timeout.
+        pair.near.send_frame(TEXT, b"too late").await;
         pair.far.expect_quiet().await;
-        pass(MOMENT).await;
+        advance(MILLISECOND).await;
         let ended = pair.end().await;
         assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
         assert_eq!(ended.codes(), (1006, 1006));
@@ -64,13 +65,13 @@ async fn sides_that_do_not_answer_are_cut_at_the_close_timeout() {
 async fn the_lifetime_ends_a_busy_tunnel_with_a_close() {
     each_way(config().max_lifetime(seconds(10)), async |mut pair| {
         for _ in 0..9 {
-            pass(seconds(1)).await;
-            pair.near.say(TEXT, b"busy").await;
+            advance(seconds(1)).await;
+            pair.near.send_frame(TEXT, b"busy").await;
             pair.far.expect(TEXT, b"busy").await;
         }
-        pass(seconds(1)).await;
+        advance(seconds(1)).await;
         for peer in [&mut pair.near, &mut pair.far] {
-            peer.expect(CLOSE, &closing(1001, "maximum lifetime reached")).await;
+            peer.expect(CLOSE, &close_payload(1001, "maximum lifetime reached")).await;
             peer.close(1001).await;
         }
         let ended = pair.end().await;
@@ -81,7 +82,7 @@ async fn the_lifetime_ends_a_busy_tunnel_with_a_close() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_jitter_spreads_the_ends_of_tunnels_that_began_together() {
+async fn the_lifetime_jitter_spreads_the_ends_of_tunnels_opened_together() {
     let config =
         config().max_lifetime(seconds(100)).lifetime_jitter(seconds(40)).close_policy(ClosePolicy::none());
     let pairs: Vec<_> = (0..200).map(|_| Pair::in_memory(Side::Client, Side::Upstream, &config)).collect();
@@ -89,7 +90,7 @@ async fn the_jitter_spreads_the_ends_of_tunnels_that_began_together() {
     for pair in pairs {
         ages.push(pair.tunnel.await.unwrap().duration());
     }
-    assert!(ages.iter().all(|age| *age >= seconds(60) && *age <= seconds(100) + MOMENT), "{ages:?}");
+    assert!(ages.iter().all(|age| *age >= seconds(60) && *age <= seconds(100) + MILLISECOND), "{ages:?}");
     assert!(ages.iter().any(|age| *age < seconds(70)) && ages.iter().any(|age| *age > seconds(90)));
 }
 
@@ -103,7 +104,7 @@ async fn a_jitter_above_the_lifetime_ends_tunnels_at_any_age_below_it() {
         for pair in [(); 100].map(|()| Pair::in_memory(Side::Client, Side::Upstream, &config)) {
             ages.push(pair.tunnel.await.unwrap().duration());
         }
-        assert!(begun.elapsed() <= seconds(100) + MOMENT);
+        assert!(begun.elapsed() <= seconds(100) + MILLISECOND);
         assert!(ages.iter().any(|age| *age > seconds(50)), "{ages:?}");
     }
 }
@@ -114,7 +115,7 @@ async fn without_closes_a_timeout_ends_a_websocket_like_any_other_tunnel() {
     for (closes, code) in closes {
         let config = TunnelConfig::new().idle_timeout(seconds(60)).close_policy(closes);
         each_way(config, async |mut pair| {
-            pass(seconds(60)).await;
+            advance(seconds(60)).await;
             if let Some(code) = code {
                 for peer in [&mut pair.near, &mut pair.far] {
                     peer.expect_close(code).await;
@@ -131,15 +132,15 @@ async fn without_closes_a_timeout_ends_a_websocket_like_any_other_tunnel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_stays_when_its_upstream_has_gone_has_the_half_close_timeout() {
+async fn a_client_that_stays_after_its_upstream_has_ended_gets_the_half_close_timeout() {
     let config = config().half_close_timeout(seconds(30));
     from(Side::Upstream, config, async |mut pair| {
         pair.near.finish().await;
         pair.far.expect_close(1011).await;
         pair.far.expect_end().await;
-        pass(seconds(30) - MOMENT).await;
+        advance(seconds(30) - MILLISECOND).await;
         assert!(!pair.is_finished());
-        pass(MOMENT).await;
+        advance(MILLISECOND).await;
         let ended = pair.end().await;
         assert!(matches!(ended.summary.end(), TunnelEnd::HalfCloseTimeout), "{ended:?}");
     })
@@ -147,17 +148,17 @@ async fn a_client_that_stays_when_its_upstream_has_gone_has_the_half_close_timeo
 }
 
 #[tokio::test(start_paused = true)]
-async fn sides_that_have_both_closed_and_stay_are_cut_at_the_close_timeout() {
+async fn connections_still_open_after_both_closes_are_aborted_at_the_close_timeout() {
     each_way(config().idle_timeout(seconds(60)).close_timeout(seconds(7)), async |mut pair| {
         pair.near.close(1000).await;
         pair.far.expect_close(1000).await;
-        pass(seconds(30)).await;
-        assert!(!pair.is_finished(), "the answer may take as long as any byte");
+        advance(seconds(30)).await;
+        assert!(!pair.is_finished(), "only the idle timeout applies to the answer");
         pair.far.close(1000).await;
         pair.near.expect_close(1000).await;
-        pass(seconds(7) - MOMENT).await;
+        advance(seconds(7) - MILLISECOND).await;
         assert!(!pair.is_finished());
-        pass(MOMENT).await;
+        advance(MILLISECOND).await;
         let near = pair.near.side;
         let ended = pair.summary().await;
         assert!(matches!(ended.summary.end(), TunnelEnd::Closed { first } if *first == near), "{ended:?}");
@@ -167,12 +168,12 @@ async fn sides_that_have_both_closed_and_stay_are_cut_at_the_close_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_close_timeout_may_be_as_long_as_a_duration_can_be() {
+async fn the_longest_duration_is_a_valid_close_timeout() {
     each_way(config().idle_timeout(seconds(60)).close_timeout(Duration::MAX), async |mut pair| {
-        pass(seconds(60)).await;
+        advance(seconds(60)).await;
         pair.near.expect_close(1001).await;
         pair.far.expect_close(1001).await;
-        pass(seconds(1_000_000)).await;
+        advance(seconds(1_000_000)).await;
         assert!(!pair.is_finished());
         pair.near.close(1001).await;
         pair.far.close(1001).await;

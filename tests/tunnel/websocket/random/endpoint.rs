@@ -1,4 +1,4 @@
-//! An endpoint that follows a script, answers pings and a Close, and keeps a log.
+//! An endpoint that follows a script, answers Pings and a Close, and keeps a log.
 
 use std::{cell::RefCell, io, time::Duration};
 
@@ -11,32 +11,32 @@ use tokio::{
 use tower_upgrade_proxy::Side;
 
 use super::{
-    super::peer::{CLOSE, Frame, PING, PONG, closing, frame},
+    super::peer::{CLOSE, Frame, PING, PONG, close_payload, frame},
     decode::first_of,
 };
 
-/// What an endpoint does.
+/// Behaviour of an endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     pub(super) frames: Vec<Frame>,
-    /// Milliseconds before each write and read, again and again.
+    /// Milliseconds before each write and read, in a cycle.
     pub(super) pauses: Vec<u64>,
-    /// Bytes of each write and read.
+    /// Bytes of each write and read, in a cycle.
     pub(super) sizes: Vec<usize>,
-    /// Whether it closes when it has said all.
+    /// Whether it sends a Close after its frames.
     pub(super) closes: bool,
-    /// Whether it answers.
+    /// Whether it answers Pings and a Close.
     pub(super) answers: bool,
-    /// It finishes within the next frame once it has sent so many, or at the end.
-    pub(super) leaves: Option<usize>,
+    /// Number of frames after which it ends the connection, in the middle of the next frame.
+    pub(super) leaves_after: Option<usize>,
 }
 
-/// What an endpoint has sent and received.
+/// Frames and bytes that an endpoint has sent and received.
 pub(super) struct Log {
     pub(super) side: Side,
     pub(super) sent: Vec<Frame>,
-    /// The part it sent of a frame that it did not finish.
-    pub(super) left: Vec<u8>,
+    /// The part that was sent of an unfinished frame.
+    pub(super) unfinished: Vec<u8>,
     pub(super) received: Vec<u8>,
 }
 
@@ -50,14 +50,14 @@ pub(super) struct Endpoint {
     side: Side,
     script: Script,
     log: RefCell<Log>,
-    heard: RefCell<Heard>,
-    news: Notify,
+    received: RefCell<Received>,
+    progress: Notify,
 }
 
 #[derive(Default)]
-struct Heard {
+struct Received {
     pings: Vec<Vec<u8>>,
-    /// In whole frames.
+    /// Bytes in complete frames.
     bytes: usize,
     close: bool,
     end: bool,
@@ -65,14 +65,14 @@ struct Heard {
 
 impl Endpoint {
     pub(super) fn new(side: Side, script: Script) -> Self {
-        let log = Log { side, sent: Vec::new(), left: Vec::new(), received: Vec::new() };
-        Self { side, script, log: RefCell::new(log), heard: RefCell::default(), news: Notify::new() }
+        let log = Log { side, sent: Vec::new(), unfinished: Vec::new(), received: Vec::new() };
+        Self { side, script, log: RefCell::new(log), received: RefCell::default(), progress: Notify::new() }
     }
 
-    /// To the end of the connection.
+    /// Runs until the end of the connection.
     pub(super) async fn run(self, stream: DuplexStream) -> Log {
         let (read, write) = split(stream);
-        let ((), _) = tokio::join!(self.listen(read), self.speak(write));
+        let ((), _) = tokio::join!(self.receive(read), self.send_script(write));
         self.log.into_inner()
     }
 
@@ -81,27 +81,27 @@ impl Endpoint {
         pauses.zip(self.script.sizes.iter().cycle().copied())
     }
 
-    async fn listen(&self, mut stream: ReadHalf<DuplexStream>) {
+    async fn receive(&self, mut stream: ReadHalf<DuplexStream>) {
         let other = if self.side == Side::Client { Side::Upstream } else { Side::Client };
         let mut block = vec![0; 3000];
         for (pause, size) in self.pace() {
-            rest(pause).await;
+            wait(pause).await;
             let size = if self.is_within_a_large_frame() { block.len() } else { size };
             let read = stream.read(&mut block[..size]).await.unwrap_or(0);
             let mut log = self.log.borrow_mut();
             log.received.extend(&block[..read]);
-            let mut heard = self.heard.borrow_mut();
-            heard.end = read == 0;
-            // What is not valid is found at the end.
-            while let Ok(Some((frame, size))) = first_of(other, &log.received[heard.bytes..]) {
-                heard.bytes += size;
+            let mut received = self.received.borrow_mut();
+            received.end = read == 0;
+            // Invalid frames are reported at the end, by `decode`.
+            while let Ok(Some((frame, size))) = first_of(other, &log.received[received.bytes..]) {
+                received.bytes += size;
                 match frame.first {
-                    PING => heard.pings.push(frame.payload),
-                    CLOSE => heard.close = true,
+                    PING => received.pings.push(frame.payload),
+                    CLOSE => received.close = true,
                     _ => {}
                 }
             }
-            self.news.notify_one();
+            self.progress.notify_one();
             if read == 0 {
                 break;
             }
@@ -109,35 +109,36 @@ impl Endpoint {
     }
 
     fn is_within_a_large_frame(&self) -> bool {
-        self.log.borrow().received.len() - self.heard.borrow().bytes > 500
+        self.log.borrow().received.len() - self.received.borrow().bytes > 500
     }
 
-    async fn speak(&self, mut stream: WriteHalf<DuplexStream>) -> io::Result<()> {
+    async fn send_script(&self, mut stream: WriteHalf<DuplexStream>) -> io::Result<()> {
         for (at, frame) in self.script.frames.iter().enumerate() {
             self.answer(&mut stream).await?;
-            if self.heard.borrow().close && self.script.answers {
+            if self.received.borrow().close && self.script.answers {
                 break;
             }
-            if self.script.leaves.is_some_and(|leaves| leaves <= at) {
-                return self.leave(&mut stream, frame).await;
+            if self.script.leaves_after.is_some_and(|leaves_after| leaves_after <= at) {
+                return self.send_half(&mut stream, frame).await;
             }
             self.send(&mut stream, frame).await?;
         }
-        while !self.script.closes && !self.heard.borrow().close && !self.heard.borrow().end {
+        while !self.script.closes && !self.received.borrow().close && !self.received.borrow().end {
             self.answer(&mut stream).await?;
-            self.news.notified().await;
+            self.progress.notified().await;
         }
-        if self.script.closes || self.script.answers && self.heard.borrow().close {
-            self.send(&mut stream, &Frame { first: CLOSE, payload: closing(3333, "by itself") }).await?;
+        if self.script.closes || self.script.answers && self.received.borrow().close {
+            self.send(&mut stream, &Frame { first: CLOSE, payload: close_payload(3333, "by itself") })
+                .await?;
         }
-        while !(self.heard.borrow().end || self.heard.borrow().close && self.script.answers) {
-            self.news.notified().await;
+        while !(self.received.borrow().end || self.received.borrow().close && self.script.answers) {
+            self.progress.notified().await;
         }
         stream.shutdown().await
     }
 
     async fn answer(&self, stream: &mut WriteHalf<DuplexStream>) -> io::Result<()> {
-        let pings = std::mem::take(&mut self.heard.borrow_mut().pings);
+        let pings = std::mem::take(&mut self.received.borrow_mut().pings);
         for payload in pings.into_iter().filter(|_| self.script.answers) {
             self.send(stream, &Frame { first: PONG, payload }).await?;
         }
@@ -148,12 +149,12 @@ impl Endpoint {
         let bytes = frame(self.side, next.first, &next.payload);
         self.write(stream, &bytes).await?;
         let mut log = self.log.borrow_mut();
-        log.left.clear();
+        log.unfinished.clear();
         log.sent.push(next.clone());
         Ok(())
     }
 
-    async fn leave(&self, stream: &mut WriteHalf<DuplexStream>, next: &Frame) -> io::Result<()> {
+    async fn send_half(&self, stream: &mut WriteHalf<DuplexStream>, next: &Frame) -> io::Result<()> {
         let bytes = frame(self.side, next.first, &next.payload);
         self.write(stream, &bytes[..bytes.len() / 2]).await?;
         stream.shutdown().await
@@ -164,17 +165,17 @@ impl Endpoint {
             if bytes.is_empty() {
                 break;
             }
-            rest(pause).await;
-            // Large frames in no more than some hundred pieces.
+            wait(pause).await;
+            // Large frames in about a hundred writes.
             let size = size.max(bytes.len() / 100).min(bytes.len());
             let written = stream.write(&bytes[..size]).await?;
-            self.log.borrow_mut().left.extend(&bytes[..written]);
+            self.log.borrow_mut().unfinished.extend(&bytes[..written]);
             bytes = &bytes[written..];
         }
         Ok(())
     }
 }
 
-async fn rest(pause: Duration) {
+async fn wait(pause: Duration) {
     if pause.is_zero() { yield_now().await } else { sleep(pause).await }
 }

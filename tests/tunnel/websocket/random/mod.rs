@@ -1,5 +1,5 @@
-//! Two WebSocket endpoints that say random things at random moments, and a tunnel that is drained, pings,
-//! limits and times out meanwhile. What either receives is compared with what the other sent.
+//! Two WebSocket endpoints that send random frames at random times, and a tunnel that is drained, pings,
+//! limits and times out meanwhile. The frames that each receives are compared with those the other sent.
 
 pub(crate) mod decode;
 mod endpoint;
@@ -17,20 +17,20 @@ use crate::jerky::Jerky;
 use decode::{Decoded, decode};
 use endpoint::{Endpoint, Log, Script};
 
-/// All that happens, but for the moments at which the system switches between the three.
+/// Everything random about a run.
 #[derive(Clone, Debug)]
-struct Story {
+struct Scenario {
     client: Script,
     upstream: Script,
-    /// Room of each of the streams.
-    room: usize,
-    /// How far each read and write gets, 0 for not now.
+    /// Buffer size of each stream.
+    buffer: usize,
+    /// Bytes of each read and write, 0 for pending.
     steps: Vec<u8>,
     drain: Option<(u64, u64)>,
     ping: Option<(u64, u64)>,
     idle: Option<u64>,
     lifetime: u64,
-    most: Option<u64>,
+    max_message: Option<u64>,
 }
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {
@@ -68,35 +68,35 @@ fn script() -> impl Strategy<Value = Script> {
         prop::bool::weighted(0.85),
         option::weighted(0.15, 0..30_usize),
     )
-        .prop_map(|(items, pauses, sizes, closes, answers, leaves)| Script {
+        .prop_map(|(items, pauses, sizes, closes, answers, leaves_after)| Script {
             frames: items.concat(),
             pauses,
             sizes,
             closes,
             answers,
-            leaves,
+            leaves_after,
         })
 }
 
 prop_compose! {
-    fn story()(
+    fn scenario()(
         client in script(),
         upstream in script(),
-        room in prop_oneof![1..20_usize, 100..100_000_usize],
+        buffer in prop_oneof![1..20_usize, 100..100_000_usize],
         steps in vec(prop_oneof![Just(0_u8), 1..20_u8, Just(u8::MAX)], 1..12),
         drain in option::of((0..5000_u64, 0..5000_u64)),
         ping in option::of((1..1500_u64, 100..3000_u64)),
         idle in option::weighted(0.3, 100..4000_u64),
         lifetime in 500..20_000_u64,
-        most in option::weighted(0.2, 20..70_000_u64),
-    ) -> Story {
-        // Something has to go on.
+        max_message in option::weighted(0.2, 20..70_000_u64),
+    ) -> Scenario {
+        // At least one step makes progress.
         let steps = steps.into_iter().chain([7]).collect();
-        Story { client, upstream, room, steps, drain, ping, idle, lifetime, most }
+        Scenario { client, upstream, buffer, steps, drain, ping, idle, lifetime, max_message }
     }
 }
 
-impl Story {
+impl Scenario {
     fn config(&self) -> TunnelConfig {
         let ms = Duration::from_millis;
         let keep_alive = match self.ping {
@@ -108,16 +108,16 @@ impl Story {
         TunnelConfig::new()
             .idle_timeout(self.idle.map(ms))
             .max_lifetime(ms(self.lifetime))
-            .max_message_size(self.most)
+            .max_message_size(self.max_message)
             .keep_alive(keep_alive)
     }
 
-    /// Runs it. What either endpoint has sent and received.
+    /// Runs the scenario. Returns the logs of both endpoints.
     fn run(self) -> (TunnelSummary, Log, Log) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async move {
-            let ((client, client_end), (upstream, upstream_end)) = (duplex(self.room), duplex(self.room));
+            let ((client, client_end), (upstream, upstream_end)) = (duplex(self.buffer), duplex(self.buffer));
             let [client_end, upstream_end] =
                 [client_end, upstream_end].map(|end| Jerky::new(end, self.steps.clone()));
             let mut tunnel = Tunnel::new(client_end, upstream_end, self.config()).websocket();
@@ -134,7 +134,7 @@ impl Story {
                 let (mut tunnel, mut polls) = (std::pin::pin!(tunnel), 0);
                 let polled = |cx: &mut Context<'_>| {
                     polls += 1;
-                    assert!(polls < 200_000, "it does nothing but be polled");
+                    assert!(polls < 200_000, "busy loop");
                     tunnel.as_mut().poll(cx)
                 };
                 poll_fn(polled).await
@@ -145,67 +145,79 @@ impl Story {
     }
 }
 
-/// What `to` received is what `from` sent.
+/// Checks that `to` received the frames that `from` sent.
 fn check(summary: &TunnelSummary, from: &Log, to: &Log) -> Result<(), TestCaseError> {
     let Decoded { mut frames, rest } = decode(from.side, &to.received).map_err(TestCaseError::fail)?;
     let passed = to.received.len() as u64;
-    let mut ours = 0;
+    let mut injected = 0;
     let size = |frame: &Frame| super::frame(from.side, frame.first, &frame.payload).len() as u64;
 
-    // Our pings are those that nobody sent, and theirs go on but for the answers to ours.
-    let asked = |log: &Log, by: &Log| -> Vec<Vec<u8>> {
+    // The Pings of the proxy are those that no endpoint sent. All others are relayed, except for the Pongs to
+    // the proxy's.
+    let proxy_pings = |log: &Log, by: &Log| -> Vec<Vec<u8>> {
         let frames = decode(by.side, &log.received).map(|decoded| decoded.frames).unwrap_or_default();
         let pings = frames.into_iter().filter(|frame| frame.first == PING && frame.payload.len() == 8);
         pings.map(|frame| frame.payload).filter(|payload| !by.has_sent(PING, payload)).collect()
     };
-    let (tags_of_to, tags_of_from) = (asked(to, from), asked(from, to));
+    let (tags_of_to, tags_of_from) = (proxy_pings(to, from), proxy_pings(from, to));
     frames.retain(|frame| {
-        let is_ours = frame.first == PING && tags_of_to.contains(&frame.payload);
-        ours += if is_ours { size(frame) } else { 0 };
-        !is_ours
+        let is_injected = frame.first == PING && tags_of_to.contains(&frame.payload);
+        injected += if is_injected { size(frame) } else { 0 };
+        !is_injected
     });
     let is_answer = |frame: &Frame| frame.first == PONG && tags_of_from.contains(&frame.payload);
     let sent: Vec<&Frame> = from.sent.iter().filter(|frame| !is_answer(frame)).collect();
 
-    let own_close = frames.last().filter(|frame| frame.first == CLOSE).cloned();
-    let theirs = own_close.as_ref().is_none_or(|close| sent.get(frames.len() - 1) == Some(&close));
-    if !theirs {
+    let close = frames.last().filter(|frame| frame.first == CLOSE).cloned();
+    let is_relayed = close.as_ref().is_none_or(|close| sent.get(frames.len() - 1) == Some(&close));
+    if !is_relayed {
         let close = frames.pop().unwrap();
-        ours += size(&close);
+        injected += size(&close);
         let code = u16::from_be_bytes([close.payload[0], close.payload[1]]);
         prop_assert!([1001, 1009, 1011, 1012].contains(&code), "{}", code);
     }
     prop_assert!(frames.len() <= sent.len(), "{} frames of {}", frames.len(), sent.len());
-    for (came, sent) in frames.iter().zip(&sent) {
-        prop_assert!(came == *sent, "{:.200} came for {:.200}", format!("{came:x?}"), format!("{sent:x?}"));
+    for (received, sent) in frames.iter().zip(&sent) {
+        prop_assert!(
+            received == *sent,
+            "{:.200} received for {:.200}",
+            format!("{received:x?}"),
+            format!("{sent:x?}")
+        );
     }
-    let mut unsure = 0;
+    let mut ambiguous = 0;
     if !rest.is_empty() {
-        // A frame that its sender left, or that was cut.
+        // A frame that the sender did not finish, or that the proxy aborted.
         let next = sent.get(frames.len()).map(|frame| super::frame(from.side, frame.first, &frame.payload));
-        let is_theirs = next.unwrap_or(from.left.clone()).starts_with(&rest);
-        let may_be_ours = [CLOSE, PING].contains(&rest[0]);
-        prop_assert!(is_theirs || may_be_ours, "{:x?}", rest);
-        prop_assert!(!summary.end().is_orderly() || !from.left.is_empty());
-        prop_assert!(own_close.is_none());
-        if !is_theirs {
-            ours += rest.len() as u64;
-        } else if may_be_ours {
-            unsure = rest.len() as u64;
+        let is_relayed = next.unwrap_or(from.unfinished.clone()).starts_with(&rest);
+        let may_be_injected = [CLOSE, PING].contains(&rest[0]);
+        prop_assert!(is_relayed || may_be_injected, "{:x?}", rest);
+        prop_assert!(!summary.end().is_orderly() || !from.unfinished.is_empty());
+        prop_assert!(close.is_none());
+        if !is_relayed {
+            injected += rest.len() as u64;
+        } else if may_be_injected {
+            ambiguous = rest.len() as u64;
         }
     }
     if matches!(summary.end(), TunnelEnd::Closed { .. }) {
         prop_assert_eq!(frames.len(), sent.len());
     }
     let (bytes, messages) = (summary.bytes(from.side), summary.messages(from.side));
-    prop_assert!([0, unsure].contains(&(passed - ours - bytes)), "{} of {} and {}", bytes, passed, ours);
+    prop_assert!(
+        [0, ambiguous].contains(&(passed - injected - bytes)),
+        "{} of {} and {}",
+        bytes,
+        passed,
+        injected
+    );
     let is_last = |frame: &&Frame| frame.first & 0x88 == 0x80;
-    let (came, sent) = (frames.iter().filter(is_last).count(), from.sent.iter().filter(is_last).count());
-    prop_assert!(messages >= came as u64 && messages <= sent as u64, "{} of {}", messages, sent);
+    let (received, sent) = (frames.iter().filter(is_last).count(), from.sent.iter().filter(is_last).count());
+    prop_assert!(messages >= received as u64 && messages <= sent as u64, "{} of {}", messages, sent);
     Ok(())
 }
 
-/// One takes a millisecond or two.
+/// A case takes one to two milliseconds.
 fn many() -> ProptestConfig {
     let few = ProptestConfig::default();
     ProptestConfig { cases: few.cases * 5, ..few }
@@ -215,8 +227,8 @@ proptest! {
     #![proptest_config(many())]
 
     #[test]
-    fn each_endpoint_receives_valid_frames_and_what_the_other_sent(story in story()) {
-        let (summary, client, upstream) = story.run();
+    fn each_endpoint_receives_the_valid_frames_of_the_other(scenario in scenario()) {
+        let (summary, client, upstream) = scenario.run();
         check(&summary, &client, &upstream)?;
         check(&summary, &upstream, &client)?;
     }

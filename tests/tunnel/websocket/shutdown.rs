@@ -1,29 +1,29 @@
-//! Orders to end at one moment or another of a tunnel's life.
+//! Shutdown requests at different stages of a tunnel.
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, Side, Tunnel, TunnelEnd, TunnelState};
 
 use super::{
-    MOMENT, Pair, config,
+    MILLISECOND, Pair,
+    clock::{advance, frozen, settle},
+    config,
     drain::{has_reason, restart},
-    each_way, from,
-    moments::{frozen, pass, settle},
-    seconds,
+    each_way, from, seconds,
 };
 
 #[tokio::test(start_paused = true)]
-async fn the_first_of_two_ends_counts() {
+async fn the_earlier_of_two_deadlines_counts() {
     for (first, second, earlier) in [(30, 10, 10), (10, 30, 10)] {
         each_way(config(), async |mut pair| {
             pair.handle.end(restart(), seconds(first));
             pair.near.expect_close(1012).await;
             pair.far.expect_close(1012).await;
             pair.handle.end(CloseFrame::new(CloseCode::GOING_AWAY), seconds(second));
-            pass(seconds(earlier) - MOMENT).await;
+            advance(seconds(earlier) - MILLISECOND).await;
             assert!(!pair.is_finished());
             pair.near.expect_quiet().await;
-            pass(MOMENT).await;
+            advance(MILLISECOND).await;
             assert!(has_reason(&pair.end().await, "drained_cut"));
         })
         .await;
@@ -31,17 +31,17 @@ async fn the_first_of_two_ends_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_shortens_the_close_of_a_timeout_and_does_not_lengthen_it() {
+async fn a_shutdown_request_shortens_the_close_timeout_but_does_not_extend_it() {
     for (grace, waits) in [(2, 2), (30, 5)] {
         each_way(config().idle_timeout(seconds(60)), async |mut pair| {
-            pass(seconds(60)).await;
+            advance(seconds(60)).await;
             pair.near.expect_close(1001).await;
             pair.far.expect_close(1001).await;
             pair.handle.end(restart(), seconds(grace));
-            pass(seconds(waits) - MOMENT).await;
+            advance(seconds(waits) - MILLISECOND).await;
             assert!(!pair.is_finished());
             pair.near.expect_quiet().await;
-            pass(MOMENT).await;
+            advance(MILLISECOND).await;
             let ended = pair.end().await;
             assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
         })
@@ -50,7 +50,7 @@ async fn an_order_shortens_the_close_of_a_timeout_and_does_not_lengthen_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_side_that_fails_while_it_is_told_does_not_hold_up_the_other() {
+async fn a_side_that_fails_during_the_close_handshake_does_not_delay_the_other() {
     each_way(config(), async |pair| {
         let Pair { mut near, mut far, handle, tunnel, .. } = pair;
         handle.end(restart(), seconds(30));
@@ -68,7 +68,7 @@ async fn a_side_that_fails_while_it_is_told_does_not_hold_up_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_that_is_half_closed_is_told_where_it_can_be() {
+async fn a_half_closed_tunnel_sends_a_close_in_the_open_direction() {
     from(Side::Client, config(), async |mut pair| {
         pair.near.finish().await;
         pair.far.expect_end().await;
@@ -83,7 +83,7 @@ async fn a_tunnel_that_is_half_closed_is_told_where_it_can_be() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_that_was_given_before_the_tunnel_ran_is_obeyed() {
+async fn a_shutdown_request_before_the_first_poll_is_handled() {
     let (mut client, client_end) = duplex(100);
     let (mut upstream, upstream_end) = duplex(100);
     let mut tunnel = Tunnel::new(client_end, upstream_end, config()).websocket();
@@ -91,18 +91,18 @@ async fn an_order_that_was_given_before_the_tunnel_ran_is_obeyed() {
     let tunnel = tokio::spawn(
         tunnel.early_bytes(Bytes::from_static(b"\x81\x80abcd"), Bytes::from_static(b"\x81\x00")),
     );
-    let mut came = [0; 6];
-    client.read_exact(&mut came).await.unwrap();
-    assert_eq!(&came, b"\x81\x00\x88\x02\x03\xe9");
-    let mut came = [0; 8];
-    upstream.read_exact(&mut came).await.unwrap();
-    assert_eq!(&came, b"\x81\x80abcd\x88\x82");
+    let mut received = [0; 6];
+    client.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"\x81\x00\x88\x02\x03\xe9");
+    let mut received = [0; 8];
+    upstream.read_exact(&mut received).await.unwrap();
+    assert_eq!(&received, b"\x81\x80abcd\x88\x82");
     drop((client, upstream));
     assert!(matches!(frozen(tunnel).await.unwrap().end(), TunnelEnd::Drained));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_upstream_of_another_protocol_is_told_that_the_client_has_finished() {
+async fn a_drain_half_closes_the_upstream_of_another_protocol() {
     for finishes in [true, false] {
         let (mut client, client_end) = duplex(100);
         let (mut upstream, upstream_end) = duplex(100);
@@ -114,21 +114,21 @@ async fn the_upstream_of_another_protocol_is_told_that_the_client_has_finished()
         handle.end(restart(), seconds(30));
         settle().await;
         client.write_all(b"too late").await.unwrap();
-        let mut came = Vec::new();
-        frozen(upstream.read_to_end(&mut came)).await.unwrap();
-        assert_eq!(came, b"request");
+        let mut received = Vec::new();
+        frozen(upstream.read_to_end(&mut received)).await.unwrap();
+        assert_eq!(received, b"request");
         assert_eq!(handle.state(), TunnelState::Closing);
-        pass(seconds(29)).await;
+        advance(seconds(29)).await;
         upstream.write_all(b"answer").await.unwrap();
         if finishes {
             upstream.shutdown().await.unwrap();
-            let mut came = String::new();
-            frozen(client.read_to_string(&mut came)).await.unwrap();
-            assert_eq!(came, "answer");
+            let mut received = String::new();
+            frozen(client.read_to_string(&mut received)).await.unwrap();
+            assert_eq!(received, "answer");
         } else {
             settle().await;
             assert!(!tunnel.is_finished());
-            pass(seconds(1)).await;
+            advance(seconds(1)).await;
         }
         let summary = frozen(tunnel).await.unwrap();
         assert_eq!(summary.end().reason(), if finishes { "drained" } else { "drained_cut" });

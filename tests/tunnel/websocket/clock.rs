@@ -1,10 +1,10 @@
-//! Time, which passes only when it is let.
+//! Control of the paused clock.
 
 use std::{sync::mpsc, task::Poll, time::Duration};
 
 use tokio::task::spawn_blocking;
 
-/// Lets everyone do all there is to do at this moment.
+/// Runs all tasks until they wait.
 pub(super) async fn settle() {
     frozen(async {
         for _ in 0..100 {
@@ -14,14 +14,14 @@ pub(super) async fn settle() {
     .await;
 }
 
-/// Lets time pass. What it has happen has then happened.
-pub(super) async fn pass(time: Duration) {
+/// Runs all tasks, advances the clock, and runs all tasks again.
+pub(super) async fn advance(time: Duration) {
     settle().await;
-    pass_at_once(time).await;
+    advance_now(time).await;
 }
 
-/// As [`pass`], but nobody does anything before it.
-pub(super) async fn pass_at_once(time: Duration) {
+/// Advances the clock at once, and runs all tasks after it.
+pub(super) async fn advance_now(time: Duration) {
     frozen(tokio::time::advance(time)).await;
     settle().await;
 }
@@ -37,14 +37,14 @@ pub(super) async fn poll_once<T>(work: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-/// Keeps the paused clock where it is; fails when nothing happens for long.
+/// Keeps the paused clock from advancing by itself. Panics after 20 seconds of real time.
 pub(super) async fn frozen<T>(work: impl Future<Output = T>) -> T {
     let (done, wait) = mpsc::channel::<()>();
     let mut watchdog = spawn_blocking(move || wait.recv_timeout(Duration::from_secs(20)));
     let result = tokio::select! {
         biased;
         result = work => result,
-        _ = &mut watchdog => panic!("nothing happens"),
+        _ = &mut watchdog => panic!("no progress in 20 s"),
     };
     drop(done);
     let _ = watchdog.await;
