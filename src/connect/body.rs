@@ -1,4 +1,4 @@
-//! [`UpstreamBody`].
+//! [`UpstreamBody`]: the body of an upstream's response, with a timeout.
 
 use std::{
     error::Error as StdError,
@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{body::DelayedError, connect::h2, error::BoxError};
 
-/// Where it comes from.
+/// The body of a response in either version of HTTP.
 #[derive(Debug)]
 pub(crate) enum Source {
     Http1(Incoming),
@@ -45,10 +45,10 @@ impl From<h2::body::Body> for Source {
 }
 
 pin_project! {
-    /// A body as it comes from the upstream, with a limit to the wait for its next piece.
+    /// The body of an upstream's response, with a limit on the wait for its next frame.
     ///
-    /// The wait counts only while the reader wants more: a client that reads slowly is not the
-    /// upstream's fault.
+    /// The wait counts only while the body is polled: a client that reads slowly is not a fault of the
+    /// upstream.
     #[derive(Debug)]
     pub struct UpstreamBody {
         source: Source,
@@ -97,7 +97,7 @@ impl Body for UpstreamBody {
                     if Instant::now() >= deadline {
                         return Poll::Ready(Some(Err(Box::new(BodyTimeout))));
                     }
-                    // It was set for an earlier wait.
+                    // The timer was set for an earlier wait.
                     timer.reset(deadline);
                 }
             }
@@ -119,13 +119,13 @@ impl Body for UpstreamBody {
     }
 }
 
-/// The upstream sent no piece of its body in time.
+/// The body timeout ran out.
 #[derive(Debug)]
 struct BodyTimeout;
 
 impl fmt::Display for BodyTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the upstream's body made no progress in time")
+        f.write_str("no data from the upstream within the body timeout")
     }
 }
 

@@ -21,31 +21,33 @@ use pin_project_lite::pin_project;
 use super::body::UpstreamBody;
 use crate::{body::Outgoing, error::BoxError, io::transport::Transport};
 
-/// How the names of fields are written to an upstream, and kept of what it writes.
+/// Case of field names in requests to an upstream, and in its responses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HeaderCase {
+    /// Keep the case in which a field name was received.
     pub(crate) preserve: bool,
+    /// Write other field names as `Sec-Websocket-Key`.
     pub(crate) title: bool,
 }
 
 type HttpConnection = http1::Connection<TokioIo<Transport>, Outgoing>;
 
-/// The HTTP side of an upstream connection. It makes progress only while it is polled, and closes
-/// the connection when it is dropped.
+/// The HTTP side of an upstream connection. It makes progress only while it is polled. Dropping it closes the
+/// connection.
 pub(crate) struct Connection(State);
 
 enum State {
     Running(Box<HttpConnection>),
-    /// HTTP is over: the connection was upgraded, or closed by either side.
+    /// HTTP has ended: the connection was upgraded, or closed by either side.
     Done(Box<HttpConnection>),
     Failed,
 }
 
-/// Sends `request` and waits for the head of the answer.
+/// Sends `request` and waits for the response head.
 ///
 /// # Errors
 ///
-/// hyper's, when the upstream closes or breaks HTTP before the head is complete.
+/// hyper's, when the upstream closes the connection or violates HTTP before the head is complete.
 ///
 /// # Cancel safety
 ///
@@ -63,7 +65,7 @@ pub(crate) async fn exchange(
     let mut connection = Connection(State::Running(Box::new(connection)));
     let mut response = pin!(sender.send_request(request));
     let response = std::future::poll_fn(|cx| {
-        // When the connection has ended, the response future knows how.
+        // An error of the connection is returned by the response future.
         let _ = connection.poll(cx);
         response.as_mut().poll(cx)
     })
@@ -72,7 +74,7 @@ pub(crate) async fn exchange(
 }
 
 impl Connection {
-    /// Drives HTTP until it is over.
+    /// Drives HTTP until it has ended.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let State::Running(connection) = &mut self.0 {
             let result = ready!(connection.poll_without_shutdown(cx));
@@ -84,9 +86,9 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// After a 101: the connection itself, with the bytes that came behind the head.
+    /// Returns the socket after a 101, with the bytes that came behind the head.
     ///
-    /// `None` when the connection failed before HTTP had let go of it.
+    /// `None` when the connection failed before hyper had released it.
     pub(crate) async fn into_transport(mut self) -> Option<(Transport, Bytes)> {
         std::future::poll_fn(|cx| self.poll(cx)).await;
         match self.0 {
@@ -110,23 +112,23 @@ impl fmt::Debug for Connection {
 }
 
 pin_project! {
-    /// The body of an answer that is no 101. It drives the connection it comes from, so that
-    /// dropping it (the client left) closes the connection, and no task outlives it.
+    /// The body of a response other than a 101. It drives its connection: dropping it, as a server does when
+    /// the client disconnects, closes the connection, and there is no task.
     #[derive(Debug)]
-    pub(crate) struct Relayed {
+    pub(crate) struct Http1Body {
         #[pin]
         body: UpstreamBody,
         connection: Connection,
     }
 }
 
-impl Relayed {
+impl Http1Body {
     pub(crate) fn new(body: UpstreamBody, connection: Connection) -> Self {
         Self { body, connection }
     }
 }
 
-impl Body for Relayed {
+impl Body for Http1Body {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -135,7 +137,7 @@ impl Body for Relayed {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        // When the connection has ended, the body knows how.
+        // An error of the connection is returned by the body.
         let _ = this.connection.poll(cx);
         this.body.poll_frame(cx)
     }

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 
 use super::{
     body::UpstreamBody,
-    h1::{self, Relayed},
+    h1::{self, Http1Body},
     h2::ResponseStream,
 };
 use crate::{body::BoxBody, io::coalesced::Coalesced, io::transport::Transport};
@@ -46,7 +46,9 @@ impl ResponseConnection {
     /// Returns the body of any other response, with `timeout` for each of its frames.
     pub(crate) fn into_body(self, timeout: Option<Duration>) -> BoxBody {
         match self {
-            Self::Http1 { http, body } => BoxBody::new(Relayed::new(UpstreamBody::new(body, timeout), http)),
+            Self::Http1 { http, body } => {
+                BoxBody::new(Http1Body::new(UpstreamBody::new(body, timeout), http))
+            }
             Self::Http2(stream) => BoxBody::new(UpstreamBody::new(stream.into_body(), timeout)),
         }
     }

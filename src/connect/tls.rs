@@ -1,4 +1,4 @@
-//! TLS to the upstream.
+//! [`Tls`]: TLS to the upstream.
 
 use std::{fmt, io, sync::Arc};
 
@@ -12,11 +12,11 @@ use super::dial::Alpn;
 use crate::error::BoxError;
 use crate::io::transport::Transport;
 
-/// Which certificates an `https://` or `wss://` upstream may show.
+/// TLS settings for `https://` and `wss://` upstreams: the root certificates that are trusted.
 ///
-/// The name that is sent (SNI) and checked is the one in the upstream's URI, whatever the
-/// [`Host`](crate::Host) policy is. ALPN offers `http/1.1` alone, or `h2` before it where the
-/// [`Upstream`](crate::Upstream) may be spoken to in HTTP/2.
+/// The name that is sent (SNI) and verified is the host of the upstream's URI, whatever the
+/// [`Host`](crate::Host) policy is. ALPN offers `http/1.1` only, or `h2` before it for an
+/// [`Upstream`](crate::Upstream) that may use HTTP/2.
 ///
 /// ```no_run
 /// use tower_upgrade_proxy::{Tls, UpgradeProxyLayer};
@@ -31,17 +31,17 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// The root certificates of the Mozilla programme, compiled in. The default.
+    /// Trusts the root certificates of the Mozilla programme, which are compiled in. The default.
     #[must_use]
     pub fn webpki_roots() -> Self {
         Self::roots(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
     }
 
-    /// The root certificates of the machine, read now.
+    /// Trusts the root certificates of the machine, read by this call.
     ///
     /// # Errors
     ///
-    /// When not one usable certificate is found.
+    /// When no usable certificate is found.
     pub fn native_roots() -> io::Result<Self> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();
@@ -53,8 +53,8 @@ impl Tls {
         }
     }
 
-    /// A configuration of your own: private roots, client certificates, another provider. Its
-    /// ALPN list is replaced.
+    /// Uses a configuration of the application: private roots, client certificates, another cryptographic
+    /// provider. Its ALPN list is replaced.
     #[must_use]
     pub fn config(config: impl Into<Arc<ClientConfig>>) -> Self {
         let mut http1 = config.into();
@@ -80,7 +80,7 @@ impl Tls {
         tcp: TcpStream,
         alpn: Alpn,
     ) -> Result<Transport, BoxError> {
-        // A URI has brackets around an IPv6 address, a certificate has none.
+        // An IPv6 address has brackets in a URI, and none in a certificate.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned())?;
         let config = match alpn {

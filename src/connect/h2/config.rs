@@ -1,13 +1,13 @@
-//! [`Http2`]: its settings.
+//! [`Http2`]: settings of shared connections.
 
 use std::time::Duration;
 
-/// How upstreams that speak HTTP/2 are spoken to.
+/// Settings of HTTP/2 connections to upstreams.
 ///
-/// Connections are shared by the tunnels and requests of one runtime that go to one upstream. The
-/// next one is opened when all are full, that is, when they have as many streams as the upstream
-/// allows (`SETTINGS_MAX_CONCURRENT_STREAMS`). One that the upstream takes leave of (GOAWAY) gets
-/// no more streams and ends with its last one.
+/// Connections are shared by the tunnels and requests of one runtime that go to one upstream. Another
+/// connection is opened when all are full, that is, have as many streams as the upstream allows
+/// (`SETTINGS_MAX_CONCURRENT_STREAMS`). After a GOAWAY a connection gets no new streams and ends with its last
+/// one.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,7 +29,8 @@ pub struct Http2 {
 }
 
 impl Http2 {
-    /// At most 100 connections, a ping every 30 s with 10 s to answer, windows of 128 KiB, heads of 64 KiB.
+    /// At most 100 connections, a PING every 30 s to be acknowledged within 10 s, windows of 128 KiB, response
+    /// heads of 64 KiB.
     pub fn new() -> Self {
         Self {
             max_connections: 100,
@@ -40,45 +41,44 @@ impl Http2 {
         }
     }
 
-    /// At most this many connections to one upstream; at least one. When all are full, a request
-    /// waits for a place as long as it may wait for a connection, then it is answered with 503.
-    /// Default 100.
+    /// Limits the connections to one upstream; at least one. When all are full, a request waits for a free
+    /// stream until the connect timeout, then it is refused with 503. Default 100.
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections.max(1);
         self
     }
 
-    /// How often a connection with streams is sent a PING
-    /// ([RFC 9113, 6.7](https://www.rfc-editor.org/rfc/rfc9113#section-6.7)). Default 30 s; `None`
-    /// switches it off, and a dead upstream is found by the timeouts of its tunnels alone.
+    /// Sets the interval of PINGs on a connection with streams
+    /// ([RFC 9113, 6.7](https://www.rfc-editor.org/rfc/rfc9113#section-6.7)). Default 30 s; with `None` there
+    /// are none, and only the timeouts of its tunnels detect a dead upstream.
     pub fn keep_alive_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.keep_alive_interval = interval.into();
         self
     }
 
-    /// How long the answer to a PING may take; then the connection is dead, and its tunnels end.
-    /// Default 10 s.
+    /// Limits the wait for the acknowledgement of a PING. After it, the connection is dead, and its tunnels
+    /// end. Default 10 s.
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.keep_alive_timeout = timeout;
         self
     }
 
-    /// How many bytes an upstream may send on one stream beyond what was passed on to the client:
-    /// the memory that a client who does not read can cost, and with the round trip's time the most
-    /// a stream can carry. Default 128 KiB; at least 1, at most 2³¹-1.
+    /// Limits the bytes that an upstream may send on one stream before they are forwarded to the client. This
+    /// is the memory that a client can cost by not reading, and with the round-trip time it limits the
+    /// throughput of a stream. Default 128 KiB; at least 1, at most 2³¹-1.
     ///
-    /// The connection as a whole has no further window, so that streams which nobody reads can't
-    /// take the others' share.
+    /// The window of the connection is the largest possible, so that streams that are not read do not block
+    /// others.
     pub fn stream_window(mut self, bytes: u32) -> Self {
         self.stream_window = bytes.clamp(1, LARGEST_WINDOW);
         self
     }
 
-    /// How large the head of an answer may be: names and values uncompressed, and 32 bytes for each field
-    /// ([RFC 9113, 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)). The upstream is told. An
-    /// answer with more is a 502. One that needs over a quarter more frames than the limit does, and seven at
-    /// least, or that unpacks to four times as much, ends the connection with all its tunnels: it need not
-    /// have an end. Default 64 KiB.
+    /// Limits the size of a response head: names and values uncompressed, and 32 bytes for each field
+    /// ([RFC 9113, 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)). The limit is sent to the
+    /// upstream. A larger response is a 502. A head in over a quarter more frames than the limit needs, and at
+    /// least seven, or of four times its size when decompressed, ends the connection with all its tunnels, as
+    /// it may be endless. Default 64 KiB.
     ///
     /// In HTTP/1.1 the limits are hyper's: 100 fields, and a head of 408 KiB.
     pub fn max_header_list_size(mut self, bytes: u32) -> Self {
@@ -93,5 +93,5 @@ impl Default for Http2 {
     }
 }
 
-/// [RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1).
+/// The largest flow-control window ([RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1)).
 pub(super) const LARGEST_WINDOW: u32 = (1 << 31) - 1;

@@ -1,4 +1,4 @@
-//! A stream as one end of a tunnel.
+//! [`Stream`]: a stream as one end of a tunnel.
 
 use std::{
     io, mem,
@@ -16,67 +16,66 @@ use crate::io::transport::AnyIo;
 /// Both halves of a stream after an extended CONNECT
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
 ///
-/// Bytes count as received when they are read, so a reader that stops stops the upstream on this
-/// stream alone; until then they can be [buffered](AnyIo::buffer_incoming). What is written takes no more
-/// than the window allows. Dropping it before both sides have finished resets the stream (CANCEL),
-/// behind what was written.
+/// The window is released when bytes are read: if one side stops reading, the upstream stops sending on this
+/// stream only. Bytes that are not read yet can be [buffered](AnyIo::buffer_incoming). A write takes no more
+/// than the window allows. Dropping the stream before both sides have finished resets it (CANCEL), behind the
+/// bytes written.
 pub(crate) struct Stream {
     send: SendStream<Bytes>,
     receive: RecvStream,
-    /// Of a DATA frame that was larger than the reader's buffer.
-    rest: Bytes,
-    /// What came after it, and is no longer in h2.
-    taken_in: Vec<u8>,
+    /// The rest of a DATA frame that was larger than the reader's buffer.
+    unread: Bytes,
+    /// Later bytes, taken out of h2.
+    buffered: Vec<u8>,
     permit: StreamPermit,
 }
 
 impl Stream {
     pub(super) fn new(send: SendStream<Bytes>, receive: RecvStream, permit: StreamPermit) -> Self {
-        Self { send, receive, rest: Bytes::new(), taken_in: Vec::new(), permit }
+        Self { send, receive, unread: Bytes::new(), buffered: Vec::new(), permit }
     }
 
-    /// Moves what is left of a frame into `buf`.
-    fn deliver(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
-        let length = self.rest.len().min(buf.remaining());
-        buf.put_slice(&self.rest[..length]);
-        self.rest.advance(length);
-        if self.rest.is_empty() {
-            // An empty one can still keep the connection's read buffer alive.
-            self.rest = Bytes::new();
+    /// Moves unread bytes into `buf`.
+    fn read(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let length = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread[..length]);
+        self.unread.advance(length);
+        if self.unread.is_empty() {
+            // An empty `Bytes` can still keep the connection's read buffer alive.
+            self.unread = Bytes::new();
         }
         self.receive.flow_control().release_capacity(length).map_err(io_error)
     }
 }
 
 impl AnyIo for Stream {
-    /// Copies the frames that have come into one piece of memory, as many as the window has let in. Left
-    /// in h2, each would cost far more than its bytes if these are few, and too many of them end the
-    /// whole connection.
+    /// Copies the frames received into one piece of memory, at most a window. In h2 each small frame would
+    /// cost far more than its bytes, and too many of them would end the whole connection.
     fn buffer_incoming(&mut self, cx: &mut Context<'_>) {
         while let Poll::Ready(Some(Ok(data))) = self.receive.poll_data(cx) {
-            self.taken_in.extend_from_slice(&data);
+            self.buffered.extend_from_slice(&data);
         }
     }
 }
 
 impl AsyncRead for Stream {
-    /// A frame, or what there is room for of one.
+    /// Reads one frame, or as much of it as `buf` has room for.
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.rest.is_empty() {
-            self.rest = mem::take(&mut self.taken_in).into();
+        if self.unread.is_empty() {
+            self.unread = mem::take(&mut self.buffered).into();
         }
-        // A frame may be empty, and is no end.
-        while self.rest.is_empty() {
+        // An empty frame is not the end.
+        while self.unread.is_empty() {
             match ready!(self.receive.poll_data(cx)) {
-                Some(data) => self.rest = data.map_err(io_error)?,
+                Some(data) => self.unread = data.map_err(io_error)?,
                 None => return Poll::Ready(Ok(())),
             }
         }
-        Poll::Ready(self.deliver(buf))
+        Poll::Ready(self.read(buf))
     }
 }
 
@@ -94,7 +93,7 @@ impl AsyncWrite for Stream {
         Poll::Ready(Ok(length))
     }
 
-    /// The connection's task writes as soon as it can.
+    /// Returns at once: the connection's task writes as soon as possible.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -106,7 +105,8 @@ impl AsyncWrite for Stream {
 }
 
 impl Stream {
-    /// Why nothing more can be sent. An upstream that wants no more has not torn the tunnel down.
+    /// Returns the reason that nothing more can be sent. A reset with `NO_ERROR` is not a failure of the
+    /// tunnel: the upstream only reads no more.
     fn closed(&mut self, cx: &mut Context<'_>) -> io::Error {
         match self.send.poll_reset(cx) {
             Poll::Ready(Ok(reason)) => {
@@ -128,7 +128,7 @@ impl Drop for Stream {
     }
 }
 
-/// An error of a stream as one of a socket.
+/// Returns the error of a socket that corresponds to that of a stream.
 fn io_error(error: h2::Error) -> io::Error {
     let kind = match error.get_io() {
         Some(error) => error.kind(),
