@@ -1,4 +1,4 @@
-//! [`ResponseFuture`].
+//! [`ResponseFuture`]: the future of the service.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use crate::{body::ProxyBody, body::ResponseBody, respond};
 
 pin_project! {
-    /// The response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, or the proxy's.
+    /// The response future of [`UpgradeProxy`](crate::UpgradeProxy): that of the inner service or of the proxy.
     pub struct ResponseFuture<F> {
         #[pin]
         kind: Kind<F>,
@@ -23,14 +23,14 @@ pin_project! {
     #[project = KindProj]
     enum Kind<F> {
         Inner { #[pin] future: F, ends_connection: bool },
-        // The box hides the type of an async block, and is there for upgrades only.
+        // The box hides the type of an async block. Only upgrades have it.
         Proxy { future: Pin<Box<dyn Future<Output = Response<ProxyBody>> + Send>> },
         Ready { response: Option<Response<ProxyBody>> },
     }
 }
 
 impl<F> ResponseFuture<F> {
-    /// `ends_connection`: when it refuses.
+    /// `ends_connection`: if the inner service refuses the request.
     pub(crate) fn inner(future: F, ends_connection: bool) -> Self {
         Self { kind: Kind::Inner { future, ends_connection } }
     }

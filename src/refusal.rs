@@ -1,4 +1,4 @@
-//! The body of the answer to a refused WebSocket handshake, limited in time and size.
+//! The body of a response that refuses a WebSocket handshake, limited in time and size.
 
 use std::{
     error::Error as StdError,
@@ -19,26 +19,27 @@ use tokio::{
 
 use crate::{body::BoxBody, body::DelayedError, error::BoxError, limits::Permit};
 
+/// Limits on such a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
-    /// From the head to the end.
+    /// From the response head to the end of the body.
     pub(crate) timeout: Duration,
     /// In bytes.
     pub(crate) size: u64,
 }
 
-/// More bytes than may come.
+/// The body exceeds its size limit.
 #[derive(Debug)]
 pub(crate) struct TooLarge;
 
-/// `body` with limits. Unless it is empty, it is read by a task: a body that nobody asks for more, because the
-/// client does not read, could not notice that its time is over. Dropping what is returned ends the task. As long
-/// as it reads, the upstream's connection holds the permit of the tunnel that it did not become.
+/// Limits `body`. Unless it is empty, a task reads it: a body that is not polled, because the client does not
+/// read, could not end when its time is over. Dropping the returned body ends the task. The permit of the
+/// tunnel is held until the task has ended, because the upstream's connection is open until then.
 ///
 /// # Errors
 ///
-/// When `body` says itself that it is too large.
-pub(crate) fn limited(body: BoxBody, limits: BodyLimits, permit: Permit) -> Result<BoxBody, TooLarge> {
+/// When the announced size of `body` exceeds the limit.
+pub(crate) fn limit(body: BoxBody, limits: BodyLimits, permit: Permit) -> Result<BoxBody, TooLarge> {
     let size = body.size_hint();
     if size.lower() > limits.size {
         return Err(TooLarge);
@@ -58,13 +59,13 @@ pub(crate) fn limited(body: BoxBody, limits: BodyLimits, permit: Permit) -> Resu
     Ok(BoxBody::new(Limited { frames, reading, delayed: DelayedError::default(), left: size.exact() }))
 }
 
-/// Reads a frame when there is room for it, so that a slow client holds the upstream back.
-async fn read(mut body: BoxBody, most: u64, sender: Sender<Frame<Bytes>>) -> Result<(), BoxError> {
-    let mut left = most;
-    while let Ok(place) = sender.reserve().await {
+/// Reads a frame when the channel has capacity for it: if the client stops reading, so does the task.
+async fn read(mut body: BoxBody, limit: u64, sender: Sender<Frame<Bytes>>) -> Result<(), BoxError> {
+    let mut left = limit;
+    while let Ok(slot) = sender.reserve().await {
         let Some(frame) = body.frame().await.transpose()? else { break };
         left = left.checked_sub(length(&frame)).ok_or(TooLarge)?;
-        place.send(frame);
+        slot.send(frame);
     }
     Ok(())
 }
@@ -77,7 +78,7 @@ struct Limited {
     frames: Receiver<Frame<Bytes>>,
     reading: JoinSet<Result<(), BoxError>>,
     delayed: DelayedError,
-    /// How many bytes are to come, if that is known.
+    /// The bytes left, if the length is known.
     left: Option<u64>,
 }
 
@@ -95,7 +96,7 @@ impl Body for Limited {
                 *left = left.map(|left| left.saturating_sub(length(&frame)));
                 return Poll::Ready(Some(Ok(frame)));
             }
-            // The channel is closed by the end of the task, which tells an end from a failure.
+            // The task closes the channel when it ends, and returns the error if there is one.
             match ready!(reading.poll_join_next(cx)) {
                 None | Some(Ok(Ok(()))) => Poll::Ready(None),
                 Some(Ok(Err(error))) => Poll::Ready(Some(Err(error))),
@@ -111,19 +112,19 @@ impl Body for Limited {
 
 impl fmt::Display for TooLarge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the body of the upstream's refusal is too large")
+        f.write_str("the body of the upstream's response is too large")
     }
 }
 
 impl StdError for TooLarge {}
 
-/// The answer was not passed on in time, by whosever fault.
+/// The time limit ran out, whichever side was slow.
 #[derive(Debug)]
 struct TimedOut;
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the upstream's refusal was not passed on in time")
+        f.write_str("the upstream's response was not relayed in time")
     }
 }
 

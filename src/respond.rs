@@ -1,4 +1,4 @@
-//! Responses that the proxy gives itself.
+//! Failure responses of the proxy, and relayed responses of the upstream.
 
 use http::{
     HeaderValue, Method, Response, StatusCode, Version,
@@ -12,10 +12,10 @@ use crate::{
     refusal::TooLarge, rewrite::hop_by_hop, rewrite::tokens, trace, upstream::Upstream,
 };
 
-/// What a 429 or a 503 asks for, in seconds: long enough for a tunnel to end, short enough for a person.
+/// `Retry-After` of a 429 or 503: long enough for a tunnel to end, short enough for a person.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// The response for a failure: the user's, or status and reason as text.
+/// Returns the response for a failure: that of the application's hook, or status and reason as text.
 pub(crate) fn error(hooks: &Hooks, error: &Error) -> Response<ProxyBody> {
     trace::refused(error);
     metrics::refused(error);
@@ -39,14 +39,14 @@ fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
     response
 }
 
-/// Whether the connection ends when this request is refused: what follows a CONNECT may be meant for the tunnel
-/// that there is not, and must not be taken for a request
+/// Returns true if the connection must end when this request is refused: bytes behind a CONNECT may be meant for
+/// the tunnel, and must not be parsed as a request
 /// ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)).
 pub(crate) fn ends_connection(method: &Method, version: Version) -> bool {
     *method == Method::CONNECT && version < Version::HTTP_2
 }
 
-/// Ends the connection after `response`, if it refuses.
+/// Adds `Connection: close` to a response that refuses the request.
 pub(crate) fn close_refused<B>(response: &mut Response<B>) {
     let closes = tokens::contains(response.headers(), CONNECTION, "close");
     if !response.status().is_success() && !closes {
@@ -54,11 +54,11 @@ pub(crate) fn close_refused<B>(response: &mut Response<B>) {
     }
 }
 
-/// An upstream's answer that is no yes, whole and streaming.
+/// Converts the upstream's response to an upgrade that it did not accept to the client's version of HTTP.
 ///
 /// # Errors
 ///
-/// A body that is announced to be too large.
+/// When the announced size of a limited body exceeds its limit.
 pub(crate) fn relay(
     handshake: &Handshake,
     upstream: &Upstream,
@@ -69,16 +69,15 @@ pub(crate) fn relay(
 ) -> Result<Response<ProxyBody>, Error> {
     let (mut parts, ()) = response.into_parts();
     hop_by_hop::strip_response(parts.status, &mut parts.headers);
-    // The version is that of the upstream's connection; the client has its own.
+    // It was the version of the upstream's connection.
     parts.version = handshake.mechanism.version();
     if handshake.mechanism == Mechanism::ExtendedConnect {
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }
     let body = match is_websocket(handshake.protocol.as_bytes()) {
-        true => refusal::limited(body, limits, permit).map_err(|TooLarge| {
-            Error::at(Kind::Response("the body of its refusal is too large"), upstream)
-        })?,
+        true => refusal::limit(body, limits, permit)
+            .map_err(|TooLarge| Error::at(Kind::Response("the body is too large"), upstream))?,
         false => body,
     };
     Ok(Response::from_parts(parts, ProxyBody::Upstream(body)))

@@ -1,4 +1,4 @@
-//! [`UpgradeProxy`]: the service.
+//! [`UpgradeProxy`]: the service of the layer.
 
 use std::{
     sync::Arc,
@@ -8,19 +8,19 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Either, Empty};
+use http_body_util::{BodyExt, Either};
 use tower_service::Service;
 
 use crate::{
-    body::Outgoing, body::ResponseBody, config::Config, error::BoxError, error::ClientBody,
+    body, body::Outgoing, body::ResponseBody, config::Config, error::BoxError, error::ClientBody,
     future::ResponseFuture, handshake::detect::detect, metrics, proxy::proxy, respond,
 };
 
-/// An inner service with upgrade requests taken out of its way.
+/// Proxies upgrade requests, and passes all other requests to an inner service.
 ///
-/// Made by [`UpgradeProxyLayer`](crate::UpgradeProxyLayer). Readiness, errors and every response to
-/// a request that is no upgrade are the inner service's own; but when that refuses a `CONNECT` in HTTP/1, the
-/// connection ends ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)).
+/// Made by [`UpgradeProxyLayer`](crate::UpgradeProxyLayer). Readiness, errors and the responses to ordinary
+/// requests are those of the inner service. When it refuses a `CONNECT` in HTTP/1, the connection ends
+/// ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)).
 #[derive(Clone, Debug)]
 pub struct UpgradeProxy<S> {
     inner: S,
@@ -59,7 +59,7 @@ where
                 let body: Outgoing = if handshake.body {
                     Either::Right(body.map_err(ClientBody::boxed).boxed_unsync())
                 } else {
-                    Either::Left(Empty::new())
+                    body::empty()
                 };
                 ResponseFuture::proxy(proxy(Arc::clone(&self.config), handshake, parts, body, counted))
             }

@@ -1,4 +1,4 @@
-//! [`UpgradeRequired`]: the leaf where only upgrades are served.
+//! [`UpgradeRequired`]: the leaf service that refuses ordinary requests.
 
 use std::{
     convert::Infallible,
@@ -14,17 +14,15 @@ use http::{
 use http_body_util::Full;
 use tower_service::Service;
 
-/// Answers every request with 426 and `Upgrade: websocket`
+/// Responds to every request with 426 and `Upgrade: websocket`
 /// ([RFC 9110, 15.5.22](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.22)).
 ///
-/// As the inner service of an [`UpgradeProxy`](crate::UpgradeProxy) it tells clients that came
-/// without an upgrade what is missing;
-/// [`UpgradeProxyLayer::into_service`](crate::UpgradeProxyLayer::into_service) puts it there.
+/// It is the inner service of [`UpgradeProxyLayer::into_service`](crate::UpgradeProxyLayer::into_service).
 #[derive(Clone, Debug, Default)]
 pub struct UpgradeRequired(());
 
 impl UpgradeRequired {
-    /// The service.
+    /// Returns the service.
     #[must_use]
     pub fn new() -> Self {
         Self(())

@@ -1,4 +1,4 @@
-//! How a body fails.
+//! [`DelayedError`]: flushes the rest of a body before its error.
 
 use std::task::{Context, Poll};
 
@@ -7,13 +7,15 @@ use http_body::Frame;
 
 use crate::error::BoxError;
 
-/// An error that is told one poll late. hyper drops what it has not flushed as soon as a body fails: the head,
-/// and what came in the same moment. A body that has nothing for now is flushed first.
+/// Delays the error of a body by one poll.
+///
+/// hyper discards unflushed data as soon as a body fails: the response head, and frames received just before.
+/// When a body is pending, hyper flushes first.
 #[derive(Debug, Default)]
 pub(crate) struct DelayedError(Option<BoxError>);
 
 impl DelayedError {
-    /// What `poll` comes to, or the error it came to before.
+    /// Returns the result of `poll`, or the error of an earlier call.
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -45,13 +47,13 @@ mod tests {
 
     use super::*;
 
-    /// Everything is there at once: a piece, and the failure.
-    struct Breaking {
+    /// A body whose frame and error are ready at once.
+    struct FailingBody {
         frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
         delayed: Option<DelayedError>,
     }
 
-    impl Body for Breaking {
+    impl Body for FailingBody {
         type Data = Bytes;
         type Error = BoxError;
 
@@ -67,27 +69,27 @@ mod tests {
         }
     }
 
-    /// What hyper has sent of it when the connection has ended.
-    async fn sent(is_late: bool) -> String {
+    /// Returns what hyper has sent when the connection has ended.
+    async fn sent(is_delayed: bool) -> String {
         let (mut client, server) = duplex(4096);
-        let answer = service_fn(move |_| async move {
+        let respond = service_fn(move |_| async move {
             let frames = VecDeque::from([Ok(Frame::data("some".into())), Err("broken".into())]);
-            Ok::<_, Infallible>(Response::new(Breaking {
+            Ok::<_, Infallible>(Response::new(FailingBody {
                 frames,
-                delayed: is_late.then(DelayedError::default),
+                delayed: is_delayed.then(DelayedError::default),
             }))
         });
         client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-        let served = tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(server), answer));
+        let served = tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(server), respond));
         let mut sent = String::new();
         client.read_to_string(&mut sent).await.unwrap();
-        assert!(served.await.unwrap().is_err(), "it does not look complete");
+        assert!(served.await.unwrap().is_err(), "a failed body looks complete");
         sent
     }
 
     #[tokio::test]
-    async fn what_comes_in_the_moment_of_a_failure_is_flushed_if_the_error_is_late() {
-        assert_eq!(sent(false).await, "", "hyper flushes by itself: the delay can go");
+    async fn frames_before_an_error_are_flushed_if_the_error_is_delayed() {
+        assert_eq!(sent(false).await, "", "hyper flushes by itself: the delay is not needed");
         let sent = sent(true).await;
         assert!(sent.starts_with("HTTP/1.1 200 OK\r\n") && sent.ends_with("\r\n4\r\nsome\r\n"), "{sent:?}");
     }

@@ -1,4 +1,4 @@
-//! [`ResponseBody`].
+//! Bodies of requests and responses: [`ResponseBody`], and the types of which it consists.
 
 mod delayed;
 
@@ -18,8 +18,8 @@ use crate::error::BoxError;
 pub(crate) use delayed::DelayedError;
 
 pin_project! {
-    /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): the inner service's, the
-    /// upstream's refusal, or the text of a failure. A 101 has none.
+    /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): that of the inner service, of a relayed
+    /// response of the upstream, or of a failure response. The body of a 101 is empty.
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -34,18 +34,18 @@ pin_project! {
     }
 }
 
-/// The body of a request to the upstream: none, or the client's.
+/// The body of a request to the upstream: empty, or the client's.
 pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
 
-/// Returns the body of a request without one.
+/// Returns an empty request body.
 pub(crate) fn empty() -> Outgoing {
     Either::Left(Empty::new())
 }
 
-/// An upstream's refusal, with the connection it comes from.
+/// The body of a relayed response, with the connection it is received on.
 pub(crate) type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// A body that the proxy made or passes on.
+/// The body of a response that is not the inner service's.
 #[derive(Debug)]
 pub(crate) enum ProxyBody {
     Upstream(BoxBody),

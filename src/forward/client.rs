@@ -1,4 +1,7 @@
-//! The pool of connections for ordinary requests.
+//! The pool of HTTP/1.1 connections for ordinary requests: hyper-util's client.
+//!
+//! The client finds its connections by scheme and authority of a URI. For a unix socket these are the scheme
+//! `unix` and the socket's path in hexadecimal, which [`Dial`] decodes.
 
 use std::{
     pin::Pin,
@@ -14,26 +17,26 @@ use hyper_util::{
 use tower_service::Service;
 
 use crate::{
-    body::Outgoing, config::Config, connect::Connector, error::BoxError, error::Error,
+    body::Outgoing, config::Timeouts, connect::Connector, error::BoxError, error::Error,
     io::transport::Transport, time::NEVER, upstream::Address, upstream::Upstream,
 };
 
 pub(super) type Client = legacy::Client<Dial, Outgoing>;
 
-pub(super) fn build(config: &Config) -> Client {
-    let dial = Dial { connector: config.connector.clone(), timeout: config.timeouts.connect };
+pub(super) fn build(connector: &Connector, timeouts: &Timeouts) -> Client {
+    let dial = Dial { connector: connector.clone(), timeout: timeouts.connect };
     legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        // The pool panics when the clock cannot tell the end of its wait.
-        .pool_idle_timeout(config.timeouts.pool_idle.min(NEVER))
+        // The pool panics when the end of its wait is beyond the range of the clock.
+        .pool_idle_timeout(timeouts.pool_idle.min(NEVER))
         .set_host(false)
-        .http1_preserve_header_case(config.connector.header_case.preserve)
-        .http1_title_case_headers(config.connector.header_case.title)
+        .http1_preserve_header_case(connector.header_case.preserve)
+        .http1_title_case_headers(connector.header_case.title)
         .build(dial)
 }
 
-/// What the pool calls for a new connection.
+/// Opens connections for the pool.
 #[derive(Clone, Debug)]
 pub(super) struct Dial {
     connector: Connector,
@@ -58,7 +61,7 @@ impl Service<Uri> for Dial {
     }
 }
 
-/// The pool's errors as the crate's.
+/// Converts an error of the pool.
 pub(super) fn error(upstream: &Upstream, error: legacy::Error) -> Error {
     match error.is_connect() {
         true => Error::from_connect(upstream, error.into()),

@@ -1,4 +1,4 @@
-//! An ordinary request as the upstream gets it.
+//! Check of an ordinary request, and its conversion for the upstream.
 
 use http::{
     HeaderMap, HeaderValue, Method, Request, Version,
@@ -13,11 +13,11 @@ use crate::{
     rewrite::tokens, upstream::Upstream,
 };
 
-/// What a request must hold to be sent on.
+/// Refuses a request that cannot be forwarded.
 ///
-/// One valid `Host`, unless it is HTTP/1.0 or the target names one
-/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), and no transfer coding
-/// that would be lost on the way.
+/// A request needs one valid `Host`, unless it is in HTTP/1.0 or its target has an authority
+/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), and must not have a transfer coding
+/// that hyper does not decode. `CONNECT` is refused.
 pub(super) fn check(parts: &Parts) -> Result<(), Error> {
     if parts.method == Method::CONNECT {
         // [RFC 9220, 3](https://www.rfc-editor.org/rfc/rfc9220#section-3).
@@ -33,7 +33,7 @@ pub(super) fn check(parts: &Parts) -> Result<(), Error> {
         .map_err(|reason| Error::new(Kind::Request(reason)))
 }
 
-/// The request for `upstream`, in HTTP/1.1.
+/// Returns the request for `upstream`, in HTTP/1.1.
 pub(super) fn encode(
     rules: &Rewrite,
     parts: Parts,
@@ -43,16 +43,16 @@ pub(super) fn encode(
     let trailers = Trailers::of(&parts.headers);
     let mut parts = rewrite(rules, parts, upstream, |parts| {
         trailers.restore(&mut parts.headers);
-        // Whoever reads the body has answered it.
+        // The server in front responds to it when the body is read.
         parts.headers.remove(EXPECT);
     })?;
-    // HTTP/1.0 clients need not send one.
+    // A request in HTTP/1.0 may have none.
     if !parts.headers.contains_key(HOST)
         && let Ok(host) = HeaderValue::from_str(upstream.authority())
     {
         parts.headers.insert(HOST, host);
     }
-    // hyper drops a body of unknown length from a method that seldom has one.
+    // Without it, hyper drops a body of unknown length if the method seldom has one.
     if !matches!(body, Either::Left(_)) && !parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -61,9 +61,9 @@ pub(super) fn encode(
     Ok(Request::from_parts(parts, body))
 }
 
-/// The fields by which both sides agree on trailers. They are named by `Connection`, and mean the
-/// whole way ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)). `TE` has to be named again
-/// ([10.1.4](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.4)).
+/// The fields that negotiate trailers. `Connection` names them, but trailers are end-to-end
+/// ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)): without these fields, HTTP/1.1 could not
+/// send any. `TE` has to be named again ([10.1.4](https://www.rfc-editor.org/rfc/rfc9110#section-10.1.4)).
 struct Trailers {
     accepted: bool,
     announced: Vec<HeaderValue>,

@@ -1,4 +1,5 @@
-//! A limit to the wait for a response head that does not count while the request's body moves.
+//! [`HeaderTimeout`]: a limit on the wait for a response head, which starts anew with each frame of the
+//! request's body. An upload may take its time, and a silent upstream is detected.
 
 use std::{
     pin::Pin,
@@ -18,11 +19,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{body::Outgoing, error::BoxError};
 
-/// When the request last made progress, shared by its body and by who waits for the answer.
+/// The time of the request's last progress, shared by its body and the wait for the response head.
 #[derive(Clone, Debug)]
 pub(super) struct HeaderTimeout {
     started: Instant,
-    /// Milliseconds from `started` to the last piece of the body.
+    /// Milliseconds from `started` to the last frame of the body.
     last: Arc<AtomicU64>,
     limit: Duration,
 }
@@ -32,7 +33,7 @@ impl HeaderTimeout {
         Self { started: Instant::now(), last: Arc::default(), limit }
     }
 
-    /// The body, its pieces noted.
+    /// Returns the body, with the time of each frame recorded.
     pub(super) fn track<B>(&self, body: B) -> Outgoing
     where
         B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
@@ -40,7 +41,7 @@ impl HeaderTimeout {
         Either::Right(Tracked { body, header_timeout: self.clone() }.boxed_unsync())
     }
 
-    /// The output of `future`, or `None` when nothing has moved for the limit.
+    /// Returns the output of `future`, or `None` when the limit has passed without a frame.
     pub(super) async fn limit<F: Future>(&self, future: F) -> Option<F::Output> {
         let Some(deadline) = self.deadline() else { return Some(future.await) };
         let mut future = std::pin::pin!(future);
@@ -63,12 +64,12 @@ impl HeaderTimeout {
         .await
     }
 
-    fn moved(&self) {
+    fn record(&self) {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(elapsed, Ordering::Relaxed);
     }
 
-    /// `None` when the limit leads beyond what the clock can say: then there is none.
+    /// Returns the deadline, unless it is beyond the range of the clock.
     fn deadline(&self) -> Option<Instant> {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         self.started.checked_add(last)?.checked_add(self.limit)
@@ -76,7 +77,7 @@ impl HeaderTimeout {
 }
 
 pin_project! {
-    /// A body that notes each piece taken from it.
+    /// A body that records the time of each frame.
     struct Tracked<B> {
         #[pin]
         body: B,
@@ -98,7 +99,7 @@ where
         let this = self.project();
         let frame = this.body.poll_frame(cx);
         if frame.is_ready() {
-            this.header_timeout.moved();
+            this.header_timeout.record();
         }
         frame
     }
@@ -119,13 +120,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_limit_counts_from_the_last_piece() {
+    async fn the_limit_counts_from_the_last_frame() {
         let header_timeout = HeaderTimeout::new(Duration::from_secs(10));
         let started = Instant::now();
         let upload = async {
             for _ in 0..5 {
                 sleep(Duration::from_secs(9)).await;
-                header_timeout.moved();
+                header_timeout.record();
             }
             std::future::pending::<()>().await;
         };
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_limit_beyond_the_clock_is_none() {
+    async fn a_limit_beyond_the_range_of_the_clock_never_ends() {
         let header_timeout = HeaderTimeout::new(Duration::MAX);
         assert_eq!(header_timeout.limit(async { 1 }).await, Some(1));
     }

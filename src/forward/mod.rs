@@ -1,7 +1,7 @@
-//! [`Forward`]: ordinary requests, sent to the same upstream.
+//! [`Forward`]: the leaf service for ordinary requests to the same upstream.
 //!
-//! The layer takes the upgrades out of a path, `Forward` answers what is left of it: the same
-//! select, rewrite and connect stages, a pool of connections instead of a tunnel.
+//! The layer handles the upgrades of a location, `Forward` its ordinary requests: with the same select,
+//! rewrite and connect stages, and a pool of connections in the place of a tunnel.
 
 mod client;
 mod encode;
@@ -31,20 +31,21 @@ use client::Client;
 use encode::{check, encode};
 use header_timeout::HeaderTimeout;
 
-/// A leaf service that sends ordinary requests to an upstream and streams the answer back.
+/// A leaf service that forwards ordinary requests to an upstream and streams the responses back.
 ///
-/// Connections are pooled and reused. Bodies stream both ways and are never collected, trailers
-/// included. Hop-by-hop fields are removed both ways. `Expect: 100-continue` is answered by the
-/// server in front of this service, when the upstream's connection is ready for the body. A request
-/// that met a stale pooled connection is sent again if nothing of it had been written.
+/// Connections are pooled and reused. Bodies stream both ways, trailers included, and are never collected.
+/// Hop-by-hop fields are removed both ways. `Expect: 100-continue` is handled by the server in front of this
+/// service, once the upstream's connection is ready for the body. A request on a stale pooled connection is
+/// sent again if no part of it was written.
 ///
-/// Failures are responses, with the [`Error`] in their extensions: 400 for a request that can't be
-/// sent on, 405 and the end of the connection for `CONNECT`, 501 for one with a `:protocol` in
-/// HTTP/2, 502 and 504 for the upstream's. An upstream that breaks off, or makes no progress for the
-/// [body timeout](crate::UpgradeProxyLayer::body_timeout), ends the response with an error, which aborts the
-/// client's connection: a body that is cut short never looks complete.
+/// Failures are responses with the [`Error`] in their extensions: 400 for a request that cannot be forwarded,
+/// 405 and the end of the connection for `CONNECT`, 501 for `CONNECT` with a `:protocol` in HTTP/2, 502 and 504
+/// for failures of the upstream. If the upstream fails in the middle of a response, or sends nothing for the
+/// [body timeout](crate::UpgradeProxyLayer::body_timeout), the client's connection is aborted: an incomplete
+/// body never looks complete.
 ///
-/// It is made by [`UpgradeProxyLayer::forward`](crate::UpgradeProxyLayer::forward), [`proxy_pass`](crate::proxy_pass), or alone:
+/// It is made by [`UpgradeProxyLayer::forward`](crate::UpgradeProxyLayer::forward), by
+/// [`proxy_pass`](crate::proxy_pass), or alone:
 ///
 /// ```
 /// use tower_upgrade_proxy::Forward;
@@ -60,15 +61,15 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Sends to `upstream`, unless a request carries another [`Upstream`] in its extensions.
+    /// Forwards to `upstream`, unless a request has another [`Upstream`] in its extensions.
     #[must_use]
     pub fn new(upstream: Upstream) -> Self {
         Self::with(Arc::new(Config::new(Some(upstream))))
     }
 
-    /// Sends as `config` says, over connections of its own.
+    /// Forwards with the settings of a layer, over connections of its own.
     pub(crate) fn with(config: Arc<Config>) -> Self {
-        let client = client::build(&config);
+        let client = client::build(&config.connector, &config.timeouts);
         Self { config, client }
     }
 
@@ -105,7 +106,7 @@ impl Forward {
             None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Error::at(Kind::Response("nothing was to be upgraded"), &upstream));
+            return Err(Error::at(Kind::Response("it is a 101, and no upgrade was requested"), &upstream));
         }
         let (mut parts, body) = response.into_parts();
         hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
@@ -113,7 +114,7 @@ impl Forward {
         Ok(Response::from_parts(parts, UpstreamBody::new(body, self.config.timeouts.body)))
     }
 
-    /// Sends `request` on a shared connection in HTTP/2, or on one of the client's. Only a request without a
+    /// Sends `request` on a shared connection in HTTP/2, or on a pooled one in HTTP/1.1. Only a request without a
     /// body can be sent again.
     async fn send(&self, request: Request<Outgoing>, upstream: &Upstream) -> Result<Response<Source>, Error> {
         let Config { connector, timeouts, .. } = &*self.config;
@@ -166,7 +167,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> ForwardFuture {
         let (parts, body) = request.into_parts();
-        // HTTP/1 says in the head whether there is a body; the type may not know.
+        // In HTTP/1 the head announces a body. The type of the body may not know that it is empty.
         let announced = parts.version > Version::HTTP_11 || detect::has_body(&parts.headers);
         let header_timeout = HeaderTimeout::new(self.config.timeouts.header);
         let body = if announced && !body.is_end_stream() {
@@ -184,7 +185,7 @@ impl fmt::Debug for Forward {
     }
 }
 
-/// The response of [`Forward`]. The box hides the type of an async block.
+/// The response future of [`Forward`]. The box hides the type of an async block.
 #[must_use = "futures do nothing unless polled"]
 pub struct ForwardFuture(Pin<Box<dyn Future<Output = Response<ResponseBody<UpstreamBody>>> + Send>>);
 
