@@ -58,7 +58,8 @@ pub(crate) fn close_refused<B>(response: &mut Response<B>) {
 ///
 /// # Errors
 ///
-/// When the announced size of a limited body exceeds its limit.
+/// When the response would mean a tunnel to the client, and when the announced size of a limited body exceeds
+/// its limit.
 pub(crate) fn relay(
     handshake: &Handshake,
     upstream: &Upstream,
@@ -67,6 +68,10 @@ pub(crate) fn relay(
     limits: BodyLimits,
     permit: Permit,
 ) -> Result<Response<ProxyBody>, Error> {
+    if handshake.mechanism == Mechanism::ExtendedConnect && response.status().is_success() {
+        // To this client, any 2xx would mean a tunnel.
+        return Err(Error::at(Kind::Response("it is a 2xx that accepts no upgrade"), upstream));
+    }
     let (mut parts, ()) = response.into_parts();
     hop_by_hop::strip_response(parts.status, &mut parts.headers);
     // It was the version of the upstream's connection.

@@ -54,14 +54,14 @@ where
                 ResponseFuture::inner(self.inner.call(request), ends)
             }
             Ok(Some(handshake)) => {
-                let counted = metrics::Handshake::begin();
+                let timer = metrics::Handshake::begin();
                 let (parts, body) = request.into_parts();
                 let body: Outgoing = if handshake.body {
                     Either::Right(body.map_err(ClientBody::boxed).boxed_unsync())
                 } else {
                     body::empty()
                 };
-                ResponseFuture::proxy(proxy(Arc::clone(&self.config), handshake, parts, body, counted))
+                ResponseFuture::proxy(proxy(Arc::clone(&self.config), handshake, parts, body, timer))
             }
             Err(error) => {
                 metrics::Handshake::begin().end(metrics::Outcome::Refused);

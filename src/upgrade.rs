@@ -1,4 +1,8 @@
-//! From a verified upgrade response to a running tunnel.
+//! Upgrade: from a verified response to a running tunnel.
+//!
+//! A tunnel is one task, spawned when the response is verified, because the server releases the client's
+//! connection only after it has written the 101. The task holds what the tunnel must give back at its end: the
+//! permit, the registration, the hook and the metrics ([`TunnelGuard`]).
 
 use std::{
     future::{poll_fn, ready},
@@ -22,7 +26,7 @@ use crate::{
     tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
 };
 
-/// An agreed tunnel whose two connections still belong to HTTP.
+/// A tunnel that both sides have accepted, and whose two connections still belong to HTTP.
 pub(crate) struct PendingTunnel {
     pub(crate) handshake: Handshake,
     pub(crate) connection: ResponseConnection,
@@ -31,12 +35,12 @@ pub(crate) struct PendingTunnel {
     pub(crate) handshake_guard: Option<HandshakeGuard>,
 }
 
-/// Everything that is held until a tunnel ends, and reports its end.
+/// Everything that is held until the tunnel ends, and that reports its end.
 struct TunnelGuard {
     info: TunnelInfo,
     hook: Option<Arc<dyn OnTunnel>>,
     span: trace::Span,
-    counted: metrics::Tunnel,
+    metrics: metrics::Tunnel,
     registration: Option<Box<Registration>>,
     _permit: Permit,
 }
@@ -50,19 +54,20 @@ impl PendingTunnel {
     pub(crate) fn spawn(
         self,
         hooks: &Hooks,
-        tunnels: Option<&Tunnels>,
+        registry: Option<&Tunnels>,
         config: &Arc<TunnelConfig>,
         timeout: Duration,
     ) {
+        let Self { handshake, connection, info, permit, handshake_guard } = self;
         let hook = hooks.on_tunnel.clone();
-        let registration = Registration::new(&self.info, tunnels, self.handshake_guard);
-        let mut live = registration.as_ref().map(|registration| Arc::clone(registration.shared()));
-        let counted = metrics::Tunnel::open(&mut live);
-        let span = trace::Span::of(&self.info);
-        let guard = TunnelGuard { info: self.info, hook, span, counted, registration, _permit: self.permit };
+        let registration = Registration::new(&info, registry, handshake_guard);
+        let mut shared = registration.as_ref().map(|registration| Arc::clone(registration.shared()));
+        let metrics = metrics::Tunnel::open(&mut shared);
+        let span = trace::Span::of(&info);
+        let guard = TunnelGuard { info, hook, span, metrics, registration, _permit: permit };
         guard.open();
         // Each stage has a box of its own, so that the task holds no memory of a finished stage.
-        let upgrade = Box::pin(upgrade(self.handshake, self.connection, Arc::clone(config), live, timeout));
+        let upgrade = Box::pin(upgrade(handshake, connection, Arc::clone(config), shared, timeout));
         tokio::spawn(async move {
             let summary = upgrade.await.await;
             guard.close(summary);
@@ -76,56 +81,58 @@ async fn upgrade(
     handshake: Handshake,
     connection: ResponseConnection,
     config: Arc<TunnelConfig>,
-    live: Option<Arc<Shared>>,
-    limit: Duration,
+    shared: Option<Arc<Shared>>,
+    upgrade_timeout: Duration,
 ) -> AnyTunnel {
     let opened = Instant::now();
-    let joined = join(handshake, connection, config, live.clone());
-    let end = match timeout(limit, unless_cut(joined, live.as_deref())).await {
+    let joined = join(handshake, connection, config, shared.clone());
+    let end = match timeout(upgrade_timeout, before_shutdown(joined, shared.as_deref())).await {
         Ok(Ok(Some(tunnel))) => return tunnel,
         Ok(Ok(None)) => TunnelEnd::UpgradeFailed,
-        Ok(Err(Cut)) => TunnelEnd::DrainTimeout,
+        Ok(Err(DeadlinePassed)) => TunnelEnd::DrainTimeout,
         Err(_) => TunnelEnd::UpgradeTimeout,
     };
     Box::pin(ready(TunnelSummary::new(Sides::default(), opened.elapsed(), end)))
 }
 
 /// The deadline of a shutdown request has passed.
-struct Cut;
+struct DeadlinePassed;
 
-/// Waits for `joined`, but not beyond the deadline of a shutdown request. The tunnel obeys the request, so
-/// it is put back for the tunnel.
-async fn unless_cut<T>(joined: impl Future<Output = T>, live: Option<&Shared>) -> Result<T, Cut> {
-    let Some(live) = live else { return Ok(joined.await) };
+/// Waits for `joined`, but not beyond the deadline of a shutdown request. The request is put back for the tunnel.
+async fn before_shutdown<T>(
+    joined: impl Future<Output = T>,
+    shared: Option<&Shared>,
+) -> Result<T, DeadlinePassed> {
+    let Some(shared) = shared else { return Ok(joined.await) };
     let mut joined = pin!(joined);
-    let mut order: Option<(ShutdownRequest, _)> = None;
+    let mut request: Option<(ShutdownRequest, _)> = None;
     let joined = poll_fn(|cx| {
-        if let Some(new) = live.poll_shutdown_request(cx) {
-            let new = new.merged(order.take().map(|(known, _)| known));
-            let end = Box::pin(sleep_until(new.deadline));
-            order = Some((new, end));
+        if let Some(new) = shared.poll_shutdown_request(cx) {
+            let new = new.merged(request.take().map(|(known, _)| known));
+            let deadline = Box::pin(sleep_until(new.deadline));
+            request = Some((new, deadline));
         }
         match joined.as_mut().poll(cx) {
             Poll::Ready(joined) => Poll::Ready(Ok(joined)),
-            Poll::Pending => match &mut order {
-                Some((_, end)) => end.as_mut().poll(cx).map(|()| Err(Cut)),
+            Poll::Pending => match &mut request {
+                Some((_, deadline)) => deadline.as_mut().poll(cx).map(|()| Err(DeadlinePassed)),
                 None => Poll::Pending,
             },
         }
     });
     let joined = joined.await;
-    if let Some((order, _)) = order {
-        live.request_shutdown(order);
+    if let Some((request, _)) = request {
+        shared.request_shutdown(request);
     }
     joined
 }
 
-/// Takes both connections out of HTTP. `None` when one of them has failed.
+/// Takes both connections out of HTTP, and joins them. `None` when one of them has failed.
 async fn join(
     handshake: Handshake,
     connection: ResponseConnection,
     config: Arc<TunnelConfig>,
-    live: Option<Arc<Shared>>,
+    shared: Option<Arc<Shared>>,
 ) -> Option<AnyTunnel> {
     let Handshake { mechanism, protocol, on_upgrade, .. } = handshake;
     let websocket = is_websocket(protocol.as_bytes());
@@ -139,9 +146,9 @@ async fn join(
     let early = (from_client, from_upstream);
     Some(match (client, upstream) {
         (Transport::Tcp(client), Transport::Tcp(upstream)) => {
-            tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, live)
+            tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, shared)
         }
-        (client, upstream) => tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, live),
+        (client, upstream) => tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, shared),
     })
 }
 
@@ -149,14 +156,14 @@ fn tunnel<C, U>(
     tunnel: Tunnel<C, U>,
     websocket: bool,
     (from_client, from_upstream): (Bytes, Bytes),
-    live: Option<Arc<Shared>>,
+    shared: Option<Arc<Shared>>,
 ) -> AnyTunnel
 where
     C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     U: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let tunnel = if websocket { tunnel.websocket() } else { tunnel };
-    Box::pin(tunnel.early_bytes(from_client, from_upstream).watched(live))
+    Box::pin(tunnel.early_bytes(from_client, from_upstream).watched(shared))
 }
 
 impl TunnelGuard {
@@ -170,7 +177,7 @@ impl TunnelGuard {
     }
 
     fn close(self, summary: TunnelSummary) {
-        self.counted.end(&summary);
+        self.metrics.end(&summary);
         self.span.within(|| {
             trace::ended(&summary);
             if let Some(hook) = &self.hook {
@@ -193,7 +200,7 @@ mod tests {
     use super::*;
     use crate::{tunnel::CloseCode, tunnel::CloseFrame};
 
-    fn order(seconds: u64) -> ShutdownRequest {
+    fn shutdown_in(seconds: u64) -> ShutdownRequest {
         let now = Instant::now();
         ShutdownRequest {
             at: now,
@@ -203,31 +210,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn shutdown_request_during_the_upgrade_is_kept_for_the_tunnel() {
-        let (live, start) = (Arc::new(Shared::new()), Instant::now());
+    async fn a_shutdown_request_during_the_upgrade_is_kept_for_the_tunnel() {
+        let (shared, start) = (Arc::new(Shared::new()), Instant::now());
         let waiting = tokio::spawn({
-            let live = Arc::clone(&live);
-            async move { unless_cut(sleep(Duration::from_secs(5)), Some(&live)).await.is_ok() }
+            let shared = Arc::clone(&shared);
+            async move { before_shutdown(sleep(Duration::from_secs(5)), Some(&shared)).await.is_ok() }
         });
-        for by in [60, 20, 40] {
-            live.request_shutdown(order(by));
+        for seconds in [60, 20, 40] {
+            shared.request_shutdown(shutdown_in(seconds));
             tokio::task::yield_now().await;
         }
         assert!(waiting.await.unwrap());
-        let left = live.poll_shutdown_request(&mut Context::from_waker(Waker::noop())).unwrap();
-        assert_eq!(left.deadline, start + Duration::from_secs(20));
+        let kept = shared.poll_shutdown_request(&mut Context::from_waker(Waker::noop())).unwrap();
+        assert_eq!(kept.deadline, start + Duration::from_secs(20));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn upgrade_ends_at_the_deadline_of_a_shutdown_request() {
-        let (live, start) = (Arc::new(Shared::new()), Instant::now());
+    async fn the_upgrade_ends_at_the_deadline_of_a_shutdown_request() {
+        let (shared, start) = (Arc::new(Shared::new()), Instant::now());
         let waiting = tokio::spawn({
-            let live = Arc::clone(&live);
-            async move { unless_cut(sleep(Duration::from_secs(5)), Some(&live)).await.is_err() }
+            let shared = Arc::clone(&shared);
+            async move { before_shutdown(sleep(Duration::from_secs(5)), Some(&shared)).await.is_err() }
         });
         tokio::task::yield_now().await;
-        live.request_shutdown(order(2));
-        assert!(waiting.await.unwrap(), "cut");
+        shared.request_shutdown(shutdown_in(2));
+        assert!(waiting.await.unwrap(), "the deadline has passed");
         assert_eq!(start.elapsed(), Duration::from_secs(2));
     }
 }
