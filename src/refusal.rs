@@ -38,7 +38,7 @@ pub(crate) struct TooLarge;
 ///
 /// # Errors
 ///
-/// When the announced size of `body` exceeds the limit.
+/// If the announced size of `body` exceeds the limit.
 pub(crate) fn limit(body: BoxBody, limits: BodyLimits, permit: Permit) -> Result<BoxBody, TooLarge> {
     let size = body.size_hint();
     if size.lower() > limits.size {

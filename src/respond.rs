@@ -58,7 +58,7 @@ pub(crate) fn close_refused<B>(response: &mut Response<B>) {
 ///
 /// # Errors
 ///
-/// When the response would mean a tunnel to the client, and when the announced size of a limited body exceeds
+/// If the response would mean a tunnel to the client, or if the announced size of a limited body exceeds
 /// its limit.
 pub(crate) fn relay(
     handshake: &Handshake,

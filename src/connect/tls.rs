@@ -41,7 +41,7 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// When no usable certificate is found.
+    /// If no usable certificate is found.
     pub fn native_roots() -> io::Result<Self> {
         let found = rustls_native_certs::load_native_certs();
         let mut roots = RootCertStore::empty();

@@ -41,7 +41,7 @@ struct State {
     /// `None` when the connection takes no more streams.
     sender: Option<SendRequest<Bytes>>,
     permits: usize,
-    /// When the last permit was given back.
+    /// The time at which the last permit was given back.
     unused_since: Instant,
     /// Streams dropped by their tunnels, and kept until the task has sent what is queued on them. `None` when
     /// the task has ended.
@@ -127,7 +127,7 @@ impl SharedConnection {
                 End::Dead => {
                     #[cfg(feature = "tracing")]
                     tracing::warn!(
-                        "HTTP/2 connection to the upstream is dead: a PING was not answered in time"
+                        "HTTP/2 connection to the upstream is dead: a PING was not acknowledged in time"
                     );
                 }
             }

@@ -114,7 +114,7 @@ impl HostConnections {
                 let reason = Some("it closed the connection before its SETTINGS");
                 return Ok(Some(Http1Fallback { transport: None, reason }));
             }
-            Ok(Err(_)) => self.set_obstacle(Some("it does not speak HTTP/2"), false),
+            Ok(Err(_)) => self.set_obstacle(Some("it does not support HTTP/2"), false),
             Err(_) => self.set_obstacle(Some("its HTTP/2 SETTINGS did not come in time"), false),
         }
         Ok(None)
