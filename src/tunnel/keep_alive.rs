@@ -63,7 +63,7 @@ impl KeepAlive {
         self
     }
 
-    /// Whether `side` is pinged.
+    /// Returns true if `side` is pinged.
     pub(super) fn watches(&self, side: Side) -> bool {
         self.interval(side).is_some()
     }
@@ -124,7 +124,7 @@ impl Liveness {
         self.pinged_at.get_or_insert(now);
     }
 
-    /// Whether a Ping is not answered yet.
+    /// Returns true while a Ping is not answered.
     pub(super) fn is_pinged(&self) -> bool {
         self.pinged_at.is_some()
     }

@@ -6,7 +6,7 @@
 //! 2. [`inspector`] examines every frame. It records the Close code and the Pings of the reader's side, drops
 //!    the Pongs to Pings of the proxy, and rejects a frame above a limit or, with strict framing, an invalid
 //!    one.
-//! 3. A frame of the proxy, Ping or Close, is injected at the next frame boundary.
+//! 3. [`inject`] adds a frame of the proxy, Ping or Close, at the next frame boundary.
 //! 4. [`spliceable`] lets the payload of large frames pass through the kernel.
 //!
 //! A chunk without anything to drop or to inject is written as it was read.
@@ -34,18 +34,22 @@
 //! it. A control frame of more than 8 bytes is not withheld: when it is rejected after a part of it has been
 //! written, it passes as the last frame.
 
+mod inject;
 mod inspector;
 #[cfg(target_os = "linux")]
 mod spliceable;
+#[cfg(test)]
+mod tests;
 
 use std::{io, ops::Range, sync::Arc};
 
 use super::{
-    CloseFrame, Framing, Side, TunnelConfig,
+    Framing, Side, TunnelConfig,
     config::Sizes,
-    frames::{ControlFrame, Filter, Filtered, FrameParser, Mask, PartialFrame, ProtocolError},
-    random::random_bytes,
+    frames::{Filter, Filtered, FrameParser, PartialFrame, ProtocolError},
 };
+use inject::Injected;
+pub(super) use inject::Pinged;
 use inspector::Inspector;
 pub(super) use inspector::{FrameError, Tag};
 
@@ -62,14 +66,6 @@ pub(super) struct FrameRelay {
     injected: Option<Box<Injected>>,
     /// Read error that occurred while earlier bytes were in a pipe.
     read_error: Option<io::Error>,
-}
-
-/// Frame of the proxy.
-#[derive(Debug)]
-struct Injected {
-    frame: ControlFrame,
-    /// A Close: nothing is written after it.
-    is_close: bool,
 }
 
 /// Processing mode. The [module documentation](self) has the state table.
@@ -91,17 +87,6 @@ pub(super) struct Rewritten {
     pub(super) bytes: Vec<u8>,
     /// The part that was injected.
     pub(super) injected: Range<usize>,
-}
-
-/// Result of [`FrameRelay::inject_ping`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pinged {
-    /// The Ping, or an earlier frame of the proxy, is written next.
-    Queued,
-    /// The writer is within a frame.
-    MidFrame,
-    /// No Ping can be sent any more.
-    Impossible,
 }
 
 impl FrameRelay {
@@ -133,7 +118,7 @@ impl FrameRelay {
         let rewritten = if unchanged { None } else { Some(self.rewrite(before, output)) };
         if self.filter.protocol_error().is_some() {
             // Nothing is withheld: the bytes that made the frame invalid have been relayed with it.
-            let _ = self.pass_through();
+            self.pass_through();
         }
         rewritten
     }
@@ -169,68 +154,6 @@ impl FrameRelay {
         self.insert_close(before, bytes)
     }
 
-    /// Inserts the Close into the next bytes to be written, at their last boundary. A Ping needs no insertion:
-    /// it is injected at a boundary only, and written before anything more is read.
-    fn insert_close(&mut self, before: Option<FrameParser>, mut bytes: Vec<u8>) -> Rewritten {
-        if self.inspector.close_code.is_some() && self.mode == Mode::Relay {
-            // The Close of the reader's side is relayed instead.
-            self.injected = None;
-        }
-        if let Some(at) = before.and_then(|before| before.last_boundary(&bytes))
-            && let Some(close) = self.injected.take()
-        {
-            bytes.truncate(at);
-            bytes.extend_from_slice(close.frame.as_bytes());
-            self.mode = Mode::Closed;
-            let injected = at..bytes.len();
-            return Rewritten { bytes, injected };
-        }
-        Rewritten::relayed(bytes)
-    }
-
-    /// Injects a Close at the next boundary; nothing is written after it. False when the writer has received
-    /// a Close already, or can't receive one.
-    pub(super) fn inject_close(&mut self, close: &CloseFrame) -> bool {
-        let accepted = match self.mode {
-            Mode::Relay => self.inspector.close_code.is_none(),
-            Mode::Rejected => true,
-            Mode::PassThrough | Mode::Closed => false,
-        };
-        if accepted {
-            let frame = ControlFrame::close(close.code(), close.reason(), self.mask());
-            self.injected = Some(Box::new(Injected { frame, is_close: true }));
-        }
-        accepted
-    }
-
-    /// Injects a Ping if the writer is at a boundary.
-    pub(super) fn inject_ping(&mut self, tag: Tag) -> Pinged {
-        if self.mode != Mode::Relay || self.inspector.close_code.is_some() {
-            return Pinged::Impossible;
-        }
-        if self.injected.is_none() {
-            if !self.at_boundary() {
-                return Pinged::MidFrame;
-            }
-            let frame = ControlFrame::ping(&tag, self.mask());
-            self.injected = Some(Box::new(Injected { frame, is_close: false }));
-        }
-        Pinged::Queued
-    }
-
-    /// Takes the injected frame if the writer is at a boundary. Requires that all earlier bytes have been
-    /// written.
-    pub(super) fn take_injected(&mut self) -> Option<ControlFrame> {
-        if self.injected.is_none() || !self.at_boundary() {
-            return None;
-        }
-        let injected = self.injected.take()?;
-        if injected.is_close {
-            self.mode = Mode::Closed;
-        }
-        Some(injected.frame)
-    }
-
     /// Drops the Pongs of the reader's side with this payload from now on.
     pub(super) fn drop_pongs(&mut self, tag: Tag) {
         self.inspector.tag = Some(tag);
@@ -238,8 +161,8 @@ impl FrameRelay {
 
     /// Processes the end of the reader. Returns the withheld bytes, which are to be written.
     ///
-    /// The connection of the reader's side ends without a Close of it. If the other connection is still open,
-    /// its side is sent the Close that the [`ClosePolicy`](super::ClosePolicy) has for this case.
+    /// If the reader's side has sent no Close and the other side has not ended, the other side is sent the Close of
+    /// the [`ClosePolicy`](super::ClosePolicy) for this case.
     pub(super) fn finish(&mut self, other_is_open: bool) -> Vec<u8> {
         if self.mode != Mode::Relay {
             return Vec::new();
@@ -273,18 +196,18 @@ impl FrameRelay {
         self.mode = Mode::Closed;
     }
 
-    /// Whether bytes are relayed without being parsed.
+    /// Returns true if bytes are relayed without being parsed.
     pub(super) fn passes_through(&self) -> bool {
         self.mode == Mode::PassThrough
     }
 
-    /// Whether everything that is read is discarded.
+    /// Returns true if everything that is read is discarded.
     pub(super) fn discards(&self) -> bool {
         matches!(self.mode, Mode::Rejected | Mode::Closed)
     }
 
-    /// Whether every injected frame has been taken. False in `PassThrough`, where only the end of the connection
-    /// notifies the writer's side.
+    /// Returns true if every injected frame has been taken. False in `PassThrough`, where the writer's side is
+    /// notified by the end of its connection only.
     pub(super) fn is_flushed(&self) -> bool {
         self.injected.is_none() && !self.passes_through()
     }
@@ -305,7 +228,7 @@ impl FrameRelay {
         self.filter.protocol_error().filter(|_| self.inspector.error.is_none()).map(ProtocolError::reason)
     }
 
-    /// Whether a Ping of the reader's side has passed since the last call.
+    /// Returns true if a Ping of the reader's side has passed since the last call.
     pub(super) fn take_pinged(&mut self) -> bool {
         std::mem::take(&mut self.inspector.pinged)
     }
@@ -321,19 +244,9 @@ impl FrameRelay {
         self.read_error.take()
     }
 
-    /// Whether the writer is at a boundary.
+    /// Returns true if the writer is at a boundary.
     fn at_boundary(&self) -> bool {
         self.mode == Mode::Rejected || self.filter.output().at_boundary()
-    }
-
-    /// Mask of an injected frame. Frames to an upstream are masked like those of a client
-    /// ([RFC 6455, 5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.3)), with an unpredictable key
-    /// ([10.3](https://www.rfc-editor.org/rfc/rfc6455#section-10.3)).
-    fn mask(&self) -> Mask {
-        match self.from {
-            Side::Client => Mask::Key(random_bytes()),
-            Side::Upstream => Mask::None,
-        }
     }
 }
 
@@ -344,7 +257,7 @@ impl Rewritten {
     }
 }
 
-/// Whether a frame of `from` may have to be dropped.
+/// Returns true if a frame of `from` may have to be dropped.
 fn may_drop(from: Side, config: &TunnelConfig) -> bool {
     config.framing == Framing::Strict || config.sizes != Sizes::default() || config.keep_alive.watches(from)
 }

@@ -10,7 +10,7 @@ pub(crate) struct Event {
     /// Offset after the header of a data frame, after a complete control frame, or after the bytes that
     /// make a frame invalid.
     pub(crate) end: usize,
-    /// Whether the payload is masked. Unspecified for an invalid frame.
+    /// True if the payload is masked. Unspecified for an invalid frame.
     pub(crate) is_masked: bool,
     /// The frame.
     pub(crate) frame: Frame,
@@ -36,7 +36,7 @@ pub(crate) enum Frame {
 pub(crate) struct Data {
     /// Text, binary or continuation.
     pub(crate) opcode: Opcode,
-    /// Whether this is the last frame of the message.
+    /// True for the last frame of a message.
     pub(crate) is_final: bool,
     /// Payload length in bytes.
     pub(crate) length: u64,
@@ -58,7 +58,7 @@ impl Payload {
     /// Number of bytes kept.
     pub(crate) const FIRST: usize = 8;
 
-    /// Whether the whole payload equals `payload`.
+    /// Returns true if the whole payload equals `payload`.
     pub(crate) fn is(&self, payload: [u8; Self::FIRST]) -> bool {
         usize::from(self.length) == Self::FIRST && self.first == payload
     }

@@ -92,7 +92,7 @@ impl FrameParser {
         events.start().or(last_start)
     }
 
-    /// Whether the stream is between two frames, where a control frame may be inserted.
+    /// Returns true between two frames, where a control frame may be inserted.
     pub(crate) fn at_boundary(&self) -> bool {
         self.partial.is_empty() && !self.is_finished()
     }
@@ -110,7 +110,7 @@ impl FrameParser {
         }
     }
 
-    /// Whether parsing has ended, by a Close or an invalid frame.
+    /// Returns true if parsing has ended, by a Close or an invalid frame.
     #[inline]
     pub(super) fn is_finished(&self) -> bool {
         !matches!(self.state, ParserState::BetweenMessages | ParserState::WithinMessage)
@@ -159,7 +159,7 @@ impl FrameParser {
         bytes
     }
 
-    /// Whether all payload of the current frame has arrived.
+    /// Returns true if all payload of the current frame has arrived.
     #[inline]
     pub(super) fn is_complete(&self) -> bool {
         self.remaining == 0

@@ -59,7 +59,7 @@ impl PartialFrame {
         Opcode::of(self.bytes[0]) == Some(Opcode::Close)
     }
 
-    /// Whether a control frame with a complete header is masked.
+    /// Returns true if the frame is masked. Requires a complete header of a control frame.
     pub(super) fn is_masked(&self) -> bool {
         self.bytes[1] & MASKED != 0
     }
@@ -69,7 +69,7 @@ impl PartialFrame {
         self.bytes[0] & FIN != 0
     }
 
-    /// Whether this is a control frame that fits completely. Requires a complete header.
+    /// Returns true if this is a control frame that fits completely. Requires a complete header.
     pub(super) fn fits(&self) -> bool {
         self.is_control() && usize::from(self.bytes[1] & LENGTH) <= Payload::FIRST
     }

@@ -23,9 +23,9 @@ pub(super) struct Script {
     pub(super) pauses: Vec<u64>,
     /// Bytes of each write and read, in a cycle.
     pub(super) sizes: Vec<usize>,
-    /// Whether it sends a Close after its frames.
+    /// Sends a Close after its frames.
     pub(super) closes: bool,
-    /// Whether it answers Pings and a Close.
+    /// Answers Pings and a Close.
     pub(super) answers: bool,
     /// Number of frames after which it ends the connection, in the middle of the next frame.
     pub(super) leaves_after: Option<usize>,

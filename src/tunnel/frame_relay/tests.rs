@@ -1,0 +1,146 @@
+//! The rows of the state table.
+
+use std::sync::Arc;
+
+use super::{
+    super::{CloseCode, CloseFrame, ClosePolicy, Framing, Side, TunnelConfig},
+    FrameRelay, Mode, Pinged,
+};
+
+const TAG: [u8; 8] = *b"12345678";
+
+fn relay(config: TunnelConfig) -> FrameRelay {
+    FrameRelay::new(Side::Upstream, Arc::new(config))
+}
+
+fn strict() -> FrameRelay {
+    relay(TunnelConfig::new().framing(Framing::Strict))
+}
+
+fn close() -> CloseFrame {
+    CloseFrame::new(CloseCode::GOING_AWAY)
+}
+
+/// Bytes that are written for a chunk.
+fn written(relay: &mut FrameRelay, chunk: &[u8]) -> Vec<u8> {
+    relay.relay(chunk).map_or_else(|| chunk.to_vec(), |rewritten| rewritten.bytes)
+}
+
+/// Checks the columns of the table for a relay whose writer is at a boundary.
+fn check_mode(mut relay: FrameRelay, mode: Mode) {
+    assert_eq!(relay.mode, mode);
+    let (relays, pings, closes) = match mode {
+        Mode::Relay => (true, true, true),
+        Mode::PassThrough => (true, false, false),
+        Mode::Rejected => (false, false, true),
+        Mode::Closed => (false, false, false),
+    };
+    assert_eq!((relay.passes_through(), relay.discards()), (mode == Mode::PassThrough, !relays));
+    assert_eq!(written(&mut relay, b"\x81\x01x") == b"\x81\x01x", relays);
+    assert_eq!(relay.inject_ping(TAG), if pings { Pinged::Queued } else { Pinged::Impossible });
+    assert_eq!(relay.inject_close(&close()), closes);
+    assert_eq!(relay.take_injected().map(|frame| frame.as_bytes()[0]), closes.then_some(0x88));
+    let after = if closes { Mode::Closed } else { mode };
+    assert_eq!(relay.mode, after);
+}
+
+#[test]
+fn a_relay_begins_by_relaying() {
+    check_mode(relay(TunnelConfig::new()), Mode::Relay);
+}
+
+#[test]
+fn relayed_invalid_framing_leads_to_pass_through() {
+    let mut invalid = relay(TunnelConfig::new());
+    assert_eq!(written(&mut invalid, b"\x81\x01xGET"), b"\x81\x01xGET");
+    assert_eq!((invalid.invalid_framing(), invalid.is_flushed()), (Some("reserved opcode"), false));
+    check_mode(invalid, Mode::PassThrough);
+}
+
+#[test]
+fn pass_through_of_the_other_direction_releases_withheld_bytes() {
+    let mut other = relay(TunnelConfig::new().max_frame_size(1));
+    assert_eq!(written(&mut other, b"\x81"), b"");
+    assert_eq!(other.pass_through().as_bytes(), b"\x81");
+    assert_eq!(other.invalid_framing(), None);
+    check_mode(other, Mode::PassThrough);
+}
+
+#[test]
+fn a_rejected_frame_is_not_written() {
+    let mut too_big = relay(TunnelConfig::new().max_frame_size(1));
+    assert_eq!(written(&mut too_big, b"\x81\x01x\x81\x02xy\x81\x01x"), b"\x81\x01x");
+    check_mode(too_big, Mode::Rejected);
+    let mut invalid = strict();
+    assert_eq!(written(&mut invalid, b"\x81\x01xGET"), b"\x81\x01x");
+    assert_eq!(invalid.invalid_framing(), None);
+    check_mode(invalid, Mode::Rejected);
+}
+
+#[test]
+fn a_long_control_frame_that_is_rejected_in_parts_is_the_last_one_written() {
+    // Masked, though from an upstream.
+    let (ping, masked_close) =
+        ([b"\x89\x89", &[b'x'; 13][..]].concat(), [b"\x88\x89", &[b'x'; 13][..]].concat());
+    for (frame, mode) in [(ping, Mode::Rejected), (masked_close, Mode::Closed)] {
+        let mut relay = strict();
+        for part in frame.chunks(12) {
+            assert_eq!(written(&mut relay, part), part);
+        }
+        check_mode(relay, mode);
+    }
+}
+
+#[test]
+fn the_end_of_the_reader_within_a_frame_closes() {
+    for (config, withheld) in
+        [(TunnelConfig::new(), &b""[..]), (TunnelConfig::new().max_frame_size(9), b"\x81")]
+    {
+        let mut relay = relay(config);
+        written(&mut relay, b"\x81");
+        assert_eq!(relay.finish(true), withheld);
+        check_mode(relay, Mode::Closed);
+    }
+}
+
+#[test]
+fn the_end_of_the_reader_at_a_boundary_injects_the_close_of_the_policy() {
+    let policy = ClosePolicy::new().upstream_gone(CloseFrame::new(CloseCode::BAD_GATEWAY));
+    for (other_is_open, code) in [(true, Some([0x03, 0xf6])), (false, None)] {
+        let mut relay = relay(TunnelConfig::new().close_policy(policy.clone()));
+        assert_eq!(relay.finish(other_is_open), b"");
+        assert_eq!(relay.take_injected().map(|close| [close.as_bytes()[2], close.as_bytes()[3]]), code);
+        check_mode(relay, if other_is_open { Mode::Closed } else { Mode::Relay });
+    }
+}
+
+#[test]
+fn an_injected_close_is_inserted_after_the_current_frame() {
+    let mut relay = relay(TunnelConfig::new());
+    written(&mut relay, b"\x81\x02x");
+    assert!(relay.inject_close(&close()) && relay.take_injected().is_none());
+    let rewritten = relay.relay(b"y\x81\x01x\x81").unwrap();
+    assert_eq!((rewritten.bytes, rewritten.injected), (b"y\x81\x01x\x88\x02\x03\xe9".to_vec(), 4..8));
+    check_mode(relay, Mode::Closed);
+}
+
+#[test]
+fn a_close_of_the_reader_is_relayed_and_nothing_is_injected_after_it() {
+    let mut relay = relay(TunnelConfig::new());
+    written(&mut relay, b"\x81\x02x");
+    assert!(relay.inject_close(&close()));
+    assert_eq!(written(&mut relay, b"y\x88\x00"), b"y\x88\x00");
+    assert_eq!((relay.mode, relay.close_code(), relay.is_flushed()), (Mode::Relay, Some(1005), true));
+    assert_eq!((relay.inject_close(&close()), relay.inject_ping(TAG)), (false, Pinged::Impossible));
+}
+
+#[test]
+fn stop_writing_closes_in_every_mode() {
+    for chunk in [&b"\x81\x01x"[..], b"GET"] {
+        for mut relay in [relay(TunnelConfig::new()), strict()] {
+            written(&mut relay, chunk);
+            relay.stop_writing();
+            check_mode(relay, Mode::Closed);
+        }
+    }
+}
