@@ -1,4 +1,12 @@
 //! Failure responses of the proxy, and relayed responses of the upstream.
+//!
+//! # Refused CONNECT
+//!
+//! A refused CONNECT ends its connection, also if the inner service refused it: the bytes behind it may
+//! belong to a third party, meant for the tunnel that was not opened, and would be parsed as the client's
+//! next request ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)). This is the only change
+//! that the layer makes to a response of the inner service. A refused upgrade does not end its connection,
+//! because WebSocket clients must wait for the response.
 
 use http::{
     HeaderValue, Method, Response, StatusCode, Version,
