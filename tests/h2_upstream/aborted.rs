@@ -23,7 +23,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_body_that_the_client_breaks_is_a_400_and_resets_the_stream() {
+async fn a_malformed_request_body_is_a_400_and_resets_the_stream() {
     let (_upstream, mut proxy, mut client, mut asked) = asked(&format!("{CHUNKED}5\r\nfirst\r\n")).await;
     expect(&mut asked.body, "first").await;
     client.send("no chunk\r\n").await;
@@ -43,7 +43,7 @@ async fn expect_cancel(body: &mut RecvStream) {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_resets_the_stream() {
+async fn a_client_that_disconnects_resets_the_stream() {
     let (_upstream, _proxy, client, mut asked) = asked(&format!("{CHUNKED}5\r\nfirst\r\n")).await;
     expect(&mut asked.body, "first").await;
     drop(client);
@@ -58,7 +58,7 @@ async fn a_client_that_leaves_resets_the_stream() {
 }
 
 #[tokio::test]
-async fn an_answer_that_the_client_breaks_off_in_the_middle_of_its_body_is_broken_off() {
+async fn a_malformed_request_body_aborts_a_response_in_progress() {
     let (_upstream, _proxy, mut client, asked) = asked(CHUNKED).await;
     let (mut down, mut up) = asked.begin(ok());
     send(&mut down, b"some").await;
@@ -71,7 +71,7 @@ async fn an_answer_that_the_client_breaks_off_in_the_middle_of_its_body_is_broke
 
 /// Without a server in between, which would break the answer off by itself.
 #[tokio::test]
-async fn an_answer_ends_with_the_error_of_the_requests_body() {
+async fn a_response_ends_with_the_error_of_the_request_body() {
     let upstream = Upstream::start().await;
     let (sender, breaks) = oneshot::channel::<()>();
     let body = Body::from_stream(stream::once(async {
@@ -92,7 +92,7 @@ async fn an_answer_ends_with_the_error_of_the_requests_body() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_reset_is_not_taken_for_a_whole_one() {
+async fn a_reset_response_is_aborted() {
     for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::NO_ERROR] {
         let (upstream, proxy, mut client, asked) = asked("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         let (mut down, _up) = asked.begin(ok());
@@ -114,7 +114,7 @@ async fn an_answer_that_is_reset_is_not_taken_for_a_whole_one() {
 }
 
 #[tokio::test]
-async fn an_upstream_may_answer_without_reading_the_body() {
+async fn an_upstream_may_respond_without_reading_the_body() {
     for wants_no_more in [true, false] {
         let upstream = Scripted::start().await;
         let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
@@ -143,7 +143,7 @@ async fn an_upstream_may_answer_without_reading_the_body() {
 }
 
 #[tokio::test]
-async fn a_silent_upstream_is_a_504_and_resets_the_stream_but_an_upload_may_take_its_time() {
+async fn the_header_timeout_is_a_504_and_starts_anew_with_each_frame_of_an_upload() {
     let (upstream, mut proxy) = behind_with(|layer| layer.header_timeout(Duration::from_millis(1500))).await;
     let mut client = Wire::connect(proxy.address).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -167,7 +167,7 @@ async fn a_silent_upstream_is_a_504_and_resets_the_stream_but_an_upload_may_take
 }
 
 #[tokio::test]
-async fn a_body_that_stops_breaks_the_answer_off_at_the_body_timeout() {
+async fn a_stalled_response_is_aborted_at_the_body_timeout() {
     let (upstream, proxy) = behind_with(|layer| layer.body_timeout(Duration::from_millis(1500))).await;
     let mut client = Wire::connect(proxy.address).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -183,7 +183,7 @@ async fn a_body_that_stops_breaks_the_answer_off_at_the_body_timeout() {
 }
 
 #[tokio::test]
-async fn an_upload_that_an_http2_client_resets_is_not_taken_for_a_whole_one() {
+async fn an_upload_reset_by_an_http2_client_is_cancelled() {
     for reason in [Reason::CANCEL, Reason::INTERNAL_ERROR] {
         let (upstream, proxy) = behind().await;
         let mut client = Client::connect(proxy.address).await;

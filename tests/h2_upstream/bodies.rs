@@ -48,7 +48,7 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn large_bodies_arrive_as_they_were_sent_whether_their_length_is_known_or_not() {
+async fn large_bodies_of_known_and_unknown_length_arrive_unchanged() {
     let (upstream, proxy) = behind().await;
     let bytes = large();
     for known in [true, false] {
@@ -95,7 +95,7 @@ async fn large_bodies_arrive_as_they_were_sent_whether_their_length_is_known_or_
 }
 
 #[tokio::test]
-async fn large_bodies_of_http2_clients_arrive_as_they_were_sent() {
+async fn large_bodies_of_http2_clients_arrive_unchanged() {
     let (upstream, proxy) = behind().await;
     let bytes = large();
     let mut client = Client::connect(proxy.address).await;
@@ -140,7 +140,7 @@ async fn bodies_stream_both_ways() {
 }
 
 #[tokio::test]
-async fn an_upload_does_not_wait_for_a_client_that_reads_later() {
+async fn an_upload_continues_while_the_client_does_not_read() {
     const BYTES: usize = 32 << 20;
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
     let (_upstream, _proxy, mut client, asked) = asked(&head).await;
@@ -158,7 +158,7 @@ async fn an_upload_does_not_wait_for_a_client_that_reads_later() {
 }
 
 #[tokio::test]
-async fn trailers_go_through_both_ways() {
+async fn trailers_are_forwarded_both_ways() {
     let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers\r\nTrailer: X-Sum\r\n\
         Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: up\r\n\r\n";
     let (_upstream, proxy, mut client, asked) = asked(request).await;

@@ -24,7 +24,7 @@ async fn echo(mut asked: Asked) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_place_is_lost_or_given_twice() {
+async fn no_stream_is_lost_or_used_twice() {
     let upstream = Arc::new(Upstream::allowing(2).await);
     let http2 = Http2::new().max_connections(3);
     let layer = UpgradeProxyLayer::new(upstream.marked()).http2(http2);

@@ -33,7 +33,7 @@ async fn opened(tunnels: usize) -> (Proxy, Frames, Client, Vec<(h2::SendStream<b
 }
 
 #[tokio::test]
-async fn a_client_that_cancels_is_at_least_an_end() {
+async fn a_stream_cancelled_by_the_client_ends_at_the_upstream() {
     let (proxy, mut connection, _client, mut tunnels) = opened(2).await;
     let (mut cancelling, cancelled) = tunnels.remove(0);
     cancelling.send_reset(Reason::CANCEL);
@@ -46,7 +46,7 @@ async fn a_client_that_cancels_is_at_least_an_end() {
 }
 
 #[tokio::test]
-async fn a_clients_connection_that_breaks_resets_the_streams_of_its_tunnels_alone() {
+async fn a_failed_client_connection_resets_only_its_own_streams() {
     let (proxy, mut connection, client, tunnels) = opened(3).await;
     let mut expected: Vec<u32> = tunnels.iter().map(|(_, stream)| *stream).collect();
     let (mut staying, stream) = proxy.open(&mut connection).await;

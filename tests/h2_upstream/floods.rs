@@ -11,7 +11,7 @@ use crate::{
 
 /// h2 counts what small frames cost beyond their bytes, and closes the connection when it is too much.
 #[tokio::test]
-async fn a_tunnel_that_nobody_reads_may_be_full_of_the_smallest_frames() {
+async fn a_stalled_tunnel_full_of_small_frames_does_not_affect_others() {
     const WINDOW: usize = 128 * 1024;
     let upstream = Scripted::start().await;
     let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
@@ -28,7 +28,7 @@ async fn a_tunnel_that_nobody_reads_may_be_full_of_the_smallest_frames() {
 }
 
 #[tokio::test]
-async fn what_is_on_its_way_to_clients_that_left_costs_the_others_nothing() {
+async fn data_on_reset_streams_does_not_affect_others() {
     let upstream = Scripted::start().await;
     let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
     let client = proxy.asking().await;

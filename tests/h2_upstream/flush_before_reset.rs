@@ -59,7 +59,7 @@ async fn asking(upstream: Upstream) -> Wire<DuplexStream> {
 }
 
 #[tokio::test]
-async fn the_last_words_of_a_client_that_is_cut_off_arrive() {
+async fn the_last_bytes_of_a_failed_client_connection_arrive() {
     let upstream = Scripted::start().await;
     let mut client = asking(upstream.upstream()).await;
     let mut server = upstream.accept().await;
@@ -82,7 +82,7 @@ async fn the_last_words_of_a_client_that_is_cut_off_arrive() {
 }
 
 #[tokio::test]
-async fn a_tunnel_whose_time_is_up_ends_before_it_is_reset() {
+async fn a_tunnel_at_its_lifetime_limit_ends_before_it_is_reset() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream().http2());
     let proxy =

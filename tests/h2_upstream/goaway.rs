@@ -26,7 +26,7 @@ async fn open_anew(proxy: &Proxy, upstream: &Scripted) -> (Frames, (Wire, u32)) 
 }
 
 #[tokio::test]
-async fn after_goaway_tunnels_go_on_and_new_ones_go_to_a_new_connection() {
+async fn after_goaway_tunnels_continue_and_new_ones_use_a_new_connection() {
     let (upstream, mut proxy, mut old, (mut client, stream)) = opened().await;
     old.leave(stream).await;
     old.settle().await;
@@ -47,7 +47,7 @@ async fn after_goaway_tunnels_go_on_and_new_ones_go_to_a_new_connection() {
 }
 
 #[tokio::test]
-async fn a_request_that_goaway_has_not_reached_is_sent_again_on_a_new_connection() {
+async fn a_request_after_the_last_stream_of_goaway_is_sent_again() {
     let (upstream, proxy, mut old, (mut client, stream)) = opened().await;
     let mut second = proxy.asking().await;
     old.asked().await;
@@ -61,7 +61,7 @@ async fn a_request_that_goaway_has_not_reached_is_sent_again_on_a_new_connection
 }
 
 #[tokio::test]
-async fn a_request_that_goaway_has_reached_waits_for_its_answer() {
+async fn a_request_up_to_the_last_stream_of_goaway_gets_its_response() {
     let (_upstream, proxy, mut old, _first) = opened().await;
     let second = proxy.asking().await;
     let stream = old.asked().await;
@@ -72,7 +72,7 @@ async fn a_request_that_goaway_has_reached_waits_for_its_answer() {
 }
 
 #[tokio::test]
-async fn a_refused_stream_is_asked_for_three_times() {
+async fn a_refused_stream_is_tried_three_times() {
     let (upstream, mut proxy, mut connection, _first) = opened().await;
     let mut second = proxy.asking().await;
     for _ in 0..3 {
@@ -94,7 +94,7 @@ async fn a_refused_stream_is_asked_for_three_times() {
 }
 
 #[tokio::test]
-async fn refusals_and_farewells_count_together() {
+async fn refused_streams_and_goaway_are_counted_together() {
     let (upstream, mut proxy, mut old, (_client, first)) = opened().await;
     let mut second = proxy.asking().await;
     let stream = old.asked().await;
@@ -110,7 +110,7 @@ async fn refusals_and_farewells_count_together() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_reset_for_any_other_reason_is_not_asked_for_again() {
+async fn a_stream_reset_for_another_reason_is_not_tried_again() {
     let (upstream, mut proxy, mut connection, (mut client, first)) = opened().await;
     let mut second = proxy.asking().await;
     let stream = connection.asked().await;
@@ -122,7 +122,7 @@ async fn a_stream_that_is_reset_for_any_other_reason_is_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_ends_its_tunnels_and_the_next_is_a_new_one() {
+async fn a_failed_connection_ends_its_tunnels_and_is_replaced() {
     for reset in [false, true] {
         let (upstream, mut proxy, mut connection, (mut client, _)) = opened().await;
         let (mut second, _) = proxy.open(&mut connection).await;
@@ -145,7 +145,7 @@ async fn a_connection_that_breaks_ends_its_tunnels_and_the_next_is_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_while_nobody_uses_it_costs_nobody_an_upgrade() {
+async fn an_unused_connection_that_fails_causes_no_failed_upgrade() {
     let upstream = Scripted::start().await;
     let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
     for _ in 0..20 {

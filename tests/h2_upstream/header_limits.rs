@@ -56,12 +56,12 @@ async fn expect_limit(http2: Http2, limit: usize) {
 }
 
 #[tokio::test]
-async fn an_answer_of_more_than_64_kib_is_a_502_and_the_others_go_on() {
+async fn a_response_head_above_64_kib_is_a_502_and_other_streams_continue() {
     expect_limit(Http2::new(), 64 << 10).await;
 }
 
 #[tokio::test]
-async fn the_limit_can_be_set() {
+async fn the_limit_is_configurable() {
     expect_limit(Http2::new().max_header_list_size(5000), 5000).await;
 }
 
@@ -81,13 +81,13 @@ async fn expect_end(start_with: &[u8], goes_on: &[u8], most: usize) {
 const ON_ITS_WAY: usize = 8 << 20;
 
 #[tokio::test]
-async fn a_head_without_end_ends_the_connection() {
+async fn an_endless_head_ends_the_connection() {
     expect_end(OK, &long_field(1 << 13), ON_ITS_WAY).await;
 }
 
 /// A field that is sent once, and referred to in one byte each.
 #[tokio::test]
-async fn a_head_that_grows_when_it_is_unpacked_ends_the_connection() {
+async fn a_head_that_grows_when_decompressed_ends_the_connection() {
     let stored: Vec<u8> = [OK, b"\x40", &long_field(3000)[1..]].concat();
     expect_end(&stored, &[0xbe; 1 << 13], ON_ITS_WAY).await;
 }

@@ -46,7 +46,7 @@ async fn proxy_for(upstream: &Scripted) -> Proxy {
 }
 
 #[tokio::test]
-async fn without_extended_connect_upgrades_go_in_http1_and_it_is_remembered() {
+async fn without_extended_connect_upgrades_use_http1_and_later_ones_skip_the_attempt() {
     let upstream = Scripted::start().await;
     let proxy = proxy_for(&upstream).await;
     let client = proxy.asking().await;
@@ -78,7 +78,7 @@ async fn answer(client: &mut Wire, upstream: &mut Frames) {
 }
 
 #[tokio::test]
-async fn an_upstream_that_takes_upgrades_in_neither_version_is_a_502_that_says_why() {
+async fn an_upgrade_refused_in_both_versions_is_a_502_with_the_reason() {
     let upstream = Scripted::start().await;
     let mut proxy = proxy_for(&upstream).await;
     let mut client = proxy.asking().await;
@@ -125,7 +125,7 @@ fn is_no_http2(error: &Error, reason: &str) {
 }
 
 #[tokio::test]
-async fn a_400_to_the_preface_means_http1_and_is_remembered() {
+async fn after_a_400_to_the_preface_upgrades_use_http1() {
     let upstream = Scripted::start().await;
     let proxy = proxy_for(&upstream).await;
     let client = proxy.asking().await;
@@ -137,7 +137,7 @@ async fn a_400_to_the_preface_means_http1_and_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_free_place_is_used_whatever_the_last_connection_has_said() {
+async fn a_free_stream_is_used_after_a_fallback_on_another_connection() {
     let upstream = Scripted::start().await;
     let mut proxy = proxy_for(&upstream).await;
     let mut client = proxy.asking().await;
@@ -157,7 +157,7 @@ async fn a_free_place_is_used_whatever_the_last_connection_has_said() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_is_a_502_as_in_http1() {
+async fn an_unreachable_upstream_is_a_502_as_in_http1() {
     let upstream: Upstream = "unix:/does/not/exist.sock".parse().unwrap();
     let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.http2())).await;
     assert_eq!(proxy.asking().await.head().await.status(), 502);
@@ -166,7 +166,7 @@ async fn an_upstream_that_is_not_there_is_a_502_as_in_http1() {
 }
 
 #[tokio::test]
-async fn an_end_instead_of_settings_means_http1_this_time() {
+async fn a_connection_closed_before_settings_means_http1_for_that_request() {
     let upstream = Scripted::start().await;
     let proxy = proxy_for(&upstream).await;
     for reset in [false, true] {
@@ -182,7 +182,7 @@ async fn an_end_instead_of_settings_means_http1_this_time() {
 }
 
 #[tokio::test]
-async fn a_silent_upstream_costs_no_more_than_the_timeouts() {
+async fn a_silent_upstream_delays_an_upgrade_no_longer_than_the_timeouts() {
     let upstream = Scripted::start().await;
     let timeout = Duration::from_millis(300);
     let layer = UpgradeProxyLayer::new(upstream.upstream().http2());
@@ -228,14 +228,14 @@ fn echo() -> Router {
 }
 
 #[tokio::test]
-async fn servers_of_all_versions_are_got_on_with() {
+async fn servers_of_all_versions_are_supported() {
     for address in [serve_http1(echo()).await, serve_auto(echo()).await, serve(echo()).await] {
         expect_echo(format!("http://{address}").parse::<Upstream>().unwrap().http2()).await;
     }
 }
 
 #[tokio::test]
-async fn a_server_of_http2_alone_that_has_no_extended_connect_is_a_502() {
+async fn an_http2_only_server_without_extended_connect_is_a_502() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream: Upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     tokio::spawn(async move {
@@ -254,7 +254,7 @@ async fn a_server_of_http2_alone_that_has_no_extended_connect_is_a_502() {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_is_no_get_or_has_a_body_goes_in_http1() {
+async fn an_upgrade_with_another_method_or_a_body_uses_http1() {
     let upstream = Scripted::start().await;
     let tcp = Protocol::new("tcp").unwrap().methods([Method::POST, Method::GET]).with_request_body();
     let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).protocols(Protocols::only(tcp));

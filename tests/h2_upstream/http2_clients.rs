@@ -26,7 +26,7 @@ fn post() -> Builder {
 }
 
 #[tokio::test]
-async fn a_request_arrives_with_host_and_what_the_upstream_is_told() {
+async fn a_request_arrives_with_host_and_forwarding_fields() {
     let request = Request::put("https://client.example/a?b")
         .header("te", "trailers")
         .header("cookie", "a=1")
@@ -77,7 +77,7 @@ async fn bodies_and_trailers_stream_both_ways() {
 }
 
 #[tokio::test]
-async fn a_body_whose_length_is_known_keeps_it() {
+async fn a_known_content_length_is_kept() {
     let (_proxy, mut asked, head, mut server) = asked(post().header("content-length", "4"), false).await;
     assert!(head.values("transfer-encoding").is_empty());
     send(&mut asked.send, b"body").await;
@@ -86,7 +86,7 @@ async fn a_body_whose_length_is_known_keeps_it() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_are_whole() {
+async fn responses_without_a_body_are_complete() {
     let cases = [
         ("HEAD", "200 OK\r\nContent-Length: 1234\r\n", Some("1234")),
         ("GET", "204 No Content\r\n", None),
@@ -104,7 +104,7 @@ async fn answers_without_a_body_are_whole() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_breaks_off_resets_the_clients_stream() {
+async fn an_incomplete_response_resets_the_clients_stream() {
     for framing in ["Content-Length: 100\r\n\r\nfirst", "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"] {
         let (_proxy, asked, _, mut server) = asked(post(), true).await;
         server.send(format!("HTTP/1.1 200 OK\r\n{framing}")).await;
@@ -117,7 +117,7 @@ async fn an_upstream_that_breaks_off_resets_the_clients_stream() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_reset_is_not_taken_for_a_whole_one() {
+async fn a_reset_upload_is_not_completed() {
     for reason in [Reason::CANCEL, Reason::INTERNAL_ERROR] {
         let (_proxy, mut asked, _, mut server) = asked(post(), false).await;
         send(&mut asked.send, b"half of it").await;

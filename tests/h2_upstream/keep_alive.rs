@@ -38,7 +38,7 @@ fn is_failure_of_the_upstream(summary: &TunnelSummary) -> bool {
 }
 
 #[tokio::test]
-async fn an_upstream_that_answers_no_ping_loses_its_tunnels() {
+async fn tunnels_fail_if_pings_are_not_acknowledged() {
     let (_upstream, mut proxy, mut connection, (mut client, _)) = opened(impatient(), |layer| layer).await;
     let (mut second, _) = proxy.open(&mut connection).await;
     // Nothing of the connection is read from here on.
@@ -51,7 +51,7 @@ async fn an_upstream_that_answers_no_ping_loses_its_tunnels() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_reads_nothing_is_found_although_no_ping_gets_to_it() {
+async fn tunnels_fail_if_the_upstream_reads_nothing() {
     let (_upstream, mut proxy, connection, (client, _)) = opened(impatient(), |layer| layer).await;
     let (mut reading, mut writing) = client.stream.into_split();
     let flood = tokio::spawn(async move { while writing.write_all(&[0; 1 << 16]).await.is_ok() {} });
@@ -63,7 +63,7 @@ async fn an_upstream_that_reads_nothing_is_found_although_no_ping_gets_to_it() {
 }
 
 #[tokio::test]
-async fn a_dead_connection_gets_no_more_streams() {
+async fn a_dead_connection_gets_no_new_streams() {
     let (upstream, mut proxy, dead, _tunnel) = opened(impatient(), |layer| layer).await;
     proxy.ended().await;
     let client = proxy.asking().await;
@@ -87,7 +87,7 @@ async fn expect_pings_and_tunnel(connection: &mut Frames, client: &mut Wire, str
 }
 
 #[tokio::test]
-async fn an_upstream_that_answers_pings_keeps_its_tunnels() {
+async fn tunnels_stay_open_while_pings_are_acknowledged() {
     let http2 = impatient().keep_alive_timeout(Duration::from_secs(5));
     let (_upstream, _proxy, mut connection, (mut client, stream)) = opened(http2, |layer| layer).await;
     expect_pings_and_tunnel(&mut connection, &mut client, stream).await;
@@ -110,18 +110,18 @@ async fn pings(http2: Http2, change: impl FnOnce(UpgradeProxyLayer) -> UpgradePr
 }
 
 #[tokio::test]
-async fn pings_are_sent_as_often_as_the_interval_says() {
+async fn pings_are_sent_at_the_interval() {
     assert!(pings(Http2::new().keep_alive_interval(SHORT), |layer| layer).await >= 2);
     assert_eq!(pings(Http2::new().keep_alive_interval(None), |layer| layer).await, 0);
 }
 
 #[tokio::test]
-async fn a_short_idle_timeout_makes_no_more_pings() {
+async fn a_short_pool_idle_timeout_causes_no_pings() {
     assert_eq!(pings(Http2::new(), |layer| layer.pool_idle_timeout(SHORT)).await, 0);
 }
 
 #[tokio::test]
-async fn a_connection_that_nobody_uses_is_closed_and_the_next_upgrade_opens_another() {
+async fn an_unused_connection_is_closed_and_the_next_upgrade_opens_another() {
     for http2 in [Http2::new(), Http2::new().keep_alive_interval(None)] {
         let (upstream, mut proxy, mut connection, (client, stream)) =
             opened(http2, |layer| layer.pool_idle_timeout(SHORT)).await;
@@ -140,7 +140,7 @@ async fn a_connection_that_nobody_uses_is_closed_and_the_next_upgrade_opens_anot
 }
 
 #[tokio::test]
-async fn a_silent_tunnel_is_use_of_its_connection() {
+async fn a_connection_with_a_silent_tunnel_is_in_use() {
     let http2 = Http2::new().keep_alive_interval(SHORT);
     let (_upstream, _proxy, mut connection, (mut client, stream)) =
         opened(http2, |layer| layer.pool_idle_timeout(SHORT)).await;

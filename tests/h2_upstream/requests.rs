@@ -38,7 +38,7 @@ fn response(status: u16, fields: &[(&str, &str)]) -> Response<()> {
 }
 
 #[tokio::test]
-async fn a_request_in_http1_arrives_without_what_belongs_to_its_connection() {
+async fn hop_by_hop_fields_of_an_http1_request_are_removed() {
     let (upstream, proxy) = behind().await;
     let mut client = Wire::connect(proxy.address).await;
     client
@@ -62,7 +62,7 @@ async fn a_request_in_http1_arrives_without_what_belongs_to_its_connection() {
 }
 
 #[tokio::test]
-async fn a_request_in_http2_arrives_as_it_was() {
+async fn an_http2_request_arrives_unchanged() {
     let (upstream, proxy) = behind().await;
     let request = Request::put("http://client.example/a?b")
         .header("cookie", "a=1")
@@ -84,7 +84,7 @@ async fn a_request_in_http2_arrives_as_it_was() {
 }
 
 #[tokio::test]
-async fn the_authority_is_what_host_would_be() {
+async fn the_authority_follows_the_host_policy() {
     let policies: [(Host, Option<&str>); 3] = [
         (Host::preserve(), Some("client.example")),
         (Host::upstream(), None),
@@ -109,7 +109,7 @@ async fn the_authority_is_what_host_would_be() {
 }
 
 #[tokio::test]
-async fn http_1_0_without_host_gets_the_upstreams() {
+async fn an_http_1_0_request_without_host_gets_the_upstreams_authority() {
     let (upstream, proxy) = behind().await;
     let mut client = Wire::connect(proxy.address).await;
     client.send("GET /old HTTP/1.0\r\n\r\n").await;
@@ -121,7 +121,7 @@ async fn http_1_0_without_host_gets_the_upstreams() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_no_authority_is_a_400() {
+async fn a_host_that_is_not_an_authority_is_a_400() {
     let upstream = Upstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.marked()).host(Host::fixed("no authority").unwrap());
     let mut proxy = Proxy::start(layer).await;
@@ -132,7 +132,7 @@ async fn a_host_that_is_no_authority_is_a_400() {
 }
 
 #[tokio::test]
-async fn answers_without_a_body_keep_their_length_and_the_connection() {
+async fn responses_without_a_body_keep_their_length_and_the_connection() {
     let (upstream, proxy) = behind().await;
     let mut http1 = Wire::connect(proxy.address).await;
     let mut http2 = Client::connect(proxy.address).await;
@@ -187,7 +187,7 @@ async fn requests_and_tunnels_share_a_connection() {
 }
 
 #[tokio::test]
-async fn an_answer_keeps_its_place_to_the_end_of_its_body() {
+async fn a_response_holds_its_stream_until_the_end_of_its_body() {
     let upstream = Upstream::allowing(1).await;
     let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.marked())).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -211,7 +211,7 @@ async fn an_answer_keeps_its_place_to_the_end_of_its_body() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_not_processed_is_sent_again_if_it_has_no_body() {
+async fn an_unprocessed_request_without_a_body_is_sent_again() {
     let upstream = Scripted::start().await;
     let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
     let mut client = Wire::connect(proxy.address).await;

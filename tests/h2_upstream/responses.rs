@@ -38,7 +38,7 @@ async fn answered(block: &[u8]) -> (Proxy, Head, (Wire, Frames, u32)) {
 }
 
 #[tokio::test]
-async fn any_2xx_is_agreement() {
+async fn any_2xx_accepts_the_upgrade() {
     let [ok, no_content] = [OK, b"\x89"];
     for block in [ok, no_content, b"\x08\x03299"] {
         let (_proxy, head, (mut client, mut connection, stream)) = answered(block).await;
@@ -48,7 +48,7 @@ async fn any_2xx_is_agreement() {
 }
 
 #[tokio::test]
-async fn an_agreement_may_come_after_informational_answers() {
+async fn interim_responses_before_a_2xx_are_skipped() {
     let (_proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
     connection.headers(stream, b"\x08\x03103").await;
     connection.headers(stream, b"\x08\x03100").await;
@@ -58,7 +58,7 @@ async fn an_agreement_may_come_after_informational_answers() {
 }
 
 #[tokio::test]
-async fn an_agreement_with_nothing_to_follow_is_a_tunnel_that_is_half_closed() {
+async fn a_2xx_with_end_stream_opens_a_half_closed_tunnel() {
     let (mut proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
     connection.last_headers(stream, OK).await;
     assert_eq!(client.head().await.status(), 101);
@@ -74,7 +74,7 @@ async fn an_agreement_with_nothing_to_follow_is_a_tunnel_that_is_half_closed() {
 }
 
 #[tokio::test]
-async fn a_length_in_an_agreement_is_not_passed_on() {
+async fn the_content_length_of_a_2xx_is_removed() {
     let block = b"\x88\x0f\x0d\x015";
     let (proxy, head, (mut client, mut connection, stream)) = answered(block).await;
     assert_eq!((head.status(), head.values("content-length").len()), (101, 0));
@@ -91,7 +91,7 @@ async fn a_length_in_an_agreement_is_not_passed_on() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_malformed_is_a_502_and_the_stream_is_reset() {
+async fn a_malformed_response_is_a_502_and_its_stream_is_reset() {
     // A field of HTTP/1.1's connections, and no status.
     for block in [&b"\x88\x00\x0aconnection\x05close"[..], b"\x00\x01x\x011"] {
         let (mut proxy, head, (_, mut connection, stream)) = answered(block).await;
@@ -106,7 +106,7 @@ async fn an_answer_that_is_malformed_is_a_502_and_the_stream_is_reset() {
 }
 
 #[tokio::test]
-async fn an_agreement_that_cannot_be_verified_is_a_502_and_the_stream_is_reset() {
+async fn an_unverified_2xx_is_a_502_and_its_stream_is_reset() {
     // Sec-WebSocket-Protocol, which nobody offered.
     let block = b"\x88\x00\x16sec-websocket-protocol\x04mqtt";
     let (mut proxy, head, (_, mut connection, stream)) = answered(block).await;
@@ -116,7 +116,7 @@ async fn an_agreement_that_cannot_be_verified_is_a_502_and_the_stream_is_reset()
 }
 
 #[tokio::test]
-async fn no_answer_within_the_handshake_timeout_is_a_504_and_the_stream_is_reset() {
+async fn the_handshake_timeout_is_a_504_and_resets_the_stream() {
     let (mut proxy, mut client, mut connection, stream) =
         asked(|layer| layer.handshake_timeout(Duration::from_secs(1))).await;
     assert_eq!(client.head().await.status(), 504);
@@ -127,7 +127,7 @@ async fn no_answer_within_the_handshake_timeout_is_a_504_and_the_stream_is_reset
 }
 
 #[tokio::test]
-async fn a_refusal_is_relayed_and_the_connection_goes_on() {
+async fn a_refusal_is_relayed_and_the_connection_stays_open() {
     let (proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
     connection.headers(stream, b"\x8d").await;
     let head = client.head().await;
@@ -141,7 +141,7 @@ async fn a_refusal_is_relayed_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_breaks_off_is_not_taken_for_a_whole_one() {
+async fn an_incomplete_refusal_aborts_the_clients_response() {
     let (_proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
     connection.headers(stream, b"\x8d").await;
     assert_eq!(client.head().await.status(), 404);
@@ -156,7 +156,7 @@ async fn a_refusal_that_breaks_off_is_not_taken_for_a_whole_one() {
 const NO_MORE: [u32; 2] = [NO_ERROR, CANCEL];
 
 #[tokio::test]
-async fn an_upstream_that_wants_no_more_is_an_end_and_not_a_reset() {
+async fn a_reset_after_end_stream_is_an_orderly_end() {
     for code in NO_MORE {
         let (mut proxy, mut client, mut connection, stream) = asked(|layer| layer).await;
         connection.agree(stream).await;
@@ -174,7 +174,7 @@ async fn an_upstream_that_wants_no_more_is_an_end_and_not_a_reset() {
 }
 
 #[tokio::test]
-async fn a_client_that_talks_on_to_an_upstream_that_wants_no_more_loses_nothing() {
+async fn data_before_a_reset_after_end_stream_is_delivered_completely() {
     for code in NO_MORE {
         let upstream = Scripted::start().await;
         let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;

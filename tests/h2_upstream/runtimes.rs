@@ -61,7 +61,7 @@ impl Worker {
 }
 
 #[tokio::test]
-async fn each_has_its_own_connections_and_outlives_the_others() {
+async fn each_runtime_has_its_own_connections() {
     let upstream = Upstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.marked());
     let (one, two) = (Worker::start(&layer).await, Worker::start(&layer).await);
@@ -84,7 +84,7 @@ async fn each_has_its_own_connections_and_outlives_the_others() {
 }
 
 #[tokio::test]
-async fn a_layer_can_go_from_one_to_the_next() {
+async fn a_layer_can_be_used_on_one_runtime_after_another() {
     let upstream = Upstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.marked());
     for number in 1..4 {

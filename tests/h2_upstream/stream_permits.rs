@@ -24,7 +24,7 @@ async fn single(upstream: &Scripted, change: impl FnOnce(UpgradeProxyLayer) -> U
 const SINGLE: [(u16, u32); 2] = [CONNECT_PROTOCOL, streams(1)];
 
 #[tokio::test]
-async fn a_second_connection_is_opened_when_the_first_is_full_and_a_place_is_used_again() {
+async fn a_second_connection_is_opened_when_the_first_is_full_and_free_streams_are_reused() {
     let upstream = Scripted::start().await;
     let mut proxy = proxy_for(&upstream).await;
     let settings = [CONNECT_PROTOCOL, streams(2)];
@@ -55,7 +55,7 @@ async fn a_second_connection_is_opened_when_the_first_is_full_and_a_place_is_use
 }
 
 #[tokio::test]
-async fn upgrades_that_come_at_once_open_no_more_connections_than_they_need() {
+async fn concurrent_upgrades_open_no_more_connections_than_needed() {
     let upstream = Scripted::start().await;
     let proxy = proxy_for(&upstream).await;
     let mut clients = Vec::new();
@@ -78,7 +78,7 @@ async fn upgrades_that_come_at_once_open_no_more_connections_than_they_need() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_raised_or_lowered_later_is_followed() {
+async fn a_changed_stream_limit_is_followed() {
     let upstream = Scripted::start().await;
     let proxy = proxy_for(&upstream).await;
     let opening = proxy.asking().await;
@@ -97,7 +97,7 @@ async fn a_limit_that_is_raised_or_lowered_later_is_followed() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_the_answer_gives_its_place_back() {
+async fn a_client_that_disconnects_before_the_response_releases_its_stream() {
     let upstream = Scripted::start().await;
     let proxy = single(&upstream, |layer| layer).await;
     let opening = proxy.asking().await;
@@ -110,7 +110,7 @@ async fn a_client_that_leaves_before_the_answer_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn without_a_free_stream_for_the_connect_timeout_it_is_a_503() {
+async fn no_free_stream_within_the_connect_timeout_is_a_503() {
     let upstream = Scripted::start().await;
     let mut proxy = single(&upstream, |layer| layer.connect_timeout(Duration::from_secs(1))).await;
     let opening = proxy.asking().await;
@@ -147,7 +147,7 @@ async fn full(upstream: &Scripted, waiting: usize) -> (Proxy, Frames, (Wire, u32
 }
 
 #[tokio::test]
-async fn who_waits_gets_the_place_of_a_tunnel_that_ends() {
+async fn a_waiting_upgrade_gets_the_stream_of_a_tunnel_that_ends() {
     let upstream = Scripted::start().await;
     let (_proxy, mut one, (first, stream), waiting) = full(&upstream, 3).await;
     first.reset();
@@ -163,7 +163,7 @@ async fn who_waits_gets_the_place_of_a_tunnel_that_ends() {
 }
 
 #[tokio::test]
-async fn who_waits_is_told_of_a_limit_that_is_raised() {
+async fn a_waiting_upgrade_proceeds_when_the_stream_limit_is_raised() {
     let upstream = Scripted::start().await;
     let (_proxy, mut one, _first, mut waiting) = full(&upstream, 1).await;
     one.settings(&[streams(2)]).await;
@@ -173,7 +173,7 @@ async fn who_waits_is_told_of_a_limit_that_is_raised() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_connection_that_is_left_gets_another() {
+async fn a_waiting_upgrade_gets_a_new_connection_after_goaway() {
     let upstream = Scripted::start().await;
     let (_proxy, mut one, (mut client, stream), mut waiting) = full(&upstream, 1).await;
     one.leave(stream).await;

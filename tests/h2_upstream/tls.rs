@@ -31,7 +31,7 @@ async fn agree_in_http1(stream: TlsStream<TcpStream>, mut client: Wire) {
 }
 
 #[tokio::test]
-async fn two_tunnels_share_a_connection_where_h2_is_agreed_on() {
+async fn tunnels_share_a_connection_if_alpn_selects_h2() {
     for mark in MARKS {
         let (server, proxy) = behind_tls(&["h2", "http/1.1"], mark).await;
         let client = proxy.asking().await;
@@ -50,7 +50,7 @@ async fn two_tunnels_share_a_connection_where_h2_is_agreed_on() {
 }
 
 #[tokio::test]
-async fn the_connection_on_which_http1_is_agreed_carries_the_upgrade() {
+async fn the_same_connection_carries_the_upgrade_if_alpn_selects_http1() {
     for mark in MARKS {
         let alpns: [(&[&str], Option<&str>); 3] =
             [(&["http/1.1"], Some("http/1.1")), (&["http/1.1", "h2"], Some("http/1.1")), (&[], None)];
@@ -68,7 +68,7 @@ async fn the_connection_on_which_http1_is_agreed_carries_the_upgrade() {
 }
 
 #[tokio::test]
-async fn h2_without_extended_connect_means_http1_on_another_connection() {
+async fn without_extended_connect_the_upgrade_uses_http1_on_another_connection() {
     for mark in MARKS {
         let (server, proxy) = behind_tls(&["h2", "http/1.1"], mark).await;
         let client = proxy.asking().await;
@@ -86,7 +86,7 @@ async fn h2_without_extended_connect_means_http1_on_another_connection() {
 }
 
 #[tokio::test]
-async fn ordinary_requests_get_through_where_http1_is_agreed_on() {
+async fn ordinary_requests_are_forwarded_if_alpn_selects_http1() {
     for mark in MARKS {
         let (server, proxy) = behind_tls(&["http/1.1"], mark).await;
         let mut client = Wire::connect(proxy.address).await;

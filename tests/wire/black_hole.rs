@@ -161,7 +161,7 @@ async fn expect_idle_timeout(
 }
 
 #[tokio::test]
-async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_upstream_that_has_vanished() {
+async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_unreachable_upstream() {
     let upstream = Scripted::start().await;
     let middle = Middle::before(upstream.address).await;
     let (layer, reports) = waiting(middle.address);
@@ -174,7 +174,7 @@ async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_upstream_that_has_va
 }
 
 #[tokio::test]
-async fn without_pings_the_idle_timeout_ends_a_tunnel_to_a_client_that_has_vanished() {
+async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_unreachable_client() {
     let upstream = Scripted::start().await;
     let (layer, reports) = waiting(upstream.address);
     let middle = Middle::before(app(layer).await).await;
@@ -187,7 +187,7 @@ async fn without_pings_the_idle_timeout_ends_a_tunnel_to_a_client_that_has_vanis
 }
 
 #[tokio::test]
-async fn a_flood_towards_one_that_has_vanished_stands_still_and_is_ended_too() {
+async fn a_blocked_flood_to_an_unreachable_side_is_ended_by_the_idle_timeout() {
     let upstream = Scripted::start().await;
     let middle = Middle::before(upstream.address).await;
     let (layer, reports) = waiting(middle.address);
@@ -207,7 +207,7 @@ async fn a_flood_towards_one_that_has_vanished_stands_still_and_is_ended_too() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_has_vanished_is_found_and_the_client_told() {
+async fn an_unreachable_upstream_is_detected_and_the_client_gets_a_close() {
     let upstream = Scripted::start().await;
     let middle = Middle::before(upstream.address).await;
     let (layer, mut reports) = pinging(middle.address);
@@ -223,7 +223,7 @@ async fn an_upstream_that_has_vanished_is_found_and_the_client_told() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_vanished_is_found_and_the_upstream_told() {
+async fn an_unreachable_client_is_detected_and_the_upstream_gets_a_close() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = pinging(upstream.address);
     let middle = Middle::before(app(layer).await).await;
@@ -239,7 +239,7 @@ async fn a_client_that_has_vanished_is_found_and_the_upstream_told() {
 }
 
 #[tokio::test]
-async fn peers_that_answer_are_kept_for_as_long_as_they_are_quiet() {
+async fn silent_sides_that_answer_pings_stay_connected() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = pinging(upstream.address);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;

@@ -50,7 +50,7 @@ async fn by_a_unix_socket() {
 }
 
 #[tokio::test]
-async fn by_a_connector_of_the_users() {
+async fn by_a_custom_connector() {
     use hyper_util::rt::TokioIo;
     use tokio::{io::DuplexStream, sync::mpsc};
 
@@ -74,7 +74,7 @@ async fn by_a_connector_of_the_users() {
 }
 
 #[tokio::test]
-async fn an_extension_of_the_request_overrides_the_layers_upstream() {
+async fn an_upstream_in_the_request_extensions_overrides_the_layers() {
     let (configured, chosen) = (Scripted::start().await, Scripted::start().await);
     let override_upstream = chosen.upstream();
     let choose = map_request(move |mut request: Request| {
@@ -104,7 +104,7 @@ mod tls {
     };
 
     #[tokio::test]
-    async fn wss_offers_http_1_1_alone_and_names_the_upstream_whatever_the_host_policy() {
+    async fn wss_offers_only_http_1_1_and_names_the_upstream_for_any_host_policy() {
         let upstream = TlsServer::start("127.0.0.1:0").await;
         for scheme in ["https", "wss"] {
             let mut config = upstream.client_config();
@@ -130,7 +130,7 @@ mod tls {
     }
 
     #[tokio::test]
-    async fn an_address_is_checked_against_the_certificate_too() {
+    async fn an_ip_address_is_verified_against_the_certificate() {
         let upstream = TlsServer::start("[::1]:0").await;
         let layer = UpgradeProxyLayer::new(upstream.uri("https", "[::1]").parse().unwrap())
             .tls(Tls::config(upstream.client_config()));
@@ -144,7 +144,7 @@ mod tls {
     }
 
     #[tokio::test]
-    async fn a_certificate_that_is_not_trusted_or_is_another_ones_is_a_502() {
+    async fn an_untrusted_or_mismatched_certificate_is_a_502() {
         let upstream = TlsServer::start("127.0.0.1:0").await;
         let trusting = Tls::config(upstream.client_config());
         let cases = [
@@ -164,7 +164,7 @@ mod tls {
     }
 
     #[test]
-    fn the_machines_roots_can_be_read_or_say_that_there_are_none() {
+    fn the_machines_roots_are_read_or_reported_missing() {
         match Tls::native_roots() {
             Ok(tls) => assert_eq!(format!("{tls:?}"), "Tls"),
             Err(error) => assert!(!error.to_string().is_empty()),

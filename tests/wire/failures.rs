@@ -25,7 +25,7 @@ async fn expect_failure(client: &mut Wire, status: u16, case: &str) {
 }
 
 #[tokio::test]
-async fn an_upstream_that_breaks_http_is_a_502_at_once() {
+async fn an_upstream_that_violates_http_is_a_502_at_once() {
     let upstream = Scripted::start().await;
     let address = app_for(&upstream).await;
     let endless = format!("HTTP/1.1 101 Switching Protocols\r\nX-Endless: {}", "x".repeat(2 << 20));
@@ -52,7 +52,7 @@ async fn an_upstream_that_breaks_http_is_a_502_at_once() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_is_a_502() {
+async fn an_unreachable_upstream_is_a_502() {
     let nobody = Reserved::new();
     for upstream in [nobody.uri().as_str(), "http://does-not-exist.invalid:80", "unix:/does/not/exist.sock"] {
         let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.parse().unwrap())).await).await;
@@ -80,7 +80,7 @@ async fn a_silent_upstream_is_a_504_at_the_handshake_timeout() {
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_come_about_is_a_504_at_the_connect_timeout() {
+async fn a_connection_that_is_not_accepted_is_a_504_at_the_connect_timeout() {
     let never = tower::service_fn(|_: http::Uri| {
         std::future::pending::<Result<hyper_util::rt::TokioIo<tokio::net::TcpStream>, std::io::Error>>()
     });
@@ -93,14 +93,14 @@ async fn a_connection_that_does_not_come_about_is_a_504_at_the_connect_timeout()
 }
 
 #[tokio::test]
-async fn without_any_upstream_it_is_a_503_that_says_when_to_come_back() {
+async fn a_request_without_an_upstream_is_a_503_with_retry_after() {
     let mut client = Wire::connect(app(UpgradeProxyLayer::per_request()).await).await;
     let head = client.ask(handshake("/")).await;
     assert_eq!((head.status(), head.values("retry-after")), (503, vec!["5".to_owned()]));
 }
 
 #[tokio::test]
-async fn the_error_lies_in_the_extensions_and_the_address_not_in_the_body() {
+async fn the_error_is_in_the_extensions_and_the_address_is_not_in_the_body() {
     const GONE: &str = "http://does-not-exist.invalid:81";
     let note = map_response(|mut response: Response| async move {
         let error = response.extensions().get::<Error>().expect("the error").clone();
@@ -120,7 +120,7 @@ async fn the_error_lies_in_the_extensions_and_the_address_not_in_the_body() {
 }
 
 #[tokio::test]
-async fn error_response_replaces_the_proxys_own_answers_and_no_others() {
+async fn error_response_replaces_only_the_proxys_own_responses() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).error_response(|error| {
         let mut response = http::Response::new(format!("custom {}", error.status().as_u16()));
@@ -151,7 +151,7 @@ async fn error_response_replaces_the_proxys_own_answers_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_failed_handshake_leaves_running_tunnels_alone() {
+async fn a_failed_handshake_does_not_affect_open_tunnels() {
     let upstream = Scripted::start().await;
     let address = app_for(&upstream).await;
     let (mut running, mut server) = open(address, &upstream).await;

@@ -36,7 +36,7 @@ fn get(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_request_and_its_answer_go_through_without_what_belongs_to_one_connection() {
+async fn a_request_and_its_response_are_forwarded_without_hop_by_hop_fields() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let request = "POST /a/%2F?q=1&q=2 HTTP/1.1\r\nHost: client.example\r\nConnection: keep-alive, X-Hop, Upgrade\r\n\
@@ -90,7 +90,7 @@ async fn upgrades_and_ordinary_requests_share_a_path() {
 }
 
 #[tokio::test]
-async fn connections_are_reused_by_whoever_comes_next() {
+async fn connections_are_reused_by_other_clients() {
     let upstream = Scripted::start().await;
     let address = location_for(&upstream).await;
     let mut clients = [Wire::connect(address).await, Wire::connect(address).await];
@@ -106,7 +106,7 @@ async fn connections_are_reused_by_whoever_comes_next() {
 }
 
 #[tokio::test]
-async fn a_connection_that_went_stale_in_the_pool_costs_nobody_a_request() {
+async fn a_stale_pooled_connection_causes_no_failed_request() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     for number in 0..10 {
@@ -121,7 +121,7 @@ async fn a_connection_that_went_stale_in_the_pool_costs_nobody_a_request() {
 }
 
 #[tokio::test]
-async fn an_unused_connection_is_closed_after_its_time() {
+async fn an_unused_connection_is_closed_after_the_pool_idle_timeout() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).pool_idle_timeout(Duration::from_millis(100));
     let mut client = Wire::connect(location(layer).await).await;
@@ -152,7 +152,7 @@ async fn bodies_stream_both_ways() {
 }
 
 #[tokio::test]
-async fn trailers_go_through_both_ways() {
+async fn trailers_are_forwarded_both_ways() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers, deflate\r\nTrailer: X-Sum\r\n\
@@ -171,7 +171,7 @@ async fn trailers_go_through_both_ways() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_body_gets_none_whatever_wraps_it() {
+async fn a_request_without_a_body_gets_none_from_a_wrapped_body() {
     let upstream = Scripted::start().await;
     // A stream does not know that it is empty.
     let wrap = map_request(|request: Request| async {
@@ -187,7 +187,7 @@ async fn a_request_without_a_body_gets_none_whatever_wraps_it() {
 }
 
 #[tokio::test]
-async fn http_2_clients_are_spoken_for_in_http_1_1() {
+async fn requests_of_http_2_clients_are_forwarded_in_http_1_1() {
     let upstream = Scripted::start().await;
     let address = location_for(&upstream).await;
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -234,7 +234,7 @@ async fn head_and_304_keep_their_length_and_the_connection() {
 }
 
 #[tokio::test]
-async fn expect_100_continue_is_answered_on_the_way() {
+async fn expect_100_continue_is_handled_by_the_server() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let request = "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
@@ -248,7 +248,7 @@ async fn expect_100_continue_is_answered_on_the_way() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_dies_within_its_body_aborts_the_clients_response() {
+async fn an_incomplete_response_aborts_the_clients_connection() {
     let framings = [
         ("Content-Length: 100\r\n\r\nfirst", "first"),
         ("Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", "5\r\nfirst\r\n"),
@@ -266,7 +266,7 @@ async fn an_upstream_that_dies_within_its_body_aborts_the_clients_response() {
 }
 
 #[tokio::test]
-async fn a_silent_upstream_is_a_504_but_an_upload_may_take_its_time() {
+async fn a_silent_upstream_is_a_504_and_a_slow_upload_is_not() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).header_timeout(Duration::from_millis(1500));
     let address = location(layer).await;
@@ -289,7 +289,7 @@ async fn a_silent_upstream_is_a_504_but_an_upload_may_take_its_time() {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_aborts_the_response_at_the_body_timeout() {
+async fn a_stalled_response_is_aborted_at_the_body_timeout() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).body_timeout(Duration::from_millis(1500));
     let mut client = Wire::connect(location(layer).await).await;
@@ -306,7 +306,7 @@ async fn a_body_that_stops_aborts_the_response_at_the_body_timeout() {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_sent_on_never_reaches_the_upstream() {
+async fn a_request_that_cannot_be_forwarded_never_reaches_the_upstream() {
     let upstream = Scripted::start().await;
     let address = location_for(&upstream).await;
     let cases = [
@@ -325,7 +325,7 @@ async fn a_request_that_cannot_be_sent_on_never_reaches_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_body_the_client_breaks_is_the_clients_fault_and_ends_its_connection() {
+async fn a_malformed_request_body_is_a_400_and_ends_the_connection() {
     let note = map_response(|response: Response| async {
         let error = response.extensions().get::<Error>().expect("an error");
         assert!(error.is_bad_request() && !error.is_upstream_protocol(), "{error}");
@@ -356,7 +356,7 @@ async fn a_get_may_have_a_body_of_unknown_length() {
 }
 
 #[tokio::test]
-async fn http_1_0_is_spoken_for_in_1_1_and_without_host_gets_the_upstreams() {
+async fn an_http_1_0_request_is_forwarded_in_1_1_with_the_upstreams_host() {
     let upstream = Scripted::start().await;
     let address = location_for(&upstream).await;
     let mut client = Wire::connect(address).await;
@@ -380,7 +380,7 @@ async fn http_1_0_is_spoken_for_in_1_1_and_without_host_gets_the_upstreams() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_or_breaks_off_is_a_502_with_the_error_in_the_extensions() {
+async fn an_unreachable_or_failing_upstream_is_a_502_with_the_error_in_the_extensions() {
     let note = map_response(|mut response: Response| async {
         let kind = match response.extensions().get::<Error>() {
             Some(error) if error.is_connect() => "connect",
@@ -409,7 +409,7 @@ async fn an_upstream_that_is_not_there_or_breaks_off_is_a_502_with_the_error_in_
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_come_about_is_a_504() {
+async fn a_connection_that_is_not_accepted_is_a_504() {
     let never = tower::service_fn(|_: http::Uri| {
         std::future::pending::<Result<TokioIo<tokio::net::TcpStream>, std::io::Error>>()
     });
@@ -420,7 +420,7 @@ async fn a_connection_that_does_not_come_about_is_a_504() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_releases_the_upstream() {
+async fn a_client_that_disconnects_releases_the_upstream() {
     let upstream = Scripted::start().await;
     let address = location_for(&upstream).await;
     let mut client = Wire::connect(address).await;
@@ -437,7 +437,7 @@ async fn a_client_that_leaves_releases_the_upstream() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn over_a_unix_socket_and_below_its_base() {
+async fn over_a_unix_socket_with_a_base_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("up.sock");
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
@@ -456,7 +456,7 @@ async fn over_a_unix_socket_and_below_its_base() {
 }
 
 #[tokio::test]
-async fn over_tls_ordinary_requests_take_http_2_and_upgrades_do_not() {
+async fn over_tls_only_ordinary_requests_use_http_2() {
     use axum::routing::any;
     use hyper_util::{server::conn::auto, service::TowerToHyperService};
     use tower_upgrade_proxy::{Tls, Upstream};

@@ -136,7 +136,7 @@ async fn an_extended_connect_becomes_a_get_and_its_101_a_200() {
 }
 
 #[tokio::test]
-async fn every_handshake_has_a_key_of_its_own() {
+async fn each_handshake_has_its_own_key() {
     let upstream = Scripted::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let mut keys = Vec::new();
@@ -150,7 +150,7 @@ async fn every_handshake_has_a_key_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_relayed_whole_and_the_connection_goes_on() {
+async fn a_refusal_is_relayed_whole_and_the_connection_stays_open() {
     let upstream = Scripted::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let (response, ()) = tokio::join!(send(&mut client, extended("websocket")), async {
@@ -169,7 +169,7 @@ async fn a_refusal_is_relayed_whole_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_2xx_of_the_upstream_is_not_taken_for_a_tunnel() {
+async fn a_2xx_that_accepts_no_upgrade_is_a_502() {
     let upstream = Scripted::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let (response, ()) = tokio::join!(send(&mut client, extended("websocket")), async {
@@ -193,7 +193,7 @@ async fn a_wrong_accept_value_is_a_502() {
 }
 
 #[tokio::test]
-async fn what_is_no_allowed_protocol_goes_to_the_inner_service() {
+async fn a_protocol_that_is_not_allowed_goes_to_the_inner_service() {
     let upstream = Scripted::start().await;
     let app = Router::new().route("/chat", any(describe)).layer(UpgradeProxyLayer::new(upstream.upstream()));
     let mut client = connect(serve(app).await).await;
@@ -211,7 +211,7 @@ async fn a_connect_without_protocol_goes_to_the_inner_service() {
 }
 
 #[tokio::test]
-async fn a_half_close_passes_either_way() {
+async fn a_half_close_is_forwarded_both_ways() {
     let upstream = Scripted::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
 
@@ -237,7 +237,7 @@ async fn a_half_close_passes_either_way() {
 }
 
 #[tokio::test]
-async fn megabytes_arrive_as_they_were_sent_while_another_stream_stands_still() {
+async fn bulk_data_arrives_unchanged_while_another_stream_is_stalled() {
     let upstream = Scripted::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let (_still, mut flooding) = tunnel(&mut client, &upstream).await;

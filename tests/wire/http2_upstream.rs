@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_application_that_knows_get_alone_is_asked_again_in_http_1_1() {
+async fn an_application_that_handles_only_get_gets_the_upgrade_in_http_1_1() {
     let handler = async |upgrade: WebSocketUpgrade| {
         upgrade.on_upgrade(async |mut socket| {
             while let Some(Ok(message)) = socket.recv().await {

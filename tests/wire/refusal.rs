@@ -25,7 +25,7 @@ async fn refused(layer: UpgradeProxyLayer, upstream: &Scripted, head: &str) -> (
 }
 
 #[tokio::test]
-async fn an_upstream_that_drips_is_closed_in_time_and_the_client_sees_that_it_is_not_the_end() {
+async fn a_slow_refusal_is_aborted_at_the_refusal_timeout() {
     let upstream = Scripted::start().await;
     for head in ["Transfer-Encoding: chunked\r\n", "Content-Length: 1000\r\n", "Connection: close\r\n"] {
         let (mut client, mut server) = refused(layer(&upstream), &upstream, head).await;
@@ -42,7 +42,7 @@ async fn an_upstream_that_drips_is_closed_in_time_and_the_client_sees_that_it_is
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_does_not_hold_the_upstream() {
+async fn a_client_that_does_not_read_delays_the_upstream_only_until_the_refusal_timeout() {
     let upstream = Scripted::start().await;
     let layer = layer(&upstream).max_refusal_size(u64::MAX);
     let head = "Transfer-Encoding: chunked\r\n";
@@ -60,7 +60,7 @@ async fn a_client_that_does_not_read_does_not_hold_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_too_large_is_a_502_and_one_that_comes_to_be_is_cut() {
+async fn an_announced_oversized_body_is_a_502_and_an_unannounced_one_is_aborted() {
     let upstream = Scripted::start().await;
     let (mut client, mut server) = refused(layer(&upstream), &upstream, "Content-Length: 1001\r\n").await;
     assert_eq!(client.head().await.status(), 502);
@@ -77,7 +77,7 @@ async fn a_body_that_is_announced_too_large_is_a_502_and_one_that_comes_to_be_is
 }
 
 #[tokio::test]
-async fn what_keeps_the_limits_comes_whole_and_the_connection_goes_on() {
+async fn a_refusal_within_the_limits_is_relayed_whole_and_the_connection_stays_open() {
     let upstream = Scripted::start().await;
     let body = "x".repeat(1000);
     for head in ["Content-Length: 1000\r\n", "Connection: close\r\n", "Content-Length: 0\r\n"] {
@@ -92,7 +92,7 @@ async fn what_keeps_the_limits_comes_whole_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_still_coming_has_the_place_of_a_tunnel() {
+async fn a_refusal_in_progress_counts_as_a_tunnel() {
     let upstream = Scripted::start().await;
     let address = app(layer(&upstream).refusal_timeout(Duration::from_secs(3600)).max_tunnels(1)).await;
     let mut client = Wire::connect(address).await;
@@ -117,7 +117,7 @@ async fn a_refusal_that_is_still_coming_has_the_place_of_a_tunnel() {
 }
 
 #[tokio::test]
-async fn over_http2_the_stream_is_reset_and_the_others_go_on() {
+async fn over_http2_only_the_stream_of_the_refusal_is_reset() {
     use http_body_util::BodyExt;
     let upstream = Scripted::start().await;
     let mut client = http2::connect(app(layer(&upstream)).await).await;
@@ -137,7 +137,7 @@ async fn over_http2_the_stream_is_reset_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn the_answer_of_another_protocol_may_be_what_the_client_goes_on_with() {
+async fn refusals_of_other_protocols_are_not_limited() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app(layer(&upstream).protocols(Protocols::any())).await).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n";
@@ -152,7 +152,7 @@ async fn the_answer_of_another_protocol_may_be_what_the_client_goes_on_with() {
 
 /// Head, a piece and the failure come in one moment; what came before the failure is not lost with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_came_before_an_upstream_broke_off_is_passed_on() {
+async fn data_received_before_a_failure_is_relayed() {
     let upstream = Scripted::start().await;
     let address = serve(Router::new().fallback_service(layer(&upstream).forward())).await;
     for request in [handshake("/"), "GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()] {

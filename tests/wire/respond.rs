@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_verified_101_keeps_the_upstreams_own_fields() {
+async fn a_verified_101_keeps_the_upstreams_fields() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake_with("/", &["Sec-WebSocket-Protocol: chat, superchat"])).await;
@@ -149,7 +149,7 @@ async fn a_second_handshake_on_the_same_connection_can_succeed() {
 }
 
 #[tokio::test]
-async fn a_refusals_body_streams() {
+async fn the_body_of_a_refusal_is_streamed() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/")).await;
@@ -163,7 +163,7 @@ async fn a_refusals_body_streams() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_breaks_off_is_not_passed_on_as_complete() {
+async fn an_incomplete_refusal_is_not_relayed_as_complete() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/")).await;
@@ -178,7 +178,7 @@ async fn a_refusal_that_breaks_off_is_not_passed_on_as_complete() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_stops_is_cut_at_the_body_timeout() {
+async fn a_stalled_refusal_is_aborted_at_the_body_timeout() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).body_timeout(Duration::from_millis(100));
     let mut client = Wire::connect(app(layer).await).await;
@@ -193,7 +193,7 @@ async fn a_refusal_that_stops_is_cut_at_the_body_timeout() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_the_answer_releases_the_upstream() {
+async fn a_client_that_disconnects_before_the_response_releases_the_upstream() {
     let upstream = Scripted::start().await;
     let address = app_for(&upstream).await;
     let mut client = Wire::connect(address).await;
@@ -205,7 +205,7 @@ async fn a_client_that_leaves_before_the_answer_releases_the_upstream() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_during_a_refusal_releases_the_upstream() {
+async fn a_client_that_disconnects_during_a_refusal_releases_the_upstream() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/")).await;
@@ -218,7 +218,7 @@ async fn a_client_that_leaves_during_a_refusal_releases_the_upstream() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_clients_goes_up_before_the_101() {
+async fn client_bytes_are_not_sent_to_the_upstream_before_the_101() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/") + "glued").await;

@@ -45,7 +45,7 @@ async fn summary_of(
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn bulk_is_spliced_whatever_server_the_client_came_to() {
+async fn bulk_data_is_spliced_behind_every_server() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
     let service = layer.into_service();
@@ -66,7 +66,7 @@ async fn bulk_is_spliced_whatever_server_the_client_came_to() {
 }
 
 #[tokio::test]
-async fn bytes_that_came_with_the_handshake_are_delivered_first_on_either_side() {
+async fn bytes_directly_behind_the_handshake_are_delivered_first_on_both_sides() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let early = "e".repeat(3000);
@@ -82,7 +82,7 @@ async fn bytes_that_came_with_the_handshake_are_delivered_first_on_either_side()
 }
 
 #[tokio::test]
-async fn a_half_close_from_the_client_leaves_the_way_down_open() {
+async fn a_half_close_of_the_client_leaves_the_other_direction_open() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
@@ -99,7 +99,7 @@ async fn a_half_close_from_the_client_leaves_the_way_down_open() {
 }
 
 #[tokio::test]
-async fn a_half_close_from_the_upstream_leaves_the_way_up_open() {
+async fn a_half_close_of_the_upstream_leaves_the_other_direction_open() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
@@ -116,7 +116,7 @@ async fn a_half_close_from_the_upstream_leaves_the_way_up_open() {
 }
 
 #[tokio::test]
-async fn a_reset_from_either_side_closes_the_other_at_once() {
+async fn a_reset_of_one_side_closes_the_other_at_once() {
     for side in [Side::Client, Side::Upstream] {
         let upstream = Scripted::start().await;
         let (layer, mut reports) = reported(&upstream);
@@ -142,7 +142,7 @@ async fn a_reset_from_either_side_closes_the_other_at_once() {
 }
 
 #[tokio::test]
-async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay() {
+async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay_open() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
     let (mut client, mut server) =
@@ -160,7 +160,7 @@ async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay() {
 }
 
 #[tokio::test]
-async fn the_hook_hears_of_opening_and_end_with_the_figures() {
+async fn the_hook_is_called_at_the_opening_and_at_the_end_with_the_figures() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
@@ -181,7 +181,7 @@ async fn the_hook_hears_of_opening_and_end_with_the_figures() {
 }
 
 #[tokio::test]
-async fn a_101_that_an_outer_service_replaces_is_not_a_tunnel() {
+async fn a_101_replaced_by_an_outer_service_opens_no_tunnel() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
     let layer = layer.upgrade_timeout(Duration::from_millis(100));
@@ -205,7 +205,7 @@ async fn a_101_that_an_outer_service_replaces_is_not_a_tunnel() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_with_the_101_on_its_way_releases_the_upstream() {
+async fn a_client_that_disconnects_while_the_101_is_sent_releases_the_upstream() {
     let upstream = Scripted::start().await;
     let (layer, mut reports) = reported(&upstream);
     let address = app(layer).await;
@@ -224,7 +224,7 @@ async fn a_client_that_leaves_with_the_101_on_its_way_releases_the_upstream() {
 }
 
 #[tokio::test]
-async fn small_messages_are_not_held_back_on_the_clients_socket() {
+async fn small_messages_are_not_delayed_on_the_clients_socket() {
     let upstream = Scripted::start().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -251,7 +251,7 @@ async fn small_messages_are_not_held_back_on_the_clients_socket() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_reads_holds_the_upstream_back() {
+async fn a_client_that_does_not_read_stops_reading_from_the_upstream() {
     let upstream = Scripted::start().await;
     let (layer, _reports) = reported(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
@@ -273,7 +273,7 @@ async fn a_client_that_never_reads_holds_the_upstream_back() {
 }
 
 #[tokio::test]
-async fn a_hundred_tunnels_at_once_do_not_mix() {
+async fn the_bytes_of_a_hundred_concurrent_tunnels_do_not_mix() {
     let upstream = Scripted::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream())).await;
     let mut tunnels = Vec::new();
