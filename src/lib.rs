@@ -110,7 +110,6 @@ mod handshake;
 mod io;
 mod layer;
 mod limits;
-#[cfg_attr(not(feature = "metrics"), path = "metrics_absent.rs")]
 mod metrics;
 mod on_tunnel;
 mod proxy;

@@ -8,8 +8,8 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::{
     body::Outgoing, body::ProxyBody, config::Config, error::Error, error::Kind, exchange::exchange,
-    handshake::Handshake, handshake::accept::accept, handshake::encode::encode, metrics, metrics::Outcome,
-    on_tunnel::TunnelInfo, on_tunnel::TunnelLabel, respond, upgrade::PendingTunnel,
+    handshake::Handshake, handshake::accept::accept, handshake::encode::encode, metrics::HandshakeTimer,
+    metrics::Outcome, on_tunnel::TunnelInfo, on_tunnel::TunnelLabel, respond, upgrade::PendingTunnel,
 };
 
 /// Proxies an upgrade request: admits it, selects an upstream, rewrites the request, sends it, and responds. If
@@ -27,14 +27,14 @@ pub(crate) async fn proxy(
     handshake: Handshake,
     parts: Parts,
     body: Outgoing,
-    timer: metrics::Handshake,
+    timer: HandshakeTimer,
 ) -> Response<ProxyBody> {
     let (response, outcome) = match attempt(&config, handshake, parts, body).await {
         Ok(response) if matches!(response.body(), ProxyBody::Upstream(_)) => (response, Outcome::Relayed),
         Ok(response) => (response, Outcome::Upgraded),
         Err(error) => (respond::error(&config.hooks, &error), Outcome::Refused),
     };
-    timer.end(outcome);
+    timer.stop(outcome);
     response
 }
 

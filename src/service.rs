@@ -13,7 +13,8 @@ use tower_service::Service;
 
 use crate::{
     body, body::Outgoing, body::ResponseBody, config::Config, error::BoxError, error::ClientBody,
-    future::ResponseFuture, handshake::detect::detect, metrics, proxy::proxy, respond,
+    future::ResponseFuture, handshake::detect::detect, metrics::HandshakeTimer, metrics::Outcome,
+    proxy::proxy, respond,
 };
 
 /// Proxies upgrade requests, and passes all other requests to an inner service.
@@ -54,7 +55,7 @@ where
                 ResponseFuture::inner(self.inner.call(request), ends)
             }
             Ok(Some(handshake)) => {
-                let timer = metrics::Handshake::begin();
+                let timer = HandshakeTimer::start();
                 let (parts, body) = request.into_parts();
                 let body: Outgoing = if handshake.body {
                     Either::Right(body.map_err(ClientBody::boxed).boxed_unsync())
@@ -64,7 +65,7 @@ where
                 ResponseFuture::proxy(proxy(Arc::clone(&self.config), handshake, parts, body, timer))
             }
             Err(error) => {
-                metrics::Handshake::begin().end(metrics::Outcome::Refused);
+                HandshakeTimer::start().stop(Outcome::Refused);
                 ResponseFuture::ready(respond::error(&self.config.hooks, &error))
             }
         }

@@ -1,9 +1,11 @@
-//! The span and the events of the feature `tracing`; nothing without it.
+//! Span and events of the feature `tracing`. Without the feature, the same items do nothing.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
-use crate::{error::Error, on_tunnel::TunnelInfo, tunnel::Side, tunnel::TunnelSummary};
+#[cfg(feature = "tracing")]
+use crate::tunnel::{Side, TunnelEnd};
+use crate::{error::Error, on_tunnel::TunnelInfo, tunnel::TunnelSummary};
 
-/// A request ends with an answer of the proxy's own.
+/// Reports a request that gets a failure response of the proxy itself.
 pub(crate) fn refused(error: &Error) {
     #[cfg(feature = "tracing")]
     if error.status().is_server_error() {
@@ -13,19 +15,19 @@ pub(crate) fn refused(error: &Error) {
     }
 }
 
-/// The span of a tunnel, from its verified 101 to its end.
+/// Span of a tunnel, from its verified 101 to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
-    /// In a box, and not there when nobody listens: every tunnel has room for it.
+    /// Boxed, as every tunnel has room for it; `None` if no subscriber wants it.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
 }
 
 impl Span {
-    /// At info, as what happens to tunnels is at most that: whoever sees an event sees whose it is.
+    /// The level is info, the highest level of events in it, so that every visible event has its span.
     ///
-    /// A root that follows from the request's span. As its child it would hold that open, and with it
-    /// the request's duration and its way to a collector, for as long as the tunnel stands.
+    /// The span is a root that follows from the request's span. A child would keep the request's span open for as
+    /// long as the tunnel, prolong the request's duration and delay its export to a collector.
     pub(crate) fn of(tunnel: &TunnelInfo) -> Self {
         #[cfg(feature = "tracing")]
         let span = tracing::info_span!(
@@ -46,7 +48,7 @@ impl Span {
         }
     }
 
-    /// Runs `f` inside it. The tunnel's own polls are not: they would pay for it with each message.
+    /// Runs `f` inside the span. The tunnel's polls run outside, as entering a span would cost time for each message.
     pub(crate) fn within<T>(&self, f: impl FnOnce() -> T) -> T {
         #[cfg(feature = "tracing")]
         let _entered = self.span.as_ref().map(|span| span.enter());
@@ -54,30 +56,24 @@ impl Span {
     }
 }
 
-/// A 101 was verified. Inside the tunnel's span, which says whose it is.
+/// Reports a verified 101. To be called inside the tunnel's span, which identifies the tunnel.
 pub(crate) fn opened() {
     #[cfg(feature = "tracing")]
     tracing::debug!("tunnel opened");
 }
 
-/// The frames of `side` of a tunnel that has ended could not be followed. Inside its span.
-fn invalid_framing(side: Side, reason: &'static str) {
-    #[cfg(feature = "tracing")]
-    tracing::info!(%side, reason, "invalid framing went through");
-}
-
-/// A tunnel ended: at info when it was cut by a timeout or an error, else at debug. Inside its span.
+/// Reports the end of a tunnel: at info after a timeout or an error, else at debug. To be called inside its span.
 ///
-/// A connection that ended in TLS without its farewell (`close_notify`) is an error to TLS, and what browsers
-/// do when a page is left: debug.
+/// A TLS connection that ends without `close_notify` is an error for TLS, but browsers end connections so when
+/// a page is closed. Hence debug.
 pub(crate) fn ended(summary: &TunnelSummary) {
-    for side in [Side::Client, Side::Upstream] {
-        if let Some(reason) = summary.invalid_framing(side) {
-            invalid_framing(side, reason);
-        }
-    }
     #[cfg(feature = "tracing")]
     {
+        for side in Side::BOTH {
+            if let Some(reason) = summary.invalid_framing(side) {
+                tracing::info!(%side, reason, "invalid framing forwarded");
+            }
+        }
         macro_rules! event {
             ($level:ident) => {
                 tracing::$level!(
@@ -94,7 +90,7 @@ pub(crate) fn ended(summary: &TunnelSummary) {
                 )
             };
         }
-        if summary.end().is_orderly() || is_bare_end(summary.end()) {
+        if summary.end().is_orderly() || lacks_close_notify(summary.end()) {
             event!(debug);
         } else {
             event!(info);
@@ -102,8 +98,8 @@ pub(crate) fn ended(summary: &TunnelSummary) {
     }
 }
 
-/// Whether TLS ended without its farewell.
+/// Returns true if TLS ended without `close_notify`.
 #[cfg(feature = "tracing")]
-fn is_bare_end(end: &crate::tunnel::TunnelEnd) -> bool {
-    matches!(end, crate::tunnel::TunnelEnd::Failed { error, .. } if error.kind() == std::io::ErrorKind::UnexpectedEof)
+fn lacks_close_notify(end: &TunnelEnd) -> bool {
+    matches!(end, TunnelEnd::Failed { error, .. } if error.kind() == std::io::ErrorKind::UnexpectedEof)
 }

@@ -20,10 +20,10 @@ use tokio::{
 
 use crate::{
     config::Hooks, connect::ResponseConnection, handshake::Handshake, handshake::Mechanism,
-    handshake::is_websocket, io::transport::Transport, limits::Permit, metrics, on_tunnel::OnTunnel,
-    on_tunnel::TunnelInfo, registry::HandshakeGuard, registry::Registration, registry::Tunnels, trace,
-    tunnel::Sides, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd, tunnel::TunnelSummary,
-    tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
+    handshake::is_websocket, io::transport::Transport, limits::Permit, metrics::TunnelMetrics,
+    on_tunnel::OnTunnel, on_tunnel::TunnelInfo, registry::HandshakeGuard, registry::Registration,
+    registry::Tunnels, trace, tunnel::Sides, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd,
+    tunnel::TunnelSummary, tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
 };
 
 /// A tunnel that both sides have accepted, and whose two connections still belong to HTTP.
@@ -40,7 +40,7 @@ struct TunnelGuard {
     info: TunnelInfo,
     hook: Option<Arc<dyn OnTunnel>>,
     span: trace::Span,
-    metrics: metrics::Tunnel,
+    metrics: TunnelMetrics,
     registration: Option<Box<Registration>>,
     _permit: Permit,
 }
@@ -62,7 +62,7 @@ impl PendingTunnel {
         let hook = hooks.on_tunnel.clone();
         let registration = Registration::new(&info, registry, handshake_guard);
         let mut shared = registration.as_ref().map(|registration| Arc::clone(registration.shared()));
-        let metrics = metrics::Tunnel::open(&mut shared);
+        let metrics = TunnelMetrics::open(&mut shared);
         let span = trace::Span::of(&info);
         let guard = TunnelGuard { info, hook, span, metrics, registration, _permit: permit };
         guard.open();

@@ -1,44 +1,55 @@
-//! How long handshakes take.
+//! [`HandshakeTimer`], the duration of handshakes.
 
-use ::metrics::histogram;
-use tokio::time::Instant;
+#[cfg(feature = "metrics")]
+use {super::names, ::metrics::histogram, tokio::time::Instant};
 
-use super::HANDSHAKE;
-
-/// An upgrade request on its way to an answer. Dropped before there is one, the client has left.
+/// Timer of an upgrade request, recorded on drop. Dropped before [`stop`](Self::stop), it counts as abandoned:
+/// the client has disconnected without a response.
 #[derive(Debug)]
-pub(crate) struct Handshake {
-    began: Instant,
+pub(crate) struct HandshakeTimer {
+    #[cfg(feature = "metrics")]
+    start: Instant,
+    #[cfg(feature = "metrics")]
     outcome: &'static str,
 }
 
-/// What the client was answered.
+/// Result of a handshake, by its response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Outcome {
     Upgraded,
-    /// The upstream's answer, which was no agreement.
+    /// The upstream has responded without an upgrade.
     Relayed,
-    /// A failure of the proxy's own.
+    /// Failure response of the proxy itself.
     Refused,
 }
 
-impl Handshake {
-    pub(crate) fn begin() -> Self {
-        super::describe_once();
-        Self { began: Instant::now(), outcome: "abandoned" }
+impl HandshakeTimer {
+    pub(crate) fn start() -> Self {
+        #[cfg(feature = "metrics")]
+        names::describe_once();
+        Self {
+            #[cfg(feature = "metrics")]
+            start: Instant::now(),
+            #[cfg(feature = "metrics")]
+            outcome: "abandoned",
+        }
     }
 
-    pub(crate) fn end(mut self, outcome: Outcome) {
-        self.outcome = match outcome {
-            Outcome::Upgraded => "upgraded",
-            Outcome::Relayed => "relayed",
-            Outcome::Refused => "refused",
-        };
+    pub(crate) fn stop(mut self, outcome: Outcome) {
+        #[cfg(feature = "metrics")]
+        {
+            self.outcome = match outcome {
+                Outcome::Upgraded => "upgraded",
+                Outcome::Relayed => "relayed",
+                Outcome::Refused => "refused",
+            };
+        }
     }
 }
 
-impl Drop for Handshake {
+#[cfg(feature = "metrics")]
+impl Drop for HandshakeTimer {
     fn drop(&mut self) {
-        histogram!(HANDSHAKE, "outcome" => self.outcome).record(self.began.elapsed());
+        histogram!(names::HANDSHAKE, "outcome" => self.outcome).record(self.start.elapsed());
     }
 }

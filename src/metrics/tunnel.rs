@@ -1,50 +1,77 @@
-//! Tunnels that open and end.
+//! [`TunnelMetrics`], the metrics of one tunnel.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+#[cfg(feature = "metrics")]
+use std::time::Duration;
 
+#[cfg(feature = "metrics")]
 use ::metrics::{Gauge, counter, gauge, histogram};
 
-use super::{ACTIVE, ENDED, LIFE, Meter, OPENED};
-use crate::{tunnel::Sides, tunnel::TunnelSummary, tunnel::shared::Count, tunnel::shared::Shared};
+#[cfg(feature = "metrics")]
+use super::{meter::Meter, names};
+#[cfg(feature = "metrics")]
+use crate::tunnel::{Sides, shared::Count};
+use crate::tunnel::{TunnelSummary, shared::Shared};
 
-/// One of the tunnels that stand now. Dropped without an end, its task was dropped, or has panicked.
-pub(crate) struct Tunnel {
-    /// The one that was incremented, even if there is another recorder by now.
+/// Metrics of an open tunnel. Dropped before [`end`](Self::end), the tunnel counts as aborted: its task was
+/// dropped, or has panicked.
+pub(crate) struct TunnelMetrics {
+    #[cfg(feature = "metrics")]
+    open: OpenTunnel,
+}
+
+impl TunnelMetrics {
+    /// Counts a tunnel whose 101 was verified, and observes its traffic by way of `shared`, which is created
+    /// if nothing else needs it.
+    pub(crate) fn open(shared: &mut Option<Arc<Shared>>) -> Self {
+        Self {
+            #[cfg(feature = "metrics")]
+            open: OpenTunnel::new(Arc::clone(shared.get_or_insert_with(|| Arc::new(Shared::new())))),
+        }
+    }
+
+    pub(crate) fn end(mut self, summary: &TunnelSummary) {
+        #[cfg(feature = "metrics")]
+        {
+            self.open.has_ended = true;
+            self.open.record_end(summary.end().reason(), summary.duration(), summary.counts());
+        }
+    }
+}
+
+#[cfg(feature = "metrics")]
+struct OpenTunnel {
+    /// The gauge that was incremented, even if another recorder was installed since.
     active: Gauge,
-    live: Arc<Shared>,
+    shared: Arc<Shared>,
     meter: Arc<Meter>,
     has_ended: bool,
 }
 
-impl Tunnel {
-    /// A 101 was verified. The tunnel is to be watched by way of `live`, for this if nothing else wants it.
-    pub(crate) fn open(live: &mut Option<Arc<Shared>>) -> Self {
-        counter!(OPENED).increment(1);
-        let active = gauge!(ACTIVE);
+#[cfg(feature = "metrics")]
+impl OpenTunnel {
+    fn new(shared: Arc<Shared>) -> Self {
+        counter!(names::OPENED).increment(1);
+        let active = gauge!(names::ACTIVE);
         active.increment(1);
-        let live = Arc::clone(live.get_or_insert_with(|| Arc::new(Shared::new())));
         let meter = Arc::<Meter>::default();
-        live.set_observer(Arc::clone(&meter) as _);
-        Self { active, live, meter, has_ended: false }
+        shared.set_observer(Arc::clone(&meter) as _);
+        Self { active, shared, meter, has_ended: false }
     }
 
-    pub(crate) fn end(mut self, summary: &TunnelSummary) {
-        self.has_ended = true;
-        self.count(summary.end().reason(), summary.duration(), summary.counts());
-    }
-
-    fn count(&self, reason: &'static str, life: Duration, counts: Sides<Count>) {
+    fn record_end(&self, reason: &'static str, duration: Duration, counts: Sides<Count>) {
         self.active.decrement(1);
-        self.meter.count(counts);
-        counter!(ENDED, "reason" => reason).increment(1);
-        histogram!(LIFE).record(life);
+        self.meter.record(counts);
+        counter!(names::ENDED, "reason" => reason).increment(1);
+        histogram!(names::DURATION).record(duration);
     }
 }
 
-impl Drop for Tunnel {
+#[cfg(feature = "metrics")]
+impl Drop for OpenTunnel {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.count("aborted", self.live.age(), self.live.counts());
+            self.record_end("aborted", self.shared.age(), self.shared.counts());
         }
     }
 }

@@ -160,7 +160,7 @@ async fn invalid_framing_is_one_event_at_info_for_each_side() {
     let summary = end.recv().await.unwrap();
     let reason = summary.invalid_framing(Side::Client).unwrap();
     assert_eq!(summary.invalid_framing(Side::Upstream), None);
-    let line = log.line("invalid framing went through");
+    let line = log.line("invalid framing forwarded");
     assert!(line.contains("tunnel{id=") && line.contains("side=client") && line.contains(reason), "{line}");
 }
 
