@@ -1,4 +1,4 @@
-//! [`OnTunnel`]: being told of every tunnel.
+//! [`OnTunnel`], the hook for the opening and the end of tunnels.
 
 use std::{
     fmt,
@@ -13,10 +13,10 @@ use http::{HeaderValue, Uri};
 
 use crate::{tunnel::TunnelSummary, upstream::Upstream};
 
-/// Told when a tunnel opens and when it ends.
+/// Hook that is called when a tunnel opens and when it ends.
 ///
-/// Both methods run on the tunnel's task or on the request's, inside the tunnel's span, and must not
-/// block. Each opened tunnel ends exactly once, unless the runtime is shut down under it.
+/// Both methods run inside the tunnel's span, on the request's task or the tunnel's, and must not block. Each
+/// opened tunnel is closed exactly once, unless its runtime is shut down.
 ///
 /// A closure is a hook for the end:
 ///
@@ -36,12 +36,12 @@ use crate::{tunnel::TunnelSummary, upstream::Upstream};
 /// });
 /// ```
 pub trait OnTunnel: Send + Sync + 'static {
-    /// The upstream's 101 was verified and is on its way to the client. Does nothing by default.
+    /// Called when the upstream's 101 was verified and is about to be sent to the client. Does nothing by default.
     fn on_open(&self, tunnel: &TunnelInfo) {
         let _ = tunnel;
     }
 
-    /// The tunnel has ended, and both connections are closed.
+    /// Called when the tunnel has ended and both connections are closed.
     fn on_close(&self, tunnel: &TunnelInfo, summary: &TunnelSummary);
 }
 
@@ -54,7 +54,7 @@ where
     }
 }
 
-/// Which tunnel it is. Cloning copies a pointer.
+/// Identity of a tunnel: id, client, path, label, upstream and protocol. Cloning copies a pointer.
 #[derive(Clone)]
 pub struct TunnelInfo(Arc<Inner>);
 
@@ -82,39 +82,39 @@ impl TunnelInfo {
         Self(Arc::new(Inner { id, client, path: uri.path().into(), label, upstream, protocol }))
     }
 
-    /// A number that no other tunnel of this process has.
+    /// Number that is unique within the process. Ids increase in the order of opening.
     #[must_use]
     pub fn id(&self) -> u64 {
         self.0.id
     }
 
-    /// The client's address: that of the [`Peer`](crate::Peer) or of axum's `ConnectInfo`, or what
-    /// [trusted](crate::Forwarded#the-clients-address) peers say. An IPv4 address is never written as IPv6.
-    /// `None` when the server did not tell whose connection it is.
+    /// The client's address: that of the [`Peer`](crate::Peer) or of axum's `ConnectInfo`, or the one that
+    /// [trusted](crate::Forwarded#the-clients-address) peers forward. An IPv4 address is never written as IPv6.
+    /// `None` if the server does not provide the address of its peer.
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         self.0.client
     }
 
-    /// The path the layer saw. Without the query, which may hold secrets.
+    /// The path of the request at the layer, without the query, which may contain secrets.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.0.path
     }
 
-    /// The [`TunnelLabel`] that the request had in its extensions.
+    /// The [`TunnelLabel`] in the request's extensions.
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         self.0.label.as_ref().map(TunnelLabel::as_str)
     }
 
-    /// Where it goes.
+    /// The upstream of the tunnel.
     #[must_use]
     pub fn upstream(&self) -> &Upstream {
         &self.0.upstream
     }
 
-    /// The protocol it was upgraded to, as on the allow-list: `websocket`.
+    /// The protocol of the tunnel, spelled as in the allow-list: `websocket`.
     #[must_use]
     pub fn protocol(&self) -> &str {
         self.0.protocol.to_str().unwrap_or_default()
@@ -134,7 +134,7 @@ impl fmt::Debug for TunnelInfo {
     }
 }
 
-/// What an application calls its tunnels by: a user, a session, a room. An extension of the request:
+/// Label that an application gives its tunnels: a user, a session, a room. An extension of the request:
 ///
 /// ```
 /// # fn authenticated<B>(request: &mut http::Request<B>, user: &str) {
@@ -147,13 +147,13 @@ impl fmt::Debug for TunnelInfo {
 pub struct TunnelLabel(Arc<str>);
 
 impl TunnelLabel {
-    /// Any text; several tunnels may have the same.
+    /// A label of any text. Several tunnels may have the same label.
     #[must_use]
     pub fn new(label: impl Into<Arc<str>>) -> Self {
         Self(label.into())
     }
 
-    /// The text.
+    /// The text of the label.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,5 +1,5 @@
-//! Locks, atomics and wakers: the usual ones, or, in the models of `cargo xtask models`, those of
-//! [shuttle](https://docs.rs/shuttle), whose scheduler may switch threads wherever one of them is touched.
+//! Locks, atomics and wakers of the standard library and of `atomic-waker`. In the models (`cargo xtask models`) they
+//! are those of [shuttle](https://docs.rs/shuttle), whose scheduler may switch threads at each use.
 
 #[cfg(upgrade_proxy_model)]
 mod model;

@@ -1,13 +1,13 @@
-//! The longest wait that timers and instants can tell.
+//! Durations that are too long for timers and instants.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// As good as never, and no more than timers and instants can tell: tokio's own is 30 years, too.
+/// Longest duration in use: 30 years, the limit of tokio's timers.
 pub(crate) const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// When `wait` is over, from `now` on.
+/// Adds `wait`, but at most [`NEVER`], to `now`.
 pub(crate) fn deadline(now: Instant, wait: Duration) -> Instant {
     now + wait.min(NEVER)
 }

@@ -1,4 +1,4 @@
-//! An HTTP/2 stream as one end of a tunnel, hyper's or the h2 crate's.
+//! [`Coalesced`], for streams in HTTP/2, hyper's or the h2 crate's.
 
 use std::{
     io,
@@ -8,13 +8,15 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Each write is copied to memory of its own and queued, by hyper a few of them per stream. Small
-/// pieces keep that small when the peer does not read; 16 KiB is a frame's default limit anyway
-/// ([RFC 9113, 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)).
-pub(crate) const MOST: usize = 16 * 1024;
+use super::any_io::AnyIo;
 
-/// Takes what is written in pieces of 16 KiB at most, and gives what is read in as large ones as there are:
-/// the stream gives a frame at a time, and each would be written for itself.
+/// Largest write. Each write is copied to memory of its own and queued, by hyper a few of them per stream. Small
+/// writes keep the queue small while the peer does not read; 16 KiB is the default limit of a frame
+/// ([RFC 9113, 6.5.2](https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2)).
+pub(crate) const MAX_WRITE: usize = 16 * 1024;
+
+/// Coalesces reads, and limits writes to 16 KiB. The stream returns one frame per read; without coalescing,
+/// each frame would become a write of its own.
 pub(crate) struct Coalesced<T>(pub(crate) T);
 
 impl<T: AsyncRead + Unpin> AsyncRead for Coalesced<T> {
@@ -28,7 +30,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Coalesced<T> {
             let so_far = buf.filled().len();
             match Pin::new(&mut self.0).poll_read(cx, buf) {
                 Poll::Ready(Ok(())) if buf.filled().len() > so_far && buf.remaining() > 0 => {}
-                // The next read comes to the same.
+                // The next read has the same result.
                 Poll::Ready(Err(_)) | Poll::Pending if so_far > before => return Poll::Ready(Ok(())),
                 result => return result,
             }
@@ -38,7 +40,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Coalesced<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Coalesced<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, &bytes[..bytes.len().min(MOST)])
+        Pin::new(&mut self.0).poll_write(cx, &bytes[..bytes.len().min(MAX_WRITE)])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -50,6 +52,12 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Coalesced<T> {
     }
 }
 
+impl<T: AnyIo> AnyIo for Coalesced<T> {
+    fn buffer_incoming(&mut self, cx: &mut Context<'_>) {
+        self.0.buffer_incoming(cx);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
@@ -58,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    /// Frames as they come: bytes, an end, an error, or nothing for now.
+    /// Results of reads: bytes, an end, an error, or nothing for now.
     struct Frames(VecDeque<Poll<io::Result<&'static [u8]>>>);
 
     impl AsyncRead for Frames {
@@ -83,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn frames_that_have_come_are_read_at_once_and_none_is_waited_for() {
+    async fn available_frames_are_read_together_and_none_is_waited_for() {
         let reset = || Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         let mut coalesced = Coalesced(Frames(VecDeque::from([
             Poll::Ready(Ok(&b"a"[..])),

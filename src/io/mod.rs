@@ -1,5 +1,5 @@
-//! The ends of tunnels: sockets that are known by type, and everything else.
+//! Connections of tunnels: sockets whose type is known, and any other IO.
 
+pub(crate) mod any_io;
 pub(crate) mod coalesced;
-pub(crate) mod ext;
 pub(crate) mod transport;

@@ -1,4 +1,4 @@
-//! One end of a tunnel, whatever it is made of.
+//! [`Transport`], a connection to a client or to an upstream.
 
 use std::{
     any::Any,
@@ -19,49 +19,31 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::coalesced::Coalesced;
+use super::{any_io::AnyIo, coalesced::Coalesced};
 
-/// The sockets the proxy knows by type, and everything else behind a pointer.
+/// A connection: a socket whose type is known, or any other IO behind a pointer.
 pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(tokio::net::UnixStream),
     #[cfg(feature = "rustls")]
     Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-    /// A stream in HTTP/2, a user's connector, an IO that could not be opened.
+    /// A stream in HTTP/2, the IO of a user's connector, or an IO that could not be unwrapped.
     Other(Box<dyn AnyIo>),
 }
 
-/// What a tunnel needs of its ends.
-pub(crate) trait AnyIo: AsyncRead + AsyncWrite + Send + Unpin {
-    /// Takes in what has come although nobody reads it now.
-    fn buffer_incoming(&mut self, _: &mut Context<'_>) {}
-}
-
-impl AnyIo for TcpStream {}
-
-#[cfg(unix)]
-impl AnyIo for tokio::net::UnixStream {}
-
-#[cfg(feature = "rustls")]
-impl AnyIo for tokio_rustls::client::TlsStream<TcpStream> {}
-
-impl<T: hyper::rt::Read + hyper::rt::Write + Send + Unpin> AnyIo for TokioIo<T> {}
-
-impl<T: AnyIo> AnyIo for Coalesced<T> {
+impl AnyIo for Transport {
     fn buffer_incoming(&mut self, cx: &mut Context<'_>) {
-        self.0.buffer_incoming(cx);
+        self.io().buffer_incoming(cx);
     }
-}
 
-impl<T: AnyIo + ?Sized> AnyIo for Box<T> {
-    fn buffer_incoming(&mut self, cx: &mut Context<'_>) {
-        (**self).buffer_incoming(cx);
+    fn reset_on_drop(&mut self) {
+        self.io().reset_on_drop();
     }
 }
 
 impl Transport {
-    /// Takes a hyper IO, as connectors return it. A `TokioIo<TcpStream>` is opened.
+    /// Takes a hyper IO, as connectors return it. The socket in a `TokioIo<TcpStream>` is unwrapped.
     pub(crate) fn from_hyper<T>(io: T) -> Self
     where
         T: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
@@ -71,32 +53,32 @@ impl Transport {
         match (tcp.and_then(Option::take), slot) {
             (Some(tcp), _) => Self::Tcp(tcp.into_inner()),
             (None, Some(other)) => Self::Other(Box::new(TokioIo::new(other))),
-            (None, None) => unreachable!("an IO that was not taken is still there"),
+            (None, None) => unreachable!("the IO is either taken or left"),
         }
     }
 
-    /// Takes the client's side out of hyper, with the bytes that hyper had read beyond the request.
+    /// Takes the client's connection out of hyper, with the bytes that hyper has read after the request.
     ///
     /// `axum::serve` and hyper-util's auto builder wrap the socket once more than plain hyper does.
     pub(crate) fn from_upgraded(upgraded: Upgraded) -> (Self, Bytes) {
-        let upgraded = match open::<TcpStream>(upgraded) {
+        let upgraded = match unwrap::<TcpStream>(upgraded) {
             Ok((tcp, early)) => return (Self::Tcp(tcp), early),
             Err(upgraded) => upgraded,
         };
         #[cfg(unix)]
-        let upgraded = match open::<tokio::net::UnixStream>(upgraded) {
+        let upgraded = match unwrap::<tokio::net::UnixStream>(upgraded) {
             Ok((unix, early)) => return (Self::Unix(unix), early),
             Err(upgraded) => upgraded,
         };
         (Self::Other(Box::new(TokioIo::new(upgraded))), Bytes::new())
     }
 
-    /// The same of an HTTP/2 stream, which cannot be opened.
+    /// Takes the client's stream in HTTP/2, which cannot be unwrapped.
     pub(crate) fn from_stream(upgraded: Upgraded) -> (Self, Bytes) {
         (Self::Other(Box::new(Coalesced(TokioIo::new(upgraded)))), Bytes::new())
     }
 
-    /// Whether HTTP/2 may be spoken: ALPN chose it, or there was no ALPN to ask.
+    /// Returns true if the connection can carry HTTP/2: ALPN selected it, or there was no ALPN.
     pub(crate) fn speaks_http2(&self) -> bool {
         match self {
             #[cfg(feature = "rustls")]
@@ -105,28 +87,28 @@ impl Transport {
         }
     }
 
-    /// Switches Nagle's algorithm off: a relay must not hold a small message back.
+    /// Switches Nagle's algorithm off, which would delay small messages.
     pub(crate) fn set_nodelay(&self) {
         if let Self::Tcp(tcp) = self {
-            // Fails only on a socket that is already dead, which the tunnel will notice itself.
+            // Fails only on a socket that is already closed, which the tunnel detects itself.
             let _ = tcp.set_nodelay(true);
         }
     }
 
-    fn io(self: Pin<&mut Self>) -> Pin<&mut dyn AnyIo> {
-        match self.get_mut() {
-            Self::Tcp(tcp) => Pin::new(tcp),
+    fn io(&mut self) -> &mut dyn AnyIo {
+        match self {
+            Self::Tcp(tcp) => tcp,
             #[cfg(unix)]
-            Self::Unix(unix) => Pin::new(unix),
+            Self::Unix(unix) => unix,
             #[cfg(feature = "rustls")]
-            Self::Tls(tls) => Pin::new(tls),
-            Self::Other(other) => Pin::new(other),
+            Self::Tls(tls) => tls,
+            Self::Other(other) => other,
         }
     }
 }
 
-/// The socket of type `T` inside, or `upgraded` as it was.
-fn open<T: AsyncRead + AsyncWrite + Unpin + 'static>(upgraded: Upgraded) -> Result<(T, Bytes), Upgraded> {
+/// Returns the socket of type `T` inside, or `upgraded` unchanged.
+fn unwrap<T: AsyncRead + AsyncWrite + Unpin + 'static>(upgraded: Upgraded) -> Result<(T, Bytes), Upgraded> {
     match auto::upgrade::downcast::<TokioIo<T>>(upgraded) {
         Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => {
@@ -155,22 +137,26 @@ impl Connection for Transport {
 }
 
 impl AsyncRead for Transport {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.io().poll_read(cx, buf)
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(self.io()).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Transport {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.io().poll_write(cx, bytes)
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self.io()).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.io().poll_write_vectored(cx, slices)
+        Pin::new(self.io()).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -184,12 +170,12 @@ impl AsyncWrite for Transport {
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io().poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.io()).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io().poll_shutdown(cx)
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.io()).poll_shutdown(cx)
     }
 }
 
@@ -206,7 +192,7 @@ mod tests {
 
     #[cfg_attr(miri, ignore = "opens sockets")]
     #[tokio::test]
-    async fn a_connectors_socket_is_opened_and_anything_else_is_boxed() {
+    async fn a_connectors_socket_is_unwrapped_and_any_other_io_is_boxed() {
         let socket = Transport::from_hyper(TokioIo::new(tcp().await));
         assert!(matches!(socket, Transport::Tcp(_)), "{socket:?}");
         let other = Transport::from_hyper(TokioIo::new(tokio::io::duplex(1).0));
@@ -215,7 +201,7 @@ mod tests {
 
     #[cfg_attr(miri, ignore = "opens sockets")]
     #[tokio::test]
-    async fn nagle_is_switched_off() {
+    async fn set_nodelay_switches_nagle_off() {
         let socket = Transport::Tcp(tcp().await);
         socket.set_nodelay();
         assert!(matches!(socket, Transport::Tcp(tcp) if tcp.nodelay().unwrap()));

@@ -1,4 +1,4 @@
-//! What the models need besides shuttle's own.
+//! Runner of the models, and a waker for them.
 
 use std::{sync::Arc, task::Waker};
 
@@ -8,7 +8,7 @@ use shuttle::{
     sync::{Mutex, PoisonError},
 };
 
-/// Does what that of the crate `atomic_waker` does.
+/// Replacement for the waker of the crate `atomic_waker`.
 #[derive(Debug, Default)]
 pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
 
@@ -29,17 +29,17 @@ impl AtomicWaker {
     }
 }
 
-/// Runs a model under many interleavings of its threads: random ones, and those of few switches at random
-/// places. When all its threads wait for each other, that is a failure.
+/// Runs a model under many interleavings of its threads: random ones, and ones with few thread switches at random
+/// points. A deadlock is a failure.
 ///
-/// tokio's and h2's own locks are not touched by the scheduler: each call into them is one step. Time stands
-/// still, so that no timeout rescues who is not woken.
+/// The locks inside tokio and h2 are unknown to the scheduler: each call into them is one step. Time does not
+/// advance, so that no timeout hides a missing wake-up.
 pub(crate) fn model(body: impl Fn() + Send + Sync + 'static) {
     const TRIES: usize = 5_000;
     let mut config = Config::new();
-    // The orderings of atomics are none of its business.
+    // Silences the warning that shuttle does not model the orderings of atomics.
     config.silence_warnings = true;
-    // h2 needs more than the default.
+    // h2 needs more stack than the default.
     config.stack_size = 1 << 20;
     let body = Arc::new(move || {
         let mut runtime = tokio::runtime::Builder::new_current_thread();

@@ -39,7 +39,7 @@ use bytes::Bytes;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{io::ext::is_stream_reset, io::ext::reset_on_drop};
+use crate::io::any_io::{as_any_io, is_stream_reset};
 use clock::Clock;
 pub use close_frame::{CloseCode, CloseFrame};
 pub use close_policy::ClosePolicy;
@@ -250,9 +250,12 @@ where
             TunnelEnd::Failed { side, error } if lifecycle.close_handshake.is_none() => {
                 // After its end a reset only says that it wants no more.
                 if !directions[*side].finished() && is_stream_reset(error) {
-                    match side {
-                        Side::Client => reset_on_drop(upstream),
-                        Side::Upstream => reset_on_drop(client),
+                    let other = match side {
+                        Side::Client => as_any_io(upstream),
+                        Side::Upstream => as_any_io(client),
+                    };
+                    if let Some(other) = other {
+                        other.reset_on_drop();
                     }
                 }
             }

@@ -22,7 +22,7 @@ use super::{
     config::{Http2, LARGEST_WINDOW},
     keep_alive::{End, keep_alive},
 };
-use crate::{io::coalesced::MOST, io::transport::Transport, sync::Mutex, sync::MutexGuard};
+use crate::{io::coalesced::MAX_WRITE, io::transport::Transport, sync::Mutex, sync::MutexGuard};
 
 type Frames = client::Connection<Transport, Bytes>;
 
@@ -72,7 +72,7 @@ pub(super) async fn open(
         .initial_window_size(config.stream_window)
         .initial_connection_window_size(LARGEST_WINDOW)
         .max_header_list_size(config.max_header_list_size)
-        .max_send_buffer_size(4 * MOST)
+        .max_send_buffer_size(4 * MAX_WRITE)
         // Frames on streams that were reset a while ago are counted as errors, for as long as the
         // connection lives.
         .max_local_error_reset_streams(None)

@@ -11,7 +11,7 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::StreamPermit;
-use crate::io::transport::AnyIo;
+use crate::io::any_io::AnyIo;
 
 /// Both halves of a stream after an extended CONNECT
 /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).

@@ -29,7 +29,7 @@ use super::{
 
 #[cfg(target_os = "linux")]
 use super::splice::{LARGE, sockets};
-use crate::io::ext::buffer_incoming;
+use crate::io::any_io::as_any_io;
 use error::poll_write;
 pub(super) use error::{CopyError, PollCopy};
 
@@ -128,7 +128,9 @@ impl Direction {
                 _ if self.pending.is_some() => match self.poll_pending(cx, writer)? {
                     Poll::Ready(()) => {}
                     Poll::Pending => {
-                        buffer_incoming(reader, cx);
+                        if let Some(reader) = as_any_io(reader) {
+                            reader.buffer_incoming(cx);
+                        }
                         return Poll::Pending;
                     }
                 },
