@@ -1,4 +1,7 @@
 //! [`Coalesced`], for streams in HTTP/2, hyper's or the h2 crate's.
+//!
+//! hyper's server owns the clients' streams. It copies and queues each write, reports a client's `CANCEL` as
+//! an end, and sends an end before its reset.
 
 use std::{
     io,

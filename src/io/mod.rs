@@ -1,4 +1,13 @@
 //! Connections of tunnels: sockets whose type is known, and any other IO.
+//!
+//! # Resets
+//!
+//! A tunnel that fails drops both ends. A dropped socket closes and still sends its queued data. A dropped
+//! HTTP/2 stream that has not finished is reset (`CANCEL`). Only if a stream was reset before its end, the
+//! socket on the other side is reset too, with a linger time of zero. A reset after the end, which HTTP/2
+//! servers such as HAProxy and hyper send to refuse further data, has no such effect. Neither has the reset
+//! of a socket: the last bytes of a server that closes with unread input would be lost on their way to a slow
+//! client.
 
 pub(crate) mod any_io;
 pub(crate) mod coalesced;
