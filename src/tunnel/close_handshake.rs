@@ -1,120 +1,138 @@
-//! How a tunnel's two sides are told that it ends
+//! The end of a tunnel while both connections are still there
 //! ([RFC 6455, 7](https://www.rfc-editor.org/rfc/rfc6455#section-7)).
+//!
+//! Each side of a WebSocket is sent a Close, and has the close timeout to answer it. The upstream of any
+//! other protocol gets the end of the client's bytes, and has the grace of the drain to finish.
+//!
+//! | side | event | action |
+//! | --- | --- | --- |
+//! | closing | its connection fails | abandoned: nothing is read from it or written to it |
+//! | closing | it has ended, and its Close is written and flushed | released: its connection is shut down |
+//! | abandoned, released | any | none |
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{pin::Pin, task::Context};
 
 use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     Side, Sides, TunnelConfig, TunnelEnd,
-    direction::{CopyError, Direction, PollCopy},
+    direction::{CopyError, Direction, Status},
     frame_relay::FrameRelay,
+    lifecycle::Next,
     shared::ShutdownRequest,
 };
 use crate::time;
 
-/// A tunnel that ends, and waits for its sides to agree.
+/// A tunnel that ends, and waits for its sides to close.
 #[derive(Debug)]
 pub(super) struct CloseHandshake {
-    pub(super) end: TunnelEnd,
-    /// When it waits no longer.
-    pub(super) deadline: Instant,
-    /// Nothing more is expected of these.
+    end: TunnelEnd,
+    deadline: Instant,
+    /// The sides that are abandoned or released.
     over: Sides<bool>,
 }
 
 impl CloseHandshake {
-    /// Has the sides told of `end`.
+    /// Queues a Close for each side as the close policy demands.
     ///
     /// # Errors
     ///
-    /// The end, when nobody is to be told, or can be: there is nothing to wait for.
+    /// The end, if no side gets a Close: then there is nothing to wait for.
     pub(super) fn begin(
         end: TunnelEnd,
         request: Option<ShutdownRequest>,
         config: &TunnelConfig,
         directions: &mut Sides<Direction>,
+        now: Instant,
     ) -> Result<Self, TunnelEnd> {
         let drained = request.as_ref().map(|request| &request.close);
-        let mut told = false;
+        let mut is_queued = false;
         for side in Side::BOTH {
             if let Some(close) = config.close_policy.at(&end, drained, side)
                 && let Some(relay) = directions[side.other()].frame_relay_mut()
             {
-                told |= relay.inject_close(close);
+                is_queued |= relay.inject_close(close);
             }
         }
+        let is_drained = matches!(end, TunnelEnd::Drained);
+        if !is_drained && !is_queued {
+            return Err(end);
+        }
+        let from_client = &mut directions.client;
+        if is_drained && from_client.frame_relay().is_none_or(FrameRelay::passes_through) {
+            // There is no other signal without frames: the upstream may finish, and then end the connection.
+            from_client.stop_reading();
+        }
+        let deadline = match request {
+            Some(request) if is_drained => request.deadline,
+            _ => time::deadline(now, config.close),
+        };
         let dead = match end {
-            TunnelEnd::Drained => {
-                let up = &mut directions.client;
-                if up.frame_relay().is_none_or(FrameRelay::passes_through) {
-                    // It has no other way to say it: the upstream may finish, and then end it.
-                    up.stop_reading();
-                }
-                None
-            }
-            _ if !told => return Err(end),
             TunnelEnd::Failed { side, .. } | TunnelEnd::KeepAliveTimeout { side } => Some(side),
             _ => None,
         };
-        let now = Instant::now();
-        let deadline = match (request, &end) {
-            (Some(request), TunnelEnd::Drained) => request.deadline,
-            _ => time::deadline(now, config.close),
-        };
-        let mut closing = Self { end, deadline, over: Sides::default() };
-        if let Some(side) = dead {
-            closing.abandon(side, directions);
-        }
-        Ok(closing)
+        let mut handshake = Self { end, deadline, over: Sides::default() };
+        handshake.abandon(Sides::from_fn(|side| dead == Some(side)), directions);
+        Ok(handshake)
     }
 
-    /// Waits no longer than this.
+    /// Moves the deadline to `deadline` if that is earlier.
     pub(super) fn shorten(&mut self, deadline: Instant) {
         self.deadline = self.deadline.min(deadline);
     }
 
-    /// Takes note of the sides whose connections have failed. False when none has, or that was known.
-    pub(super) fn on_error(&mut self, copied: &Sides<PollCopy>, directions: &mut Sides<Direction>) -> bool {
-        let mut news = false;
-        for side in Side::BOTH {
-            news |= match &copied[side] {
-                Poll::Ready(Err(CopyError::Read(_))) => self.abandon(side, directions),
-                Poll::Ready(Err(CopyError::Write(_))) => self.abandon(side.other(), directions),
-                _ => false,
-            };
+    /// Returns the next action, if there is one at once.
+    pub(super) fn next(&self, directions: &Sides<Status>) -> Option<Next> {
+        let failed = |side: Side| {
+            matches!(directions[side].error, Some(CopyError::Read(_)))
+                || matches!(directions[side.other()].error, Some(CopyError::Write(_)))
+        };
+        let has_closed = |side: Side| directions[side].is_ended() && directions[side.other()].is_flushed;
+        let failed = Sides::from_fn(|side| !self.over[side] && failed(side));
+        let closed = Sides::from_fn(|side| !self.over[side] && has_closed(side));
+        if failed.client || failed.upstream {
+            Some(Next::Abandon(failed))
+        } else if closed.client || closed.upstream {
+            Some(Next::Release(closed))
+        } else if self.over.client && self.over.upstream {
+            Some(Next::End(self.end.clone()))
+        } else {
+            None
         }
-        news
     }
 
-    /// Nothing is read from a side any more, nor written to it.
-    fn abandon(&mut self, side: Side, directions: &mut Sides<Direction>) -> bool {
-        let (from, to) = directions.split_mut(side);
-        from.stop_reading();
-        to.stop_writing();
-        !std::mem::replace(&mut self.over[side], true)
+    /// Returns the deadline, and the end that is reached then.
+    pub(super) fn timeout(&self) -> (Instant, Next) {
+        let end = match &self.end {
+            TunnelEnd::Drained => TunnelEnd::DrainTimeout,
+            end => end.clone(),
+        };
+        (self.deadline, Next::End(end))
     }
 
-    /// Lets go of a side that has been told, and has answered, while the other takes its time. True once both
-    /// have.
-    pub(super) fn is_over(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut ends: Sides<&mut (dyn AsyncWrite + Unpin)>,
-        directions: &mut Sides<Direction>,
-    ) -> bool {
-        for side in Side::BOTH {
+    /// Stops reading from `sides`, and writing to them.
+    pub(super) fn abandon(&mut self, sides: Sides<bool>, directions: &mut Sides<Direction>) {
+        for side in Side::BOTH.into_iter().filter(|side| sides[*side]) {
             let (from, to) = directions.split_mut(side);
-            if !self.over[side] && from.is_ended() && to.is_flushed() {
-                self.over[side] = true;
-                // The other side may say more behind its Close.
-                to.stop_writing();
-                let _ = Pin::new(&mut *ends[side]).poll_shutdown(cx);
-            }
+            from.stop_reading();
+            to.stop_writing();
+            self.over[side] = true;
         }
-        self.over.client && self.over.upstream
+    }
+
+    /// Shuts down the connections of `sides`, while the other side may take its time.
+    pub(super) fn release(
+        &mut self,
+        sides: Sides<bool>,
+        cx: &mut Context<'_>,
+        mut connections: Sides<&mut (dyn AsyncWrite + Unpin)>,
+        directions: &mut Sides<Direction>,
+    ) {
+        for side in Side::BOTH.into_iter().filter(|side| sides[*side]) {
+            // The other side may send more behind its Close.
+            directions[side.other()].stop_writing();
+            let _ = Pin::new(&mut *connections[side]).poll_shutdown(cx);
+            self.over[side] = true;
+        }
     }
 }

@@ -37,14 +37,17 @@ use std::{
 
 use bytes::Bytes;
 use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 
 use crate::io::any_io::{as_any_io, is_stream_reset};
 use clock::Clock;
 pub use close_frame::{CloseCode, CloseFrame};
 pub use close_policy::ClosePolicy;
 pub use config::{Framing, TunnelConfig};
-use direction::{CopyError, Direction, PollCopy};
+use direction::Direction;
 use frame_relay::FrameRelay;
 #[cfg(any(test, upgrade_proxy_fuzz))]
 pub(crate) use frames::check as check_frames;
@@ -193,105 +196,82 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TunnelSummary> {
         let mut this = self.project();
-        let (client, upstream) = (this.client, this.upstream);
-        let (directions, lifecycle) = (this.directions, this.lifecycle);
+        let (client, upstream, directions) = (this.client, this.upstream, this.directions);
+        let lifecycle = this.lifecycle;
         let end = loop {
             lifecycle.poll_shutdown_request(cx);
             let before = directions.map(Progress::of);
-            // Both are polled before either result is looked at: when one side is gone, what it sent
-            // before it went still arrives.
-            let Sides { client: up, upstream: down } = directions;
-            let up_copied = up.poll_copy(cx, client, upstream, down.state());
+            // Both are polled before either result counts: bytes that a side sent before it failed still arrive.
+            let up = directions.client.poll_copy(cx, client, upstream, directions.upstream.phase());
             lifecycle.sync_pass_through(directions);
-            let Sides { client: up, upstream: down } = directions;
-            let down_copied = down.poll_copy(cx, upstream, client, up.state());
-            let copied = Sides { client: up_copied, upstream: down_copied };
+            let down = directions.upstream.poll_copy(cx, upstream, client, directions.client.phase());
             if lifecycle.sync_pass_through(directions) {
                 cx.waker().wake_by_ref();
             }
-            lifecycle.record_progress(&before, directions);
-            let end = match &mut lifecycle.close_handshake {
-                // What was refused has not passed, whatever has happened behind it.
-                None => Lifecycle::fault(directions).or_else(|| ended(copied, lifecycle.first)),
-                Some(closing) => {
-                    if closing.on_error(&copied, directions) {
-                        continue;
-                    }
-                    if closing.is_over(cx, Sides { client, upstream }, directions) {
-                        break closing.end.clone();
-                    }
-                    None
+            let status =
+                Sides { client: directions.client.status(up), upstream: directions.upstream.status(down) };
+            let now = Instant::now();
+            lifecycle.record(&before, directions, &status, now);
+            match lifecycle.next(&status, now) {
+                Next::Wait(None) => return Poll::Pending,
+                Next::Wait(Some(deadline)) => ready!(this.clock.as_mut().poll_until(cx, deadline)),
+                Next::Ping(side) => lifecycle.ping(side, directions, now),
+                Next::Close(end) => match lifecycle.close(end, directions, now) {
+                    Ok(()) => {}
+                    Err(end) => break end,
+                },
+                Next::Abandon(sides) => lifecycle.abandon(sides, directions),
+                Next::Release(sides) => {
+                    lifecycle.release(sides, cx, Sides { client, upstream }, directions);
                 }
-            };
-            let end = match end {
-                Some(end) => end,
-                None => {
-                    let Some((moment, next)) = lifecycle.next_deadline(directions) else {
-                        return Poll::Pending;
-                    };
-                    ready!(this.clock.as_mut().poll_until(cx, moment));
-                    match next {
-                        Next::End(end) => end,
-                        Next::Cut => break lifecycle.cut(),
-                        Next::Probe(side) => {
-                            lifecycle.probe(side, directions);
-                            continue;
-                        }
-                        Next::Open => continue,
-                    }
-                }
-            };
-            if let Some(end) = lifecycle.begin_close(end, directions) {
-                break end;
+                Next::End(end) => break end,
             }
         };
-        match &end {
-            TunnelEnd::Closed { .. } => {}
-            TunnelEnd::Failed { side, error } if lifecycle.close_handshake.is_none() => {
-                // After its end a reset only says that it wants no more.
-                if !directions[*side].finished() && is_stream_reset(error) {
-                    let other = match side {
-                        Side::Client => as_any_io(upstream),
-                        Side::Upstream => as_any_io(client),
-                    };
-                    if let Some(other) = other {
-                        other.reset_on_drop();
-                    }
-                }
-            }
-            _ => {
-                // The farewell (FIN, close_notify) goes out if it can go out at once.
-                let _ = Pin::new(client).poll_shutdown(cx);
-                let _ = Pin::new(upstream).poll_shutdown(cx);
-            }
-        }
+        end_connections(cx, client, upstream, &end, lifecycle, directions);
         Poll::Ready(lifecycle.summary(end, directions))
     }
 }
 
-/// Why there is nothing more to carry.
-fn ended(copied: Sides<PollCopy>, first: Option<Side>) -> Option<TunnelEnd> {
-    Some(match (copied.client, copied.upstream, first) {
-        (Poll::Ready(Err(broken)), ..) => failed(broken, Side::Client),
-        (_, Poll::Ready(Err(broken)), _) => failed(broken, Side::Upstream),
-        (Poll::Ready(Ok(())), Poll::Ready(Ok(())), Some(first)) => TunnelEnd::Closed { first },
-        _ => return None,
-    })
-}
-
-/// Which side an error in the direction `from` a side belongs to.
-fn failed(broken: CopyError, from: Side) -> TunnelEnd {
-    match broken {
-        CopyError::Read(error) => TunnelEnd::Failed { side: from, error },
-        CopyError::Write(error) => TunnelEnd::Failed { side: from.other(), error },
+/// Ends the connections of a tunnel: with a reset if that is the end of the other one, and with a shutdown if
+/// the tunnel is cut.
+fn end_connections<C, U>(
+    cx: &mut Context<'_>,
+    client: &mut C,
+    upstream: &mut U,
+    end: &TunnelEnd,
+    lifecycle: &Lifecycle,
+    directions: &Sides<Direction>,
+) where
+    C: AsyncWrite + Unpin + 'static,
+    U: AsyncWrite + Unpin + 'static,
+{
+    match end {
+        TunnelEnd::Closed { .. } => {}
+        TunnelEnd::Failed { side, error } if !lifecycle.is_closing() => {
+            // A reset behind the end of a side only means that it discards the bytes it gets.
+            if !directions[*side].has_finished() && is_stream_reset(error) {
+                let other = match side {
+                    Side::Client => as_any_io(upstream),
+                    Side::Upstream => as_any_io(client),
+                };
+                if let Some(other) = other {
+                    other.reset_on_drop();
+                }
+            }
+        }
+        _ => {
+            // FIN or `close_notify`, if it can be sent at once.
+            let _ = Pin::new(client).poll_shutdown(cx);
+            let _ = Pin::new(upstream).poll_shutdown(cx);
+        }
     }
 }
 
 impl<C, U> fmt::Debug for Tunnel<C, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tunnel")
-            .field("client_to_upstream", &self.directions.client.total())
-            .field("upstream_to_client", &self.directions.upstream.total())
+            .field("client_to_upstream", &self.directions.client.written())
+            .field("upstream_to_client", &self.directions.upstream.written())
             .finish_non_exhaustive()
     }
 }

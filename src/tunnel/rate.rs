@@ -1,14 +1,14 @@
-//! How fast a direction may be: a token bucket.
+//! [`RateLimit`]: a token bucket for a direction.
 
 use std::{num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
 
-/// Bytes per second, for one direction of each tunnel.
+/// Maximum rate for one direction of each tunnel, in bytes per second.
 ///
-/// A bucket of tokens, one for each byte, that fills at this rate up to the burst: what is not taken from
-/// it while the direction is quiet may go at once later. While it is empty nothing is read, and the
-/// sender waits as if the other side took no more.
+/// A token bucket with a token per byte fills at this rate up to the burst: tokens that are not used while
+/// the direction is quiet permit a burst later. While the bucket is empty, nothing is read, and the sender
+/// experiences backpressure.
 ///
 /// ```
 /// use std::num::NonZeroU64;
@@ -24,85 +24,85 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// At this rate, with a burst of a tenth of a second, but 16 KiB at least.
+    /// Creates a limit with a burst of a tenth of a second, but at least 16 KiB.
     #[must_use]
     pub fn bytes_per_second(rate: NonZeroU64) -> Self {
         Self { rate, burst: None }
     }
 
-    /// Bytes that may go at once. At least 1.
+    /// Sets the burst in bytes. At least 1.
     #[must_use]
     pub fn burst(mut self, bytes: u64) -> Self {
         self.burst = Some(bytes);
         self
     }
 
-    pub(super) fn bucket(self, now: Instant) -> Box<Bucket> {
+    pub(super) fn bucket(self, now: Instant) -> Box<TokenBucket> {
         let rate = self.rate.get();
         let size = self.burst.unwrap_or((rate / 10).max(16 * 1024)).max(1);
-        Box::new(Bucket { rate, size, tokens: size, filled: now, until: None })
+        Box::new(TokenBucket { rate, size, tokens: size, filled: now, resumes_at: None })
     }
 }
 
 /// The tokens of one direction.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct TokenBucket {
     rate: u64,
     size: u64,
     tokens: u64,
-    /// Up to when the tokens were counted.
+    /// The time up to which tokens have been added.
     filled: Instant,
-    /// When reading goes on, while it does not.
-    until: Option<Instant>,
+    /// The end of a wait for tokens.
+    resumes_at: Option<Instant>,
 }
 
-impl Bucket {
-    /// Tokens below which it is not worth to read: what comes in 10 ms.
-    fn worthwhile(&self) -> u64 {
+impl TokenBucket {
+    /// Minimum tokens for a read: those of 10 ms.
+    fn minimum(&self) -> u64 {
         (self.rate / 100).clamp(1, self.size)
     }
 
-    /// How many bytes may be read now; or when some may.
-    fn available(&mut self, now: Instant) -> Result<u64, Instant> {
+    /// Adds the tokens up to `now`. Returns the bytes that may be read, or the time from which some may.
+    fn refill(&mut self, now: Instant) -> Result<u64, Instant> {
         let waited = now.saturating_duration_since(self.filled);
         let tokens = u128::from(self.rate) * waited.as_nanos() / NANOS;
         if let Ok(tokens) = u64::try_from(tokens)
             && self.tokens.saturating_add(tokens) < self.size
         {
-            // Only as much time is spent as these tokens took.
+            // A fraction of a token stays for the next time.
             self.tokens += tokens;
             self.filled += self.time_for(tokens);
         } else {
             self.tokens = self.size;
             self.filled = now;
         }
-        if self.tokens >= self.worthwhile() {
+        if self.tokens >= self.minimum() {
             return Ok(self.tokens);
         }
-        Err(self.filled + self.time_for(self.worthwhile() - self.tokens))
+        Err(self.filled + self.time_for(self.minimum() - self.tokens))
     }
 
-    /// How many bytes may be read now; none before [`until`](Self::until).
-    pub(super) fn open(&mut self, now: Instant) -> u64 {
-        let (available, until) = match self.available(now) {
+    /// Returns the bytes that may be read. If 0, a wait for tokens begins.
+    pub(super) fn available(&mut self, now: Instant) -> u64 {
+        let (available, resumes_at) = match self.refill(now) {
             Ok(tokens) => (tokens, None),
-            Err(moment) => (0, Some(moment)),
+            Err(time) => (0, Some(time)),
         };
-        self.until = until;
+        self.resumes_at = resumes_at;
         available
     }
 
-    /// When reading goes on, while it does not.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.until
+    /// Returns the end of the wait for tokens.
+    pub(super) fn resumes_at(&self) -> Option<Instant> {
+        self.resumes_at
     }
 
-    /// Nobody waits for it any more.
-    pub(super) fn forget(&mut self) {
-        self.until = None;
+    /// Ends the wait for tokens.
+    pub(super) fn clear_wait(&mut self) {
+        self.resumes_at = None;
     }
 
-    /// So many bytes were read.
+    /// Records a read.
     pub(super) fn take(&mut self, bytes: u64) {
         self.tokens = self.tokens.saturating_sub(bytes);
     }
@@ -119,26 +119,26 @@ const NANOS: u128 = 1_000_000_000;
 mod tests {
     use super::*;
 
-    fn bucket(rate: u64, burst: u64, now: Instant) -> Box<Bucket> {
+    fn bucket(rate: u64, burst: u64, now: Instant) -> Box<TokenBucket> {
         RateLimit::bytes_per_second(NonZeroU64::new(rate).unwrap()).burst(burst).bucket(now)
     }
 
     #[test]
-    fn the_burst_goes_at_once_and_what_follows_at_the_rate() {
+    fn a_burst_passes_at_once_and_the_rest_at_the_rate() {
         let start = Instant::now();
         for (rate, burst) in [(1, 1), (7, 3), (1000, 100), (1 << 20, 1 << 16), (u64::MAX, u64::MAX)] {
             let mut bucket = bucket(rate, burst, start);
-            assert_eq!(bucket.available(start), Ok(burst));
+            assert_eq!(bucket.refill(start), Ok(burst));
             let (mut now, mut taken, mut waits) = (start, 0_u128, 0);
             while waits < 1000 {
-                match bucket.available(now) {
+                match bucket.refill(now) {
                     Ok(tokens) => {
                         bucket.take(tokens);
                         taken += u128::from(tokens);
                     }
-                    Err(moment) => {
-                        assert!(moment > now);
-                        now = moment;
+                    Err(time) => {
+                        assert!(time > now);
+                        now = time;
                         waits += 1;
                     }
                 }
@@ -156,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_bucket_does_not_fill_above_its_size() {
+    fn an_idle_bucket_does_not_overflow() {
         let start = Instant::now();
         let mut bucket = bucket(1000, 100, start);
         bucket.take(100);
-        assert_eq!(bucket.available(start), Err(start + Duration::from_millis(10)));
-        assert_eq!(bucket.available(start + Duration::from_millis(50)), Ok(50));
-        assert_eq!(bucket.available(start + Duration::from_secs(3600)), Ok(100));
-        assert_eq!(bucket.available(start + Duration::from_secs(u64::from(u32::MAX))), Ok(100));
+        assert_eq!(bucket.refill(start), Err(start + Duration::from_millis(10)));
+        assert_eq!(bucket.refill(start + Duration::from_millis(50)), Ok(50));
+        assert_eq!(bucket.refill(start + Duration::from_secs(3600)), Ok(100));
+        assert_eq!(bucket.refill(start + Duration::from_secs(u64::from(u32::MAX))), Ok(100));
     }
 }

@@ -1,4 +1,4 @@
-//! What breaks a direction.
+//! Errors of a direction.
 
 use std::{
     io,
@@ -9,17 +9,17 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
-/// An error, and which end it came from.
-#[derive(Debug)]
+/// An error of the reader or of the writer.
+#[derive(Clone, Debug)]
 pub(in super::super) enum CopyError {
     Read(Arc<io::Error>),
     Write(Arc<io::Error>),
 }
 
-/// What has become of a direction.
+/// Result of a poll of a direction.
 pub(in super::super) type PollCopy = Poll<Result<(), CopyError>>;
 
-/// One write; a writer that takes nothing is broken.
+/// Writes once. A writer that accepts nothing has failed.
 pub(super) fn poll_write<W>(
     cx: &mut Context<'_>,
     writer: &mut W,
@@ -30,7 +30,7 @@ where
 {
     match ready!(Pin::new(writer).poll_write(cx, bytes)) {
         Ok(0) => Poll::Ready(Err(CopyError::write(io::ErrorKind::WriteZero.into()))),
-        // No more than was offered, whatever the writer says.
+        // Never more than was offered, regardless of the number that the writer returns.
         Ok(written) => Poll::Ready(Ok(written.min(bytes.len()))),
         Err(error) => Poll::Ready(Err(CopyError::write(error))),
     }

@@ -3,7 +3,7 @@
 mod error;
 #[cfg(target_os = "linux")]
 mod spliced;
-mod state;
+mod status;
 
 use std::{
     any::TypeId,
@@ -22,7 +22,7 @@ use super::{
     RateLimit,
     frame_relay::{FrameRelay, Rewritten},
     pending::Pending,
-    rate::Bucket,
+    rate::TokenBucket,
     scratch::with_scratch,
     splice::Splice,
 };
@@ -32,148 +32,184 @@ use super::splice::{LARGE, sockets};
 use crate::io::any_io::as_any_io;
 use error::poll_write;
 pub(super) use error::{CopyError, PollCopy};
+pub(super) use status::Status;
 
-/// Reads in a row before other tasks get their turn.
+/// Rounds per poll, after which the task yields.
 const ROUNDS: usize = 16;
 
-/// Moves bytes from a reader to a writer: `Running`, then `ShuttingDown`, then `Done`.
+/// The copy of bytes from a reader to a writer.
 ///
-/// A read goes into the thread's scratch buffer and straight out of it. Only what the writer does
-/// not take at once is moved to memory of its own, and given back as soon as it is written.
+/// A read goes to the thread's scratch buffer, and is written from there. Only bytes that the writer does
+/// not accept at once are moved to memory of the direction, which is freed as soon as they are written.
 #[derive(Debug)]
 pub(super) struct Direction {
-    state: State,
-    /// Read, and not yet taken by the writer. While there is any, nothing is read. In a box, as
-    /// most tunnels have none for most of their life.
+    phase: Phase,
+    /// Bytes that were read and wait for the writer. Meanwhile nothing is read. In a box, as most tunnels
+    /// have none most of the time.
     pending: Option<Box<Pending>>,
-    /// Bytes that were read.
     read: u64,
-    /// Those of them the writer has taken.
-    total: u64,
-    /// Bytes that went through a pipe.
+    written: u64,
     spliced: u64,
     splice: Splice,
-    /// The writer took bytes since it was last flushed.
-    unflushed: bool,
-    /// Of a WebSocket: where its frames begin and end.
+    /// Bytes were written since the last flush.
+    is_unflushed: bool,
+    /// The frames of a WebSocket.
     frame_relay: Option<Box<FrameRelay>>,
-    /// How fast it may be.
-    gate: Option<Box<Bucket>>,
+    /// The rate limit.
+    rate: Option<Box<TokenBucket>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum State {
+pub(super) enum Phase {
+    /// Bytes are read and written.
     Running,
-    /// The reader has finished; what is left is written, then the writer is told.
+    /// The reader has finished. Pending bytes are written, then the writer is shut down.
     ShuttingDown,
+    /// The writer is shut down.
     Done,
 }
 
-/// What one read and the writes after it came to.
+/// Outcome of a read and the writes after it.
 enum Step {
+    /// Everything was written, or is in the pipe.
     Moved,
-    /// The writer did not take everything, or takes something else.
+    /// These bytes are to be written.
     Left(Option<Box<Pending>>),
+    /// The reader has finished.
     Finished,
 }
 
 impl Direction {
     pub(super) fn new(limit: Option<RateLimit>) -> Self {
         Self {
-            state: State::Running,
+            phase: Phase::Running,
             pending: None,
             read: 0,
-            total: 0,
+            written: 0,
             spliced: 0,
             splice: Splice::default(),
-            unflushed: false,
+            is_unflushed: false,
             frame_relay: None,
-            gate: limit.map(|limit| limit.bucket(Instant::now())),
+            rate: limit.map(|limit| limit.bucket(Instant::now())),
         }
     }
 
-    /// Follows frames from here on.
+    /// Starts to follow frames.
     pub(super) fn follow(&mut self, relay: FrameRelay) {
         self.frame_relay = Some(Box::new(relay));
     }
 
-    /// Bytes to deliver first.
+    /// Queues bytes to be delivered first.
     pub(super) fn preload(&mut self, early: Bytes) {
         self.read += early.len() as u64;
         let rewritten = self.frame_relay.as_mut().and_then(|relay| relay.relay(&early));
         self.pending = rewritten.map_or_else(|| Pending::relayed(early), Pending::rewritten);
     }
 
-    /// Moves what can be moved now. Ready once the writer has been told of the end. When the `other`
-    /// direction is done, a socket is not: closing it says the same. The writer of a WebSocket whose
-    /// other side ends without a Close is told so, unless it has ended before.
+    /// Moves bytes until the reader or the writer is not ready. Ready once the writer is shut down.
+    ///
+    /// If the `other` direction is done, a socket is not shut down, as its close has the same effect. If the
+    /// reader's side of a WebSocket ends first and without a Close, one is written as the close policy demands.
     pub(super) fn poll_copy<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-        other: State,
+        other: Phase,
     ) -> PollCopy
     where
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
     {
-        if let Some(gate) = &mut self.gate {
-            gate.forget();
+        if let Some(rate) = &mut self.rate {
+            rate.clear_wait();
         }
         for _ in 0..ROUNDS {
-            self.insert();
-            match self.state {
-                State::Done => return Poll::Ready(Ok(())),
-                _ if self.pending.is_some() => match self.poll_pending(cx, writer)? {
-                    Poll::Ready(()) => {}
-                    Poll::Pending => {
-                        if let Some(reader) = as_any_io(reader) {
-                            reader.buffer_incoming(cx);
-                        }
-                        return Poll::Pending;
-                    }
-                },
-                #[cfg(target_os = "linux")]
-                _ if self.splice.holds_bytes() => ready!(self.poll_piped(cx, reader, writer))?,
-                State::ShuttingDown
-                    if other == State::Done && TypeId::of::<W>() == TypeId::of::<TcpStream>() =>
-                {
-                    self.state = State::Done;
-                }
-                State::ShuttingDown => {
-                    match ready!(Pin::new(&mut *writer).poll_shutdown(cx)) {
-                        // It has finished before and is gone: nobody is left to be told.
-                        Err(_) if other == State::Done => {}
-                        told => told.map_err(CopyError::write)?,
-                    }
-                    self.state = State::Done;
-                }
-                State::Running => match self.poll_step(cx, reader, writer)? {
-                    Poll::Ready(Step::Moved) => {}
-                    Poll::Ready(Step::Left(pending)) => self.pending = pending,
-                    Poll::Ready(Step::Finished) => self.finish(other == State::Running),
-                    Poll::Pending => {
-                        self.splice.on_empty();
-                        if self.unflushed {
-                            ready!(Pin::new(&mut *writer).poll_flush(cx)).map_err(CopyError::write)?;
-                            self.unflushed = false;
-                        }
-                        return Poll::Pending;
-                    }
-                },
+            self.inject();
+            if self.phase == Phase::Done {
+                return Poll::Ready(Ok(()));
             }
+            ready!(self.poll_round(cx, reader, writer, other))?;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Puts a frame of ours next, if one is due and this is the place.
-    fn insert(&mut self) {
+    fn poll_round<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut R,
+        writer: &mut W,
+        other: Phase,
+    ) -> PollCopy
+    where
+        R: AsyncRead + Unpin + 'static,
+        W: AsyncWrite + Unpin + 'static,
+    {
+        if self.pending.is_some() {
+            let written = self.poll_pending(cx, writer);
+            if written.is_pending()
+                && let Some(reader) = as_any_io(reader)
+            {
+                reader.buffer_incoming(cx);
+            }
+            return written;
+        }
+        #[cfg(target_os = "linux")]
+        if self.splice.holds_bytes() {
+            return self.poll_piped(cx, reader, writer);
+        }
+        match self.phase {
+            Phase::Done => Poll::Ready(Ok(())),
+            Phase::ShuttingDown => self.poll_shutdown(cx, writer, other),
+            Phase::Running => {
+                match self.poll_step(cx, reader, writer)? {
+                    Poll::Ready(Step::Moved) => {}
+                    Poll::Ready(Step::Left(pending)) => self.pending = pending,
+                    Poll::Ready(Step::Finished) => self.finish(other == Phase::Running),
+                    Poll::Pending => {
+                        self.splice.on_empty();
+                        ready!(self.poll_flush(cx, writer))?;
+                        return Poll::Pending;
+                    }
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    fn poll_shutdown<W>(&mut self, cx: &mut Context<'_>, writer: &mut W, other: Phase) -> PollCopy
+    where
+        W: AsyncWrite + Unpin + 'static,
+    {
+        if other != Phase::Done || TypeId::of::<W>() != TypeId::of::<TcpStream>() {
+            match ready!(Pin::new(writer).poll_shutdown(cx)) {
+                // The writer's side has finished before, and may have closed its connection.
+                Err(_) if other == Phase::Done => {}
+                result => result.map_err(CopyError::write)?,
+            }
+        }
+        self.phase = Phase::Done;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_flush<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> PollCopy
+    where
+        W: AsyncWrite + Unpin,
+    {
+        if self.is_unflushed {
+            ready!(Pin::new(writer).poll_flush(cx)).map_err(CopyError::write)?;
+            self.is_unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Queues a frame of the proxy, if there is one and it can be written here.
+    fn inject(&mut self) {
         if let Some(relay) = &mut self.frame_relay
             && self.pending.is_none()
             && !self.splice.holds_bytes()
-            && self.state != State::Done
+            && self.phase != Phase::Done
             && let Some(frame) = relay.take_injected()
         {
             let bytes = frame.as_bytes().to_vec();
@@ -182,16 +218,16 @@ impl Direction {
         }
     }
 
-    /// Nothing more will be read.
+    /// Records the end of the reader.
     fn finish(&mut self, other_is_open: bool) {
-        self.state = State::ShuttingDown;
+        self.phase = Phase::ShuttingDown;
         if let Some(relay) = &mut self.frame_relay {
             self.pending = Pending::relayed(relay.finish(other_is_open).into());
         }
     }
 
-    /// Writes what is left of an earlier read.
-    fn poll_pending<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<Result<(), CopyError>>
+    /// Writes pending bytes.
+    fn poll_pending<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> PollCopy
     where
         W: AsyncWrite + Unpin,
     {
@@ -206,8 +242,7 @@ impl Direction {
         Poll::Ready(Ok(()))
     }
 
-    /// One piece, taken into a pipe if that is worth it, or read and written as far as the writer
-    /// takes it.
+    /// Moves bytes through a pipe if that is worth it, or else through the scratch buffer.
     fn poll_step<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -221,16 +256,16 @@ impl Direction {
         if let Some(error) = self.frame_relay.as_mut().and_then(|relay| relay.take_read_error()) {
             return Poll::Ready(Err(CopyError::read(error)));
         }
-        let discards = self.frame_relay.as_ref().is_some_and(|relay| relay.discards());
-        let allowed = match &mut self.gate {
-            // What goes nowhere may come as it likes.
-            Some(_) if discards => u64::MAX,
-            None => u64::MAX,
-            Some(gate) => match gate.open(Instant::now()) {
-                0 => return Poll::Pending,
-                bytes => bytes,
-            },
+        let allowed = match &mut self.rate {
+            Some(rate) if !self.frame_relay.as_ref().is_some_and(|relay| relay.discards()) => {
+                rate.available(Instant::now())
+            }
+            // No limit for bytes that are discarded.
+            _ => u64::MAX,
         };
+        if allowed == 0 {
+            return Poll::Pending;
+        }
         #[cfg(target_os = "linux")]
         if self.splice.is_wanted()
             && allowed >= LARGE as u64
@@ -239,9 +274,24 @@ impl Direction {
         {
             return Poll::Ready(Ok(step));
         }
+        self.poll_scratch(cx, reader, writer, allowed)
+    }
+
+    /// Reads into the scratch buffer, and writes as much as the writer accepts.
+    fn poll_scratch<R, W>(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut R,
+        writer: &mut W,
+        allowed: u64,
+    ) -> Poll<Result<Step, CopyError>>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
         with_scratch(|scratch| {
-            let most = usize::try_from(allowed).map_or(scratch.len(), |allowed| allowed.min(scratch.len()));
-            let mut buf = ReadBuf::new(&mut scratch[..most]);
+            let limit = usize::try_from(allowed).map_or(scratch.len(), |allowed| allowed.min(scratch.len()));
+            let mut buf = ReadBuf::new(&mut scratch[..limit]);
             ready!(Pin::new(reader).poll_read(cx, &mut buf)).map_err(CopyError::read)?;
             let mut bytes = buf.filled();
             if bytes.is_empty() {
@@ -272,13 +322,13 @@ impl Direction {
     fn count(&mut self, read: usize) {
         self.read += read as u64;
         self.splice.on_read(read);
-        if let Some(gate) = &mut self.gate {
-            gate.take(read as u64);
+        if let Some(rate) = &mut self.rate {
+            rate.take(read as u64);
         }
     }
 
     fn wrote(&mut self, bytes: usize) {
-        self.total += bytes as u64;
-        self.unflushed = true;
+        self.written += bytes as u64;
+        self.is_unflushed = true;
     }
 }

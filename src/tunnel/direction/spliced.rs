@@ -9,17 +9,12 @@ use super::{
         pending::Pending,
         splice::{Emptied, sockets},
     },
-    CopyError, Direction, Step,
+    CopyError, Direction, PollCopy, Step,
 };
 
 impl Direction {
     /// Writes the bytes in the pipe.
-    pub(super) fn poll_piped<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &R,
-        writer: &W,
-    ) -> Poll<Result<(), CopyError>>
+    pub(super) fn poll_piped<R, W>(&mut self, cx: &mut Context<'_>, reader: &R, writer: &W) -> PollCopy
     where
         R: 'static,
         W: 'static,
@@ -28,7 +23,7 @@ impl Direction {
         while self.splice.holds_bytes() {
             match ready!(self.splice.poll_empty(cx, to)).map_err(CopyError::write)? {
                 Emptied::Written(bytes) => {
-                    self.total += bytes as u64;
+                    self.written += bytes as u64;
                     self.spliced += bytes as u64;
                 }
                 Emptied::Drained(bytes) => self.pending = Pending::relayed(bytes.into()),

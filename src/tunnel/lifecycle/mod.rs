@@ -1,16 +1,45 @@
-//! The course of a tunnel: what it knows of its life, and what comes next.
+//! State of a tunnel apart from its connections and the bytes between them, and the decisions on it.
+//!
+//! After each poll of both directions [`record`](Lifecycle::record) takes note of progress, and
+//! [`next`](Lifecycle::next) decides. [`Tunnel::poll`](super::Tunnel) performs the action.
+//!
+//! | state | event | action |
+//! | --- | --- | --- |
+//! | Open, HalfClosed | a frame is rejected | [`Close`](Next::Close): too big, or invalid framing |
+//! | | a connection fails | `Close`: failed |
+//! | | both directions are done | [`End`](Next::End): closed |
+//! | | both sides have sent a Close, and the close timeout expires | `End`: closed |
+//! | | no byte for the idle timeout; in HalfClosed, for the half-close timeout | `Close`: that timeout |
+//! | | the maximum lifetime is reached | `Close`: lifetime reached |
+//! | | the time of a shutdown request | `Close`: drained |
+//! | | no byte of a side for its keep-alive interval | [`Ping`](Next::Ping) |
+//! | | no byte of a side for the keep-alive timeout after a Ping | `Close`: keep-alive timeout |
+//! | Closing | a connection fails | [`Abandon`](Next::Abandon) that side |
+//! | | a side has ended, and everything for it is written | [`Release`](Next::Release) that side |
+//! | | both sides are released or abandoned | `End`: the reason of the `Close` |
+//! | | the deadline | `End`: the same; after `drained`, the drain timeout |
+//! | all | a rate limit permits the next read, or nothing of the above | [`Wait`](Next::Wait) |
+//!
+//! HalfClosed begins when one connection has finished sending. Closing begins with a `Close` that can start a
+//! [close handshake](CloseHandshake); any other `Close` is the end. If both connections fail, or both sides
+//! send a bad frame, the client's counts.
 
 mod next;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, task::Context};
 
-use tokio::time::{Duration, Instant};
+use tokio::{
+    io::AsyncWrite,
+    time::{Duration, Instant},
+};
 
 use super::{
     Side, Sides, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary,
     close_handshake::CloseHandshake,
-    direction::Direction,
-    frame_relay::{FrameError, FrameRelay},
+    direction::{Direction, Status},
+    frame_relay::{FrameRelay, Pinged},
     keep_alive::Liveness,
     random::random_bytes,
     shared::{Count, Shared, ShutdownRequest},
@@ -18,35 +47,35 @@ use super::{
 
 pub(super) use next::Next;
 
-/// All of a tunnel but its two ends and the bytes between them.
+/// State of a tunnel apart from its connections and the bytes between them.
 #[derive(Debug)]
 pub(super) struct Lifecycle {
     pub(super) config: Arc<TunnelConfig>,
-    pub(super) opened: Instant,
+    opened: Instant,
     last_byte: Instant,
-    /// When it is too old.
-    lifetime: Option<Instant>,
-    /// Whose end came first.
-    pub(super) first: Option<Side>,
+    /// End of the maximum lifetime.
+    expires: Option<Instant>,
+    /// The side that ended first.
+    first: Option<Side>,
     /// Frames are not processed any more, because one direction had invalid framing.
     passes_through: bool,
     liveness: Sides<Option<Box<Liveness>>>,
-    pub(super) shutdown_request: Option<Box<ShutdownRequest>>,
-    pub(super) close_handshake: Option<Box<CloseHandshake>>,
+    shutdown_request: Option<Box<ShutdownRequest>>,
+    close_handshake: Option<Box<CloseHandshake>>,
     pub(super) shared: Option<Arc<Shared>>,
 }
 
-/// How far a direction is.
+/// Progress of a direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     read: u64,
-    taken: u64,
-    blocked: bool,
+    written: u64,
+    is_blocked: bool,
 }
 
 impl Progress {
     pub(super) fn of(direction: &Direction) -> Self {
-        Self { read: direction.read(), taken: direction.total(), blocked: direction.is_blocked() }
+        Self { read: direction.read(), written: direction.written(), is_blocked: direction.is_blocked() }
     }
 }
 
@@ -57,7 +86,7 @@ impl Lifecycle {
         Self {
             opened: now,
             last_byte: now,
-            lifetime: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
+            expires: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
             first: None,
             passes_through: false,
             liveness: Sides::default(),
@@ -68,25 +97,26 @@ impl Lifecycle {
         }
     }
 
-    /// It has frames, so its sides can be pinged.
+    /// Starts the keep-alive of a tunnel with frames.
     pub(super) fn start_keep_alive(&mut self) {
         self.liveness = Sides::from_fn(|side| self.config.keep_alive.watch(side, self.opened));
     }
 
+    /// Takes a shutdown request. During the close handshake it can only shorten that.
     pub(super) fn poll_shutdown_request(&mut self, cx: &mut Context<'_>) {
         let Some(request) = self.shared.as_ref().and_then(|shared| shared.poll_shutdown_request(cx)) else {
             return;
         };
-        if let Some(closing) = &mut self.close_handshake {
-            closing.shorten(request.deadline);
+        if let Some(handshake) = &mut self.close_handshake {
+            handshake.shorten(request.deadline);
         } else {
-            self.shutdown_request =
-                Some(Box::new(request.merged(self.shutdown_request.take().map(|known| *known))));
+            let earlier = self.shutdown_request.take().map(|earlier| *earlier);
+            self.shutdown_request = Some(Box::new(request.merged(earlier)));
         }
     }
 
-    /// Ends frame processing in both directions once one of them has invalid framing. True when that has just
-    /// happened: withheld bytes may have to be written.
+    /// Ends frame processing in both directions once one of them has invalid framing. Returns whether that has
+    /// just happened: withheld bytes may have to be written.
     pub(super) fn sync_pass_through(&mut self, directions: &mut Sides<Direction>) -> bool {
         let passes_through =
             directions.any(|direction| direction.frame_relay().is_some_and(FrameRelay::passes_through));
@@ -105,29 +135,34 @@ impl Lifecycle {
         true
     }
 
-    /// Takes note of what has happened since `before`.
-    pub(super) fn record_progress(&mut self, before: &Sides<Progress>, directions: &mut Sides<Direction>) {
+    /// Records the progress since `before`, the first end and the liveness of the sides.
+    pub(super) fn record(
+        &mut self,
+        before: &Sides<Progress>,
+        directions: &mut Sides<Direction>,
+        status: &Sides<Status>,
+        now: Instant,
+    ) {
         if self.first.is_none() {
-            self.first = Side::BOTH.into_iter().find(|side| directions[*side].is_ended());
+            self.first = Side::BOTH.into_iter().find(|side| status[*side].is_ended());
         }
-        if self.close_handshake.is_none() && directions.any(Direction::finished) {
+        if self.close_handshake.is_none() && status.any(Status::has_finished) {
             self.enter(TunnelState::HalfClosed);
         }
         let after = directions.map(Progress::of);
         let has_read = |side: Side| after[side].read > before[side].read;
-        let has_written = |side: Side| after[side].taken > before[side].taken;
+        let has_written = |side: Side| after[side].written > before[side].written;
         if !Side::BOTH.into_iter().any(|side| has_read(side) || has_written(side)) {
             return;
         }
-        let now = Instant::now();
         self.last_byte = now;
         if let Some(shared) = &self.shared {
             shared.record(now, counts(directions));
         }
         for side in Side::BOTH {
             let (Some(liveness), other) = (&mut self.liveness[side], side.other()) else { continue };
-            // Bytes from it, or some that it took although it had been slow.
-            if has_read(side) || before[other].blocked && has_written(other) {
+            // Bytes from the side, or bytes that it accepted at last.
+            if has_read(side) || before[other].is_blocked && has_written(other) {
                 liveness.on_activity(now);
             }
             if directions[other].frame_relay_mut().is_some_and(FrameRelay::take_pinged) {
@@ -136,50 +171,75 @@ impl Lifecycle {
         }
     }
 
-    /// What a side did that ends the tunnel.
-    pub(super) fn fault(directions: &Sides<Direction>) -> Option<TunnelEnd> {
-        Side::BOTH.into_iter().find_map(|side| {
-            Some(match directions[side].frame_relay()?.frame_error()? {
-                FrameError::TooBig => TunnelEnd::TooBig { side },
-                error => TunnelEnd::InvalidFraming { side, reason: error.reason() },
-            })
-        })
+    /// Sends a Ping to `side`.
+    pub(super) fn ping(&mut self, side: Side, directions: &mut Sides<Direction>, now: Instant) {
+        let (from, to) = directions.split_mut(side);
+        let Some(liveness) = &mut self.liveness[side] else { return };
+        let tag = liveness.tag();
+        let is_open = !to.has_finished();
+        let relay = to.frame_relay_mut().filter(|_| is_open);
+        match relay.map_or(Pinged::Impossible, |relay| relay.inject_ping(tag)) {
+            Pinged::Queued => {
+                liveness.on_ping_sent(now);
+                if let Some(relay) = from.frame_relay_mut() {
+                    relay.drop_pongs(tag);
+                }
+            }
+            // Acceptance of the bytes that wait for the side will count like a Pong.
+            Pinged::MidFrame if to.is_blocked() => liveness.on_ping_sent(now),
+            Pinged::MidFrame => liveness.on_activity(now),
+            Pinged::Impossible => self.liveness[side] = None,
+        }
     }
 
-    /// Begins to end. The end, when there is nothing to wait for.
-    pub(super) fn begin_close(
+    /// Starts a close handshake.
+    ///
+    /// # Errors
+    ///
+    /// The end, if there is nothing to wait for.
+    pub(super) fn close(
         &mut self,
         end: TunnelEnd,
         directions: &mut Sides<Direction>,
-    ) -> Option<TunnelEnd> {
-        if matches!(end, TunnelEnd::Closed { .. }) {
-            return Some(end);
-        }
+        now: Instant,
+    ) -> Result<(), TunnelEnd> {
         let request = self.shutdown_request.take().map(|request| *request);
-        match CloseHandshake::begin(end, request, &self.config, directions) {
-            Ok(closing) => {
-                self.close_handshake = Some(Box::new(closing));
-                self.enter(TunnelState::Closing);
-                None
-            }
-            Err(end) => Some(end),
+        let handshake = CloseHandshake::begin(end, request, &self.config, directions, now)?;
+        self.close_handshake = Some(Box::new(handshake));
+        self.enter(TunnelState::Closing);
+        Ok(())
+    }
+
+    /// Abandons `sides`, whose connections failed during the close handshake.
+    pub(super) fn abandon(&mut self, sides: Sides<bool>, directions: &mut Sides<Direction>) {
+        if let Some(handshake) = &mut self.close_handshake {
+            handshake.abandon(sides, directions);
         }
     }
 
-    /// The end that was not agreed upon in time.
-    pub(super) fn cut(&self) -> TunnelEnd {
-        match self.close_handshake.as_ref().map(|closing| closing.end.clone()) {
-            None | Some(TunnelEnd::Drained) => TunnelEnd::DrainTimeout,
-            Some(end) => end,
+    /// Releases `sides`, which have completed the close handshake.
+    pub(super) fn release(
+        &mut self,
+        sides: Sides<bool>,
+        cx: &mut Context<'_>,
+        connections: Sides<&mut (dyn AsyncWrite + Unpin)>,
+        directions: &mut Sides<Direction>,
+    ) {
+        if let Some(handshake) = &mut self.close_handshake {
+            handshake.release(sides, cx, connections, directions);
         }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.close_handshake.is_some()
     }
 
     pub(super) fn summary(&self, end: TunnelEnd, directions: &Sides<Direction>) -> TunnelSummary {
         self.enter(TunnelState::Ended);
-        let Sides { client: up, upstream: down } = directions;
         let summary = TunnelSummary::new(counts(directions), self.opened.elapsed(), end);
-        let summary = summary.with_spliced(up.spliced() + down.spliced()).with_first(self.first);
-        match (up.frame_relay(), down.frame_relay()) {
+        let spliced = directions.client.spliced() + directions.upstream.spliced();
+        let summary = summary.with_spliced(spliced).with_first(self.first);
+        match (directions.client.frame_relay(), directions.upstream.frame_relay()) {
             (Some(client), Some(upstream)) => {
                 let relays = Sides { client, upstream };
                 summary
@@ -197,17 +257,17 @@ impl Lifecycle {
     }
 }
 
-/// A part of the jitter, at random.
+/// Returns a random part of the jitter.
 fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
     match config.lifetime_jitter.min(lifetime) {
         Duration::ZERO => Duration::ZERO,
-        most => most / 1024 * (u32::from_ne_bytes(random_bytes()) % 1025),
+        jitter => jitter / 1024 * (u32::from_ne_bytes(random_bytes()) % 1025),
     }
 }
 
 fn counts(directions: &Sides<Direction>) -> Sides<Count> {
     directions.map(|direction| Count {
-        bytes: direction.total(),
+        bytes: direction.written(),
         messages: direction.frame_relay().map_or(0, FrameRelay::messages),
     })
 }
