@@ -146,9 +146,9 @@ async fn join(
     let early = (from_client, from_upstream);
     Some(match (client, upstream) {
         (Transport::Tcp(client), Transport::Tcp(upstream)) => {
-            tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, shared)
+            tunnel(Tunnel::with_config(client, upstream, config), websocket, early, shared)
         }
-        (client, upstream) => tunnel(Tunnel::with_shared(client, upstream, config), websocket, early, shared),
+        (client, upstream) => tunnel(Tunnel::with_config(client, upstream, config), websocket, early, shared),
     })
 }
 
@@ -163,7 +163,7 @@ where
     U: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let tunnel = if websocket { tunnel.websocket() } else { tunnel };
-    Box::pin(tunnel.early_bytes(from_client, from_upstream).watched(shared))
+    Box::pin(tunnel.early_bytes(from_client, from_upstream).sharing(shared))
 }
 
 impl TunnelGuard {

@@ -1,4 +1,4 @@
-//! The moments at which a tunnel has something to do although no byte moves, on one timer.
+//! [`Clock`]: one lazy timer for all deadlines of a tunnel.
 
 use std::{
     pin::{Pin, pin},
@@ -12,14 +12,14 @@ use tokio::{
 };
 
 pin_project! {
-    /// Wakes the tunnel when the next moment has come.
+    /// Timer for the next deadline.
     ///
-    /// A byte only moves a timestamp. The timer is set once and, when it fires too early because
-    /// bytes have moved since, is set again for the time that is left. In between it is not
-    /// touched, as long as the same task is to be woken and the moment is not an earlier one.
+    /// Bytes only change a timestamp. The timer is set once. If it fires too early, because bytes have moved in
+    /// the meantime, it is set again for the rest. Until then it is not touched, as long as the task stays the
+    /// same and the deadline does not become earlier.
     pub(super) struct Clock {
-        // Whom the timer wakes.
-        wakes: Option<Waker>,
+        // The waker that the timer has.
+        waker: Option<Waker>,
         #[pin]
         timer: Option<Sleep>,
     }
@@ -27,37 +27,37 @@ pin_project! {
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self { timer: None, wakes: None }
+        Self { timer: None, waker: None }
     }
 
-    /// Ready from `moment` on.
-    pub(super) fn poll_until(mut self: Pin<&mut Self>, cx: &mut Context<'_>, moment: Instant) -> Poll<()> {
+    /// Ready from `deadline` on.
+    pub(super) fn poll_until(mut self: Pin<&mut Self>, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let mut this = self.as_mut().project();
         loop {
             match this.timer.as_mut().as_pin_mut() {
-                None => this.timer.set(Some(sleep_until(moment))),
-                Some(timer) if timer.deadline() > moment => {
-                    timer.reset(moment);
-                    *this.wakes = None;
+                None => this.timer.set(Some(sleep_until(deadline))),
+                Some(timer) if timer.deadline() > deadline => {
+                    timer.reset(deadline);
+                    *this.waker = None;
                 }
-                Some(timer) if !timer.is_elapsed() && is_same(this.wakes.as_ref(), cx) => {
+                Some(timer) if !timer.is_elapsed() && is_same(this.waker.as_ref(), cx) => {
                     return Poll::Pending;
                 }
                 Some(mut timer) => {
-                    *this.wakes = Some(cx.waker().clone());
-                    // Unconstrained: out of budget, it would not have learned whom to wake.
+                    *this.waker = Some(cx.waker().clone());
+                    // Unconstrained: without budget the timer would not register the waker.
                     ready!(pin!(unconstrained(timer.as_mut())).poll(cx));
-                    if Instant::now() >= moment {
+                    if Instant::now() >= deadline {
                         return Poll::Ready(());
                     }
-                    timer.reset(moment);
-                    *this.wakes = None;
+                    timer.reset(deadline);
+                    *this.waker = None;
                 }
             }
         }
     }
 }
 
-fn is_same(known: Option<&Waker>, cx: &Context<'_>) -> bool {
-    known.is_some_and(|known| known.will_wake(cx.waker()))
+fn is_same(waker: Option<&Waker>, cx: &Context<'_>) -> bool {
+    waker.is_some_and(|waker| waker.will_wake(cx.waker()))
 }

@@ -1,4 +1,4 @@
-//! [`TunnelHandle`]: a tunnel from outside.
+//! [`TunnelHandle`] of a running tunnel.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::time::deadline;
 
-/// Sees a [`Tunnel`](super::Tunnel), and can end it. Cloning copies a pointer.
+/// Handle to a [`Tunnel`](super::Tunnel): its state and counts, and a way to end it. A clone copies a pointer.
 ///
 /// ```no_run
 /// # async fn run(client: tokio::net::TcpStream, upstream: tokio::net::TcpStream) {
@@ -36,41 +36,42 @@ impl TunnelHandle {
 
     /// Ends the tunnel with [`TunnelEnd::Drained`](crate::TunnelEnd::Drained).
     ///
-    /// The sides of a WebSocket get `close` where a frame of their direction ends, unless they have been
-    /// sent one, and have the grace to answer it. Of any other protocol the upstream is told that the
-    /// client has finished, and has the grace to finish too. What is left then is cut.
+    /// Each side of a WebSocket is sent `close` at the next frame boundary, unless it was sent a Close before,
+    /// and has the grace to answer. With any other protocol the upstream gets the end of the client's data,
+    /// and has the grace to finish too. After the grace the connections are cut, and the end is
+    /// [`DrainTimeout`](crate::TunnelEnd::DrainTimeout).
     ///
-    /// When it is called again the earlier of both counts.
+    /// With several calls, the earliest end of a grace counts.
     pub fn end(&self, close: CloseFrame, grace: Duration) {
         let now = Instant::now();
         self.0.request_shutdown(ShutdownRequest { at: now, deadline: deadline(now, grace), close });
     }
 
-    /// What it is doing.
+    /// Returns the current state.
     #[must_use]
     pub fn state(&self) -> TunnelState {
         self.0.state()
     }
 
-    /// How long it has stood.
+    /// Returns the time since the tunnel opened.
     #[must_use]
     pub fn age(&self) -> Duration {
         self.0.age()
     }
 
-    /// How long ago the last byte was.
+    /// Returns the time since the last byte in either direction, or the age if there was none.
     #[must_use]
     pub fn idle(&self) -> Duration {
         self.0.idle()
     }
 
-    /// Bytes sent by `from` that the other side has taken.
+    /// Returns the bytes sent by `from` that the other side has accepted.
     #[must_use]
     pub fn bytes(&self, from: Side) -> u64 {
         self.0.counts()[from].bytes
     }
 
-    /// Complete WebSocket messages sent by `from`.
+    /// Returns the complete WebSocket messages sent by `from`.
     #[must_use]
     pub fn messages(&self, from: Side) -> u64 {
         self.0.counts()[from].messages

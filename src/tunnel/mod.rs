@@ -1,11 +1,31 @@
-//! Two byte streams joined until they end.
+//! The tunnel engine: two byte streams joined until they end.
 //!
-//! [`Tunnel`] needs no HTTP: it joins any two `AsyncRead + AsyncWrite`. The layer makes one of
-//! every verified upgrade. Each direction is one small state machine ([`direction`]) that holds no
-//! buffer while nothing moves, and splices between sockets while much does ([`splice`]).
-//! Those of a WebSocket follow its frames ([`frame_relay`], [`frames`]), so that its sides can be told why it
-//! ends ([`close_handshake`]). What comes next when no byte moves is the [`lifecycle`]'s to say; one lazy timer
-//! ([`clock`]) waits for it. From outside a tunnel is seen and steered by what is in [`shared`].
+//! A [`Tunnel`] is a future over any two `AsyncRead + AsyncWrite`, and needs no HTTP. For each verified
+//! handshake the [upgrade](crate::upgrade) spawns one as a task. A poll repeats three steps:
+//!
+//! 1. Each [`direction`], from the client and from the upstream, moves bytes until it has to wait. Both are
+//!    polled before either result counts.
+//! 2. The [`lifecycle`] records the progress and decides, from a snapshot of both directions and the time,
+//!    without IO: wait, send a Ping, close, or end. Its module has the state table.
+//! 3. The tunnel carries the decision out. To wait is to return, with a timer ([`clock`]) for the deadline.
+//!
+//! A direction without traffic holds no buffer: reads go to a buffer of the thread ([`scratch`]), and only
+//! bytes that the writer does not accept are stored ([`pending`]). Bulk between sockets is moved in the kernel
+//! ([`splice`]). In a WebSocket each direction relays frames ([`frame_relay`], [`frames`]), so that the proxy
+//! can send Pings and a Close of its own. Everything that exists twice is in a [`Sides`].
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `mod` | [`Tunnel`]: connections, poll |
+//! | `side` | [`Side`], [`Sides`] |
+//! | `direction/` | copy of bytes from one side to the other: read, write, flush, half-close |
+//! | `scratch`, `pending`, `rate`, `splice/` | its read buffer, write buffer, token bucket and kernel path |
+//! | `frame_relay/`, `frames/` | its frames: inspection and injection; the parser |
+//! | `lifecycle/` | state and decisions |
+//! | `close_handshake`, `keep_alive`, `clock` | its parts: the end of a tunnel, Pings, timer |
+//! | `config`, `close_policy`, `close_frame` | configuration |
+//! | `shared`, `handle` | state that others can read, and the way to request a shutdown |
+//! | `end`, `summary` | the result |
 
 pub(crate) mod clock;
 mod close_frame;
@@ -13,6 +33,7 @@ mod close_handshake;
 mod close_policy;
 mod config;
 mod direction;
+mod end;
 mod frame_relay;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is spliced there"))]
 mod frames;
@@ -48,6 +69,7 @@ pub use close_frame::{CloseCode, CloseFrame};
 pub use close_policy::ClosePolicy;
 pub use config::{Framing, TunnelConfig};
 use direction::Direction;
+pub use end::TunnelEnd;
 use frame_relay::FrameRelay;
 #[cfg(any(test, upgrade_proxy_fuzz))]
 pub(crate) use frames::check as check_frames;
@@ -59,26 +81,25 @@ use shared::Shared;
 pub use shared::TunnelState;
 pub use side::Side;
 pub(crate) use side::Sides;
-pub use summary::{TunnelEnd, TunnelSummary};
+pub use summary::TunnelSummary;
 
 pin_project! {
-    /// A future that carries bytes between two streams, both ways, until the tunnel ends.
+    /// A future that copies bytes between two streams in both directions until they end.
     ///
-    /// The two ends are called client and upstream, but they are treated alike. Bytes are copied
-    /// verbatim. When one side finishes sending, the other is told so by a shutdown of its write
-    /// half, and may go on sending. An error on either side ends both directions at once.
+    /// The two streams are called client and upstream, but are treated alike. Bytes are copied without a change.
+    /// When one side finishes sending, the write half of the other is shut down, and the other may continue to
+    /// send. An error on either side ends both directions at once.
     ///
-    /// Of a [`websocket`](Self::websocket) the frames are followed, so that its sides can be told with a
-    /// Close why it ends.
+    /// In a [`websocket`](Self::websocket) the frames are followed, so that the sides get a Close with the
+    /// reason of the end.
     ///
-    /// Memory: no buffer while idle; at most 64 KiB per direction for bytes that were read and that
-    /// the other side does not take yet. As long as there are any, nothing more is read.
+    /// Memory: no buffer while idle; at most 64 KiB per direction for bytes that were read and that the other
+    /// side has not accepted yet. Until then nothing more is read.
     ///
-    /// On Linux, when both ends are tokio's `TcpStream`, a direction in which bytes come in large
-    /// pieces goes through a pipe in the kernel,
-    /// [`splice(2)`](https://man7.org/linux/man-pages/man2/splice.2.html), and comes back from there
-    /// when the pieces get small or the system refuses. A pipe holds 256 KiB at most, is lent only
-    /// while bytes stand in it, and no more than 64 are out at a time in one process.
+    /// On Linux, if both streams are tokio's `TcpStream`, a direction with large reads uses a pipe in the
+    /// kernel ([`splice(2)`](https://man7.org/linux/man-pages/man2/splice.2.html)), until reads become small or
+    /// the system refuses. A pipe holds at most 256 KiB, and is in use only while it holds bytes. At most 64
+    /// are in use in a process.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -109,12 +130,12 @@ pin_project! {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future drops both streams. Bytes that were read but not yet written are lost.
+    /// A drop of the future drops both streams. Bytes that were read but not yet written are lost.
     #[must_use = "futures do nothing unless polled"]
     pub struct Tunnel<C, U> {
         client: C,
         upstream: U,
-        // What comes from each side.
+        // By the side of the reader.
         directions: Sides<Direction>,
         lifecycle: Lifecycle,
         #[pin]
@@ -127,32 +148,28 @@ where
     C: AsyncRead + AsyncWrite + Unpin + 'static,
     U: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    /// Joins `client` and `upstream`. The clock starts now.
+    /// Joins `client` and `upstream`. All timeouts start now.
     pub fn new(client: C, upstream: U, config: TunnelConfig) -> Self {
-        Self::with_shared(client, upstream, Arc::new(config))
+        Self::with_config(client, upstream, Arc::new(config))
     }
 
-    /// [`new`](Self::new), with the configuration of many tunnels.
-    pub(crate) fn with_shared(client: C, upstream: U, config: Arc<TunnelConfig>) -> Self {
+    /// [`new`](Self::new) with a configuration for many tunnels.
+    pub(crate) fn with_config(client: C, upstream: U, config: Arc<TunnelConfig>) -> Self {
         Self {
             client,
             upstream,
-            directions: Sides {
-                client: Direction::new(config.from_client),
-                upstream: Direction::new(config.from_upstream),
-            },
+            directions: config.rate_limits.map(|limit| Direction::new(*limit)),
             lifecycle: Lifecycle::new(config),
             clock: Clock::new(),
         }
     }
 
-    /// The bytes are WebSocket frames ([RFC 6455, 5](https://www.rfc-editor.org/rfc/rfc6455#section-5)),
-    /// and the sides are told of the tunnel's end as [`ClosePolicy`] says; then their answer is awaited for
-    /// the [close timeout](TunnelConfig::close_timeout). What is no valid framing goes through all the
-    /// same, unless the framing is [strict](Framing::Strict).
+    /// Treats the bytes as WebSocket frames ([RFC 6455, 5](https://www.rfc-editor.org/rfc/rfc6455#section-5)):
+    /// when the tunnel ends, the sides get a Close according to the [`ClosePolicy`], and have the
+    /// [close timeout](TunnelConfig::close_timeout) to answer. Invalid framing is relayed, unless framing is
+    /// [strict](Framing::Strict).
     ///
-    /// To be called before [`early_bytes`](Self::early_bytes). The layer does so for the protocol
-    /// `websocket`.
+    /// Call it before [`early_bytes`](Self::early_bytes). The layer does so for the protocol `websocket`.
     pub fn websocket(mut self) -> Self {
         if self.lifecycle.config.framing == Framing::Ignore {
             return self;
@@ -164,23 +181,22 @@ where
         self
     }
 
-    /// Bytes that were already read from either side. They are delivered before anything else, and
-    /// count.
+    /// Sets bytes that were already read from either side. They are delivered first, and are counted.
     pub fn early_bytes(mut self, from_client: Bytes, from_upstream: Bytes) -> Self {
         self.directions.client.preload(from_client);
         self.directions.upstream.preload(from_upstream);
         self
     }
 
-    /// A handle by which it is seen and can be ended.
+    /// Returns a handle to the state of the tunnel, which can end it too.
     pub fn handle(&mut self) -> TunnelHandle {
         let shared = Arc::clone(self.lifecycle.shared.get_or_insert_with(|| Arc::new(Shared::new())));
         shared.enter(TunnelState::Open);
         TunnelHandle::new(shared)
     }
 
-    /// Seen and steered by way of `shared`.
-    pub(crate) fn watched(mut self, shared: Option<Arc<Shared>>) -> Self {
+    /// Shares state with the owners of `shared`.
+    pub(crate) fn sharing(mut self, shared: Option<Arc<Shared>>) -> Self {
         self.lifecycle.shared = shared;
         self.lifecycle.enter(TunnelState::Open);
         self

@@ -1,22 +1,22 @@
-//! The buffer that all tunnels of a thread share.
+//! The read buffer shared by all tunnels of a thread.
 
 use std::cell::RefCell;
 
-/// Bytes per read: as much as a default TCP receive buffer tends to hold, and small enough to stay
-/// in a core's cache.
+/// Size of the buffer: close to that of a default TCP receive buffer, and small enough for the cache of a
+/// core.
 pub(super) const SIZE: usize = 64 * 1024;
 
-/// What is used instead when the thread's buffer is taken.
-const SPARE: usize = 16 * 1024;
+/// Size of a temporary buffer, for use while the buffer of the thread is borrowed.
+const SPARE_SIZE: usize = 16 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SIZE].into_boxed_slice());
 }
 
-/// Lends the thread's buffer. Its content is whatever the last user left.
+/// Calls `work` with the buffer of the thread, with arbitrary content.
 ///
-/// Within a tunnel that is itself the IO of another one, and while the thread ends, a fresh buffer
-/// is lent.
+/// Within a tunnel that is itself a connection of another tunnel, and while the thread ends, `work` gets a
+/// temporary buffer.
 pub(super) fn with_scratch<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut work = Some(work);
     let done = SCRATCH.try_with(|scratch| {
@@ -25,8 +25,8 @@ pub(super) fn with_scratch<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
     });
     match (done, work) {
         (Ok(Some(result)), _) => result,
-        (_, Some(work)) => work(&mut vec![0; SPARE]),
-        (_, None) => unreachable!("work that was done has a result"),
+        (_, Some(work)) => work(&mut vec![0; SPARE_SIZE]),
+        (_, None) => unreachable!("finished work has a result"),
     }
 }
 
@@ -35,8 +35,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_borrower_gets_a_buffer_too() {
+    fn a_nested_call_gets_a_temporary_buffer() {
         let sizes = with_scratch(|outer| (outer.len(), with_scratch(|inner| inner.len())));
-        assert_eq!(sizes, (SIZE, SPARE));
+        assert_eq!(sizes, (SIZE, SPARE_SIZE));
     }
 }

@@ -1,4 +1,4 @@
-//! A running tunnel, seen and steered from outside.
+//! [`Shared`]: the state of a running tunnel that its task shares with handles, the registry and metrics.
 
 use std::{
     fmt,
@@ -14,35 +14,35 @@ use crate::{
     sync::AtomicWaker, sync::Mutex, sync::atomic::AtomicU8, sync::atomic::AtomicU64, sync::atomic::Ordering,
 };
 
-/// What a tunnel shares with those who watch it. It writes its counts here whenever bytes have moved, and
-/// looks here whenever it is polled.
+/// State that the task of a tunnel shares with others. The task stores its counts here when bytes have moved,
+/// and takes shutdown requests at each poll.
 #[derive(Debug)]
 pub(crate) struct Shared {
     opened: Instant,
     /// Milliseconds from `opened` to the last byte.
     last_byte: AtomicU64,
     counts: Sides<AtomicCount>,
-    stage: AtomicU8,
-    /// Boxed, as most tunnels never have one.
+    state: AtomicU8,
+    /// In a box, as most tunnels never have one.
     shutdown_request: Mutex<Option<Box<ShutdownRequest>>>,
-    tunnel: AtomicWaker,
+    task: AtomicWaker,
     observer: OnceLock<Arc<dyn Observer>>,
 }
 
-/// Told of what moves, by the tunnel's task.
+/// Observer of the traffic. Called by the task of the tunnel.
 pub(crate) trait Observer: fmt::Debug + Send + Sync {
-    /// The tunnel has carried so much, at the age of so many milliseconds.
+    /// Called when bytes have moved, with the age of the tunnel in milliseconds and its counts so far.
     fn on_progress(&self, age: u64, counts: Sides<Count>);
 
-    /// The frames of `side` can't be followed any more.
+    /// Called when `side` has sent invalid framing that is relayed.
     fn on_invalid_framing(&self, side: Side);
 }
 
-/// What went from one side to the other.
+/// Traffic from one side to the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) bytes: u64,
-    /// Complete ones, of a WebSocket.
+    /// Complete WebSocket messages.
     pub(crate) messages: u64,
 }
 
@@ -52,39 +52,39 @@ struct AtomicCount {
     messages: AtomicU64,
 }
 
-/// What a tunnel is doing.
+/// State of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TunnelState {
-    /// The 101 is on its way, and the connections are being taken out of HTTP.
+    /// The 101 is being sent, and HTTP releases the connections.
     Opening,
     /// Bytes may move both ways.
     Open,
     /// One side has finished sending.
     HalfClosed,
-    /// The sides were told that it ends.
+    /// The sides were sent a Close, or are being drained.
     Closing,
     /// It has ended.
     Ended,
 }
 
-/// To end, before the tunnel does so by itself.
+/// Request to end a tunnel.
 #[derive(Clone, Debug)]
 pub(crate) struct ShutdownRequest {
-    /// When the sides are told.
+    /// Start of the close handshake.
     pub(crate) at: Instant,
-    /// When what is left is cut.
+    /// End of the grace: the connections are cut.
     pub(crate) deadline: Instant,
-    /// What they are told.
+    /// The Close for both sides.
     pub(crate) close: CloseFrame,
 }
 
 impl ShutdownRequest {
-    /// One request of what is known and this: what is due first is said, and what is over first is the end.
-    pub(crate) fn merged(self, known: Option<Self>) -> Self {
-        let Some(known) = known else { return self };
-        let deadline = self.deadline.min(known.deadline);
-        let first = if self.at < known.at { self } else { known };
+    /// Merges two requests: the earlier start with its Close, and the earlier deadline.
+    pub(crate) fn merged(self, earlier: Option<Self>) -> Self {
+        let Some(earlier) = earlier else { return self };
+        let deadline = self.deadline.min(earlier.deadline);
+        let first = if self.at < earlier.at { self } else { earlier };
         Self { deadline, ..first }
     }
 }
@@ -95,9 +95,9 @@ impl Shared {
             opened: Instant::now(),
             last_byte: AtomicU64::new(0),
             counts: Sides::default(),
-            stage: AtomicU8::new(TunnelState::Opening as u8),
+            state: AtomicU8::new(TunnelState::Opening as u8),
             shutdown_request: Mutex::new(None),
-            tunnel: AtomicWaker::new(),
+            task: AtomicWaker::new(),
             observer: OnceLock::new(),
         }
     }
@@ -106,7 +106,7 @@ impl Shared {
         self.opened.elapsed()
     }
 
-    /// How long ago the last byte was.
+    /// Returns the time since the last byte, or the age if there was none.
     pub(crate) fn idle(&self) -> Duration {
         let last = Duration::from_millis(self.last_byte.load(Ordering::Relaxed));
         self.age().saturating_sub(last)
@@ -118,25 +118,24 @@ impl Shared {
 
     pub(crate) fn state(&self) -> TunnelState {
         let all = [TunnelState::Opening, TunnelState::Open, TunnelState::HalfClosed, TunnelState::Closing];
-        let stage = usize::from(self.stage.load(Ordering::Relaxed));
-        all.get(stage).copied().unwrap_or(TunnelState::Ended)
+        let state = usize::from(self.state.load(Ordering::Relaxed));
+        all.get(state).copied().unwrap_or(TunnelState::Ended)
     }
 
-    /// Has the tunnel end. Several orders become one.
+    /// Requests the end of the tunnel. Several requests are merged.
     pub(crate) fn request_shutdown(&self, request: ShutdownRequest) {
-        let mut place = self.shutdown_request.lock().unwrap_or_else(PoisonError::into_inner);
-        *place = Some(Box::new(request.merged(place.take().map(|known| *known))));
-        drop(place);
-        self.tunnel.wake();
+        let mut pending = self.shutdown_request.lock().unwrap_or_else(PoisonError::into_inner);
+        *pending = Some(Box::new(request.merged(pending.take().map(|earlier| *earlier))));
+        drop(pending);
+        self.task.wake();
     }
 
-    /// The request, when there is one. Whom `cx` stands for is woken when there is.
+    /// Takes the request if there is one. Otherwise the task of `cx` is woken by the next request.
     pub(crate) fn poll_shutdown_request(&self, cx: &mut Context<'_>) -> Option<ShutdownRequest> {
-        self.tunnel.register(cx.waker());
+        self.task.register(cx.waker());
         self.shutdown_request.lock().unwrap_or_else(PoisonError::into_inner).take().map(|request| *request)
     }
 
-    /// The frames of `side` can't be followed.
     pub(super) fn on_invalid_framing(&self, side: Side) {
         if let Some(observer) = self.observer.get() {
             observer.on_invalid_framing(side);
@@ -149,10 +148,10 @@ impl Shared {
     }
 
     pub(super) fn enter(&self, state: TunnelState) {
-        self.stage.store(state as u8, Ordering::Relaxed);
+        self.state.store(state as u8, Ordering::Relaxed);
     }
 
-    /// So much has gone by `now`, the last of it just now.
+    /// Records counts, at the time of their last byte.
     pub(super) fn record(&self, now: Instant, counts: Sides<Count>) {
         for side in Side::BOTH {
             self.counts[side].store(counts[side]);
@@ -190,17 +189,17 @@ mod tests {
     use crate::{tunnel::CloseCode, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd};
 
     #[tokio::test(start_paused = true)]
-    async fn of_two_orders_the_earlier_moments_count_whenever_they_come() {
+    async fn merged_requests_have_the_earlier_start_and_the_earlier_deadline() {
         for (first, second) in [((10, 40), (20, 30)), ((20, 30), (10, 40)), ((10, 30), (20, 40))] {
             for polled_between in [false, true] {
                 let (_client, client_end) = duplex(1);
                 let (mut upstream, upstream_end) = duplex(1);
                 let shared = Arc::new(Shared::new());
                 let tunnel = Tunnel::new(client_end, upstream_end, TunnelConfig::new());
-                let tunnel = tokio::spawn(tunnel.watched(Some(Arc::clone(&shared))));
-                let begun = Instant::now();
+                let tunnel = tokio::spawn(tunnel.sharing(Some(Arc::clone(&shared))));
+                let start = Instant::now();
                 for (at, deadline) in [first, second] {
-                    let [at, deadline] = [at, deadline].map(|seconds| begun + Duration::from_secs(seconds));
+                    let [at, deadline] = [at, deadline].map(|seconds| start + Duration::from_secs(seconds));
                     shared.request_shutdown(ShutdownRequest {
                         at,
                         deadline,
@@ -212,10 +211,10 @@ mod tests {
                     }
                 }
                 assert_eq!(upstream.read(&mut [0]).await.unwrap(), 0);
-                assert_eq!(begun.elapsed().as_secs(), 10);
+                assert_eq!(start.elapsed().as_secs(), 10);
                 let summary = tunnel.await.unwrap();
                 assert!(matches!(summary.end(), TunnelEnd::DrainTimeout), "{summary:?}");
-                assert_eq!(begun.elapsed().as_secs(), 30, "{first:?} {second:?}");
+                assert_eq!(start.elapsed().as_secs(), 30, "{first:?} {second:?}");
             }
         }
     }

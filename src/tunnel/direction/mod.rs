@@ -1,20 +1,30 @@
-//! One direction of a tunnel.
+//! One direction of a tunnel: the copy of bytes from a reader to a writer.
+//!
+//! | [`Phase`] | event | next |
+//! | --- | --- | --- |
+//! | `Running` | the reader has finished, or the lifecycle [stops it](Direction::stop_reading) | `ShuttingDown` |
+//! | `ShuttingDown` | pending bytes are written, and the writer is shut down | `Done` |
+//! | any, without frames | the lifecycle [stops the writer](Direction::stop_writing) | `Done` |
+//!
+//! A poll consists of rounds. A round writes pending bytes, or moves bytes out of the pipe, or else reads
+//! ([`read`]) or shuts the writer down ([`write`]). A direction with pending bytes reads nothing: that is the
+//! backpressure. When the reader is empty the writer is flushed.
+//!
+//! A read goes to the scratch buffer, and is written from there. Only bytes that the writer does not accept at
+//! once are stored in the direction, until they are written.
 
 mod error;
+mod read;
 #[cfg(target_os = "linux")]
 mod spliced;
 mod status;
+mod write;
 
-use std::{
-    any::TypeId,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    io::{AsyncRead, AsyncWrite},
     time::Instant,
 };
 
@@ -23,24 +33,17 @@ use super::{
     frame_relay::{FrameRelay, Rewritten},
     pending::Pending,
     rate::TokenBucket,
-    scratch::with_scratch,
     splice::Splice,
 };
-
-#[cfg(target_os = "linux")]
-use super::splice::{LARGE, sockets};
 use crate::io::any_io::as_any_io;
-use error::poll_write;
 pub(super) use error::{CopyError, PollCopy};
+use read::Step;
 pub(super) use status::Status;
 
 /// Rounds per poll, after which the task yields.
 const ROUNDS: usize = 16;
 
-/// The copy of bytes from a reader to a writer.
-///
-/// A read goes to the thread's scratch buffer, and is written from there. Only bytes that the writer does
-/// not accept at once are moved to memory of the direction, which is freed as soon as they are written.
+/// State of a direction.
 #[derive(Debug)]
 pub(super) struct Direction {
     phase: Phase,
@@ -59,6 +62,7 @@ pub(super) struct Direction {
     rate: Option<Box<TokenBucket>>,
 }
 
+/// Phase of a direction. The [module documentation](self) has the state table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Phase {
     /// Bytes are read and written.
@@ -67,16 +71,6 @@ pub(super) enum Phase {
     ShuttingDown,
     /// The writer is shut down.
     Done,
-}
-
-/// Outcome of a read and the writes after it.
-enum Step {
-    /// Everything was written, or is in the pipe.
-    Moved,
-    /// These bytes are to be written.
-    Left(Option<Box<Pending>>),
-    /// The reader has finished.
-    Finished,
 }
 
 impl Direction {
@@ -107,9 +101,6 @@ impl Direction {
     }
 
     /// Moves bytes until the reader or the writer is not ready. Ready once the writer is shut down.
-    ///
-    /// If the `other` direction is done, a socket is not shut down, as its close has the same effect. If the
-    /// reader's side of a WebSocket ends first and without a Close, one is written as the close policy demands.
     pub(super) fn poll_copy<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -178,32 +169,6 @@ impl Direction {
         }
     }
 
-    fn poll_shutdown<W>(&mut self, cx: &mut Context<'_>, writer: &mut W, other: Phase) -> PollCopy
-    where
-        W: AsyncWrite + Unpin + 'static,
-    {
-        if other != Phase::Done || TypeId::of::<W>() != TypeId::of::<TcpStream>() {
-            match ready!(Pin::new(writer).poll_shutdown(cx)) {
-                // The writer's side has finished before, and may have closed its connection.
-                Err(_) if other == Phase::Done => {}
-                result => result.map_err(CopyError::write)?,
-            }
-        }
-        self.phase = Phase::Done;
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_flush<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> PollCopy
-    where
-        W: AsyncWrite + Unpin,
-    {
-        if self.is_unflushed {
-            ready!(Pin::new(writer).poll_flush(cx)).map_err(CopyError::write)?;
-            self.is_unflushed = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-
     /// Queues a frame of the proxy, if there is one and it can be written here.
     fn inject(&mut self) {
         if let Some(relay) = &mut self.frame_relay
@@ -224,99 +189,6 @@ impl Direction {
         if let Some(relay) = &mut self.frame_relay {
             self.pending = Pending::relayed(relay.finish(other_is_open).into());
         }
-    }
-
-    /// Writes pending bytes.
-    fn poll_pending<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> PollCopy
-    where
-        W: AsyncWrite + Unpin,
-    {
-        while let Some(pending) = &mut self.pending {
-            let written = ready!(poll_write(cx, writer, pending.as_bytes()))?;
-            let relayed = pending.advance(written);
-            if pending.as_bytes().is_empty() {
-                self.pending = None;
-            }
-            self.wrote(relayed);
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Moves bytes through a pipe if that is worth it, or else through the scratch buffer.
-    fn poll_step<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut R,
-        writer: &mut W,
-    ) -> Poll<Result<Step, CopyError>>
-    where
-        R: AsyncRead + Unpin + 'static,
-        W: AsyncWrite + Unpin + 'static,
-    {
-        if let Some(error) = self.frame_relay.as_mut().and_then(|relay| relay.take_read_error()) {
-            return Poll::Ready(Err(CopyError::read(error)));
-        }
-        let allowed = match &mut self.rate {
-            Some(rate) if !self.frame_relay.as_ref().is_some_and(|relay| relay.discards()) => {
-                rate.available(Instant::now())
-            }
-            // No limit for bytes that are discarded.
-            _ => u64::MAX,
-        };
-        if allowed == 0 {
-            return Poll::Pending;
-        }
-        #[cfg(target_os = "linux")]
-        if self.splice.is_wanted()
-            && allowed >= LARGE as u64
-            && let Some((from, _)) = sockets(reader, writer)
-            && let Some(step) = ready!(self.poll_splice(cx, from, allowed))?
-        {
-            return Poll::Ready(Ok(step));
-        }
-        self.poll_scratch(cx, reader, writer, allowed)
-    }
-
-    /// Reads into the scratch buffer, and writes as much as the writer accepts.
-    fn poll_scratch<R, W>(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut R,
-        writer: &mut W,
-        allowed: u64,
-    ) -> Poll<Result<Step, CopyError>>
-    where
-        R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
-    {
-        with_scratch(|scratch| {
-            let limit = usize::try_from(allowed).map_or(scratch.len(), |allowed| allowed.min(scratch.len()));
-            let mut buf = ReadBuf::new(&mut scratch[..limit]);
-            ready!(Pin::new(reader).poll_read(cx, &mut buf)).map_err(CopyError::read)?;
-            let mut bytes = buf.filled();
-            if bytes.is_empty() {
-                return Poll::Ready(Ok(Step::Finished));
-            }
-            self.count(bytes.len());
-            if let Some(relay) = &mut self.frame_relay
-                && let Some(rewritten) = relay.relay(bytes)
-            {
-                return Poll::Ready(Ok(Step::Left(Pending::rewritten(rewritten))));
-            }
-            while !bytes.is_empty() {
-                match poll_write(cx, writer, bytes)? {
-                    Poll::Ready(written) => {
-                        self.wrote(written);
-                        bytes = &bytes[written..];
-                    }
-                    Poll::Pending => {
-                        let pending = Pending::relayed(Bytes::copy_from_slice(bytes));
-                        return Poll::Ready(Ok(Step::Left(pending)));
-                    }
-                }
-            }
-            Poll::Ready(Ok(Step::Moved))
-        })
     }
 
     fn count(&mut self, read: usize) {

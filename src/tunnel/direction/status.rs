@@ -32,12 +32,12 @@ pub(in super::super) struct Status {
 }
 
 impl Status {
-    /// Whether nothing more is read.
+    /// Returns true if nothing more is read.
     pub(in super::super) fn has_finished(&self) -> bool {
         self.phase != Phase::Running
     }
 
-    /// Whether the reader's side has ended: its connection, or the WebSocket by a Close.
+    /// Returns true if the reader's side has ended: its connection, or the WebSocket by a Close.
     pub(in super::super) fn is_ended(&self) -> bool {
         self.has_finished() || self.is_closed
     }
@@ -98,12 +98,12 @@ impl Direction {
         }
     }
 
-    /// Whether bytes wait for the writer.
+    /// Returns true if bytes wait for the writer.
     pub(in super::super) fn is_blocked(&self) -> bool {
         self.pending.is_some() || self.splice.holds_bytes()
     }
 
-    /// Whether nothing more is read.
+    /// Returns true if nothing more is read.
     pub(in super::super) fn has_finished(&self) -> bool {
         self.phase != Phase::Running
     }

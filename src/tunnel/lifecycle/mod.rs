@@ -236,17 +236,19 @@ impl Lifecycle {
 
     pub(super) fn summary(&self, end: TunnelEnd, directions: &Sides<Direction>) -> TunnelSummary {
         self.enter(TunnelState::Ended);
-        let summary = TunnelSummary::new(counts(directions), self.opened.elapsed(), end);
-        let spliced = directions.client.spliced() + directions.upstream.spliced();
-        let summary = summary.with_spliced(spliced).with_first(self.first);
-        match (directions.client.frame_relay(), directions.upstream.frame_relay()) {
-            (Some(client), Some(upstream)) => {
-                let relays = Sides { client, upstream };
-                summary
-                    .with_close_codes(relays.map(|relay| relay.close_code()))
-                    .with_invalid_framing(relays.map(|relay| relay.invalid_framing()))
-            }
-            _ => summary,
+        let Sides { client, upstream } = directions;
+        let relays = match (client.frame_relay(), upstream.frame_relay()) {
+            (Some(client), Some(upstream)) => Some(Sides { client, upstream }),
+            _ => None,
+        };
+        TunnelSummary {
+            spliced: client.spliced() + upstream.spliced(),
+            first: self.first,
+            close_codes: relays.map(|relays| relays.map(|relay| relay.close_code())),
+            invalid_framing: relays
+                .map(|relays| relays.map(|relay| relay.invalid_framing()))
+                .unwrap_or_default(),
+            ..TunnelSummary::new(counts(directions), self.opened.elapsed(), end)
         }
     }
 

@@ -124,7 +124,7 @@ pub(in super::super) fn sockets<'a, R: 'static, W: 'static>(
     Some(((reader as &dyn Any).downcast_ref()?, (writer as &dyn Any).downcast_ref()?))
 }
 
-/// Whether the error means that the system does not splice these sockets: the connection itself is intact.
+/// Returns true if the system does not splice these sockets, and the connection itself is intact.
 fn is_refusal(error: &io::Error) -> bool {
     use rustix::io::Errno;
     [Errno::INVAL, Errno::NOSYS, Errno::PERM, Errno::NOMEM, Errno::OPNOTSUPP]

@@ -85,13 +85,13 @@ impl Splice {
         self.burst = 0;
     }
 
-    /// Whether the next bytes are worth a splice.
+    /// Returns true if the next bytes are worth a splice.
     #[cfg(target_os = "linux")]
     pub(super) fn is_wanted(&self) -> bool {
         self.streak >= STREAK && !self.refused
     }
 
-    /// Whether the pipe holds bytes.
+    /// Returns true if the pipe holds bytes.
     pub(super) fn holds_bytes(&self) -> bool {
         self.pipe.is_some()
     }

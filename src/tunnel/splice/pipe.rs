@@ -68,7 +68,7 @@ impl Pipe {
         });
     }
 
-    /// Whether more than half of the pipes are in use: then no pipe waits for a slow reader.
+    /// Returns true if more than half of the pipes are in use. Then no pipe waits for a slow reader.
     pub(super) fn is_scarce() -> bool {
         IN_USE.load(Ordering::Relaxed) > MAX_IN_USE / 2
     }
@@ -138,7 +138,7 @@ fn open() -> Option<(OwnedFd, OwnedFd)> {
     size.is_ok_and(|size| size >= MIN_CAPACITY).then_some((reader, writer))
 }
 
-/// Whether SIGPIPE is ignored or handled: `splice(2)` to a socket with a closed peer raises it, and unlike
+/// Returns true if SIGPIPE is ignored or handled. `splice(2)` to a socket with a closed peer raises it, and unlike
 /// `send(2)` has no flag against it. Rust programs ignore the signal; a program of another language that
 /// loads this code may not.
 fn survives_sigpipe() -> bool {
