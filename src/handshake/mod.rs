@@ -7,22 +7,22 @@
 //!
 //! # One handshake for two HTTP versions
 //!
-//! The intermediate form is that of HTTP/1.1. [`detect`] accepts an upgrade or an extended CONNECT, and records
-//! its [`Mechanism`]. [`encode`] makes the head of an upgrade from either; an extended CONNECT, which has no key,
-//! gets one. The policies and the application's hook see this head. Only after them, and only for an upstream
-//! over HTTP/2, does it become an extended CONNECT (`encode::in_http2` and `rewrite::http2`). The response is
-//! verified as a 101 or as a 200, and reduced to the head of a 101 without hop-by-hop fields, from which
-//! [`accept`] makes the client's 101 or 200. So there are two decoders, two encoders and two verifiers, and no
-//! code for a pair of versions.
+//! The intermediate form is that of HTTP/1.1. [`detect`] accepts an upgrade or an extended CONNECT, and
+//! records its [`Mechanism`]. [`encode`] makes the head of an upgrade from either; an extended CONNECT, which
+//! has no key, gets one. The policies and the application's hook see this head. Only after them, and only for
+//! an upstream over HTTP/2, does it become an extended CONNECT (`encode::extended_connect` and
+//! `rewrite::http2`). The response is verified as a 101 or as a 200, and reduced to the head of a 101 without
+//! hop-by-hop fields, from which [`accept`] makes the client's 101 or 200. So there are two decoders, two
+//! encoders and two verifiers, and no code for a pair of versions.
 //!
-//! A 2xx in HTTP/1.1 that accepts no upgrade becomes a 502 for an HTTP/2 client, which would take any 2xx for a
-//! tunnel.
+//! A 2xx in HTTP/1.1 that accepts no upgrade becomes a 502 for an HTTP/2 client, which would take any 2xx for
+//! a tunnel.
 //!
 //! # Bytes before the response
 //!
 //! The client's early bytes stay in the server's read buffer until the upstream's response is verified. A
-//! second request directly behind a refused handshake is therefore parsed by the server as the next request, and
-//! is never sent to the upstream.
+//! second request directly behind a refused handshake is therefore parsed by the server as the next request,
+//! and is never sent to the upstream.
 
 pub(crate) mod accept;
 pub(crate) mod detect;

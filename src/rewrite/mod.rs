@@ -10,10 +10,10 @@
 //!
 //! # One rewrite for two kinds of requests
 //!
-//! The encoder of upgrades and the leaf service `Forward` both call [`rewrite`]. They differ in one
-//! closure, which runs between the steps 1 and 3: it sets the fields of the upgrade, or those of trailers. Trailers
-//! are end-to-end ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)), so ordinary requests keep
-//! `TE: trailers` and `Trailer`, without which HTTP/1.1 could not send any; a handshake loses both.
+//! The encoder of upgrades and the leaf service `Forward` both call [`rewrite`]. They differ in one closure,
+//! which runs between the steps 1 and 3: it sets the fields of the upgrade, or those of trailers. Trailers
+//! are end-to-end ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)), so ordinary requests
+//! keep `TE: trailers` and `Trailer`, without which HTTP/1.1 could not send any; a handshake loses both.
 
 pub(crate) mod forwarded;
 pub(crate) mod hop_by_hop;

@@ -1,4 +1,4 @@
-//! The layer in every place a layer can stand, and together with others.
+//! The layer in every place where a layer can be used, and combined with other layers.
 
 use std::{
     convert::Infallible,
@@ -30,7 +30,7 @@ use crate::support::{
     Head, SWITCHING, Scripted, Wire, handshake, handshake_with, serve, serve_auto, serve_http1,
 };
 
-/// Opens a tunnel at `path` and sends a byte each way. Returns both ends and the 101.
+/// Opens a tunnel at `path` and exchanges data. Returns both ends and the 101.
 async fn tunnel(address: SocketAddr, upstream: &Scripted, path: &str) -> (Wire, Wire, Head) {
     let mut client = Wire::connect(address).await;
     client.send(handshake_with(path, &["Origin: http://client.example", "Accept-Encoding: gzip"])).await;
@@ -94,7 +94,7 @@ async fn as_nest_service_and_fallback_service() {
 }
 
 #[tokio::test]
-async fn under_hyper_utils_auto_server_and_under_plain_hyper() {
+async fn under_the_auto_server_and_plain_hyper() {
     let upstream = Scripted::start().await;
     let inner = service_fn(|_: Request| async { Ok::<_, Infallible>(Response::new(Body::from("plain"))) });
     let service = UpgradeProxyLayer::new(upstream.upstream()).layer(inner);
@@ -104,7 +104,7 @@ async fn under_hyper_utils_auto_server_and_under_plain_hyper() {
     }
 }
 
-/// A router whose `/panic` panics and whose `/slow` never answers, with the proxy within `outer`.
+/// A router whose `/panic` panics and whose `/slow` never responds, with the proxy inside `outer`.
 macro_rules! composed {
     ($upstream:expr, $outer:expr) => {
         serve(
@@ -142,16 +142,16 @@ async fn with_trace() {
 }
 
 #[tokio::test]
-async fn with_timeout_which_does_not_cut_a_running_tunnel() {
+async fn with_timeout_that_does_not_end_an_open_tunnel() {
     let upstream = Scripted::start().await;
     let limit = Duration::from_secs(1);
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
     let address = composed!(upstream, timeout);
     let (mut client, mut server, _) = tunnel(address, &upstream, "/").await;
-    assert_eq!(status(address, "/slow").await, 504, "the timeout works, and has passed");
+    assert_eq!(status(address, "/slow").await, 504, "the timeout has expired");
     client.send("still").await;
     server.expect("still").await;
-    // It does cut a handshake that takes too long, and the upstream with it.
+    // The timeout does end a slow handshake, and closes the upstream connection.
     let mut late = Wire::connect(address).await;
     late.send(handshake("/")).await;
     let mut silent = upstream.accept().await;
@@ -181,7 +181,7 @@ async fn with_catch_panic() {
 }
 
 #[tokio::test]
-async fn with_request_id_which_reaches_the_upstream_and_the_client() {
+async fn with_request_id_passed_to_upstream_and_client() {
     let upstream = Scripted::start().await;
     let set = request_id::SetRequestIdLayer::x_request_id(Fixed);
     let layers = ServiceBuilder::new().layer(set).layer(request_id::PropagateRequestIdLayer::x_request_id());
@@ -222,7 +222,7 @@ async fn with_cors() {
 }
 
 #[tokio::test]
-async fn a_refusal_goes_through_compression_too() {
+async fn with_compression_of_a_refusal() {
     let upstream = Scripted::start().await;
     let address = composed!(upstream, CompressionLayer::new());
     let mut client = Wire::connect(address).await;
@@ -242,7 +242,7 @@ async fn a_refusal_goes_through_compression_too() {
 }
 
 #[tokio::test]
-async fn the_upstreams_half_is_not_left_in_the_response_for_others_to_take() {
+async fn upstream_connection_is_not_exposed_in_response_extensions() {
     let upstream = Scripted::start().await;
     let look = axum::middleware::map_response(|response: Response<Body>| async {
         assert!(response.extensions().get::<OnUpgrade>().is_none());
@@ -252,19 +252,19 @@ async fn the_upstreams_half_is_not_left_in_the_response_for_others_to_take() {
 }
 
 #[tokio::test]
-async fn a_request_whose_connection_cannot_be_upgraded_is_the_inner_services() {
+async fn request_on_a_connection_that_cannot_be_upgraded_reaches_the_inner_service() {
     let inner = service_fn(|request: Request| async move {
         assert_eq!(request.headers()["upgrade"], "websocket");
         Ok::<_, Infallible>(Response::new(Body::from("inner")))
     });
     let service = UpgradeProxyLayer::per_request().layer(inner);
-    // Not even a malformed one is answered by the proxy.
+    // The proxy does not respond to it, even if the handshake is malformed.
     let request = Request::builder().header("connection", "upgrade").header("upgrade", "websocket");
     let response = service.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.status(), 200);
 }
 
-/// Counts calls of `poll_ready`, and is ready only when it was told to be.
+/// Counts calls of `poll_ready`, and is ready only if `open`.
 #[derive(Clone)]
 struct Gate {
     open: bool,
@@ -287,7 +287,7 @@ impl Service<Request> for Gate {
 }
 
 #[tokio::test]
-async fn readiness_and_errors_are_the_inner_services_own() {
+async fn readiness_and_errors_are_those_of_the_inner_service() {
     let layer = UpgradeProxyLayer::per_request();
     let polled = Arc::new(AtomicUsize::new(0));
     let mut broken = layer.layer(Gate { open: false, polled: Arc::clone(&polled) });

@@ -1,4 +1,4 @@
-//! Which requests are taken, and what happens to the others.
+//! Detection of upgrades, and other requests.
 
 use http::Method;
 use tower_upgrade_proxy::{Protocol, Protocols, UpgradeProxyLayer};
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_upgrade_becomes_a_tunnel() {
+async fn upgrade_opens_a_tunnel() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/chat")).await;
@@ -24,7 +24,7 @@ async fn an_upgrade_becomes_a_tunnel() {
 }
 
 #[tokio::test]
-async fn everything_else_reaches_the_inner_service_unchanged() {
+async fn other_requests_reach_the_inner_service_unchanged() {
     let upstream = Scripted::start().await;
     let address = app_for(&upstream).await;
     let key = format!("sec-websocket-key: {KEY}\n");
@@ -53,14 +53,14 @@ async fn everything_else_reaches_the_inner_service_unchanged() {
         request.extend(fields.replace('\n', "\r\n").chars().map(|char| char as u8));
         request.extend(format!("\r\n{body}").bytes());
         let head = client.ask(request).await;
-        let seen: String = client.body(&head).await.into_iter().map(char::from).collect();
-        assert_eq!(seen, format!("{method} //path/%2e%2e?q=%20 HTTP/{version}\n{fields}\n{body}"));
+        let received: String = client.body(&head).await.into_iter().map(char::from).collect();
+        assert_eq!(received, format!("{method} //path/%2e%2e?q=%20 HTTP/{version}\n{fields}\n{body}"));
     }
     upstream.expect_untouched().await;
 }
 
 #[tokio::test]
-async fn a_refused_protocol_leaves_the_inner_service_free_to_upgrade() {
+async fn inner_service_can_upgrade_to_protocols_that_are_not_allowed() {
     use axum::{Router, extract::ws::WebSocketUpgrade, routing::any};
     use futures_util::{SinkExt, StreamExt};
     use tokio_tungstenite::tungstenite::Message;
@@ -110,7 +110,7 @@ async fn docker_exec_sends_its_body_before_the_tunnel() {
 }
 
 #[tokio::test]
-async fn kubectl_spdy_is_tunnelled_when_it_is_allowed() {
+async fn kubectl_spdy_is_tunnelled_if_allowed() {
     let upstream = Scripted::start().await;
     let protocols = Protocols::websocket().allow(Protocol::new("SPDY/3.1").unwrap());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).protocols(protocols)).await;
@@ -140,18 +140,18 @@ async fn kubectl_spdy_is_tunnelled_when_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn any_takes_unknown_protocols_but_never_http() {
+async fn any_allows_unknown_protocols_but_never_http() {
     let upstream = Scripted::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).protocols(Protocols::any())).await;
-    let ask =
+    let request =
         |upgrade| format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: {upgrade}\r\n\r\n");
     for refused in ["h2c", "H2c", "HTTP/2.0", "h2"] {
-        let head = Wire::connect(address).await.ask(ask(refused)).await;
-        assert_eq!(head.status(), 200, "{refused} belongs to the inner service");
+        let head = Wire::connect(address).await.ask(request(refused)).await;
+        assert_eq!(head.status(), 200, "{refused} is passed to the inner service");
     }
     upstream.expect_untouched().await;
     let mut client = Wire::connect(address).await;
-    client.send(ask("h2c, my-protocol/7")).await;
+    client.send(request("h2c, my-protocol/7")).await;
     let mut server = upstream.accept().await;
     assert_eq!(server.head().await.values("upgrade"), ["my-protocol/7"]);
     server.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: my-protocol/7\r\n\r\n").await;
@@ -159,7 +159,7 @@ async fn any_takes_unknown_protocols_but_never_http() {
 }
 
 #[tokio::test]
-async fn a_malformed_handshake_is_a_400_and_the_connection_goes_on() {
+async fn malformed_handshake_is_400_and_the_connection_stays_open() {
     let upstream = Scripted::start().await;
     let address = app_for(&upstream).await;
     let head = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";

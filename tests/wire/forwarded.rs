@@ -1,4 +1,4 @@
-//! What upgrades and ordinary requests alike tell the upstream of the client.
+//! Forwarding fields of upgrades and ordinary requests.
 
 use axum::{Router, extract::Request, middleware::map_request};
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ const FORGED: &str = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-
     X-Forwarded-Host: forged.example\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\n\
     Connection: X-Forwarded-For, X-Real-IP, X-Forwarded-Proto, Forwarded\r\n";
 
-/// The heads of an upgrade and of an ordinary request for `path`, as the upstream gets them.
+/// Sends an upgrade and an ordinary request for `path`. Returns their heads as received by the upstream.
 async fn both(app: Router, upstream: &Scripted, path: &str) -> [Head; 2] {
     let address = serve_knowing_peers(app).await;
     let ordinary = format!("GET {path} HTTP/1.1\r\nHost: client.example\r\n\r\n");
@@ -32,7 +32,7 @@ fn one(value: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn nginx_preset_replaces_what_a_stranger_forged() {
+async fn nginx_preset_replaces_forged_fields() {
     let upstream = Scripted::start().await;
     let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(Forwarded::nginx()).forward();
     for head in both(Router::new().fallback_service(location), &upstream, "/").await {
@@ -45,12 +45,12 @@ async fn nginx_preset_replaces_what_a_stranger_forged() {
 }
 
 #[tokio::test]
-async fn a_trusted_peer_is_believed_unless_its_own_connection_line_says_otherwise() {
+async fn fields_of_a_trusted_peer_are_kept_unless_connection_names_them() {
     let upstream = Scripted::start().await;
     let forwarded = Forwarded::all().trust(["127.0.0.0/8".parse().unwrap()]);
     let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(forwarded).forward();
     for head in both(Router::new().fallback_service(location), &upstream, "/").await {
-        // Named by Connection: gone before ours was added.
+        // Named by Connection: removed before the proxy added its own.
         assert_eq!(head.values("x-forwarded-for"), one("127.0.0.1"));
         assert_eq!(head.values("forwarded"), one("for=127.0.0.1;host=client.example;proto=http"));
         assert_eq!(head.values("x-forwarded-host"), one("forged.example"));
@@ -60,7 +60,7 @@ async fn a_trusted_peer_is_believed_unless_its_own_connection_line_says_otherwis
 }
 
 #[tokio::test]
-async fn the_host_told_is_the_clients_whatever_the_upstream_sees_as_host() {
+async fn x_forwarded_host_is_the_requested_host_with_any_host_policy() {
     let upstream = Scripted::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream())
         .host(Host::upstream())
@@ -68,12 +68,12 @@ async fn the_host_told_is_the_clients_whatever_the_upstream_sees_as_host() {
     for head in both(Router::new().fallback_service(layer.forward()), &upstream, "/").await {
         assert_eq!(head.values("host"), one(&upstream.address.to_string()));
         assert_eq!(head.values("x-forwarded-host"), one("client.example"));
-        assert_eq!(head.values("x_forwarded_for"), one("6.6.6.6"), "the others pass");
+        assert_eq!(head.values("x_forwarded_for"), one("6.6.6.6"), "other fields are passed on");
     }
 }
 
 #[tokio::test]
-async fn the_prefix_told_is_what_nest_or_strip_prefix_took() {
+async fn x_forwarded_prefix_is_the_prefix_removed_by_nest_or_strip_prefix() {
     let upstream = Scripted::start().await;
     let layer = || {
         let forwarded = Forwarded::none().x_forwarded_prefix(ForwardedField::Append);
@@ -93,16 +93,16 @@ async fn the_prefix_told_is_what_nest_or_strip_prefix_took() {
         ("/stripped/x", "/x", vec!["/stripped".to_owned()]),
         ("/untouched", "/untouched", vec![]),
     ];
-    for (asked, path, prefix) in cases {
-        for head in both(app.clone(), &upstream, asked).await {
-            assert_eq!(head.first_line(), format!("GET {path} HTTP/1.1"), "{asked}");
-            assert_eq!(head.values("x-forwarded-prefix"), prefix, "{asked}");
+    for (target, path, prefix) in cases {
+        for head in both(app.clone(), &upstream, target).await {
+            assert_eq!(head.first_line(), format!("GET {path} HTTP/1.1"), "{target}");
+            assert_eq!(head.values("x-forwarded-prefix"), prefix, "{target}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_server_of_ones_own_tells_address_and_scheme_by_an_extension() {
+async fn address_and_scheme_come_from_the_peer_extension() {
     let upstream = Scripted::start().await;
     let peer = Peer::new("[2001:db8::7]:443".parse().unwrap()).https();
     let insert = map_request(move |mut request: Request| async move {
@@ -119,7 +119,7 @@ async fn a_server_of_ones_own_tells_address_and_scheme_by_an_extension() {
 }
 
 #[tokio::test]
-async fn without_an_address_none_is_told() {
+async fn unknown_address_is_not_sent() {
     let upstream = Scripted::start().await;
     let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(Forwarded::nginx()).forward();
     let address = serve(Router::new().fallback_service(location)).await;
@@ -131,7 +131,7 @@ async fn without_an_address_none_is_told() {
 }
 
 #[tokio::test]
-async fn a_tunnels_client_is_the_peer_or_whom_a_trusted_peer_names() {
+async fn client_of_a_tunnel_is_the_peer_or_the_address_from_a_trusted_peer() {
     let trusting = Forwarded::none().trust(["127.0.0.0/8".parse().unwrap()]);
     let cases = [
         (trusting.clone(), "X-Forwarded-For: 192.0.2.1, 192.0.2.2", "192.0.2.2"),
@@ -152,7 +152,7 @@ async fn a_tunnels_client_is_the_peer_or_whom_a_trusted_peer_names() {
         server.send(SWITCHING).await;
         assert_eq!(wire.head().await.status(), 101, "{line}");
         drop((wire, server));
-        let told = bounded("the end", ended.recv()).await.unwrap();
-        assert_eq!(told, Some(client.parse().unwrap()), "{line}");
+        let recorded = bounded("the end", ended.recv()).await.unwrap();
+        assert_eq!(recorded, Some(client.parse().unwrap()), "{line}");
     }
 }

@@ -1,4 +1,4 @@
-//! Which web pages may open tunnels.
+//! Policies for the origins of web pages.
 
 use axum::Router;
 use tower_upgrade_proxy::{AllowOrigin, UpgradeProxyLayer, proxy_pass};
@@ -14,7 +14,7 @@ fn layer(upstream: &Scripted) -> UpgradeProxyLayer {
 }
 
 #[tokio::test]
-async fn a_page_from_elsewhere_gets_403_before_anything_is_dialled_and_its_connection_goes_on() {
+async fn other_origins_get_403_without_an_upstream_connection_and_stay_connected() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app(layer(&upstream)).await).await;
     for lines in [
@@ -36,7 +36,7 @@ async fn a_page_from_elsewhere_gets_403_before_anything_is_dialled_and_its_conne
 }
 
 #[tokio::test]
-async fn pages_that_are_allowed_and_programs_get_their_tunnel_and_origin_goes_on_as_it_came() {
+async fn allowed_origins_and_requests_without_origin_get_a_tunnel() {
     let upstream = Scripted::start().await;
     let address = app(layer(&upstream)).await;
     for lines in
@@ -52,7 +52,7 @@ async fn pages_that_are_allowed_and_programs_get_their_tunnel_and_origin_goes_on
 }
 
 #[tokio::test]
-async fn over_http2_the_host_is_the_authority() {
+async fn same_host_uses_the_authority_in_http2() {
     let upstream = Scripted::start().await;
     let mut client = http2::connect(app(layer(&upstream)).await).await;
     for origin in ["https://evil.example", "https://client.example", "http://a.example:443"] {
@@ -69,7 +69,7 @@ async fn over_http2_the_host_is_the_authority() {
 }
 
 #[tokio::test]
-async fn ordinary_requests_are_not_looked_at_and_by_default_no_upgrade_is() {
+async fn ordinary_requests_are_not_checked_nor_are_upgrades_by_default() {
     let upstream = Scripted::start().await;
     let strict = serve(Router::new().fallback_service(layer(&upstream).forward())).await;
     let open = serve(Router::new().fallback_service(proxy_pass(upstream.upstream()))).await;

@@ -1,4 +1,4 @@
-//! What the upstream is sent.
+//! Requests as received by the upstream.
 
 use axum::{Router, routing::any};
 use http::HeaderValue;
@@ -9,7 +9,7 @@ use crate::{
     support::{Head, KEY, Scripted, Wire, handshake, handshake_with, serve},
 };
 
-/// The head that reaches the upstream when `request` is sent to an application with `layer`.
+/// Sends `request` to an application with `layer`. Returns its head as received by the upstream.
 async fn forwarded(upstream: &Scripted, layer: UpgradeProxyLayer, request: impl AsRef<[u8]>) -> Head {
     let mut client = Wire::connect(app(layer).await).await;
     client.send(request).await;
@@ -17,7 +17,7 @@ async fn forwarded(upstream: &Scripted, layer: UpgradeProxyLayer, request: impl 
 }
 
 #[tokio::test]
-async fn a_browsers_handshake_arrives_as_it_was_sent() {
+async fn browser_handshake_arrives_with_all_its_fields() {
     let upstream = Scripted::start().await;
     let request = format!(
         "GET /chat?room=a%2Fb&x= HTTP/1.1\r\n\
@@ -63,7 +63,7 @@ async fn a_browsers_handshake_arrives_as_it_was_sent() {
 }
 
 #[tokio::test]
-async fn fields_of_the_clients_connection_stay_behind() {
+async fn hop_by_hop_fields_are_removed() {
     let upstream = Scripted::start().await;
     let request = handshake_with(
         "/",
@@ -109,7 +109,7 @@ async fn each_host_policy_sends_its_host() {
 }
 
 #[tokio::test]
-async fn paths_are_put_below_the_upstreams_base_and_cannot_leave_it() {
+async fn paths_are_appended_to_the_base_path_and_cannot_escape_it() {
     let upstream = Scripted::start().await;
     let based: Upstream = format!("{}/base/", upstream.uri()).parse().unwrap();
     let strip = UpgradeProxyLayer::new(based.clone()).path(PathRewrite::strip_prefix("/ws"));
@@ -128,7 +128,7 @@ async fn paths_are_put_below_the_upstreams_base_and_cannot_leave_it() {
 }
 
 #[tokio::test]
-async fn under_nest_the_stripped_or_the_original_path_is_forwarded() {
+async fn nested_path_is_forwarded_stripped_or_original() {
     let upstream = Scripted::start().await;
     let layer = || UpgradeProxyLayer::new(upstream.upstream());
     let nested =
@@ -137,27 +137,27 @@ async fn under_nest_the_stripped_or_the_original_path_is_forwarded() {
         .nest("/stripped", nested(layer()))
         .nest("/original", nested(layer().path(PathRewrite::original_uri())));
     let address = serve(app).await;
-    for (asked, forwarded) in [("/stripped/a/b?q=1", "/a/b?q=1"), ("/original/a/b?q=1", "/original/a/b?q=1")]
+    for (target, forwarded) in [("/stripped/a/b?q=1", "/a/b?q=1"), ("/original/a/b?q=1", "/original/a/b?q=1")]
     {
         let mut client = Wire::connect(address).await;
-        client.send(handshake(asked)).await;
+        client.send(handshake(target)).await;
         let head = upstream.accept().await.head().await;
         assert_eq!(head.first_line(), format!("GET {forwarded} HTTP/1.1"));
     }
     let head = Wire::connect(address).await.ask(handshake("/original/a/../../other")).await;
-    assert_eq!(head.status(), 400, "the prefix cannot be left");
+    assert_eq!(head.status(), 400, "the path cannot escape its prefix");
     upstream.expect_untouched().await;
 }
 
 #[tokio::test]
-async fn the_hook_comes_last_and_cannot_be_undone_by_the_client() {
+async fn hook_runs_last_and_cannot_be_overridden_by_the_client() {
     let upstream = Scripted::start().await;
     let layer =
         UpgradeProxyLayer::new(upstream.upstream()).host(Host::upstream()).on_request(|inbound, outbound| {
             assert_eq!(inbound.headers["connection"], "Upgrade, X-Real-IP");
             assert_eq!(inbound.headers["host"], "client.example");
             assert_eq!(outbound.headers["connection"], "Upgrade");
-            assert!(!outbound.headers.contains_key("x-real-ip"), "hygiene comes first");
+            assert!(!outbound.headers.contains_key("x-real-ip"), "hop-by-hop fields are removed first");
             assert_ne!(outbound.headers["host"], "client.example");
             outbound.headers.insert("x-real-ip", HeaderValue::from_static("10.0.0.1"));
             outbound.headers.remove("cookie");

@@ -9,7 +9,7 @@ if ! [ -e "$(rustc +nightly --print sysroot 2> /dev/null)/lib/rustlib/src/rust/l
     printf '!! rustup toolchain install nightly --component rust-src\n\n' >&2
     exit 0
 fi
-targets=(--lib --test bad_inputs --test lifecycle --test matrix --test h2_upstream --test tunnel --test wire)
+targets=(--lib --test bad_inputs --test lifecycle --test versions --test h2_upstream --test tunnel --test wire)
 if [ $# -gt 0 ]; then targets=("$@"); fi
 # An example that is sent a signal would not notice while its threads sleep: the sanitizer delivers it later.
 tests=(--skip example::)

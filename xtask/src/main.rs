@@ -51,10 +51,10 @@ const FAST: &[&str] = &[
     "h2_upstream",
     "idle_memory",
     "lifecycle",
-    "matrix",
     "pipes",
     "tls",
     "tunnel",
+    "versions",
     "wire",
 ];
 

@@ -1,4 +1,4 @@
-//! One end of a tunnel, whatever it is made of.
+//! One end of a tunnel, a socket or an HTTP/2 stream.
 
 use std::{future::poll_fn, io::ErrorKind};
 
@@ -13,11 +13,11 @@ use tokio::{
 };
 
 use crate::{
-    Speaks,
+    Version,
     support::{bounded, close_code},
 };
 
-/// A tunnel's end that the test holds.
+/// An end of a tunnel, controlled by the test.
 pub(crate) struct End {
     pub(crate) sending: Sending,
     pub(crate) receiving: Receiving,
@@ -29,32 +29,35 @@ pub(crate) enum Sending {
 }
 
 pub(crate) struct Receiving {
-    by: By,
-    /// Received, and not asked for yet.
-    rest: Vec<u8>,
+    transport: Transport,
+    /// Received, but not yet returned.
+    buffered: Vec<u8>,
 }
 
-enum By {
+enum Transport {
     Socket(OwnedReadHalf),
     Stream(RecvStream),
 }
 
-/// How the other side's bytes came to their end.
+/// How the data of the other side ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Over {
+pub(crate) enum StreamEnd {
     Finished,
     Reset,
 }
 
 impl End {
-    /// A socket, and what was read from it already.
-    pub(crate) fn socket(socket: TcpStream, rest: Vec<u8>) -> Self {
+    /// Creates an end from a socket and the data already read from it.
+    pub(crate) fn socket(socket: TcpStream, buffered: Vec<u8>) -> Self {
         let (read, write) = socket.into_split();
-        Self { sending: Sending::Socket(write), receiving: Receiving { by: By::Socket(read), rest } }
+        Self {
+            sending: Sending::Socket(write),
+            receiving: Receiving { transport: Transport::Socket(read), buffered },
+        }
     }
 
     pub(crate) fn stream(send: SendStream<Bytes>, receive: RecvStream) -> Self {
-        let receiving = Receiving { by: By::Stream(receive), rest: Vec::new() };
+        let receiving = Receiving { transport: Transport::Stream(receive), buffered: Vec::new() };
         Self { sending: Sending::Stream(send), receiving }
     }
 
@@ -69,9 +72,9 @@ impl End {
     pub(crate) async fn exactly(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
-            bytes.extend(self.receiving.some().await.expect("the end came too early"));
+            bytes.extend(self.receiving.chunk().await.expect("early end of the tunnel"));
         }
-        self.receiving.rest = bytes.split_off(length);
+        self.receiving.buffered = bytes.split_off(length);
         bytes
     }
 
@@ -81,46 +84,48 @@ impl End {
         assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(expected));
     }
 
-    /// Everything that is still to come, and how it ended.
-    pub(crate) async fn rest(&mut self) -> (Vec<u8>, Over) {
+    /// Returns all remaining data, and how it ended.
+    pub(crate) async fn rest(&mut self) -> (Vec<u8>, StreamEnd) {
         let mut bytes = Vec::new();
         loop {
-            match self.receiving.some().await {
+            match self.receiving.chunk().await {
                 Ok(more) => bytes.extend(more),
-                Err(over) => return (bytes, over),
+                Err(end) => return (bytes, end),
             }
         }
     }
 
-    /// A Close of the proxy's, answered by ending the connection.
+    /// Requires a Close of the proxy, and ends the connection in response.
     pub(crate) async fn expect_close(&mut self, code: u16) {
         let mut bytes = Vec::new();
         while close_code(&bytes).is_none() {
-            bytes.extend(self.receiving.some().await.expect("the end instead of a Close"));
+            bytes.extend(self.receiving.chunk().await.expect("end of the tunnel instead of a Close"));
         }
         assert_eq!(close_code(&bytes), Some(code));
         self.finish().await;
         assert!(self.rest().await.0.is_empty());
     }
 
-    /// Tears the tunnel down: a reset of the socket, or of the stream.
+    /// Resets the socket or the stream.
     pub(crate) fn reset(self, code: Reason) {
-        match (self.sending, self.receiving.by) {
-            (Sending::Socket(write), By::Socket(read)) => {
+        match (self.sending, self.receiving.transport) {
+            (Sending::Socket(write), Transport::Socket(read)) => {
                 write.reunite(read).unwrap().set_zero_linger().unwrap();
             }
             (Sending::Stream(mut send), _) => send.send_reset(code),
-            (Sending::Socket(_), By::Stream(_)) => unreachable!("one connection has two halves"),
+            (Sending::Socket(_), Transport::Stream(_)) => {
+                unreachable!("both halves belong to one connection")
+            }
         }
     }
 
-    /// Waits until this end is torn down, as an end `there` was. Between sockets what was sent before a
-    /// reset is to arrive, so the other one closes.
-    pub(crate) async fn expect_reset(&mut self, there: Speaks) {
+    /// Waits for the end that follows a reset of the other side in version `other`. Between two sockets, data
+    /// sent before the reset must arrive, so this socket is closed instead of reset.
+    pub(crate) async fn expect_reset(&mut self, other: Version) {
         match &mut self.sending {
             Sending::Socket(_) => {
-                let over = if there == Speaks::Http1 { Over::Finished } else { Over::Reset };
-                assert_eq!(self.rest().await.1, over);
+                let end = if other == Version::Http1 { StreamEnd::Finished } else { StreamEnd::Reset };
+                assert_eq!(self.rest().await.1, end);
             }
             Sending::Stream(send) => {
                 bounded("the reset", poll_fn(|cx| send.poll_reset(cx))).await.unwrap();
@@ -131,16 +136,16 @@ impl End {
 
 impl Sending {
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        bounded("send", self.offer(bytes.as_ref())).await;
+        bounded("send", self.send_unbounded(bytes.as_ref())).await;
     }
 
-    /// The same, without a limit to the wait.
-    pub(crate) async fn offer(&mut self, bytes: &[u8]) {
-        self.try_offer(bytes).await.expect("the tunnel has gone");
+    /// Sends without a timeout.
+    pub(crate) async fn send_unbounded(&mut self, bytes: &[u8]) {
+        self.try_send(bytes).await.expect("the tunnel is open");
     }
 
-    /// The same, for a tunnel that may be gone.
-    pub(crate) async fn try_offer(&mut self, mut bytes: &[u8]) -> Result<(), ()> {
+    /// Sends on a tunnel that may be closed.
+    pub(crate) async fn try_send(&mut self, mut bytes: &[u8]) -> Result<(), ()> {
         match self {
             Self::Socket(socket) => socket.write_all(bytes).await.map_err(drop),
             Self::Stream(send) => {
@@ -158,7 +163,7 @@ impl Sending {
         }
     }
 
-    /// Says that nothing more will come: a FIN, or `END_STREAM`.
+    /// Sends a FIN or `END_STREAM`.
     pub(crate) async fn finish(&mut self) {
         match self {
             Self::Socket(socket) => socket.shutdown().await.unwrap(),
@@ -168,31 +173,31 @@ impl Sending {
 }
 
 impl Receiving {
-    /// The next bytes, as many as come at once.
-    pub(crate) async fn some(&mut self) -> Result<Vec<u8>, Over> {
-        if !self.rest.is_empty() {
-            return Ok(std::mem::take(&mut self.rest));
+    /// Returns the next chunk of data.
+    pub(crate) async fn chunk(&mut self) -> Result<Vec<u8>, StreamEnd> {
+        if !self.buffered.is_empty() {
+            return Ok(std::mem::take(&mut self.buffered));
         }
-        match &mut self.by {
-            By::Socket(socket) => {
+        match &mut self.transport {
+            Transport::Socket(socket) => {
                 let mut buffer = vec![0; 64 * 1024];
                 match bounded("bytes", socket.read(&mut buffer)).await {
-                    Ok(0) => Err(Over::Finished),
+                    Ok(0) => Err(StreamEnd::Finished),
                     Ok(read) => {
                         buffer.truncate(read);
                         Ok(buffer)
                     }
-                    Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(Over::Reset),
+                    Err(error) if error.kind() == ErrorKind::ConnectionReset => Err(StreamEnd::Reset),
                     Err(error) => panic!("{error}"),
                 }
             }
-            By::Stream(receive) => match bounded("bytes", receive.data()).await {
-                None => Err(Over::Finished),
+            Transport::Stream(receive) => match bounded("bytes", receive.data()).await {
+                None => Err(StreamEnd::Finished),
                 Some(Ok(data)) => {
                     receive.flow_control().release_capacity(data.len()).unwrap();
                     Ok(data.to_vec())
                 }
-                Some(Err(error)) if error.is_reset() => Err(Over::Reset),
+                Some(Err(error)) if error.is_reset() => Err(StreamEnd::Reset),
                 Some(Err(error)) => panic!("{error}"),
             },
         }

@@ -1,4 +1,4 @@
-//! The client's side: a handshake in either version.
+//! The client, in either HTTP version.
 
 use std::net::SocketAddr;
 
@@ -8,31 +8,31 @@ use http::{HeaderMap, HeaderName, Request, StatusCode};
 use tokio::net::TcpStream;
 
 use crate::{
-    Speaks,
+    Version,
     ends::End,
     support::{Wire, bounded, handshake_with},
 };
 
-/// A client that opens as many tunnels as the test wants; in HTTP/2 on one connection.
+/// A client that opens any number of tunnels, in HTTP/2 on one connection.
 #[derive(Clone)]
 pub(crate) struct Client {
     address: SocketAddr,
     http2: Option<SendRequest<Bytes>>,
 }
 
-/// What the client was answered.
-pub(crate) struct Answer {
+/// The response to a handshake.
+pub(crate) struct ClientResponse {
     pub(crate) status: StatusCode,
     pub(crate) fields: HeaderMap,
-    /// The tunnel's end, or where the refusal's body comes from.
+    /// The end of the tunnel, or the source of the body of a refusal.
     pub(crate) end: End,
 }
 
 impl Client {
-    pub(crate) async fn connect(speaks: Speaks, address: SocketAddr) -> Self {
-        let http2 = match speaks {
-            Speaks::Http1 => None,
-            Speaks::Http2 => {
+    pub(crate) async fn connect(version: Version, address: SocketAddr) -> Self {
+        let http2 = match version {
+            Version::Http1 => None,
+            Version::Http2 => {
                 let tcp = TcpStream::connect(address).await.unwrap();
                 let mut builder = h2::client::Builder::new();
                 builder.initial_window_size(1 << 20).initial_connection_window_size((1 << 31) - 1);
@@ -44,23 +44,28 @@ impl Client {
         Self { address, http2 }
     }
 
-    /// Asks for a WebSocket at `path` and waits for the answer.
-    pub(crate) async fn ask(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        self.ask_early(path, fields, "").await
+    /// Requests a WebSocket at `path` and waits for the response.
+    pub(crate) async fn request(&self, path: &str, fields: &[(&str, &str)]) -> ClientResponse {
+        self.request_with_early_data(path, fields, "").await
     }
 
-    /// The same, with the first bytes of the tunnel right behind the question.
-    pub(crate) async fn ask_early(&self, path: &str, fields: &[(&str, &str)], early: &str) -> Answer {
-        bounded("the answer", async {
+    /// Sends data for the tunnel directly after the request, before the response.
+    pub(crate) async fn request_with_early_data(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        early: &str,
+    ) -> ClientResponse {
+        bounded("the response", async {
             match self.http2.clone() {
-                None => self.ask_http1(path, fields, early).await,
-                Some(sender) => ask_http2(sender, path, fields, early).await,
+                None => self.request_http1(path, fields, early).await,
+                Some(sender) => request_http2(sender, path, fields, early).await,
             }
         })
         .await
     }
 
-    async fn ask_http1(&self, path: &str, fields: &[(&str, &str)], early: &str) -> Answer {
+    async fn request_http1(&self, path: &str, fields: &[(&str, &str)], early: &str) -> ClientResponse {
         let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let mut wire = Wire::connect(self.address).await;
@@ -70,11 +75,16 @@ impl Client {
         let fields =
             fields.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
         let read = wire.buffered();
-        Answer { status, fields: fields.collect(), end: End::socket(wire.stream, read) }
+        ClientResponse { status, fields: fields.collect(), end: End::socket(wire.stream, read) }
     }
 }
 
-async fn ask_http2(sender: SendRequest<Bytes>, path: &str, fields: &[(&str, &str)], early: &str) -> Answer {
+async fn request_http2(
+    sender: SendRequest<Bytes>,
+    path: &str,
+    fields: &[(&str, &str)],
+    early: &str,
+) -> ClientResponse {
     let mut request = Request::connect(format!("http://client.example{path}"))
         .extension(Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13");
@@ -87,5 +97,5 @@ async fn ask_http2(sender: SendRequest<Bytes>, path: &str, fields: &[(&str, &str
         send.send_data(early.to_owned().into(), false).unwrap();
     }
     let (parts, receive) = response.await.unwrap().into_parts();
-    Answer { status: parts.status, fields: parts.headers, end: End::stream(send, receive) }
+    ClientResponse { status: parts.status, fields: parts.headers, end: End::stream(send, receive) }
 }

@@ -1,25 +1,25 @@
-//! 100 MiB each way at once, told apart by their hashes.
+//! 100 MiB in both directions at once, compared by hash.
 
-use crate::matrix;
+use crate::each_pair;
 
-matrix!(each_way_at_once);
+each_pair!(both_directions_at_once);
 
 mod scenarios {
     use sha1::{Digest, Sha1};
 
-    use crate::{ends::End, stage::Stage};
+    use crate::{ends::End, setup::Setup};
 
     const BYTES: usize = 100 << 20;
 
-    pub(super) async fn each_way_at_once(stage: Stage) {
-        let (client, upstream) = stage.open().await;
-        let (there, back) = tokio::join!(exchange(client, 1), exchange(upstream, 2));
-        assert!(there == (back.1, back.0), "what one side sent is what the other has received");
+    pub(super) async fn both_directions_at_once(setup: Setup) {
+        let (client, upstream) = setup.open().await;
+        let (client, upstream) = tokio::join!(exchange(client, 1), exchange(upstream, 2));
+        assert!(client == (upstream.1, upstream.0), "each side received the data sent by the other");
     }
 
     type Hash = [u8; 20];
 
-    /// Sends a stream of its own and receives the other's; their hashes.
+    /// Sends one stream and receives the other. Returns their hashes.
     async fn exchange(end: End, seed: u64) -> (Hash, Hash) {
         let End { mut sending, mut receiving } = end;
         let sent = tokio::spawn(async move {
@@ -35,7 +35,7 @@ mod scenarios {
         });
         let received = tokio::spawn(async move {
             let (mut hash, mut length) = (Sha1::new(), 0);
-            while let Ok(bytes) = receiving.some().await {
+            while let Ok(bytes) = receiving.chunk().await {
                 hash.update(&bytes);
                 length += bytes.len();
             }
@@ -45,7 +45,7 @@ mod scenarios {
         (sent.await.unwrap(), received.await.unwrap())
     }
 
-    /// xorshift64: no two blocks are alike.
+    /// Returns the next number of xorshift64, so that all blocks differ.
     fn next(state: &mut u64) -> u64 {
         *state ^= *state << 13;
         *state ^= *state >> 7;
