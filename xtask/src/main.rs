@@ -32,7 +32,7 @@ const TASKS: &[Task] = &[
     task("tsan", "[TARGETS]", "Tests under ThreadSanitizer (nightly)", tsan),
     task("flakes", "[RUNS [AT ONCE]]", "All tests, again and again", flakes),
     task("fuzz", "[SECONDS [TARGET...]]", "All fuzz targets, 60 seconds each unless given", fuzz),
-    task("bench", "[FILTER]", "Benchmarks of the library", bench),
+    task("bench", "[OPTIONS OF cargo bench]", "Benchmarks of the library", bench),
     task("side-by-side", "[OPTIONS]", "The gateway beside nginx, HAProxy and others", side_by_side),
     task("soak", "[OPTIONS]", "The gateway under mixed load and faulty upstreams", soak),
     task("doc", "[--open]", "The documentation, warnings denied", doc),
@@ -175,7 +175,7 @@ fn fuzz(arguments: &[String]) -> Outcome {
 }
 
 fn bench(arguments: &[String]) -> Outcome {
-    cargo(["bench", "--package", "benches", "--"].into_iter().chain(strs(arguments)))
+    cargo(["bench", "--package", "benches"].into_iter().chain(strs(arguments)))
 }
 
 fn side_by_side(arguments: &[String]) -> Outcome {
