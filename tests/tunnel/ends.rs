@@ -1,4 +1,4 @@
-//! A tunnel with a hand on either end, in memory or between sockets.
+//! A tunnel whose two ends a test controls, in memory or between sockets.
 
 use std::{sync::mpsc, time::Duration};
 
@@ -12,22 +12,22 @@ use tower_upgrade_proxy::{Side, Tunnel, TunnelConfig, TunnelSummary};
 
 use crate::tcp::{SOCKET_BUFFER, tcp_pair};
 
-/// Whatever a scenario holds in its hand.
+/// Stream at an end.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// `near` is where the scenario begins.
+/// Both ends of a tunnel. A test begins at `near`.
 pub(crate) struct Ends {
     pub(crate) near: Box<dyn Stream>,
     pub(crate) far: Box<dyn Stream>,
     pub(crate) near_side: Side,
-    /// What went each way before the scenario began.
+    /// Bytes that went each way before the test began.
     warm_up: u64,
     tunnel: JoinHandle<TunnelSummary>,
 }
 
-/// A tunnel that has ended, and what the scenario's bytes came to.
+/// Result of a tunnel, without the bytes of the warm-up.
 pub(crate) struct Ended {
     pub(crate) summary: TunnelSummary,
     pub(crate) sent_by_near: u64,
@@ -43,9 +43,9 @@ impl Ends {
         self.tunnel.abort();
     }
 
-    /// Bytes that can be on their way in one direction when nobody reads them.
-    pub(crate) fn most_in_flight(&self) -> usize {
-        // The kernel doubles what a socket is given, and counts more than the bytes.
+    /// Maximum number of bytes in transit in one direction if they are not read.
+    pub(crate) fn max_in_flight(&self) -> usize {
+        // The kernel doubles the size of a socket buffer, and counts its overhead.
         let (sockets, pipe) = (4 * 2 * SOCKET_BUFFER, 256 * 1024);
         if self.warm_up > 0 { sockets + pipe } else { 2 * BUFFER + 64 * 1024 }
     }
@@ -62,12 +62,12 @@ impl Ends {
     }
 }
 
-/// Whether this system has a way between two sockets that bypasses the buffer.
+/// True if the system splices.
 const SPLICES: bool = cfg!(target_os = "linux");
 
 pub(crate) const BUFFER: usize = 16 * 1024;
 
-/// Both orders of two streams, `near` first the client and then the upstream.
+/// The sides of `near` and `far`, in both orders.
 pub(crate) const ORDERS: [(Side, Side); 2] = [(Side::Client, Side::Upstream), (Side::Upstream, Side::Client)];
 
 fn other(side: Side) -> Side {
@@ -89,22 +89,22 @@ where
     }
 }
 
-/// Runs `scenario` in both orders: on streams in memory, whose bytes go by way of the buffer, and
-/// between sockets whose directions have both been made bulk, so that the next bytes are spliced.
-pub(crate) async fn each_way(config: TunnelConfig, scenario: impl AsyncFn(Ends)) {
+/// Runs `test` in both orders: on streams in memory, with the scratch buffer, and between sockets with both
+/// directions in bulk, so that the next bytes are spliced.
+pub(crate) async fn each_way(config: TunnelConfig, test: impl AsyncFn(Ends)) {
     for (near_side, _) in ORDERS {
         let (near, near_end) = duplex(BUFFER);
         let (far, far_end) = duplex(BUFFER);
         let tunnel = join(near_side, near_end, far_end, config.clone());
         let (near, far) = (Box::new(near), Box::new(far));
-        scenario(Ends { near, far, near_side, warm_up: 0, tunnel }).await;
+        test(Ends { near, far, near_side, warm_up: 0, tunnel }).await;
     }
     for (near_side, _) in ORDERS {
-        scenario(bulk_ends(near_side, config.clone()).await).await;
+        test(bulk_ends(near_side, config.clone()).await).await;
     }
 }
 
-/// A tunnel between sockets, through which enough has gone to make both directions bulk.
+/// Starts a tunnel between sockets, and makes both directions bulk.
 async fn bulk_ends(near_side: Side, config: TunnelConfig) -> Ends {
     no_time_passes(async {
         let Bulk { near, far, tunnel } = Bulk::new(near_side, config).await;
@@ -113,14 +113,14 @@ async fn bulk_ends(near_side: Side, config: TunnelConfig) -> Ends {
     .await
 }
 
-/// What [`bulk_ends`] hides the sockets of.
+/// A tunnel between sockets with both directions in bulk.
 pub(crate) struct Bulk {
     pub(crate) near: TcpStream,
     pub(crate) far: TcpStream,
     pub(crate) tunnel: JoinHandle<TunnelSummary>,
 }
 
-/// Bytes that go each way to make a direction bulk.
+/// Bytes that make a direction bulk.
 pub(crate) const WARM_UP: usize = 192 * 1024;
 
 impl Bulk {
@@ -141,19 +141,19 @@ async fn pour(from: &mut TcpStream, to: &mut TcpStream, bytes: usize) {
     assert!(read == block);
 }
 
-/// Bytes that went from `side` to the other.
+/// Bytes relayed from `side`.
 pub(crate) fn sent_by(side: Side, summary: &TunnelSummary) -> u64 {
     summary.bytes(side)
 }
 
-/// Keeps a paused clock where it is while bytes are on their way. Left alone it jumps to the next
-/// timer as soon as every task waits, and bytes in a socket are nothing it knows of.
+/// Stops a paused clock while bytes are in transit. Otherwise it would jump to the next timer as soon as every
+/// task waits, since it does not know of bytes in a socket.
 pub(crate) async fn no_time_passes<T>(work: impl Future<Output = T>) -> T {
     let (done, wait) = mpsc::channel::<()>();
     let blocking = spawn_blocking(move || wait.recv());
     let result = work.await;
     drop(done);
-    assert!(blocking.await.unwrap().is_err(), "nothing is ever sent");
+    assert!(blocking.await.unwrap().is_err(), "nothing is sent");
     result
 }
 

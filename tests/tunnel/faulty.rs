@@ -1,4 +1,4 @@
-//! Streams that misbehave in one particular way.
+//! Streams with one fault each.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-/// Gives its bytes, then fails.
+/// A stream that fails after its bytes.
 pub(crate) struct Faulty {
     bytes: &'static [u8],
     read_error: Option<io::ErrorKind>,
@@ -20,12 +20,12 @@ pub(crate) struct Faulty {
 }
 
 impl Faulty {
-    /// Reads end in a reset; writes are swallowed.
+    /// Reads end in a reset. Writes are discarded.
     pub(crate) fn reset_after(bytes: &'static [u8]) -> Self {
         Self { bytes, read_error: Some(io::ErrorKind::ConnectionReset), write_error: None }
     }
 
-    /// Writes fail; there are bytes to read, and then none, but no end either.
+    /// Writes fail. Reads return these bytes, and are then pending.
     pub(crate) fn broken_pipe_with(bytes: &'static [u8]) -> Self {
         Self { bytes, read_error: None, write_error: Some(io::ErrorKind::BrokenPipe) }
     }
@@ -62,19 +62,19 @@ impl AsyncWrite for Faulty {
     }
 }
 
-/// Takes one byte per write, and makes the writer wait every other time.
-pub(crate) struct OneByteAtATime {
+/// A stream that accepts one byte per write, and is pending every other time.
+pub(crate) struct OneByteWrites {
     inner: DuplexStream,
     wait: bool,
 }
 
-impl OneByteAtATime {
+impl OneByteWrites {
     pub(crate) fn new(inner: DuplexStream) -> Self {
         Self { inner, wait: false }
     }
 }
 
-impl AsyncRead for OneByteAtATime {
+impl AsyncRead for OneByteWrites {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -84,7 +84,7 @@ impl AsyncRead for OneByteAtATime {
     }
 }
 
-impl AsyncWrite for OneByteAtATime {
+impl AsyncWrite for OneByteWrites {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.wait = !self.wait;
         if self.wait {
@@ -103,7 +103,7 @@ impl AsyncWrite for OneByteAtATime {
     }
 }
 
-/// Always has bytes and always takes them, without a thought for other tasks.
+/// A stream that is always ready, and does not yield.
 pub(crate) struct Endless;
 
 impl AsyncRead for Endless {
@@ -113,15 +113,14 @@ impl AsyncRead for Endless {
     }
 }
 
-/// Hears a message, then says nothing, and claims to have taken a number of bytes that is never
-/// right. Remembers whether it was shut down.
-pub(crate) struct Liar {
+/// A stream with one message, whose writes return a wrong number of bytes. Records its shutdown.
+pub(crate) struct WrongCount {
     pub(crate) message: &'static [u8],
-    pub(crate) claims: usize,
+    pub(crate) count: usize,
     pub(crate) shut_down: Arc<AtomicBool>,
 }
 
-impl AsyncRead for Liar {
+impl AsyncRead for WrongCount {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -137,7 +136,7 @@ impl AsyncRead for Liar {
     }
 }
 
-/// The write half of a stream whose writes all come to the same end.
+/// Implements the write half of a stream with constant results.
 macro_rules! writes {
     ($stream:ty, |$this:ident, $bytes:ident| $taken:expr, |$that:ident| $shutdown:expr) => {
         impl AsyncWrite for $stream {
@@ -164,20 +163,21 @@ macro_rules! writes {
 }
 
 writes!(Endless, |_this, bytes| bytes.len(), |_this| ());
-writes!(Liar, |this, _bytes| this.claims, |this| this.shut_down.store(true, Ordering::SeqCst));
+writes!(WrongCount, |this, _bytes| this.count, |this| this.shut_down.store(true, Ordering::SeqCst));
 
-/// Says nothing, or that it has finished. Takes every byte, and fails when it is told of the end.
-pub(crate) struct Deaf {
+/// A stream without bytes, whose shutdown fails.
+pub(crate) struct FailingShutdown {
+    /// The stream is at its end; otherwise reads are pending.
     pub(crate) finished: bool,
 }
 
-impl AsyncRead for Deaf {
+impl AsyncRead for FailingShutdown {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.finished { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 
-impl AsyncWrite for Deaf {
+impl AsyncWrite for FailingShutdown {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Poll::Ready(Ok(bytes.len()))
     }

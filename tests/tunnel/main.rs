@@ -1,16 +1,16 @@
-//! `Tunnel` alone, with paused time: on streams in memory, and between sockets so that bytes are
-//! spliced. Every scenario runs again with the sides swapped.
+//! `Tunnel` alone, most of it with paused time: on streams in memory, and between sockets, so that bytes are spliced.
+//! Every test runs again with the sides swapped.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod ends;
 mod faults;
 mod faulty;
-mod jerky;
-mod scene;
-mod scenes;
+mod scenario;
+mod scenarios;
 mod sockets;
 #[cfg(target_os = "linux")]
 mod splice;
+mod trickle;
 mod websocket;
 
 use std::{
@@ -24,7 +24,7 @@ use std::{
 
 use bytes::Bytes;
 use ends::{BUFFER, Ended, ORDERS, each_way, expect, expect_eof, join, no_time_passes, sent_by};
-use faulty::{Deaf, Endless, Faulty, Liar, OneByteAtATime};
+use faulty::{Endless, FailingShutdown, Faulty, OneByteWrites, WrongCount};
 use sha1::{Digest, Sha1};
 use test_support::tcp;
 use tokio::{
@@ -42,14 +42,14 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[tokio::test]
-async fn bytes_go_both_ways_and_are_counted() {
+async fn bytes_are_relayed_both_ways_and_counted() {
     each_way(TunnelConfig::new(), async |mut ends| {
         for round in 0..10 {
             ends.near.write_all(b"ping").await.unwrap();
             expect(&mut ends.far, b"ping").await;
-            let answer = vec![round; 1000];
-            ends.far.write_all(&answer).await.unwrap();
-            expect(&mut ends.near, &answer).await;
+            let reply = vec![round; 1000];
+            ends.far.write_all(&reply).await.unwrap();
+            expect(&mut ends.near, &reply).await;
         }
         drop(std::mem::replace(&mut ends.near, Box::new(duplex(1).0)));
         expect_eof(&mut ends.far).await;
@@ -61,15 +61,15 @@ async fn bytes_go_both_ways_and_are_counted() {
 }
 
 #[tokio::test]
-async fn a_half_close_is_passed_on_and_the_other_direction_goes_on() {
+async fn a_half_close_is_relayed_and_the_other_direction_stays_open() {
     each_way(TunnelConfig::new(), async |mut ends| {
-        ends.near.write_all(b"last words").await.unwrap();
+        ends.near.write_all(b"last bytes").await.unwrap();
         ends.near.shutdown().await.unwrap();
-        expect(&mut ends.far, b"last words").await;
+        expect(&mut ends.far, b"last bytes").await;
         expect_eof(&mut ends.far).await;
-        for answer in [&b"one"[..], b"two", b"three"] {
-            ends.far.write_all(answer).await.unwrap();
-            expect(&mut ends.near, answer).await;
+        for reply in [&b"one"[..], b"two", b"three"] {
+            ends.far.write_all(reply).await.unwrap();
+            expect(&mut ends.near, reply).await;
         }
         assert!(!ends.is_finished());
         ends.far.shutdown().await.unwrap();
@@ -83,7 +83,7 @@ async fn a_half_close_is_passed_on_and_the_other_direction_goes_on() {
 }
 
 #[tokio::test]
-async fn a_reset_closes_the_other_side_at_once_after_what_came_before_it() {
+async fn a_reset_closes_the_other_side_after_earlier_bytes_were_delivered() {
     for (near_side, _) in ORDERS {
         let (mut far, far_end) = duplex(BUFFER);
         let near_end = Faulty::reset_after(b"before the reset");
@@ -102,11 +102,11 @@ async fn a_reset_closes_the_other_side_at_once_after_what_came_before_it() {
 }
 
 #[tokio::test]
-async fn a_side_that_cannot_be_written_to_closes_the_other_but_its_last_bytes_arrive() {
+async fn after_a_write_error_the_last_bytes_of_that_side_are_delivered() {
     for (near_side, far_side) in ORDERS {
         let (mut far, far_end) = duplex(BUFFER);
         let near_end = Faulty::broken_pipe_with(b"goodbye");
-        far.write_all(b"anyone there?").await.unwrap();
+        far.write_all(b"request").await.unwrap();
         let tunnel = join(near_side, near_end, far_end, no_timeouts());
         expect(&mut far, b"goodbye").await;
         expect_eof(&mut far).await;
@@ -122,7 +122,7 @@ async fn a_side_that_cannot_be_written_to_closes_the_other_but_its_last_bytes_ar
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_idle_timeout_counts_from_the_last_byte_in_either_direction() {
+async fn the_idle_timeout_starts_at_the_last_byte_in_either_direction() {
     each_way(TunnelConfig::new().idle_timeout(seconds(60)), async |mut ends| {
         let opened = Instant::now();
         sleep(seconds(50)).await;
@@ -144,7 +144,7 @@ async fn the_idle_timeout_counts_from_the_last_byte_in_either_direction() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_an_idle_timeout_a_silent_tunnel_stays() {
+async fn without_an_idle_timeout_an_idle_tunnel_stays_open() {
     each_way(no_timeouts(), async |mut ends| {
         sleep(seconds(1_000_000)).await;
         ends.near.write_all(b"still here").await.unwrap();
@@ -154,7 +154,7 @@ async fn without_an_idle_timeout_a_silent_tunnel_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_lifetime_ends_a_busy_tunnel() {
+async fn the_maximum_lifetime_ends_a_busy_tunnel() {
     let config = TunnelConfig::new().max_lifetime(seconds(100));
     each_way(config, async |mut ends| {
         let opened = Instant::now();
@@ -175,7 +175,7 @@ async fn the_lifetime_ends_a_busy_tunnel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_half_closed_tunnel_waits_for_bytes_only_so_long() {
+async fn the_half_close_timeout_starts_at_the_last_byte() {
     let config = TunnelConfig::new().idle_timeout(seconds(600)).half_close_timeout(seconds(30));
     each_way(config, async |mut ends| {
         sleep(seconds(100)).await;
@@ -197,7 +197,7 @@ async fn a_half_closed_tunnel_waits_for_bytes_only_so_long() {
 }
 
 #[tokio::test]
-async fn early_bytes_come_first_and_count() {
+async fn early_bytes_are_delivered_first_and_counted() {
     for (near_side, far_side) in ORDERS {
         let (mut near, near_end) = duplex(4);
         let (mut far, far_end) = duplex(4);
@@ -216,12 +216,12 @@ async fn early_bytes_come_first_and_count() {
 }
 
 #[tokio::test]
-async fn a_writer_that_takes_one_byte_at_a_time_gets_them_all_in_order() {
+async fn a_writer_of_single_bytes_gets_all_in_order() {
     let message: Vec<u8> = (0..20_000_u32).flat_map(u32::to_be_bytes).collect();
     for (near_side, _) in ORDERS {
         let (mut near, near_end) = duplex(BUFFER);
         let (mut far, far_end) = duplex(64);
-        let tunnel = join(near_side, near_end, OneByteAtATime::new(far_end), no_timeouts());
+        let tunnel = join(near_side, near_end, OneByteWrites::new(far_end), no_timeouts());
         let mut read = Vec::new();
         let write = async {
             near.write_all(&message).await.unwrap();
@@ -235,10 +235,9 @@ async fn a_writer_that_takes_one_byte_at_a_time_gets_them_all_in_order() {
     }
 }
 
-// With paused time a timeout fires only when nothing else can go on: here, when the tunnel has
-// stopped taking bytes.
+// With paused time a timeout fires only when all tasks wait: here, when the tunnel has stopped reading.
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_never_reads_stops_the_sender_after_a_bounded_number_of_bytes() {
+async fn backpressure_stops_the_sender_after_a_bounded_number_of_bytes() {
     each_way(no_timeouts(), async |mut ends| {
         let mut taken = 0_usize;
         let flood = async {
@@ -247,8 +246,8 @@ async fn a_reader_that_never_reads_stops_the_sender_after_a_bounded_number_of_by
             }
         };
         assert!(timeout(seconds(1), flood).await.is_err());
-        assert!(taken <= ends.most_in_flight(), "{taken} bytes were taken");
-        // The other direction is not affected, and nothing of the flood is lost.
+        assert!(taken <= ends.max_in_flight(), "{taken} bytes were taken");
+        // The other direction is not affected, and no byte of the flood is lost.
         ends.far.write_all(b"still open").await.unwrap();
         expect(&mut ends.near, b"still open").await;
         ends.near.shutdown().await.unwrap();
@@ -261,7 +260,7 @@ async fn a_reader_that_never_reads_stops_the_sender_after_a_bounded_number_of_by
 }
 
 #[tokio::test]
-async fn a_hundred_mebibytes_each_way_arrive_as_they_were_sent() {
+async fn a_hundred_mebibytes_each_way_arrive_unchanged() {
     const BLOCKS: u32 = 100;
     each_way(no_timeouts(), async |mut ends| {
         let send = async |half: &mut (dyn AsyncWrite + Unpin + Send), seed: u32| {
@@ -304,7 +303,7 @@ async fn a_hundred_mebibytes_each_way_arrive_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn a_buffering_writer_is_flushed_when_nothing_more_comes() {
+async fn a_buffered_writer_is_flushed_when_the_reader_is_empty() {
     for (near_side, _) in ORDERS {
         let (mut near, near_end) = duplex(BUFFER);
         let (mut far, far_end) = duplex(BUFFER);
@@ -315,22 +314,22 @@ async fn a_buffering_writer_is_flushed_when_nothing_more_comes() {
 }
 
 #[tokio::test]
-async fn what_a_buffering_writer_holds_at_the_end_still_arrives() {
+async fn a_buffered_writer_is_flushed_at_the_end() {
     for (near_side, _) in ORDERS {
         let (mut near, near_end) = duplex(BUFFER);
         let (mut far, far_end) = duplex(BUFFER);
         far.shutdown().await.unwrap();
         let tunnel = join(near_side, near_end, tokio::io::BufStream::new(far_end), no_timeouts());
         expect_eof(&mut near).await;
-        near.write_all(b"last words").await.unwrap();
+        near.write_all(b"last bytes").await.unwrap();
         near.shutdown().await.unwrap();
-        expect(&mut far, b"last words").await;
+        expect(&mut far, b"last bytes").await;
         assert_eq!(sent_by(near_side, &tunnel.await.unwrap()), 10);
     }
 }
 
 #[tokio::test]
-async fn a_source_and_a_sink_that_never_block_leave_other_tasks_their_turn() {
+async fn a_source_and_a_sink_that_never_block_do_not_starve_other_tasks() {
     for (near_side, _) in ORDERS {
         let tunnel = join(near_side, Endless, Endless, no_timeouts());
         for _ in 0..20 {
@@ -342,14 +341,14 @@ async fn a_source_and_a_sink_that_never_block_leave_other_tasks_their_turn() {
 }
 
 #[tokio::test]
-async fn a_writer_that_takes_nothing_is_broken_and_one_that_claims_too_much_is_not_believed() {
-    for (claims, near_side, far_side) in ORDERS.into_iter().flat_map(|(a, b)| [(0, a, b), (1000, a, b)]) {
+async fn a_write_of_0_bytes_is_an_error_and_one_of_too_many_bytes_is_clamped() {
+    for (count, near_side, far_side) in ORDERS.into_iter().flat_map(|(a, b)| [(0, a, b), (1000, a, b)]) {
         let (mut far, far_end) = duplex(BUFFER);
-        let liar = Liar { message: b"hi", claims, shut_down: Arc::default() };
-        let tunnel = join(near_side, liar, far_end, no_timeouts());
+        let stream = WrongCount { message: b"hi", count, shut_down: Arc::default() };
+        let tunnel = join(near_side, stream, far_end, no_timeouts());
         expect(&mut far, b"hi").await;
         far.write_all(b"hello").await.unwrap();
-        if claims > 0 {
+        if count > 0 {
             far.shutdown().await.unwrap();
             tokio::task::yield_now().await;
             assert!(!tunnel.is_finished());
@@ -368,27 +367,27 @@ async fn a_writer_that_takes_nothing_is_broken_and_one_that_claims_too_much_is_n
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_says_farewell_and_an_error_does_not() {
+async fn a_timeout_shuts_connections_down_and_an_error_does_not() {
     for (near_side, _) in ORDERS {
         let (_far, far_end) = duplex(BUFFER);
         let shut_down = Arc::new(AtomicBool::new(false));
-        let quiet = Liar { message: b"", claims: 1, shut_down: Arc::clone(&shut_down) };
+        let quiet = WrongCount { message: b"", count: 1, shut_down: Arc::clone(&shut_down) };
         join(near_side, quiet, far_end, TunnelConfig::new()).await.unwrap();
         assert!(shut_down.load(Ordering::SeqCst), "TLS would send close_notify here");
 
         let shut_down = Arc::new(AtomicBool::new(false));
-        let quiet = Liar { message: b"", claims: 1, shut_down: Arc::clone(&shut_down) };
+        let quiet = WrongCount { message: b"", count: 1, shut_down: Arc::clone(&shut_down) };
         join(near_side, quiet, Faulty::reset_after(b""), TunnelConfig::new()).await.unwrap();
-        assert!(!shut_down.load(Ordering::SeqCst), "a cut must not look like an end");
+        assert!(!shut_down.load(Ordering::SeqCst), "an error must not look like an end");
     }
 }
 
 #[tokio::test]
-async fn that_a_side_which_has_finished_cannot_be_told_of_the_end_is_no_failure() {
+async fn a_failed_shutdown_of_a_side_that_has_finished_is_no_failure() {
     for (near_side, _) in ORDERS {
         for finished in [true, false] {
             let (mut far, far_end) = duplex(BUFFER);
-            let tunnel = join(near_side, Deaf { finished }, far_end, no_timeouts());
+            let tunnel = join(near_side, FailingShutdown { finished }, far_end, no_timeouts());
             if finished {
                 expect_eof(&mut far).await;
             }
@@ -403,7 +402,7 @@ async fn that_a_side_which_has_finished_cannot_be_told_of_the_end_is_no_failure(
     }
 }
 
-/// The owner of bytes, who notes when nobody has them any more.
+/// Owner of bytes that records its drop.
 struct Owner(&'static [u8], Arc<AtomicBool>);
 
 impl AsRef<[u8]> for Owner {
@@ -419,12 +418,12 @@ impl Drop for Owner {
 }
 
 #[tokio::test]
-async fn an_idle_tunnel_keeps_no_early_bytes_alive() {
+async fn an_idle_tunnel_does_not_retain_early_bytes() {
     for text in ["early", ""] {
         let (_near, near_end) = duplex(BUFFER);
         let (mut far, far_end) = duplex(BUFFER);
         let freed = Arc::new(AtomicBool::new(false));
-        // An empty slice keeps its buffer alive as any other does.
+        // An empty slice retains its buffer like any other.
         let early = Bytes::from_owner(Owner(b"early", Arc::clone(&freed))).slice(..text.len());
         let tunnel = Tunnel::new(near_end, far_end, no_timeouts()).early_bytes(early, Bytes::new());
         let tunnel = tokio::spawn(tunnel);
@@ -436,7 +435,7 @@ async fn an_idle_tunnel_keeps_no_early_bytes_alive() {
 }
 
 #[tokio::test]
-async fn dropping_the_tunnel_closes_both_sides() {
+async fn a_drop_of_the_tunnel_closes_both_sides() {
     each_way(no_timeouts(), async |mut ends| {
         ends.abort();
         expect_eof(&mut ends.near).await;

@@ -1,4 +1,4 @@
-//! Random bytes in random pieces between sockets, most of which are spliced.
+//! Random bytes in random chunks between sockets, most of them spliced.
 
 use proptest::{collection::vec, prelude::*};
 use tokio::{
@@ -16,46 +16,46 @@ use tower_upgrade_proxy::{ClosePolicy, Side, Tunnel, TunnelEnd};
 use crate::{
     ends::{Bulk, ORDERS, WARM_UP, sent_by},
     no_timeouts,
-    scenes::counted,
+    scenarios::numbered,
     tcp::tcp_pair,
 };
 
-/// What one end of a connection does.
+/// Behaviour of one end.
 #[derive(Clone, Debug)]
-struct Talk {
-    said: Vec<u8>,
-    /// WebSocket messages in that.
+struct Peer {
+    sends: Vec<u8>,
+    /// WebSocket messages in the bytes.
     messages: u64,
-    /// Bytes of each write and read, again and again; 0 lets others go first.
+    /// Sizes of consecutive writes and reads, repeated; 0 yields to other tasks.
     writes: Vec<usize>,
     reads: Vec<usize>,
-    /// It says the second half, and its end, only when it has heard the other's end.
+    /// The second half is sent only after the end of the other peer.
     waits: bool,
 }
 
 /// Bytes, and the WebSocket messages in them.
-type Said = (Vec<u8>, u64);
+type Sends = (Vec<u8>, u64);
 
-/// At most one of the two waits for the other.
-fn talks(said: impl Strategy<Value = Said> + Clone) -> impl Strategy<Value = (Talk, Talk)> {
+/// Two peers, of which at most one waits for the other.
+fn peers(sends: impl Strategy<Value = Sends> + Clone) -> impl Strategy<Value = (Peer, Peer)> {
     let sizes = || {
         let size = prop_oneof![Just(0_usize), 500..20_000_usize, 16_384..200_000_usize];
         vec(size, 0..6).prop_map(|sizes| sizes.into_iter().chain([70_000]).collect::<Vec<_>>())
     };
-    let talk = (said, sizes(), sizes());
-    (talk.clone(), talk, 0..3).prop_map(|(near, far, waits)| {
-        let talk = |((said, messages), writes, reads), waits| Talk { said, messages, writes, reads, waits };
-        (talk(near, waits == 1), talk(far, waits == 2))
+    let peer = (sends, sizes(), sizes());
+    (peer.clone(), peer, 0..3).prop_map(|(near, far, waits)| {
+        let peer = |((sends, messages), writes, reads), waits| Peer { sends, messages, writes, reads, waits };
+        (peer(near, waits == 1), peer(far, waits == 2))
     })
 }
 
-fn bytes() -> impl Strategy<Value = Said> + Clone {
+fn bytes() -> impl Strategy<Value = Sends> + Clone {
     let length = prop_oneof![2 => 0..2000_usize, 3 => 100_000..600_000_usize];
-    (any::<u8>(), length).prop_map(|(seed, length)| (counted(seed, length), 0))
+    (any::<u8>(), length).prop_map(|(seed, length)| (numbered(seed, length), 0))
 }
 
-/// Binary frames of any size, so that splices end within headers and payloads.
-fn frames() -> impl Strategy<Value = Said> + Clone {
+/// Binary frames of all sizes, so that splices end within headers and payloads.
+fn frames() -> impl Strategy<Value = Sends> + Clone {
     let length = prop_oneof![2 => 0..126_usize, 1 => 126..70_000_usize, 2 => 70_000..200_000_usize];
     let frame = (any::<u8>(), length, any::<bool>()).prop_map(|(seed, length, masked)| {
         let bit = if masked { 0x80 } else { 0 };
@@ -66,21 +66,21 @@ fn frames() -> impl Strategy<Value = Said> + Clone {
             126..65_536 => (126, &long[6..]),
             _ => (127, &long[..]),
         };
-        [&[0x82, bit | short], long, key, &counted(seed, length)].concat()
+        [&[0x82, bit | short], long, key, &numbered(seed, length)].concat()
     });
     vec(frame, 0..8).prop_map(|frames| (frames.concat(), frames.len() as u64))
 }
 
-impl Talk {
-    /// Returns what it heard.
-    async fn hold(&self, mut stream: TcpStream) -> Vec<u8> {
+impl Peer {
+    /// Returns the received bytes.
+    async fn run(&self, mut stream: TcpStream) -> Vec<u8> {
         let (read, write) = stream.split();
         let other_ended = Semaphore::new(0);
-        tokio::join!(self.listen(read, &other_ended), self.speak(write, &other_ended)).0
+        tokio::join!(self.receive(read, &other_ended), self.send(write, &other_ended)).0
     }
 
-    async fn listen(&self, mut stream: ReadHalf<'_>, ended: &Semaphore) -> Vec<u8> {
-        let (mut heard, mut block) = (Vec::new(), vec![0; 200_000]);
+    async fn receive(&self, mut stream: ReadHalf<'_>, ended: &Semaphore) -> Vec<u8> {
+        let (mut received, mut block) = (Vec::new(), vec![0; 200_000]);
         for size in self.reads.iter().cycle() {
             if *size == 0 {
                 yield_now().await;
@@ -88,15 +88,15 @@ impl Talk {
             }
             match stream.read(&mut block[..*size]).await.unwrap() {
                 0 => break,
-                read => heard.extend(&block[..read]),
+                read => received.extend(&block[..read]),
             }
         }
         ended.add_permits(1);
-        heard
+        received
     }
 
-    async fn speak(&self, mut stream: WriteHalf<'_>, other_ended: &Semaphore) {
-        let (first, second) = self.said.split_at(self.said.len() / 2);
+    async fn send(&self, mut stream: WriteHalf<'_>, other_ended: &Semaphore) {
+        let (first, second) = self.sends.split_at(self.sends.len() / 2);
         self.write(&mut stream, first).await;
         if self.waits {
             drop(other_ended.acquire().await.unwrap());
@@ -118,20 +118,20 @@ impl Talk {
     }
 }
 
-/// Lets both talk, and checks what they heard, counts and end. `warm_up` bytes went each way before.
-async fn hold(near_side: Side, (near, far): &(Talk, Talk), ends: Bulk, warm_up: usize) -> u64 {
+/// Runs both peers, and checks the received bytes, counts and end. `warm_up` bytes went each way before.
+async fn run(near_side: Side, (near, far): &(Peer, Peer), ends: Bulk, warm_up: usize) -> u64 {
     let far_side = if near_side == Side::Client { Side::Upstream } else { Side::Client };
-    let (heard, answered) = tokio::join!(far.hold(ends.far), near.hold(ends.near));
-    assert!(heard == near.said && answered == far.said);
+    let (from_near, from_far) = tokio::join!(far.run(ends.far), near.run(ends.near));
+    assert!(from_near == near.sends && from_far == far.sends);
     let summary = ends.tunnel.await.unwrap();
     assert!(matches!(summary.end(), TunnelEnd::Closed { .. }), "{summary:?}");
     if near.waits || far.waits {
         let waited_for = if near.waits { far_side } else { near_side };
         assert_eq!(summary.first(), Some(waited_for));
     }
-    for (side, talk) in [(near_side, near), (far_side, far)] {
-        assert_eq!(sent_by(side, &summary), (warm_up + talk.said.len()) as u64);
-        assert_eq!(summary.messages(side), talk.messages);
+    for (side, peer) in [(near_side, near), (far_side, far)] {
+        assert_eq!(sent_by(side, &summary), (warm_up + peer.sends.len()) as u64);
+        assert_eq!(summary.messages(side), peer.messages);
     }
     summary.spliced()
 }
@@ -144,26 +144,26 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn every_byte_that_is_spliced_arrives_in_order(talks in talks(bytes())) {
+    fn spliced_bytes_arrive_in_order(peers in peers(bytes())) {
         for (near_side, _) in ORDERS {
             on_sockets(async {
                 let ends = Bulk::new(near_side, no_timeouts()).await;
-                let spliced = hold(near_side, &talks, ends, WARM_UP).await;
+                let spliced = run(near_side, &peers, ends, WARM_UP).await;
                 assert_eq!(spliced > 0, cfg!(target_os = "linux"));
             });
         }
     }
 
     #[test]
-    fn every_byte_of_a_websocket_that_is_spliced_arrives_in_order(
-        talks in talks(frames()),
+    fn spliced_bytes_of_a_websocket_arrive_in_order(
+        peers in peers(frames()),
         limit in prop::option::of(Just(1_000_000_u64)),
     ) {
         on_sockets(async {
             let ((near, client), (far, upstream)) = (tcp_pair().await, tcp_pair().await);
             let config = no_timeouts().max_frame_size(limit).close_policy(ClosePolicy::none());
             let tunnel = tokio::spawn(Tunnel::new(client, upstream, config).websocket());
-            hold(Side::Client, &talks, Bulk { near, far, tunnel }, 0).await;
+            run(Side::Client, &peers, Bulk { near, far, tunnel }, 0).await;
         });
     }
 }

@@ -1,4 +1,4 @@
-//! What can happen in the middle of a bulk transfer, when bytes stand in a pipe.
+//! Events during a bulk transfer, while a pipe holds bytes.
 
 use std::io;
 
@@ -13,36 +13,36 @@ use crate::{
     no_timeouts, seconds,
 };
 
-/// Writes until the writer has been made to wait.
+/// Writes until the writer blocks.
 async fn flood(stream: &mut tokio::net::TcpStream) -> usize {
-    let mut taken = 0;
+    let mut written = 0;
     let flood = async {
         loop {
-            taken += stream.write(&[7; 65536]).await.unwrap();
+            written += stream.write(&[7; 65536]).await.unwrap();
         }
     };
     assert!(timeout(seconds(1), flood).await.is_err());
-    taken
+    written
 }
 
 #[tokio::test]
-async fn small_messages_end_the_bulk_and_large_ones_begin_it_again() {
+async fn small_messages_stop_splicing_and_large_ones_restart_it() {
     const WARM_UP: u64 = 2 * 192 * 1024;
     for (near_side, _) in ORDERS {
         let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
-        let mut say = async |size: usize| {
+        let mut send = async |size: usize| {
             let (message, mut read) = (vec![5; size], vec![0; size]);
             let (sent, received) = tokio::join!(near.write_all(&message), far.read_exact(&mut read));
             sent.and(received.map(drop)).unwrap();
             assert!(read == message);
         };
-        // The first finds the direction bulk, the others do not.
+        // The first is spliced, as the direction is bulk; the others are not.
         for _ in 0..50 {
-            say(10_000).await;
+            send(10_000).await;
         }
-        // The first two make it bulk again.
+        // The first two are not spliced, and make the direction bulk again.
         for _ in 0..20 {
-            say(60_000).await;
+            send(60_000).await;
         }
         drop((near, far));
         let summary = tunnel.await.unwrap();
@@ -52,7 +52,7 @@ async fn small_messages_end_the_bulk_and_large_ones_begin_it_again() {
 }
 
 #[tokio::test]
-async fn a_reset_in_the_middle_ends_both_sides() {
+async fn a_reset_during_bulk_ends_both_sides() {
     for (near_side, _) in ORDERS {
         let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
         let (message, mut block) = (vec![1; 100_000], vec![0; 100_000]);
@@ -74,11 +74,11 @@ async fn a_reset_in_the_middle_ends_both_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reader_that_goes_away_in_the_middle_ends_both_sides_and_raises_no_signal() {
+async fn a_reader_that_closes_during_bulk_ends_both_sides_and_raises_no_signal() {
     for (near_side, far_side) in ORDERS {
         let Bulk { mut near, far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
         flood(&mut near).await;
-        // Unread bytes make this a reset.
+        // With unread bytes this is a reset.
         drop(far);
         let summary = no_time_passes(tunnel).await.unwrap();
         match summary.end() {
@@ -93,20 +93,16 @@ async fn a_reader_that_goes_away_in_the_middle_ends_both_sides_and_raises_no_sig
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_stand_in_a_pipe_do_not_keep_an_idle_tunnel_open() {
+async fn bytes_in_a_pipe_do_not_keep_an_idle_tunnel_open() {
     for (near_side, _) in ORDERS {
         let config = TunnelConfig::new().idle_timeout(seconds(60));
         let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, config).await;
         let flooded = flood(&mut near).await;
-        let waiting = Instant::now();
+        let start = Instant::now();
         let summary = tunnel.await.unwrap();
         assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
-        assert!(
-            waiting.elapsed() >= seconds(58) && waiting.elapsed() < seconds(60),
-            "{:?}",
-            waiting.elapsed()
-        );
-        // What the other side's socket had taken still arrives; what it had not is counted as lost.
+        assert!(start.elapsed() >= seconds(58) && start.elapsed() < seconds(60), "{:?}", start.elapsed());
+        // Bytes accepted by the socket of the other side still arrive; the rest is not counted.
         let mut arrived = 0;
         let mut block = vec![0; 65536];
         while let Ok(read @ 1..) = no_time_passes(far.read(&mut block)).await {
@@ -118,7 +114,7 @@ async fn bytes_that_stand_in_a_pipe_do_not_keep_an_idle_tunnel_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_other_direction_goes_on_while_one_stands_in_a_pipe() {
+async fn a_blocked_pipe_does_not_block_the_other_direction() {
     for (near_side, _) in ORDERS {
         let Bulk { mut near, mut far, tunnel } = Bulk::new(near_side, no_timeouts()).await;
         let flooded = flood(&mut near).await;

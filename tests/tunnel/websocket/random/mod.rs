@@ -13,7 +13,7 @@ use tower_upgrade_proxy::{
 };
 
 use super::peer::{CLOSE, Frame, PING, PONG};
-use crate::jerky::Jerky;
+use crate::trickle::Trickle;
 use decode::{Decoded, decode};
 use endpoint::{Endpoint, Log, Script};
 
@@ -119,7 +119,7 @@ impl Scenario {
         runtime.block_on(async move {
             let ((client, client_end), (upstream, upstream_end)) = (duplex(self.buffer), duplex(self.buffer));
             let [client_end, upstream_end] =
-                [client_end, upstream_end].map(|end| Jerky::new(end, self.steps.clone()));
+                [client_end, upstream_end].map(|end| Trickle::new(end, self.steps.clone()));
             let mut tunnel = Tunnel::new(client_end, upstream_end, self.config()).websocket();
             let handle = tunnel.handle();
             let drain = async {

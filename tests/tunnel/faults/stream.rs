@@ -1,4 +1,4 @@
-//! A stream in which one operation goes wrong.
+//! A stream with a fault in one operation.
 
 use std::{
     io,
@@ -9,9 +9,9 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-use crate::jerky::Jerky;
+use crate::trickle::Trickle;
 
-/// What is done with a stream.
+/// Operation on a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Operation {
     Read,
@@ -20,22 +20,22 @@ pub(super) enum Operation {
     Shutdown,
 }
 
-/// What becomes of it.
+/// Behaviour of the faulty operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Fault {
-    /// It fails, and so does whatever is tried later.
+    /// It fails, and so does every later operation.
     Error(io::ErrorKind),
-    /// It fails, and nothing else does.
+    /// It fails once.
     Once(io::ErrorKind),
-    /// It is never done, and nobody is woken; like all of its kind that are tried later.
+    /// It stays pending without a wake, and so does every later one of its kind.
     Hang,
-    /// Nothing is read, which is the end; nothing is written.
+    /// It reads or writes 0 bytes.
     Zero,
-    /// It is not done so many times, with a wake each time.
-    Storm(u32),
+    /// It is pending this often, each time with a wake.
+    Pending(u32),
 }
 
-/// Which one goes wrong, and how: the one of that number, from 0.
+/// A fault in the operation with this number, from 0.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) operation: Operation,
@@ -43,41 +43,41 @@ pub(super) struct Plan {
     pub(super) fault: Fault,
 }
 
-/// What has happened to a stream.
+/// Record of a stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Log {
-    /// What its writer was told has been written.
+    /// Bytes whose write has succeeded.
     pub(super) written: Vec<u8>,
     pub(super) read: Vec<u8>,
     pub(super) has_ended: bool,
-    /// The fault has come about.
-    pub(super) struck: bool,
+    /// The fault has occurred.
+    pub(super) is_faulty: bool,
     pub(super) shut_down: bool,
 }
 
-/// A stream that takes and gives little at a time, until one operation goes wrong.
-pub(super) struct Injected {
-    inner: Jerky,
+/// A stream that reads and writes few bytes at a time, with a fault in one operation.
+pub(super) struct FaultyStream {
+    inner: Trickle,
     plan: Option<Plan>,
     done: usize,
-    storm: u32,
+    pending: u32,
     log: Arc<Mutex<Log>>,
 }
 
-impl Injected {
+impl FaultyStream {
     pub(super) fn new(inner: DuplexStream, plan: Option<Plan>, log: &Arc<Mutex<Log>>) -> Self {
-        // One byte, none yet, some, all there are.
-        let inner = Jerky::new(inner, vec![1, 0, 7, u8::MAX]);
-        Self { inner, plan, done: 0, storm: 0, log: Arc::clone(log) }
+        // One byte, pending, seven bytes, no limit.
+        let inner = Trickle::new(inner, vec![1, 0, 7, u8::MAX]);
+        Self { inner, plan, done: 0, pending: 0, log: Arc::clone(log) }
     }
 
-    /// Whether `operation` goes on as it would: with nothing, or the end it comes to instead.
-    fn strike(&mut self, operation: Operation, cx: &mut Context<'_>) -> Option<Poll<io::Result<()>>> {
+    /// Returns the result of `operation` if it is the faulty one.
+    fn fault(&mut self, operation: Operation, cx: &mut Context<'_>) -> Option<Poll<io::Result<()>>> {
         let plan = self.plan.filter(|plan| plan.operation == operation || self.is_dead())?;
         if self.done < plan.number {
             return None;
         }
-        self.log.lock().unwrap().struck = true;
+        self.log.lock().unwrap().is_faulty = true;
         match plan.fault {
             Fault::Error(kind) => Some(Poll::Ready(Err(kind.into()))),
             Fault::Once(kind) if self.done == plan.number => {
@@ -86,36 +86,36 @@ impl Injected {
             }
             Fault::Hang => Some(Poll::Pending),
             Fault::Zero => Some(Poll::Ready(Ok(()))),
-            Fault::Storm(times) if self.storm < times => {
-                self.storm += 1;
+            Fault::Pending(times) if self.pending < times => {
+                self.pending += 1;
                 cx.waker().wake_by_ref();
                 Some(Poll::Pending)
             }
-            Fault::Once(_) | Fault::Storm(_) => None,
+            Fault::Once(_) | Fault::Pending(_) => None,
         }
     }
 
-    /// A connection that has failed once does not come back.
+    /// Returns true if the connection has failed for good.
     fn is_dead(&self) -> bool {
         let is_error = self.plan.is_some_and(|plan| matches!(plan.fault, Fault::Error(_)));
-        is_error && self.log.lock().unwrap().struck
+        is_error && self.log.lock().unwrap().is_faulty
     }
 
-    /// Counts what was done of that kind.
+    /// Counts completed operations.
     fn done(&mut self, operation: Operation) {
         self.done += usize::from(self.plan.is_some_and(|plan| plan.operation == operation));
     }
 }
 
-impl AsyncRead for Injected {
+impl AsyncRead for FaultyStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(instead) = self.strike(Operation::Read, cx) {
-            self.log.lock().unwrap().has_ended |= matches!(instead, Poll::Ready(Ok(())));
-            return instead;
+        if let Some(faulty) = self.fault(Operation::Read, cx) {
+            self.log.lock().unwrap().has_ended |= matches!(faulty, Poll::Ready(Ok(())));
+            return faulty;
         }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
@@ -129,10 +129,10 @@ impl AsyncRead for Injected {
     }
 }
 
-impl AsyncWrite for Injected {
+impl AsyncWrite for FaultyStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Some(instead) = self.strike(Operation::Write, cx) {
-            return instead.map_ok(|()| 0);
+        if let Some(faulty) = self.fault(Operation::Write, cx) {
+            return faulty.map_ok(|()| 0);
         }
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
         if let Poll::Ready(Ok(count)) = written {
@@ -143,16 +143,16 @@ impl AsyncWrite for Injected {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(instead) = self.strike(Operation::Flush, cx) {
-            return instead;
+        if let Some(faulty) = self.fault(Operation::Flush, cx) {
+            return faulty;
         }
         self.done(Operation::Flush);
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(instead) = self.strike(Operation::Shutdown, cx) {
-            return instead;
+        if let Some(faulty) = self.fault(Operation::Shutdown, cx) {
+            return faulty;
         }
         self.done(Operation::Shutdown);
         self.log.lock().unwrap().shut_down = true;

@@ -1,4 +1,4 @@
-//! A stream in memory that does what a script says.
+//! A scripted stream in memory.
 
 use std::{
     io,
@@ -13,28 +13,28 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// What one side does. The steps are as in [`Step::of`]; when there are no more, all that is left goes at once.
+/// Behaviour of one side. [`Step::of`] decodes the steps; after the last one there is no limit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
-    /// What it says, up to its end.
-    pub(crate) said: Vec<u8>,
-    /// How much of that was read before the tunnel began.
+    /// The bytes that it sends before its end.
+    pub(crate) sends: Vec<u8>,
+    /// The number of them that were read before the tunnel began.
     pub(crate) early: usize,
     pub(crate) reads: Vec<u8>,
     pub(crate) writes: Vec<u8>,
 }
 
-/// How far a read, a write, a flush or a shutdown gets.
+/// Result of a read, write, flush or shutdown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Step {
-    /// No more than so many bytes.
+    /// At most this many bytes.
     Bytes(usize),
-    /// Not now, but when it is asked again.
+    /// Pending once, with a wake.
     Again,
-    /// Not for so many seconds.
+    /// Pending for this many seconds.
     Pause(u64),
     Fail,
-    /// Never.
+    /// Pending without a wake.
     Hang,
 }
 
@@ -54,51 +54,50 @@ impl Step {
     }
 }
 
-/// What has become of a side.
+/// Record of a side.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// What it was told.
-    pub(crate) heard: Vec<u8>,
-    /// How much of what it says was read.
+    pub(crate) received: Vec<u8>,
+    /// The number of its bytes that were read.
     pub(crate) read: usize,
-    /// It has said that it finished.
+    /// Its end was read.
     pub(crate) ended: bool,
-    /// It was told that the other has finished.
-    pub(crate) told: bool,
-    /// A call failed.
+    /// Its write half was shut down.
+    pub(crate) is_shut_down: bool,
+    /// An operation failed.
     pub(crate) failed: bool,
-    /// A write, flush or shutdown failed or had to wait.
-    pub(crate) resisted: bool,
+    /// A write, flush or shutdown failed or was pending.
+    pub(crate) was_blocked: bool,
 }
 
 pub(super) struct Scripted {
     script: Script,
-    reads: Course,
-    writes: Course,
+    reads: Steps,
+    writes: Steps,
     log: Arc<Mutex<Log>>,
 }
 
-/// Steps, and the pause that one of them is.
+/// Position in the steps, and the current pause.
 #[derive(Default)]
-struct Course {
-    at: usize,
+struct Steps {
+    next: usize,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl Course {
-    /// `None` is a step that fails.
+impl Steps {
+    /// Returns the limit of the next operation. `None` for a failure.
     fn poll(&mut self, steps: &[u8], cx: &mut Context<'_>) -> Poll<Option<usize>> {
         if let Some(pause) = &mut self.pause {
             ready!(pause.as_mut().poll(cx));
             self.pause = None;
         }
-        let Some(step) = steps.get(self.at).copied().map(Step::of) else {
+        let Some(step) = steps.get(self.next).copied().map(Step::of) else {
             return Poll::Ready(Some(usize::MAX));
         };
         if step == Step::Hang {
             return Poll::Pending;
         }
-        self.at += 1;
+        self.next += 1;
         match step {
             Step::Bytes(bytes) => Poll::Ready(Some(bytes)),
             Step::Again => {
@@ -117,14 +116,14 @@ impl Course {
 impl Scripted {
     pub(super) fn new(script: &Script) -> (Self, Arc<Mutex<Log>>) {
         let log = Arc::new(Mutex::new(Log { read: script.early, ..Log::default() }));
-        let (reads, writes) = (Course::default(), Course::default());
+        let (reads, writes) = (Steps::default(), Steps::default());
         (Self { script: script.clone(), reads, writes, log: Arc::clone(&log) }, log)
     }
 
     fn poll_writes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let step = self.writes.poll(&self.script.writes, cx);
         let mut log = self.log.lock().unwrap();
-        log.resisted |= !matches!(step, Poll::Ready(Some(_)));
+        log.was_blocked |= !matches!(step, Poll::Ready(Some(_)));
         match ready!(step) {
             Some(bytes) => Poll::Ready(Ok(bytes)),
             None => {
@@ -144,14 +143,14 @@ impl AsyncRead for Scripted {
         let this = &mut *self;
         let step = ready!(this.reads.poll(&this.script.reads, cx));
         let mut log = this.log.lock().unwrap();
-        assert!(!log.ended, "read behind the end");
+        assert!(!log.ended, "read after the end");
         let Some(bytes) = step else {
             log.failed = true;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         };
-        let left = &this.script.said[log.read..];
-        let given = bytes.min(left.len()).min(buf.remaining());
-        buf.put_slice(&left[..given]);
+        let rest = &this.script.sends[log.read..];
+        let given = bytes.min(rest.len()).min(buf.remaining());
+        buf.put_slice(&rest[..given]);
         log.read += given;
         log.ended = given == 0;
         Poll::Ready(Ok(()))
@@ -160,11 +159,11 @@ impl AsyncRead for Scripted {
 
 impl AsyncWrite for Scripted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let taken = ready!(self.poll_writes(cx))?.min(bytes.len());
+        let accepted = ready!(self.poll_writes(cx))?.min(bytes.len());
         let mut log = self.log.lock().unwrap();
-        assert!(!log.told, "written behind the end");
-        log.heard.extend(&bytes[..taken]);
-        Poll::Ready(Ok(taken))
+        assert!(!log.is_shut_down, "written after the shutdown");
+        log.received.extend(&bytes[..accepted]);
+        Poll::Ready(Ok(accepted))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -173,7 +172,7 @@ impl AsyncWrite for Scripted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_writes(cx))?;
-        self.log.lock().unwrap().told = true;
+        self.log.lock().unwrap().is_shut_down = true;
         Poll::Ready(Ok(()))
     }
 }

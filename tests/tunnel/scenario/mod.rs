@@ -1,4 +1,4 @@
-//! A tunnel between two streams in memory that do what a script says. The fuzz target `tunnel` plays scenes too.
+//! A tunnel between two scripted streams in memory. The fuzz target `tunnel` runs scenarios too.
 
 mod stream;
 
@@ -19,23 +19,23 @@ const CLOSE: u64 = 5;
 /// Bytes of payload.
 const MAX_FRAME: u64 = 100_000;
 
-/// All that happens.
+/// Scripts of both sides, and settings of the tunnel.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Scene {
+pub(crate) struct Scenario {
     pub(crate) client: Script,
     pub(crate) upstream: Script,
     pub(crate) websocket: bool,
-    /// Whether the sides of a WebSocket are told why it ends.
-    pub(crate) closes: bool,
-    /// Whether the frames of a WebSocket have a limit, so that they are held back until it is known.
+    /// The tunnel sends a Close when a WebSocket ends.
+    pub(crate) sends_close: bool,
+    /// Frames have a size limit, and are withheld until their size is known.
     pub(crate) limited: bool,
-    /// Whether what comes from the client is slowed down.
+    /// Bytes from the client have a rate limit.
     pub(crate) slow: bool,
 }
 
-impl Scene {
-    /// Plays it, and checks what must hold of any. Time has to be paused.
-    pub(crate) async fn play(self) -> TunnelSummary {
+impl Scenario {
+    /// Runs the scenario, and checks the conditions that hold for all scenarios. Time has to be paused.
+    pub(crate) async fn run(self) -> TunnelSummary {
         let (client, client_log) = Scripted::new(&self.client);
         let (upstream, upstream_log) = Scripted::new(&self.upstream);
         let config = TunnelConfig::new()
@@ -43,11 +43,11 @@ impl Scene {
             .half_close_timeout(Duration::from_secs(HALF_CLOSE))
             .close_timeout(Duration::from_secs(CLOSE))
             .max_lifetime(Duration::from_secs(LIFETIME))
-            .close_policy(if self.closes { ClosePolicy::new() } else { ClosePolicy::none() });
+            .close_policy(if self.sends_close { ClosePolicy::new() } else { ClosePolicy::none() });
         let rate = RateLimit::bytes_per_second(NonZeroU64::new(2000).unwrap()).burst(100);
         let config = config.rate_limit(Side::Client, self.slow.then_some(rate));
         let config = config.max_frame_size(self.limited.then_some(MAX_FRAME));
-        let early = |script: &Script| script.said[..script.early].to_vec().into();
+        let early = |script: &Script| script.sends[..script.early].to_vec().into();
         let mut tunnel = Tunnel::new(client, upstream, config);
         if self.websocket {
             tunnel = tunnel.websocket();
@@ -66,23 +66,23 @@ impl Scene {
             (Side::Upstream, &self.upstream, upstream, client, summary.bytes(Side::Upstream)),
         ];
         for (side, script, log, other, counted) in sides {
-            self.check_heard(side, &script.said[..log.read], other, counted as usize);
-            // What was said before a failure or the end still arrives where nothing is in the way.
-            let held = if self.limited && !log.ended { 13 } else { 0 };
-            if !other.resisted && !self.is_closing(summary.end()) {
-                assert!(counted as usize + held >= log.read, "the last of the {side} is lost");
+            self.check_received(side, &script.sends[..log.read], other, counted as usize);
+            // Bytes sent before a failure or the end still arrive if the writer accepts them.
+            let withheld = if self.limited && !log.ended { 13 } else { 0 };
+            if !other.was_blocked && !self.is_closing(summary.end()) {
+                assert!(counted as usize + withheld >= log.read, "the last bytes of the {side} are lost");
             }
         }
         let timed_out = match summary.end() {
             TunnelEnd::Closed { .. } => {
                 assert!(self.websocket || client.ended && upstream.ended);
                 for (_, script, log, other, counted) in sides {
-                    // The last to be told may be gone.
-                    let told = other.told || other.failed && other.ended;
-                    let whole = log.read == script.said.len() && counted == log.read as u64;
-                    // Of a WebSocket that both have closed, the connections may still stand.
-                    let stands = self.websocket && !(log.ended && told);
-                    assert!(stands || whole && told, "{summary:?}");
+                    // The last side may have closed its connection before its shutdown.
+                    let is_shut_down = other.is_shut_down || other.failed && other.ended;
+                    let whole = log.read == script.sends.len() && counted == log.read as u64;
+                    // When both sides of a WebSocket have sent a Close, the connections may still be open.
+                    let is_open = self.websocket && !(log.ended && is_shut_down);
+                    assert!(is_open || whole && is_shut_down, "{summary:?}");
                 }
                 0
             }
@@ -105,30 +105,35 @@ impl Scene {
         assert!(seconds >= timed_out && seconds <= LIFETIME + CLOSE, "{summary:?} in {seconds} s");
     }
 
-    /// Whether bytes may be dropped, because a side has closed or is told to.
+    /// Returns true if bytes may be dropped, because a side has sent or received a Close.
     fn is_closing(&self, end: &TunnelEnd) -> bool {
         match end {
             TunnelEnd::Closed { .. } => false,
             TunnelEnd::TooBig { .. } => true,
-            _ => self.websocket && self.closes,
+            _ => self.websocket && self.sends_close,
         }
     }
 
-    /// A side hears what the other said, in order, and then perhaps a Close of ours, as far as it takes that.
-    fn check_heard(&self, from: Side, said: &[u8], heard: &Log, counted: usize) {
-        let (theirs, ours) = heard.heard.split_at_checked(counted).expect("what is counted was heard");
-        assert!(said.starts_with(theirs), "what the {from} said was changed");
-        let is_close = match ours {
+    /// Checks that a side received the bytes of the other in order, and then at most a Close of the tunnel, or
+    /// the part of it that was accepted.
+    fn check_received(&self, from: Side, sent: &[u8], log: &Log, counted: usize) {
+        let (relayed, injected) =
+            log.received.split_at_checked(counted).expect("counted bytes were received");
+        assert!(sent.starts_with(relayed), "bytes of the {from} were changed");
+        let is_close = match injected {
             [] => true,
-            [0x88] => heard.resisted,
+            [0x88] => log.was_blocked,
             [0x88, second, payload @ ..] => {
                 let is_masked = *second >= 0x80;
                 let length = usize::from(second & 0x7f) + if is_masked { 4 } else { 0 };
-                let complete = length == payload.len() || heard.resisted && length > payload.len();
+                let complete = length == payload.len() || log.was_blocked && length > payload.len();
                 is_masked == (from == Side::Client) && complete
             }
             _ => false,
         };
-        assert!(is_close && (ours.is_empty() || self.websocket && self.closes), "{ours:x?} was put in");
+        assert!(
+            is_close && (injected.is_empty() || self.websocket && self.sends_close),
+            "{injected:x?} was injected"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A stream that reads and writes as little as it likes, or nothing for now.
+//! A stream whose reads and writes are limited by steps.
 
 use std::{
     io,
@@ -10,24 +10,24 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 
-pub(crate) struct Jerky {
+pub(crate) struct Trickle {
     inner: DuplexStream,
     reads: Steps,
     writes: Steps,
 }
 
-/// How far each read or write gets.
+/// Limits of consecutive reads or writes.
 struct Steps {
     steps: Cycle<IntoIter<u8>>,
-    /// It was made to wait, or has to wait anyhow.
-    waited: bool,
+    /// The current call has been pending: it gets no second pause.
+    has_waited: bool,
 }
 
-impl Jerky {
-    /// Each step is for one read or write: so many bytes, 255 for all there are, 0 for none yet.
+impl Trickle {
+    /// Each step applies to one read and one write: a number of bytes, 255 for no limit, 0 for one `Pending`.
     pub(crate) fn new(inner: DuplexStream, steps: Vec<u8>) -> Self {
         let [reads, writes] =
-            [steps.clone(), steps].map(|steps| Steps { steps: steps.into_iter().cycle(), waited: false });
+            [steps.clone(), steps].map(|steps| Steps { steps: steps.into_iter().cycle(), has_waited: false });
         Self { inner, reads, writes }
     }
 }
@@ -35,8 +35,8 @@ impl Jerky {
 impl Steps {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
         match self.steps.next() {
-            Some(0) if !self.waited => {
-                self.waited = true;
+            Some(0) if !self.has_waited => {
+                self.has_waited = true;
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -46,29 +46,29 @@ impl Steps {
     }
 }
 
-impl AsyncRead for Jerky {
+impl AsyncRead for Trickle {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let most = ready!(self.reads.poll_next(cx)).min(buf.remaining());
-        let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
-        self.reads.waited = true;
+        let limit = ready!(self.reads.poll_next(cx)).min(buf.remaining());
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(limit));
+        self.reads.has_waited = true;
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut part))?;
-        self.reads.waited = false;
+        self.reads.has_waited = false;
         let filled = part.filled().len();
         buf.advance(filled);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Jerky {
+impl AsyncWrite for Trickle {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let most = ready!(self.writes.poll_next(cx)).min(bytes.len());
-        self.writes.waited = true;
-        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &bytes[..most]))?;
-        self.writes.waited = false;
+        let limit = ready!(self.writes.poll_next(cx)).min(bytes.len());
+        self.writes.has_waited = true;
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &bytes[..limit]))?;
+        self.writes.has_waited = false;
         Poll::Ready(Ok(written))
     }
 
