@@ -26,7 +26,8 @@ pub struct TunnelConfig {
     pub(super) close_policy: ClosePolicy,
     pub(super) keep_alive: KeepAlive,
     pub(super) rate_limits: Sides<Option<RateLimit>>,
-    pub(super) sizes: Sizes,
+    pub(super) max_frame_size: Option<u64>,
+    pub(super) max_message_size: Option<u64>,
     pub(super) framing: Framing,
 }
 
@@ -49,13 +50,6 @@ pub enum Framing {
     Strict,
 }
 
-/// Limits in bytes of payload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Sizes {
-    pub(super) frame: Option<u64>,
-    pub(super) message: Option<u64>,
-}
-
 impl TunnelConfig {
     /// Idle timeout 60 s, half-close timeout 30 s, close timeout 5 s; no limit of lifetime, rate or sizes.
     #[must_use]
@@ -69,7 +63,8 @@ impl TunnelConfig {
             close_policy: ClosePolicy::new(),
             keep_alive: KeepAlive::new(),
             rate_limits: Sides::default(),
-            sizes: Sizes::default(),
+            max_frame_size: None,
+            max_message_size: None,
             framing: Framing::Follow,
         }
     }
@@ -141,7 +136,7 @@ impl TunnelConfig {
     /// the frame is relayed. Default `None`: no limit.
     #[must_use]
     pub fn max_frame_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
-        self.sizes.frame = bytes.into();
+        self.max_frame_size = bytes.into();
         self
     }
 
@@ -150,7 +145,7 @@ impl TunnelConfig {
     /// relayed; earlier ones have been. Default `None`: no limit.
     #[must_use]
     pub fn max_message_size(mut self, bytes: impl Into<Option<u64>>) -> Self {
-        self.sizes.message = bytes.into();
+        self.max_message_size = bytes.into();
         self
     }
 

@@ -37,7 +37,6 @@ use super::{
 };
 use crate::io::any_io::as_any_io;
 pub(super) use error::{CopyError, PollCopy};
-use read::Step;
 pub(super) use status::Status;
 
 /// Rounds per poll, after which the task yields.
@@ -154,15 +153,13 @@ impl Direction {
             Phase::Done => Poll::Ready(Ok(())),
             Phase::ShuttingDown => self.poll_shutdown(cx, writer, other),
             Phase::Running => {
-                match self.poll_step(cx, reader, writer)? {
-                    Poll::Ready(Step::Moved) => {}
-                    Poll::Ready(Step::Left(pending)) => self.pending = pending,
-                    Poll::Ready(Step::Finished) => self.finish(other == Phase::Running),
-                    Poll::Pending => {
-                        self.splice.on_empty();
-                        ready!(self.poll_flush(cx, writer))?;
-                        return Poll::Pending;
-                    }
+                let Poll::Ready(read) = self.poll_read(cx, reader, writer)? else {
+                    self.splice.on_empty();
+                    ready!(self.poll_flush(cx, writer))?;
+                    return Poll::Pending;
+                };
+                if read == 0 {
+                    self.finish(other == Phase::Running);
                 }
                 Poll::Ready(Ok(()))
             }

@@ -19,24 +19,15 @@ use super::{
     write::poll_write,
 };
 
-/// Outcome of a read and the writes after it.
-pub(super) enum Step {
-    /// Everything was written, or is in the pipe.
-    Moved,
-    /// These bytes are to be written.
-    Left(Option<Box<Pending>>),
-    /// The reader has finished.
-    Finished,
-}
-
 impl Direction {
-    /// Moves bytes through a pipe if that is worth it, or else through the scratch buffer.
-    pub(super) fn poll_step<R, W>(
+    /// Reads bytes into a pipe if that is worth it, or else through the scratch buffer. Returns their number; 0 if
+    /// the reader has finished.
+    pub(super) fn poll_read<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
-    ) -> Poll<Result<Step, CopyError>>
+    ) -> Poll<Result<usize, CopyError>>
     where
         R: AsyncRead + Unpin + 'static,
         W: AsyncWrite + Unpin + 'static,
@@ -58,21 +49,21 @@ impl Direction {
         if self.splice.is_wanted()
             && allowed >= LARGE as u64
             && let Some((from, _)) = sockets(reader, writer)
-            && let Some(step) = ready!(self.poll_splice(cx, from, allowed))?
+            && let Some(bytes) = ready!(self.poll_splice(cx, from, allowed))?
         {
-            return Poll::Ready(Ok(step));
+            return Poll::Ready(Ok(bytes));
         }
         self.poll_scratch(cx, reader, writer, allowed)
     }
 
-    /// Reads into the scratch buffer, and writes as much as the writer accepts.
+    /// Reads into the scratch buffer, and writes as much as the writer accepts. The rest becomes pending.
     fn poll_scratch<R, W>(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut R,
         writer: &mut W,
         allowed: u64,
-    ) -> Poll<Result<Step, CopyError>>
+    ) -> Poll<Result<usize, CopyError>>
     where
         R: AsyncRead + Unpin,
         W: AsyncWrite + Unpin,
@@ -82,14 +73,16 @@ impl Direction {
             let mut buf = ReadBuf::new(&mut scratch[..limit]);
             ready!(Pin::new(reader).poll_read(cx, &mut buf)).map_err(CopyError::read)?;
             let mut bytes = buf.filled();
-            if bytes.is_empty() {
-                return Poll::Ready(Ok(Step::Finished));
+            let read = bytes.len();
+            if read == 0 {
+                return Poll::Ready(Ok(0));
             }
-            self.count(bytes.len());
+            self.count(read);
             if let Some(relay) = &mut self.frame_relay
                 && let Some(rewritten) = relay.relay(bytes)
             {
-                return Poll::Ready(Ok(Step::Left(Pending::rewritten(rewritten))));
+                self.pending = Pending::rewritten(rewritten);
+                return Poll::Ready(Ok(read));
             }
             while !bytes.is_empty() {
                 match poll_write(cx, writer, bytes)? {
@@ -98,12 +91,12 @@ impl Direction {
                         bytes = &bytes[written..];
                     }
                     Poll::Pending => {
-                        let pending = Pending::relayed(Bytes::copy_from_slice(bytes));
-                        return Poll::Ready(Ok(Step::Left(pending)));
+                        self.pending = Pending::relayed(Bytes::copy_from_slice(bytes));
+                        break;
                     }
                 }
             }
-            Poll::Ready(Ok(Step::Moved))
+            Poll::Ready(Ok(read))
         })
     }
 }

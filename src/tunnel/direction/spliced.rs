@@ -5,15 +5,12 @@ use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
 use super::{
-    super::{
-        pending::Pending,
-        splice::{Emptied, sockets},
-    },
-    CopyError, Direction, PollCopy, Step,
+    super::{pending::Pending, splice::sockets},
+    CopyError, Direction, PollCopy,
 };
 
 impl Direction {
-    /// Writes the bytes in the pipe.
+    /// Writes the bytes in the pipe. They become pending if the pipe has to be drained.
     pub(super) fn poll_piped<R, W>(&mut self, cx: &mut Context<'_>, reader: &R, writer: &W) -> PollCopy
     where
         R: 'static,
@@ -22,38 +19,44 @@ impl Direction {
         let Some((_, to)) = sockets(reader, writer) else { return Poll::Ready(Ok(())) };
         while self.splice.holds_bytes() {
             match ready!(self.splice.poll_empty(cx, to)).map_err(CopyError::write)? {
-                Emptied::Written(bytes) => {
+                Some(bytes) => {
                     self.written += bytes as u64;
                     self.spliced += bytes as u64;
                 }
-                Emptied::Drained(bytes) => self.pending = Pending::relayed(bytes.into()),
+                None => {
+                    let drained = self.splice.drain().map_err(CopyError::write)?;
+                    self.pending = Pending::relayed(drained.into());
+                }
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Moves bytes from the reader into a pipe. `None` if they have to go through the scratch buffer.
+    /// Reads bytes into a pipe. Returns their number; 0 if the reader has finished, and `None` if the bytes have
+    /// to go through the scratch buffer.
     pub(super) fn poll_splice(
         &mut self,
         cx: &mut Context<'_>,
         from: &TcpStream,
         allowed: u64,
-    ) -> Poll<Result<Option<Step>, CopyError>> {
+    ) -> Poll<Result<Option<usize>, CopyError>> {
         let Some(relay) = &mut self.frame_relay else {
-            let filled = ready!(self.splice.poll_fill(cx, from, allowed)).map_err(CopyError::read)?;
-            return Poll::Ready(Ok(filled.map(|bytes| self.piped(bytes))));
+            let read = ready!(self.splice.poll_fill(cx, from, allowed)).map_err(CopyError::read)?;
+            self.count(read.unwrap_or(0));
+            return Poll::Ready(Ok(read));
         };
         let mut spliceable = ready!(relay.poll_spliceable(cx, from)).map_err(CopyError::read)?;
         let filled = ready!(self.splice.poll_fill(cx, from, spliceable.bytes.min(allowed)));
-        let Some(mut bytes) = filled.map_err(CopyError::read)? else { return Poll::Ready(Ok(None)) };
-        let mut step = self.piped(bytes);
+        let Some(read) = filled.map_err(CopyError::read)? else { return Poll::Ready(Ok(None)) };
+        self.count(read);
+        let mut bytes = read;
         while let Some(relay) = &mut self.frame_relay
             && bytes > 0
         {
             if !relay.skip(bytes, &spliceable) {
                 // The bytes end within a header.
                 let drained = self.splice.drain().map_err(CopyError::read)?;
-                step = Step::Left(Pending::rewritten(relay.reinspect(drained, bytes)));
+                self.pending = Pending::rewritten(relay.reinspect(drained, bytes));
                 break;
             }
             // Continues with the next frame if that has arrived.
@@ -66,11 +69,6 @@ impl Direction {
             bytes = self.splice.top_up(from, spliceable.bytes);
             self.count(bytes);
         }
-        Poll::Ready(Ok(Some(step)))
-    }
-
-    fn piped(&mut self, bytes: usize) -> Step {
-        self.count(bytes);
-        if bytes == 0 { Step::Finished } else { Step::Moved }
+        Poll::Ready(Ok(Some(read)))
     }
 }

@@ -69,8 +69,8 @@ impl FrameError {
     #[inline]
     pub(super) fn of(event: &Event, from: Side, config: &TunnelConfig) -> Option<Self> {
         if let Frame::Data(data) = event.frame
-            && (config.sizes.frame.is_some_and(|most| data.length > most)
-                || config.sizes.message.is_some_and(|most| data.message_length > most))
+            && (config.max_frame_size.is_some_and(|max| data.length > max)
+                || config.max_message_size.is_some_and(|max| data.message_length > max))
         {
             return Some(Self::TooBig);
         }

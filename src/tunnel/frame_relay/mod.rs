@@ -45,7 +45,6 @@ use std::{io, ops::Range, sync::Arc};
 
 use super::{
     Framing, Side, TunnelConfig,
-    config::Sizes,
     frames::{Filter, Filtered, FrameParser, PartialFrame, ProtocolError},
 };
 use inject::Injected;
@@ -259,5 +258,8 @@ impl Rewritten {
 
 /// Returns true if a frame of `from` may have to be dropped.
 fn may_drop(from: Side, config: &TunnelConfig) -> bool {
-    config.framing == Framing::Strict || config.sizes != Sizes::default() || config.keep_alive.watches(from)
+    config.framing == Framing::Strict
+        || config.max_frame_size.is_some()
+        || config.max_message_size.is_some()
+        || config.keep_alive.watches(from)
 }

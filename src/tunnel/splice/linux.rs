@@ -16,14 +16,6 @@ use super::{
 /// Bytes per transfer while pipes are scarce: one read into the scratch buffer.
 const SCARCE_CAPACITY: u32 = 64 * 1024;
 
-/// Outcome of [`Splice::poll_empty`].
-pub(in super::super) enum Emptied {
-    /// Bytes written to the socket.
-    Written(usize),
-    /// Bytes taken out of the pipe, to be written from memory.
-    Drained(Vec<u8>),
-}
-
 impl Splice {
     /// Moves up to `limit` bytes from `from` into a pipe. `None` if `limit` is 0, if there is no pipe, or if
     /// the system does not splice this socket.
@@ -68,38 +60,32 @@ impl Splice {
         if (room as usize) < LARGE { 0 } else { pipe.fill(from, limit).unwrap_or(0) }
     }
 
-    /// Moves bytes from the pipe to `to`. While pipes are scarce and `to` is not writable, the bytes are
-    /// drained to memory, which frees the pipe.
+    /// Moves bytes from the pipe to `to`. `None` if the pipe is to be [drained](Self::drain) instead: because
+    /// `to` is not writable while pipes are scarce, or because the system does not splice it.
     pub(in super::super) fn poll_empty(
         &mut self,
         cx: &mut Context<'_>,
         to: &TcpStream,
-    ) -> Poll<io::Result<Emptied>> {
-        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(Emptied::Written(0))) };
+    ) -> Poll<io::Result<Option<usize>>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Ready(Ok(Some(0))) };
         loop {
             if to.poll_write_ready(cx)?.is_pending() {
-                if !Pipe::is_scarce() {
-                    return Poll::Pending;
-                }
-                break;
+                return if Pipe::is_scarce() { Poll::Ready(Ok(None)) } else { Poll::Pending };
             }
             match to.try_io(Interest::WRITABLE, || pipe.empty(to)) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
                     self.release_if_empty();
-                    return Poll::Ready(Ok(Emptied::Written(written)));
+                    return Poll::Ready(Ok(Some(written)));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if is_refusal(&error) => {
                     self.refused = true;
-                    break;
+                    return Poll::Ready(Ok(None));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        let bytes = pipe.drain()?;
-        self.release_if_empty();
-        Poll::Ready(Ok(Emptied::Drained(bytes)))
     }
 
     /// Drains the pipe to memory.

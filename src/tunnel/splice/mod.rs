@@ -44,7 +44,7 @@ mod pipe;
 use std::convert::Infallible as Pipe;
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{Emptied, sockets};
+pub(super) use linux::sockets;
 #[cfg(target_os = "linux")]
 use pipe::Pipe;
 
