@@ -101,13 +101,17 @@ impl CloseHandshake {
         }
     }
 
-    /// Returns the deadline, and the end that is reached then.
-    pub(super) fn timeout(&self) -> (Instant, Next) {
-        let end = match &self.end {
+    /// Returns the end of the time for both sides to close.
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Returns the end that is reached at the deadline.
+    pub(super) fn end_at_timeout(&self) -> TunnelEnd {
+        match &self.end {
             TunnelEnd::Drained => TunnelEnd::DrainTimeout,
             end => end.clone(),
-        };
-        (self.deadline, Next::End(end))
+        }
     }
 
     /// Stops reading from `sides`, and writing to them.

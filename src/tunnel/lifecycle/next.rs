@@ -28,8 +28,34 @@ pub(in super::super) enum Next {
     End(TunnelEnd),
 }
 
-/// A future action.
-type Deadline = Option<(Instant, Next)>;
+/// The reason of a deadline. It becomes a [`Next`] only when the deadline has passed: most polls just move bytes.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    Closed(Side),
+    Lifetime,
+    HalfClose,
+    Idle,
+    Shutdown,
+    Ping(Side),
+    KeepAlive(Side),
+    /// A rate limit permits the next read.
+    Resume,
+    CloseHandshake,
+}
+
+/// The earliest of some deadlines; of equal ones the first.
+#[derive(Default)]
+struct Earliest(Option<(Instant, Due)>);
+
+impl Earliest {
+    fn add(&mut self, deadline: Option<Instant>, due: Due) {
+        if let Some(deadline) = deadline
+            && self.0.is_none_or(|(earliest, _)| deadline < earliest)
+        {
+            self.0 = Some((deadline, due));
+        }
+    }
+}
 
 impl Lifecycle {
     /// Returns the next action. Without IO, and without a change of state.
@@ -42,7 +68,7 @@ impl Lifecycle {
             return next;
         }
         match self.deadline(directions) {
-            Some((deadline, next)) if deadline <= now => next,
+            Some((deadline, due)) if deadline <= now => self.when_due(due, deadline),
             deadline => Next::Wait(deadline.map(|(deadline, _)| deadline)),
         }
     }
@@ -63,43 +89,63 @@ impl Lifecycle {
         }
     }
 
-    /// Returns the earliest deadline, and the action then.
-    fn deadline(&self, directions: &Sides<Status>) -> Deadline {
-        let Sides { client, upstream } = directions.map(|direction| {
-            let resumes_at = direction.resumes_at?;
-            Some((resumes_at, Next::Wait(Some(resumes_at))))
-        });
+    /// Returns the earliest deadline, and its reason.
+    fn deadline(&self, directions: &Sides<Status>) -> Option<(Instant, Due)> {
+        let mut earliest = Earliest::default();
         if let Some(handshake) = &self.close_handshake {
-            return earliest([Some(handshake.timeout()), client, upstream]);
+            earliest.add(Some(handshake.deadline()), Due::CloseHandshake);
+        } else {
+            let TunnelConfig { idle, half_close, close, .. } = *self.config;
+            let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
+            if let Some(first) = self.first {
+                // If both sides have sent a Close, their connections should end at any moment.
+                if directions.all(|direction| direction.is_closed) {
+                    earliest.add(after(Some(close)), Due::Closed(first));
+                }
+            }
+            earliest.add(self.expires, Due::Lifetime);
+            if half_close.is_some() && directions.any(Status::has_finished) {
+                earliest.add(after(half_close), Due::HalfClose);
+            }
+            earliest.add(after(idle), Due::Idle);
+            earliest.add(self.shutdown_request.as_ref().map(|request| request.at), Due::Shutdown);
+            for side in Side::BOTH {
+                self.keep_alive(side, &directions[side], &mut earliest);
+            }
         }
-        let TunnelConfig { idle, half_close, close, .. } = *self.config;
-        let half_close = half_close.filter(|_| directions.any(Status::has_finished));
-        // Both sides have sent a Close: their connections should end at any moment.
-        let closed = self.first.filter(|_| directions.all(|direction| direction.is_closed));
-        let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
-        let close_at = |at: Option<Instant>, end| at.map(|at| (at, Next::Close(end)));
-        earliest([
-            closed.and_then(|first| Some((after(Some(close))?, Next::End(TunnelEnd::Closed { first })))),
-            close_at(self.expires, TunnelEnd::LifetimeReached),
-            close_at(after(half_close), TunnelEnd::HalfCloseTimeout),
-            close_at(after(idle), TunnelEnd::IdleTimeout),
-            close_at(self.shutdown_request.as_ref().map(|request| request.at), TunnelEnd::Drained),
-            self.keep_alive(Side::Client, &directions.client),
-            self.keep_alive(Side::Upstream, &directions.upstream),
-            client,
-            upstream,
-        ])
+        earliest.add(directions.client.resumes_at, Due::Resume);
+        earliest.add(directions.upstream.resumes_at, Due::Resume);
+        earliest.0
     }
 
-    /// Returns the time of the next Ping to `side`, or of its keep-alive timeout. `None` while `side` cannot be
-    /// read from: it has ended, or the other side does not accept its bytes.
-    fn keep_alive(&self, side: Side, from: &Status) -> Deadline {
-        let liveness = self.liveness[side].as_deref().filter(|_| !from.is_ended() && !from.is_blocked)?;
-        let next = match liveness.is_pinged() {
-            true => Next::Close(TunnelEnd::KeepAliveTimeout { side }),
-            false => Next::Ping(side),
-        };
-        Some((liveness.next_deadline()?, next))
+    /// Adds the time of the next Ping to `side`, or of its keep-alive timeout. There is none while `side` cannot
+    /// be read from: it has ended, or the other side does not accept its bytes.
+    fn keep_alive(&self, side: Side, from: &Status, earliest: &mut Earliest) {
+        if let Some(liveness) = self.liveness[side].as_deref()
+            && !from.is_ended()
+            && !from.is_blocked
+        {
+            let due = if liveness.is_pinged() { Due::KeepAlive(side) } else { Due::Ping(side) };
+            earliest.add(liveness.next_deadline(), due);
+        }
+    }
+
+    /// Returns the action at a deadline.
+    fn when_due(&self, due: Due, deadline: Instant) -> Next {
+        Next::Close(match due {
+            Due::Closed(first) => return Next::End(TunnelEnd::Closed { first }),
+            Due::Ping(side) => return Next::Ping(side),
+            Due::Resume => return Next::Wait(Some(deadline)),
+            Due::CloseHandshake => {
+                let end = self.close_handshake.as_ref().map(|handshake| handshake.end_at_timeout());
+                return end.map_or(Next::Wait(None), Next::End);
+            }
+            Due::Lifetime => TunnelEnd::LifetimeReached,
+            Due::HalfClose => TunnelEnd::HalfCloseTimeout,
+            Due::Idle => TunnelEnd::IdleTimeout,
+            Due::Shutdown => TunnelEnd::Drained,
+            Due::KeepAlive(side) => TunnelEnd::KeepAliveTimeout { side },
+        })
     }
 }
 
@@ -117,8 +163,4 @@ fn failed(side: Side, from: &Status) -> Option<TunnelEnd> {
         CopyError::Read(error) => TunnelEnd::Failed { side, error },
         CopyError::Write(error) => TunnelEnd::Failed { side: side.other(), error },
     })
-}
-
-fn earliest<const N: usize>(deadlines: [Deadline; N]) -> Deadline {
-    deadlines.into_iter().flatten().min_by_key(|(at, _)| *at)
 }
