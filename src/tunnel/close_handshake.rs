@@ -106,12 +106,12 @@ impl CloseHandshake {
         self.deadline
     }
 
-    /// Returns the end that is reached at the deadline.
-    pub(super) fn end_at_timeout(&self) -> TunnelEnd {
-        match &self.end {
+    /// Returns the action at the deadline.
+    pub(super) fn timeout(&self) -> Next {
+        Next::End(match &self.end {
             TunnelEnd::Drained => TunnelEnd::DrainTimeout,
             end => end.clone(),
-        }
+        })
     }
 
     /// Stops reading from `sides`, and writing to them.

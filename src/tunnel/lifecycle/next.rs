@@ -28,31 +28,17 @@ pub(in super::super) enum Next {
     End(TunnelEnd),
 }
 
-/// The reason of a deadline. It becomes a [`Next`] only when the deadline has passed: most polls just move bytes.
-#[derive(Clone, Copy, Debug)]
-enum Due {
-    Closed(Side),
-    Lifetime,
-    HalfClose,
-    Idle,
-    Shutdown,
-    Ping(Side),
-    KeepAlive(Side),
-    /// A rate limit permits the next read.
-    Resume,
-    CloseHandshake,
-}
-
-/// The earliest of some deadlines; of equal ones the first.
+/// The earliest of several deadlines, of equal ones the first, and the action then. Only that action is made: most
+/// polls just move bytes.
 #[derive(Default)]
-struct Earliest(Option<(Instant, Due)>);
+struct Earliest(Option<(Instant, Next)>);
 
 impl Earliest {
-    fn add(&mut self, deadline: Option<Instant>, due: Due) {
-        if let Some(deadline) = deadline
-            && self.0.is_none_or(|(earliest, _)| deadline < earliest)
+    fn add(&mut self, at: Option<Instant>, next: impl FnOnce() -> Next) {
+        if let Some(at) = at
+            && self.0.as_ref().is_none_or(|(earliest, _)| at < *earliest)
         {
-            self.0 = Some((deadline, due));
+            self.0 = Some((at, next()));
         }
     }
 }
@@ -67,8 +53,8 @@ impl Lifecycle {
         if let Some(next) = immediate {
             return next;
         }
-        match self.deadline(directions) {
-            Some((deadline, due)) if deadline <= now => self.when_due(due, deadline),
+        match self.deadline(directions).0 {
+            Some((deadline, next)) if deadline <= now => next,
             deadline => Next::Wait(deadline.map(|(deadline, _)| deadline)),
         }
     }
@@ -89,63 +75,46 @@ impl Lifecycle {
         }
     }
 
-    /// Returns the earliest deadline, and its reason.
-    fn deadline(&self, directions: &Sides<Status>) -> Option<(Instant, Due)> {
+    fn deadline(&self, directions: &Sides<Status>) -> Earliest {
         let mut earliest = Earliest::default();
-        if let Some(handshake) = &self.close_handshake {
-            earliest.add(Some(handshake.deadline()), Due::CloseHandshake);
-        } else {
-            let TunnelConfig { idle, half_close, close, .. } = *self.config;
-            let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
-            if let Some(first) = self.first {
-                // If both sides have sent a Close, their connections should end at any moment.
-                if directions.all(|direction| direction.is_closed) {
-                    earliest.add(after(Some(close)), Due::Closed(first));
-                }
-            }
-            earliest.add(self.expires, Due::Lifetime);
-            if half_close.is_some() && directions.any(Status::has_finished) {
-                earliest.add(after(half_close), Due::HalfClose);
-            }
-            earliest.add(after(idle), Due::Idle);
-            earliest.add(self.shutdown_request.as_ref().map(|request| request.at), Due::Shutdown);
-            for side in Side::BOTH {
-                self.keep_alive(side, &directions[side], &mut earliest);
-            }
+        match &self.close_handshake {
+            Some(handshake) => earliest.add(Some(handshake.deadline()), || handshake.timeout()),
+            None => self.add_deadlines(&mut earliest, directions),
         }
-        earliest.add(directions.client.resumes_at, Due::Resume);
-        earliest.add(directions.upstream.resumes_at, Due::Resume);
-        earliest.0
+        for side in Side::BOTH {
+            let resumes_at = directions[side].resumes_at;
+            earliest.add(resumes_at, || Next::Wait(resumes_at));
+        }
+        earliest
     }
 
-    /// Adds the time of the next Ping to `side`, or of its keep-alive timeout. There is none while `side` cannot
-    /// be read from: it has ended, or the other side does not accept its bytes.
-    fn keep_alive(&self, side: Side, from: &Status, earliest: &mut Earliest) {
-        if let Some(liveness) = self.liveness[side].as_deref()
-            && !from.is_ended()
-            && !from.is_blocked
+    /// Adds the deadlines of an open tunnel.
+    fn add_deadlines(&self, earliest: &mut Earliest, directions: &Sides<Status>) {
+        let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
+        let TunnelConfig { idle, half_close, close, .. } = *self.config;
+        if let Some(first) = self.first
+            && directions.all(|direction| direction.is_closed)
         {
-            let due = if liveness.is_pinged() { Due::KeepAlive(side) } else { Due::Ping(side) };
-            earliest.add(liveness.next_deadline(), due);
+            // Both sides have sent a Close: their connections should end at any moment.
+            earliest.add(after(Some(close)), || Next::End(TunnelEnd::Closed { first }));
         }
-    }
-
-    /// Returns the action at a deadline.
-    fn when_due(&self, due: Due, deadline: Instant) -> Next {
-        Next::Close(match due {
-            Due::Closed(first) => return Next::End(TunnelEnd::Closed { first }),
-            Due::Ping(side) => return Next::Ping(side),
-            Due::Resume => return Next::Wait(Some(deadline)),
-            Due::CloseHandshake => {
-                let end = self.close_handshake.as_ref().map(|handshake| handshake.end_at_timeout());
-                return end.map_or(Next::Wait(None), Next::End);
+        earliest.add(self.expires, || Next::Close(TunnelEnd::LifetimeReached));
+        if directions.any(Status::has_finished) {
+            earliest.add(after(half_close), || Next::Close(TunnelEnd::HalfCloseTimeout));
+        }
+        earliest.add(after(idle), || Next::Close(TunnelEnd::IdleTimeout));
+        let request = self.shutdown_request.as_deref();
+        earliest.add(request.map(|request| request.at), || Next::Close(TunnelEnd::Drained));
+        for side in Side::BOTH {
+            // Nothing is read from a side that has ended, or whose bytes the other side does not accept.
+            let is_read = !directions[side].is_ended() && !directions[side].is_blocked;
+            if let Some(liveness) = self.liveness[side].as_deref().filter(|_| is_read) {
+                earliest.add(liveness.next_deadline(), || match liveness.is_pinged() {
+                    true => Next::Close(TunnelEnd::KeepAliveTimeout { side }),
+                    false => Next::Ping(side),
+                });
             }
-            Due::Lifetime => TunnelEnd::LifetimeReached,
-            Due::HalfClose => TunnelEnd::HalfCloseTimeout,
-            Due::Idle => TunnelEnd::IdleTimeout,
-            Due::Shutdown => TunnelEnd::Drained,
-            Due::KeepAlive(side) => TunnelEnd::KeepAliveTimeout { side },
-        })
+        }
     }
 }
 
