@@ -1,4 +1,4 @@
-//! A peer behind a network that has stopped carrying anything: no bytes, no end.
+//! A side behind a network that drops everything: no bytes arrive, and no end.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -24,20 +24,20 @@ use crate::{
 
 const INTERVAL: Duration = Duration::from_millis(300);
 
-/// Long enough for an answer on a busy machine.
+/// Long enough for a Pong on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Long enough for a handshake and a message.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// Carries bytes to `target` and back, until it is told to stop and keeps both connections.
-struct Middle {
+/// A network between two sides that can stop carrying bytes, with both connections open.
+struct Network {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     kept: oneshot::Receiver<(TcpStream, TcpStream)>,
 }
 
-impl Middle {
+impl Network {
     async fn before(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -46,7 +46,7 @@ impl Middle {
             let (mut near, _) = listener.accept().await.unwrap();
             let mut far = TcpStream::connect(target).await.unwrap();
             tokio::select! {
-                ended = copy_bidirectional(&mut near, &mut far) => panic!("it has ended: {ended:?}"),
+                ended = copy_bidirectional(&mut near, &mut far) => panic!("the network has ended: {ended:?}"),
                 _ = stopped => {}
             }
             keep.send((near, far)).unwrap();
@@ -54,7 +54,7 @@ impl Middle {
         Self { address, stop, kept }
     }
 
-    /// From here on nothing is carried. Both connections stay open as long as what is returned.
+    /// Stops carrying bytes. Returns both connections, which stay open until they are dropped.
     async fn stop(self) -> (TcpStream, TcpStream) {
         self.stop.send(()).unwrap();
         bounded("the connections", self.kept).await.unwrap()
@@ -69,8 +69,8 @@ impl OnTunnel for Report {
     }
 }
 
-/// A layer that pings both sides, and what becomes of its tunnels.
-fn pinging(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<TunnelSummary>) {
+/// Returns a layer that pings both sides, with the summaries of its tunnels.
+fn with_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<TunnelSummary>) {
     let (sender, reports) = mpsc::unbounded_channel();
     let keep_alive = KeepAlive::new().client(INTERVAL).upstream(INTERVAL).timeout(TIMEOUT);
     let layer = UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap())
@@ -79,7 +79,7 @@ fn pinging(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<
     (layer, reports)
 }
 
-/// Two ends of a tunnel that both know how to answer a Ping.
+/// Opens a tunnel between two WebSockets, which respond to Pings when they are read.
 async fn open(
     address: SocketAddr,
     upstream: &Scripted,
@@ -95,8 +95,8 @@ async fn open(
     (client, server)
 }
 
-/// The next message that is none of our pings, all of which are answered.
-async fn beyond_pings(socket: &mut WebSocketStream<TcpStream>) -> Message {
+/// Returns the next message that is not a Ping.
+async fn next_after_pings(socket: &mut WebSocketStream<TcpStream>) -> Message {
     loop {
         let message = bounded("a message", socket.next()).await.unwrap().unwrap();
         if !message.is_ping() {
@@ -105,23 +105,23 @@ async fn beyond_pings(socket: &mut WebSocketStream<TcpStream>) -> Message {
     }
 }
 
-/// The living end is told, and its connection ends; what it says until then is heard by nobody.
+/// Requires a Close with this code and reason, and then the end of the connection.
 async fn expect_close(socket: &mut WebSocketStream<TcpStream>, code: u16, reason: &str) {
-    let message = beyond_pings(socket).await;
+    let message = next_after_pings(socket).await;
     let frame = CloseFrame { code: code.into(), reason: reason.into() };
     assert_eq!(message, Message::Close(Some(frame)));
     let end = bounded("the end", socket.next()).await;
     assert!(end.as_ref().is_none_or(Result::is_err), "{end:?}");
 }
 
-/// The dead end's connection is let go of.
-async fn expect_let_go(mut stream: TcpStream) {
+/// Requires that the connection to the unreachable side is closed.
+async fn expect_closed(mut stream: TcpStream) {
     let mut rest = Vec::new();
     let _ = bounded("the end of the connection", stream.read_to_end(&mut rest)).await;
 }
 
-/// A layer that pings nobody, and ends what is idle; and what becomes of its tunnels.
-fn waiting(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<TunnelSummary>) {
+/// Returns a layer without pings and with an idle timeout, with the summaries of its tunnels.
+fn without_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<TunnelSummary>) {
     let (sender, reports) = mpsc::unbounded_channel();
     let config = TunnelConfig::new().idle_timeout(IDLE).close_timeout(INTERVAL);
     let layer = UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap())
@@ -130,8 +130,8 @@ fn waiting(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<
     (layer, reports)
 }
 
-/// Sends until it is told of the end: nothing that it says arrives, and after a while nothing more is taken.
-async fn flood_until_told(mut socket: WebSocketStream<TcpStream>) {
+/// Sends until a Close arrives. Nothing sent reaches the other side, and after a while writes block.
+async fn flood_until_close(mut socket: WebSocketStream<TcpStream>) {
     let block = vec![0; 256 * 1024];
     let (mut sending, mut receiving) = (&mut socket).split();
     let close = bounded("a Close", async {
@@ -143,7 +143,7 @@ async fn flood_until_told(mut socket: WebSocketStream<TcpStream>) {
         }
     })
     .await;
-    // When it comes to an end in the middle of what is sent, the Close may be lost with the connection.
+    // If the connection ends in the middle of a write, the Close may be lost with it.
     if let Some(Ok(message)) = close {
         let frame = CloseFrame { code: 1001.into(), reason: "idle timeout".into() };
         assert_eq!(message, Message::Close(Some(frame)));
@@ -152,100 +152,100 @@ async fn flood_until_told(mut socket: WebSocketStream<TcpStream>) {
 
 async fn expect_idle_timeout(
     mut reports: mpsc::UnboundedReceiver<TunnelSummary>,
-    vanished: Side,
+    unreachable: Side,
 ) -> TunnelSummary {
     let summary = bounded("the end of the tunnel", reports.recv()).await.unwrap();
     assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
-    assert_eq!(summary.close_code(vanished), Some(1006), "{summary:?}");
+    assert_eq!(summary.close_code(unreachable), Some(1006), "{summary:?}");
     summary
 }
 
 #[tokio::test]
 async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_unreachable_upstream() {
     let upstream = Scripted::start().await;
-    let middle = Middle::before(upstream.address).await;
-    let (layer, reports) = waiting(middle.address);
+    let network = Network::before(upstream.address).await;
+    let (layer, reports) = without_pings(network.address);
     let (mut client, _server) = open(app(layer).await, &upstream).await;
-    let (near, _far) = middle.stop().await;
+    let (near, _far) = network.stop().await;
     expect_close(&mut client, 1001, "idle timeout").await;
     let summary = expect_idle_timeout(reports, Side::Upstream).await;
     assert_eq!(summary.close_code(Side::Client), Some(1001));
-    expect_let_go(near).await;
+    expect_closed(near).await;
 }
 
 #[tokio::test]
 async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_unreachable_client() {
     let upstream = Scripted::start().await;
-    let (layer, reports) = waiting(upstream.address);
-    let middle = Middle::before(app(layer).await).await;
-    let (_client, mut server) = open(middle.address, &upstream).await;
-    let (_near, far) = middle.stop().await;
+    let (layer, reports) = without_pings(upstream.address);
+    let network = Network::before(app(layer).await).await;
+    let (_client, mut server) = open(network.address, &upstream).await;
+    let (_near, far) = network.stop().await;
     expect_close(&mut server, 1001, "idle timeout").await;
     let summary = expect_idle_timeout(reports, Side::Client).await;
     assert_eq!(summary.close_code(Side::Upstream), Some(1001));
-    expect_let_go(far).await;
+    expect_closed(far).await;
 }
 
 #[tokio::test]
 async fn a_blocked_flood_to_an_unreachable_side_is_ended_by_the_idle_timeout() {
     let upstream = Scripted::start().await;
-    let middle = Middle::before(upstream.address).await;
-    let (layer, reports) = waiting(middle.address);
+    let network = Network::before(upstream.address).await;
+    let (layer, reports) = without_pings(network.address);
     let (client, _server) = open(app(layer).await, &upstream).await;
-    let (near, _far) = middle.stop().await;
-    flood_until_told(client).await;
+    let (near, _far) = network.stop().await;
+    flood_until_close(client).await;
     expect_idle_timeout(reports, Side::Upstream).await;
-    expect_let_go(near).await;
+    expect_closed(near).await;
 
-    let (layer, reports) = waiting(upstream.address);
-    let middle = Middle::before(app(layer).await).await;
-    let (_client, server) = open(middle.address, &upstream).await;
-    let (_near, far) = middle.stop().await;
-    flood_until_told(server).await;
+    let (layer, reports) = without_pings(upstream.address);
+    let network = Network::before(app(layer).await).await;
+    let (_client, server) = open(network.address, &upstream).await;
+    let (_near, far) = network.stop().await;
+    flood_until_close(server).await;
     expect_idle_timeout(reports, Side::Client).await;
-    expect_let_go(far).await;
+    expect_closed(far).await;
 }
 
 #[tokio::test]
 async fn an_unreachable_upstream_is_detected_and_the_client_gets_a_close() {
     let upstream = Scripted::start().await;
-    let middle = Middle::before(upstream.address).await;
-    let (layer, mut reports) = pinging(middle.address);
+    let network = Network::before(upstream.address).await;
+    let (layer, mut reports) = with_pings(network.address);
     let (mut client, _server) = open(app(layer).await, &upstream).await;
-    let (near, _far) = middle.stop().await;
-    let vanished = Instant::now();
+    let (near, _far) = network.stop().await;
+    let stopped = Instant::now();
     expect_close(&mut client, 1011, "the upstream has gone").await;
-    assert!(vanished.elapsed() < INTERVAL + TIMEOUT + Duration::from_secs(3), "{:?}", vanished.elapsed());
+    assert!(stopped.elapsed() < INTERVAL + TIMEOUT + Duration::from_secs(3), "{:?}", stopped.elapsed());
     let summary = bounded("the end of the tunnel", reports.recv()).await.unwrap();
     assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Upstream }), "{summary:?}");
     assert_eq!([Side::Client, Side::Upstream].map(|side| summary.close_code(side)), [Some(1011), Some(1006)]);
-    expect_let_go(near).await;
+    expect_closed(near).await;
 }
 
 #[tokio::test]
 async fn an_unreachable_client_is_detected_and_the_upstream_gets_a_close() {
     let upstream = Scripted::start().await;
-    let (layer, mut reports) = pinging(upstream.address);
-    let middle = Middle::before(app(layer).await).await;
-    let (_client, mut server) = open(middle.address, &upstream).await;
-    let (_near, far) = middle.stop().await;
-    let vanished = Instant::now();
+    let (layer, mut reports) = with_pings(upstream.address);
+    let network = Network::before(app(layer).await).await;
+    let (_client, mut server) = open(network.address, &upstream).await;
+    let (_near, far) = network.stop().await;
+    let stopped = Instant::now();
     expect_close(&mut server, 1001, "the client has gone").await;
-    assert!(vanished.elapsed() < INTERVAL + TIMEOUT + Duration::from_secs(3), "{:?}", vanished.elapsed());
+    assert!(stopped.elapsed() < INTERVAL + TIMEOUT + Duration::from_secs(3), "{:?}", stopped.elapsed());
     let summary = bounded("the end of the tunnel", reports.recv()).await.unwrap();
     assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Client }), "{summary:?}");
     assert_eq!([Side::Client, Side::Upstream].map(|side| summary.close_code(side)), [Some(1006), Some(1001)]);
-    expect_let_go(far).await;
+    expect_closed(far).await;
 }
 
 #[tokio::test]
 async fn silent_sides_that_answer_pings_stay_connected() {
     let upstream = Scripted::start().await;
-    let (layer, mut reports) = pinging(upstream.address);
+    let (layer, mut reports) = with_pings(upstream.address);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     let begun = Instant::now();
     while begun.elapsed() < 2 * (INTERVAL + TIMEOUT) {
-        // Each takes part by reading, and sees nothing but our pings.
+        // Each side responds by reading, and receives only Pings.
         let message = bounded("a Ping", async {
             tokio::select! {
                 message = client.next() => message,
@@ -260,5 +260,5 @@ async fn silent_sides_that_answer_pings_stay_connected() {
     }
     assert!(reports.try_recv().is_err());
     client.send(Message::text("still here")).await.unwrap();
-    assert_eq!(beyond_pings(&mut server).await, Message::text("still here"));
+    assert_eq!(next_after_pings(&mut server).await, Message::text("still here"));
 }

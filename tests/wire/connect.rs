@@ -1,4 +1,4 @@
-//! Ways to reach the upstream.
+//! Connections to upstreams: by name and address, unix sockets, custom connectors and TLS.
 
 use axum::{Router, extract::Request, middleware::map_request};
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
@@ -8,7 +8,7 @@ use crate::{
     support::{SWITCHING, Scripted, Wire, handshake, ping_pong, serve},
 };
 
-/// A tunnel through `layer` to whoever accepts on `upstream`.
+/// Opens a tunnel through `layer` to `upstream`, and sends bytes through it.
 async fn expect_tunnel(layer: UpgradeProxyLayer, upstream: &Scripted) {
     let (mut client, mut server) = open(app(layer).await, upstream).await;
     client.send("ping").await;
@@ -56,9 +56,9 @@ async fn by_a_custom_connector() {
 
     let (sender, mut connections) = mpsc::unbounded_channel::<(http::Uri, DuplexStream)>();
     let connector = tower::service_fn(move |uri: http::Uri| {
-        let (ours, theirs) = tokio::io::duplex(1024);
-        sender.send((uri, theirs)).unwrap();
-        async move { Ok::<_, std::io::Error>(TokioIo::new(ours)) }
+        let (near, far) = tokio::io::duplex(1024);
+        sender.send((uri, far)).unwrap();
+        async move { Ok::<_, std::io::Error>(TokioIo::new(near)) }
     });
     let upstream = Upstream::for_connector("vsock://3:5000/base".parse().unwrap()).unwrap();
     let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream).connector(connector)).await).await;
@@ -124,7 +124,7 @@ mod tls {
             assert_eq!(client.head().await.status(), 101);
             ping_pong(&mut client, &mut server).await;
             client.finish().await;
-            // A clean TLS end, not a cut.
+            // TLS ends with `close_notify`.
             server.expect_end().await;
         }
     }
@@ -148,7 +148,7 @@ mod tls {
         let upstream = TlsServer::start("127.0.0.1:0").await;
         let trusting = Tls::config(upstream.client_config());
         let cases = [
-            ("localhost", Tls::webpki_roots(), "a certificate nobody has signed"),
+            ("localhost", Tls::webpki_roots(), "an untrusted certificate"),
             ("127.0.0.1", trusting, "a certificate for another name"),
         ];
         for (host, tls, case) in cases {

@@ -1,5 +1,5 @@
-//! Upstreams that lie, break or stay silent. Whatever they do, the client gets a status, its
-//! connection serves the next request, and the upstream's connection is gone.
+//! Upstreams that send invalid responses, fail or stay silent. In each case the client gets a status, its
+//! connection serves the next request, and the upstream's connection is closed.
 
 use std::time::Duration;
 
@@ -35,13 +35,13 @@ async fn an_upstream_that_violates_http_is_a_502_at_once() {
         ("half a head", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: webso"),
         ("an endless head", &endless),
     ];
-    for (case, answer) in cases {
+    for (case, response) in cases {
         let mut client = Wire::connect(address).await;
         client.send(handshake("/")).await;
         let mut server = upstream.accept().await;
         server.head().await;
-        // The proxy may close before it has taken everything.
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut server.stream, answer.as_bytes()).await;
+        // The proxy may close the connection before it has read everything.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut server.stream, response.as_bytes()).await;
         drop(server);
         expect_failure(&mut client, 502, case).await;
     }
@@ -53,8 +53,8 @@ async fn an_upstream_that_violates_http_is_a_502_at_once() {
 
 #[tokio::test]
 async fn an_unreachable_upstream_is_a_502() {
-    let nobody = Reserved::new();
-    for upstream in [nobody.uri().as_str(), "http://does-not-exist.invalid:80", "unix:/does/not/exist.sock"] {
+    let unused = Reserved::new();
+    for upstream in [unused.uri().as_str(), "http://does-not-exist.invalid:80", "unix:/does/not/exist.sock"] {
         let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.parse().unwrap())).await).await;
         client.send(handshake("/")).await;
         expect_failure(&mut client, 502, upstream).await;
@@ -102,7 +102,7 @@ async fn a_request_without_an_upstream_is_a_503_with_retry_after() {
 #[tokio::test]
 async fn the_error_is_in_the_extensions_and_the_address_is_not_in_the_body() {
     const GONE: &str = "http://does-not-exist.invalid:81";
-    let note = map_response(|mut response: Response| async move {
+    let check = map_response(|mut response: Response| async move {
         let error = response.extensions().get::<Error>().expect("the error").clone();
         assert!(error.is_connect() && !error.is_timeout());
         assert_eq!(error.upstream().map(ToString::to_string).as_deref(), Some(GONE));
@@ -111,7 +111,7 @@ async fn the_error_is_in_the_extensions_and_the_address_is_not_in_the_body() {
         response
     });
     let layer = UpgradeProxyLayer::new(GONE.parse().unwrap());
-    let address = serve(Router::new().fallback(describe).layer(layer).layer(note)).await;
+    let address = serve(Router::new().fallback(describe).layer(layer).layer(check)).await;
     let mut client = Wire::connect(address).await;
     let head = client.ask(handshake("/")).await;
     assert_eq!((head.status(), head.values("x-seen")), (502, vec!["1".to_owned()]));
@@ -145,7 +145,7 @@ async fn error_response_replaces_only_the_proxys_own_responses() {
     client.send(handshake("/")).await;
     let mut server = upstream.accept().await;
     server.head().await;
-    server.send("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\ntheirs").await;
+    server.send("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\nbusy").await;
     let head = client.head().await;
     assert_eq!((head.status(), head.values("x-custom")), (502, vec![]));
 }
@@ -154,13 +154,13 @@ async fn error_response_replaces_only_the_proxys_own_responses() {
 async fn a_failed_handshake_does_not_affect_open_tunnels() {
     let upstream = Scripted::start().await;
     let address = app_for(&upstream).await;
-    let (mut running, mut server) = open(address, &upstream).await;
+    let (mut open_client, mut server) = open(address, &upstream).await;
     for _ in 0..20 {
         let mut client = Wire::connect(address).await;
         client.send(handshake("/")).await;
         drop(upstream.accept().await);
         expect_failure(&mut client, 502, "closed").await;
-        running.send("ping").await;
+        open_client.send("ping").await;
         server.expect("ping").await;
     }
 }

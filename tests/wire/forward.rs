@@ -1,4 +1,4 @@
-//! Ordinary requests, forwarded.
+//! Forwarding of ordinary requests.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -22,7 +22,7 @@ async fn location_for(upstream: &Scripted) -> SocketAddr {
     serve(Router::new().fallback_service(proxy_pass(upstream.upstream()))).await
 }
 
-/// Sends `request`; what the upstream got, and its connection.
+/// Sends `request`. Returns the head received by the upstream, and its connection.
 async fn forwarded(client: &mut Wire, upstream: &Scripted, request: impl AsRef<[u8]>) -> (Head, Wire) {
     client.send(request).await;
     let mut server = upstream.accept().await;
@@ -113,7 +113,7 @@ async fn a_stale_pooled_connection_causes_no_failed_request() {
         let (head, mut server) = forwarded(&mut client, &upstream, get(&format!("/{number}"))).await;
         assert_eq!(head.first_line(), format!("GET /{number} HTTP/1.1"));
         server.send(OK).await;
-        // Closed as soon as it is idle.
+        // Close the connection as soon as it is idle.
         drop(server);
         let head = client.head().await;
         assert_eq!((head.status(), client.body(&head).await), (200, b"ok".to_vec()));
@@ -173,7 +173,7 @@ async fn trailers_are_forwarded_both_ways() {
 #[tokio::test]
 async fn a_request_without_a_body_gets_none_from_a_wrapped_body() {
     let upstream = Scripted::start().await;
-    // A stream does not know that it is empty.
+    // The body is a stream, which does not know that it is empty.
     let wrap = map_request(|request: Request| async {
         request.map(|body| Body::from_stream(body.into_data_stream()))
     });
@@ -196,14 +196,14 @@ async fn requests_of_http_2_clients_are_forwarded_in_http_1_1() {
     tokio::spawn(connection);
     let request =
         http::Request::delete("http://site.example/x?y").header("cookie", "a=1").header("cookie", "b=2");
-    let answer = sender.send_request(request.body(Body::empty()).unwrap());
+    let response = sender.send_request(request.body(Body::empty()).unwrap());
     let exchange = async {
         let mut server = upstream.accept().await;
         let head = server.head().await;
         server.send(OK).await;
         head
     };
-    let (response, head) = tokio::join!(answer, exchange);
+    let (response, head) = tokio::join!(response, exchange);
     assert_eq!(head.first_line(), "DELETE /x?y HTTP/1.1");
     assert!(head.values("transfer-encoding").is_empty(), "{head:?}");
     assert_eq!(
@@ -326,14 +326,14 @@ async fn a_request_that_cannot_be_forwarded_never_reaches_the_upstream() {
 
 #[tokio::test]
 async fn a_malformed_request_body_is_a_400_and_ends_the_connection() {
-    let note = map_response(|response: Response| async {
+    let check = map_response(|response: Response| async {
         let error = response.extensions().get::<Error>().expect("an error");
         assert!(error.is_bad_request() && !error.is_upstream_protocol(), "{error}");
         response
     });
     let upstream = Scripted::start().await;
     let location = proxy_pass(upstream.upstream());
-    let address = serve(Router::new().fallback_service(location).layer(note)).await;
+    let address = serve(Router::new().fallback_service(location).layer(check)).await;
     let mut client = Wire::connect(address).await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
     let head = client.ask(request.to_owned() + &get("/smuggled")).await;
@@ -368,7 +368,7 @@ async fn an_http_1_0_request_is_forwarded_in_1_1_with_the_upstreams_host() {
     assert_eq!(head.status(), 200);
     assert_eq!(client.rest().await, b"ok");
 
-    // And the other way round: the client gets its own version.
+    // The client gets a response in its own version.
     drop(server);
     let mut client = Wire::connect(address).await;
     let (_, mut server) = forwarded(&mut client, &upstream, get("/")).await;
@@ -381,7 +381,7 @@ async fn an_http_1_0_request_is_forwarded_in_1_1_with_the_upstreams_host() {
 
 #[tokio::test]
 async fn an_unreachable_or_failing_upstream_is_a_502_with_the_error_in_the_extensions() {
-    let note = map_response(|mut response: Response| async {
+    let check = map_response(|mut response: Response| async {
         let kind = match response.extensions().get::<Error>() {
             Some(error) if error.is_connect() => "connect",
             Some(error) if error.is_upstream_protocol() => "protocol",
@@ -396,8 +396,8 @@ async fn an_unreachable_or_failing_upstream_is_a_502_with_the_error_in_the_exten
     let head = Wire::connect(address).await.ask(get("/")).await;
     assert_eq!((head.status(), head.values("x-kind")), (502, vec!["connect".to_owned()]));
 
-    let breaking = Forward::new(upstream.upstream());
-    let address = serve(Router::new().fallback_service(breaking).layer(note)).await;
+    let failing = Forward::new(upstream.upstream());
+    let address = serve(Router::new().fallback_service(failing).layer(check)).await;
     let mut client = Wire::connect(address).await;
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx").await;
     let mut server = upstream.accept().await;

@@ -1,5 +1,5 @@
 //! WebSockets from HTTP/2 clients: extended CONNECT
-//! ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)) to an upstream that speaks HTTP/1.1.
+//! ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)) to an upstream in HTTP/1.1.
 
 use std::net::SocketAddr;
 
@@ -26,7 +26,7 @@ use crate::{
 pub(crate) type Client = SendRequest<Empty<Bytes>>;
 type Tunnel = TokioIo<hyper::upgrade::Upgraded>;
 
-/// A connection in HTTP/2, without asking first.
+/// Opens a connection in HTTP/2 by prior knowledge.
 pub(crate) async fn connect(address: SocketAddr) -> Client {
     let tcp = TcpStream::connect(address).await.unwrap();
     let (client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
@@ -41,7 +41,7 @@ pub(crate) fn extended(protocol: &'static str) -> Builder {
 }
 
 pub(crate) async fn send(client: &mut Client, request: Builder) -> Response<Incoming> {
-    bounded("the answer", client.send_request(request.body(Empty::new()).unwrap())).await.unwrap()
+    bounded("the response", client.send_request(request.body(Empty::new()).unwrap())).await.unwrap()
 }
 
 async fn text(response: Response<Incoming>) -> String {
@@ -49,8 +49,8 @@ async fn text(response: Response<Incoming>) -> String {
     String::from_utf8(body.to_bytes().to_vec()).unwrap()
 }
 
-/// The upstream's agreement to the handshake it has just read.
-async fn agree(server: &mut Wire, fields: &str) -> String {
+/// Reads a handshake and accepts it. Returns its key.
+async fn accept_upgrade(server: &mut Wire, fields: &str) -> String {
     let head = server.head().await;
     let [key] = &head.values("sec-websocket-key")[..] else { panic!("one key: {head:?}") };
     let accept = accept(key);
@@ -63,11 +63,11 @@ async fn agree(server: &mut Wire, fields: &str) -> String {
     key.clone()
 }
 
-/// Both ends of a tunnel, the client's a stream of `client`.
+/// Opens a tunnel on a stream of `client`. Returns both ends.
 async fn tunnel(client: &mut Client, upstream: &Scripted) -> (Tunnel, Wire) {
     let (response, server) = tokio::join!(send(client, extended("websocket")), async {
         let mut server = upstream.accept().await;
-        agree(&mut server, "").await;
+        accept_upgrade(&mut server, "").await;
         server
     });
     assert_eq!(response.status(), 200);
@@ -83,7 +83,7 @@ async fn an_extended_connect_becomes_a_get_and_its_101_a_200() {
         .header("origin", "https://a.example")
         .header("cookie", "a=1")
         .header("cookie", "b=2")
-        .header("sec-websocket-key", "of the client, who has no use for one")
+        .header("sec-websocket-key", "a key that the client does not need")
         .header("sec-websocket-protocol", "chat, superchat")
         .header("sec-websocket-extensions", "permessage-deflate");
     let (response, (head, mut server)) = tokio::join!(send(&mut client, request), async {
@@ -126,7 +126,7 @@ async fn an_extended_connect_becomes_a_get_and_its_101_a_200() {
         assert!(!headers.contains_key(gone), "{gone}");
     }
     let mut stream = TokioIo::new(bounded("the stream", hyper::upgrade::on(response)).await.unwrap());
-    // A masked frame, as it is.
+    // A masked frame arrives unchanged.
     stream.write_all(b"\x81\x82\x01\x02\x03\x04ik").await.unwrap();
     server.expect(b"\x81\x82\x01\x02\x03\x04ik").await;
     server.send(b"\x81\x02hi").await;
@@ -142,7 +142,7 @@ async fn each_handshake_has_its_own_key() {
     let mut keys = Vec::new();
     for _ in 0..3 {
         let (_, key) = tokio::join!(send(&mut client, extended("websocket")), async {
-            agree(&mut upstream.accept().await, "").await
+            accept_upgrade(&mut upstream.accept().await, "").await
         });
         assert!(!keys.contains(&key), "{key} twice");
         keys.push(key);
@@ -199,7 +199,7 @@ async fn a_protocol_that_is_not_allowed_goes_to_the_inner_service() {
     let mut client = connect(serve(app).await).await;
     let response = send(&mut client, extended("connect-udp")).await;
     assert_eq!(response.status(), 200);
-    assert!(text(response).await.is_empty(), "an answer to CONNECT has no body");
+    assert!(text(response).await.is_empty(), "a response to CONNECT has no body");
 }
 
 #[tokio::test]
@@ -216,14 +216,14 @@ async fn a_half_close_is_forwarded_both_ways() {
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
 
     let (mut stream, mut server) = tunnel(&mut client, &upstream).await;
-    stream.write_all(b"last words").await.unwrap();
+    stream.write_all(b"the last bytes").await.unwrap();
     stream.shutdown().await.unwrap();
-    assert_eq!(server.rest().await, b"last words");
-    server.send("answer").await;
+    assert_eq!(server.rest().await, b"the last bytes");
+    server.send("response").await;
     drop(server);
     let mut read = String::new();
-    bounded("the answer", stream.read_to_string(&mut read)).await.unwrap();
-    assert_eq!(read, "answer");
+    bounded("the response", stream.read_to_string(&mut read)).await.unwrap();
+    assert_eq!(read, "response");
 
     let (mut stream, mut server) = tunnel(&mut client, &upstream).await;
     server.send("done").await;
@@ -231,16 +231,16 @@ async fn a_half_close_is_forwarded_both_ways() {
     let mut read = String::new();
     bounded("the end", stream.read_to_string(&mut read)).await.unwrap();
     assert_eq!(read, "done");
-    stream.write_all(b"heard").await.unwrap();
+    stream.write_all(b"received").await.unwrap();
     stream.shutdown().await.unwrap();
-    assert_eq!(server.rest().await, b"heard");
+    assert_eq!(server.rest().await, b"received");
 }
 
 #[tokio::test]
 async fn bulk_data_arrives_unchanged_while_another_stream_is_stalled() {
     let upstream = Scripted::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
-    let (_still, mut flooding) = tunnel(&mut client, &upstream).await;
+    let (_stalled, mut flooding) = tunnel(&mut client, &upstream).await;
     let flood = tokio::spawn(async move {
         let block = vec![0; 1 << 16];
         while flooding.stream.write_all(&block).await.is_ok() {}

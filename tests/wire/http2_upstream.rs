@@ -1,4 +1,4 @@
-//! Upstreams that are marked to speak HTTP/2, and do so up to a point.
+//! Upstreams marked for HTTP/2 that support extended CONNECT in part.
 
 use axum::{Router, extract::WebSocketUpgrade, routing::get};
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
@@ -17,7 +17,7 @@ async fn an_application_that_handles_only_get_gets_the_upgrade_in_http_1_1() {
             }
         })
     };
-    // `axum::serve` allows extended CONNECT; the route answers it with 405.
+    // `axum::serve` allows extended CONNECT; the route responds to it with 405.
     let address = serve(Router::new().route("/ws", get(handler))).await;
     let upstream: Upstream = format!("http://{address}").parse().unwrap();
     let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.http2())).await).await;

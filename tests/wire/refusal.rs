@@ -1,4 +1,4 @@
-//! How long and how large the answer to a refused WebSocket handshake may be.
+//! Limits on the time and size of a response that refuses a WebSocket handshake.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn layer(upstream: &Scripted) -> UpgradeProxyLayer {
     UpgradeProxyLayer::new(upstream.upstream()).refusal_timeout(LIMIT).max_refusal_size(1000)
 }
 
-/// A client that has asked, and the upstream that refuses with this head.
+/// Returns a client that has sent a handshake, and the upstream that refuses it with this head.
 async fn refused(layer: UpgradeProxyLayer, upstream: &Scripted, head: &str) -> (Wire, Wire) {
     let mut client = Wire::connect(app(layer).await).await;
     let mut server = upstream.asked(&mut client, handshake("/")).await;
@@ -30,13 +30,13 @@ async fn a_slow_refusal_is_aborted_at_the_refusal_timeout() {
     for head in ["Transfer-Encoding: chunked\r\n", "Content-Length: 1000\r\n", "Connection: close\r\n"] {
         let (mut client, mut server) = refused(layer(&upstream), &upstream, head).await;
         assert_eq!(client.head().await.status(), 403);
-        let drip = async {
-            let piece = if head.starts_with('T') { "1\r\nx\r\n" } else { "x" };
-            while tokio::io::AsyncWriteExt::write_all(&mut server.stream, piece.as_bytes()).await.is_ok() {
+        let send_slowly = async {
+            let chunk = if head.starts_with('T') { "1\r\nx\r\n" } else { "x" };
+            while tokio::io::AsyncWriteExt::write_all(&mut server.stream, chunk.as_bytes()).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let (rest, ()) = tokio::join!(client.rest(), bounded("the end of the upstream", drip));
+        let (rest, ()) = tokio::join!(client.rest(), bounded("the end of the upstream", send_slowly));
         assert!(!rest.is_empty() && !rest.ends_with(b"0\r\n\r\n"), "{head}");
     }
 }
@@ -56,7 +56,7 @@ async fn a_client_that_does_not_read_delays_the_upstream_only_until_the_refusal_
         sent
     };
     let sent = bounded("the end of the upstream", flood).await;
-    assert!(sent < 64 << 20, "only what sockets hold was taken: {sent}");
+    assert!(sent < 64 << 20, "more than the sockets hold was read: {sent}");
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_refusal_in_progress_counts_as_a_tunnel() {
             }
         }
     };
-    bounded("the place", next).await;
+    bounded("the permit", next).await;
 }
 
 #[tokio::test]
@@ -121,14 +121,14 @@ async fn over_http2_only_the_stream_of_the_refusal_is_reset() {
     use http_body_util::BodyExt;
     let upstream = Scripted::start().await;
     let mut client = http2::connect(app(layer(&upstream)).await).await;
-    let asking = tokio::spawn({
+    let sending = tokio::spawn({
         let mut client = client.clone();
         async move { http2::send(&mut client, http2::extended("websocket")).await }
     });
     let mut server = upstream.accept().await;
     server.head().await;
     server.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").await;
-    let refusal = asking.await.unwrap();
+    let refusal = sending.await.unwrap();
     assert_eq!(refusal.status(), 403);
     assert!(bounded("the end", refusal.into_body().collect()).await.is_err());
     server.expect_end().await;
@@ -144,13 +144,13 @@ async fn refusals_of_other_protocols_are_not_limited() {
     let mut server = upstream.asked(&mut client, request).await;
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n").await;
     let head = client.head().await;
-    // Longer than a WebSocket's refusal may take.
+    // Longer than the limit on a refused WebSocket handshake.
     tokio::time::sleep(2 * LIMIT).await;
     server.send("x".repeat(5000)).await;
     assert_eq!((head.status(), client.body(&head).await.len()), (200, 5000));
 }
 
-/// Head, a piece and the failure come in one moment; what came before the failure is not lost with it.
+/// Head, data and the failure arrive at once: the data before the failure is not lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn data_received_before_a_failure_is_relayed() {
     let upstream = Scripted::start().await;

@@ -1,4 +1,4 @@
-//! What the client gets when the upstream has answered.
+//! Responses to the client after the upstream's response.
 
 use std::time::Duration;
 
@@ -81,13 +81,14 @@ async fn a_refusal_is_relayed_whole_and_the_next_request_is_served() {
         client.send(handshake("/private")).await;
         let mut server = upstream.accept().await;
         server.head().await;
-        let answer = format!("HTTP/1.1 {status}\r\nX-Up: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n{rest}");
+        let response =
+            format!("HTTP/1.1 {status}\r\nX-Up: 1\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n{rest}");
         let receive = async {
             let head = client.head().await;
             let body = client.body(&head).await;
             (head, body)
         };
-        let ((head, received), ()) = tokio::join!(receive, server.send(answer));
+        let ((head, received), ()) = tokio::join!(receive, server.send(response));
         assert_eq!(head.first_line(), format!("HTTP/1.1 {status}"));
         assert_eq!(head.values("set-cookie"), ["a=1", "b=2"]);
         assert!(received == body.as_bytes(), "{status}");
@@ -108,7 +109,7 @@ async fn a_refusal_is_relayed_whole_and_the_next_request_is_served() {
                 );
             }
         }
-        // HTTP, not a tunnel: neither side sees the other's next bytes.
+        // No tunnel: the next request is served by the proxy, and the upstream is closed.
         let next = client.ask("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert_eq!(next.status(), 200, "{status}");
         assert!(client.body(&next).await.starts_with(b"GET /next "), "{status}");
@@ -221,13 +222,13 @@ async fn a_client_that_disconnects_during_a_refusal_releases_the_upstream() {
 async fn client_bytes_are_not_sent_to_the_upstream_before_the_101() {
     let upstream = Scripted::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
-    client.send(handshake("/") + "glued").await;
+    client.send(handshake("/") + "early").await;
     let mut server = upstream.accept().await;
     server.head().await;
     client.send(" and later").await;
     let early = tokio::time::timeout(Duration::from_millis(200), server.exactly(1)).await;
-    assert!(early.is_err(), "the upstream got {early:?} before it agreed");
+    assert!(early.is_err(), "the upstream got {early:?} before its 101");
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
-    server.expect("glued and later").await;
+    server.expect("early and later").await;
 }

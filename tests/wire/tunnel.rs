@@ -12,7 +12,7 @@ use crate::{
     support::{SWITCHING, Scripted, Wire, bounded, handshake, serve, serve_auto, serve_http1},
 };
 
-/// A hook that sends what it is told.
+/// A hook that sends its arguments to the test.
 struct Report(mpsc::UnboundedSender<(TunnelInfo, Option<TunnelSummary>)>);
 
 impl OnTunnel for Report {
@@ -25,7 +25,7 @@ impl OnTunnel for Report {
     }
 }
 
-/// A layer for `upstream` and what its hook hears.
+/// Returns a layer for `upstream`, and the calls of its hook.
 fn reported(
     upstream: &Scripted,
 ) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<(TunnelInfo, Option<TunnelSummary>)>) {
@@ -216,7 +216,7 @@ async fn a_client_that_disconnects_while_the_101_is_sent_releases_the_upstream()
     client.reset();
     let _ = tokio::io::AsyncWriteExt::write_all(&mut server.stream, SWITCHING.as_bytes()).await;
     server.rest().await;
-    // Whether the proxy saw the reset or the 101 first, no tunnel is left.
+    // No tunnel is left, whichever the proxy received first, the reset or the 101.
     let report = tokio::time::timeout(Duration::from_millis(500), reports.recv()).await;
     if let Ok(Some((_, None))) = report {
         assert!(!summary_of(&mut reports).await.end().is_orderly());
@@ -257,7 +257,7 @@ async fn a_client_that_does_not_read_stops_reading_from_the_upstream() {
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     let block = vec![7; 1 << 20];
     let mut taken = 0;
-    // Each write finds room at once or the way is full.
+    // A write that does not complete at once finds all buffers full.
     while let Ok(written) = tokio::time::timeout(
         Duration::from_millis(500),
         tokio::io::AsyncWriteExt::write(&mut server.stream, &block),
@@ -265,7 +265,7 @@ async fn a_client_that_does_not_read_stops_reading_from_the_upstream() {
     .await
     {
         taken += written.unwrap();
-        assert!(taken < 64 << 20, "the proxy takes what nobody reads");
+        assert!(taken < 64 << 20, "the proxy reads more than the client");
     }
     server.finish().await;
     assert_eq!(client.exactly(taken).await.len(), taken);
