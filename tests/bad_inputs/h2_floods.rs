@@ -6,6 +6,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use h2::{RecvStream, SendStream, client::Builder};
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
+use test_support::http2::{
+    Client,
+    stream::{expect, send},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -15,11 +19,9 @@ use tower_upgrade_proxy::UpgradeProxyLayer;
 
 use crate::{
     allocations::measure_proxy,
-    client::Client,
     h2_frames::{CANCEL, Frames, opened_and_reset, websocket},
     h2_handshakes::accept_upgrade,
     proxy::{Proxy, Setup},
-    streams::send,
     support::{Scripted, Wire, bounded, ping_pong, serve_auto_with},
 };
 
@@ -102,9 +104,9 @@ async fn tunnels(proxy: &Proxy, count: usize) -> Vec<Tunnel> {
     let mut client = Client::with(proxy.address, &builder).await;
     let mut tunnels = Vec::new();
     for _ in 0..count {
-        let pending = client.connect_to("/");
+        let pending = client.connect_websocket("/");
         let server = accept_upgrade(&proxy.upstream).await;
-        let (response, up) = pending.answer().await;
+        let (response, up) = pending.response().await;
         tunnels.push((up, response.into_body(), server));
     }
     tunnels
@@ -194,7 +196,7 @@ async fn j9_stalled_tunnels_block_other_senders_on_axum_serve(setup: Setup) {
     }
     // Data to the client is not affected.
     other_server.send("down").await;
-    crate::streams::expect(receiver, "down").await;
+    expect(receiver, "down").await;
     // Nor is data sent afterwards.
     drop(stalled);
     send(other, b"up").await;

@@ -2,13 +2,15 @@
 
 use axum::{Router, routing::get};
 use http::{HeaderMap, Request};
+use test_support::http2::{
+    Client,
+    stream::{expect, rest, send},
+};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
 use crate::{
-    client::{Asked, Client},
     h2_frames::{Frame, Frames, PROTOCOL_ERROR, fields, websocket},
     proxy::{Proxy, Setup},
-    streams::{expect, rest, send},
     support::{Head, Scripted, Wire, accept, serve},
 };
 
@@ -31,9 +33,9 @@ pub(crate) async fn accept_upgrade(upstream: &Scripted) -> Wire {
 
 /// Requires that a tunnel can be opened on the client's connection, and transfers data.
 async fn expect_alive(proxy: &Proxy, client: &mut Client) {
-    let pending = client.connect_to("/");
+    let pending = client.connect_websocket("/");
     let mut server = accept_upgrade(&proxy.upstream).await;
-    let (response, mut up) = pending.answer().await;
+    let (response, mut up) = pending.response().await;
     assert_eq!(response.status(), 200);
     send(&mut up, b"ping").await;
     server.expect("ping").await;
@@ -52,7 +54,7 @@ async fn j1_101_becomes_200_without_hop_by_hop_fields(setup: Setup) {
         .extension(h2::ext::Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13")
         .header("sec-websocket-protocol", "chat, superchat");
-    let pending = client.ask(request.body(()).unwrap(), false);
+    let pending = client.send_request(request.body(()).unwrap(), false);
     let mut server = proxy.upstream.accept().await;
     let head = server.head().await;
     assert_eq!(head.first_line(), "GET /chat HTTP/1.1");
@@ -65,7 +67,7 @@ async fn j1_101_becomes_200_without_hop_by_hop_fields(setup: Setup) {
         Transfer-Encoding: chunked\r\nProxy-Connection: upgrade\r\n\
         Connection: X-Hop\r\nX-Hop: 1\r\n";
     server.send(switching_protocols(&head, lines) + "first").await;
-    let (response, _up) = pending.answer().await;
+    let (response, _up) = pending.response().await;
     assert_eq!(response.status(), 200);
     let headers = response.headers();
     for name in [
@@ -95,11 +97,11 @@ async fn j1_mismatched_101_is_502(setup: Setup) {
         ("Sec-WebSocket-Accept: ", "Sec-WebSocket-Accept: x"),
         ("\r\n\r\n", "\r\nSec-WebSocket-Protocol: unrequested\r\n\r\n"),
     ] {
-        let pending = client.connect_to("/");
+        let pending = client.connect_websocket("/");
         let mut server = proxy.upstream.accept().await;
         let head = server.head().await;
         server.send(switching_protocols(&head, "").replace(from, to)).await;
-        assert_eq!(pending.answer().await.0.status(), 502, "{to}");
+        assert_eq!(pending.response().await.0.status(), 502, "{to}");
         server.expect_end().await;
     }
     expect_alive(&proxy, &mut client).await;
@@ -111,12 +113,12 @@ async fn j2_2xx_is_502_and_opens_no_tunnel(setup: Setup) {
     for status in
         ["200 OK", "201 Created", "202 Accepted", "204 No Content", "206 Partial Content", "299 Odd"]
     {
-        let pending = client.connect_to("/");
+        let pending = client.connect_websocket("/");
         let mut server = proxy.upstream.accept().await;
         server.head().await;
         let length = if status.starts_with("204") { "" } else { "Content-Length: 5\r\n" };
         server.send(format!("HTTP/1.1 {status}\r\nUpgrade: websocket\r\n{length}\r\nhello")).await;
-        let (response, mut up) = pending.answer().await;
+        let (response, mut up) = pending.response().await;
         assert_eq!(response.status(), 502, "{status}");
         // The stream may have been reset.
         let _ = up.send_data("discarded".into(), true);
@@ -130,7 +132,7 @@ async fn j3_refusal_is_relayed_with_its_body(setup: Setup) {
     let mut client = Client::connect(proxy.address).await;
     for status in [400, 401, 403, 404, 426, 500, 503, 599] {
         for chunked in [true, false] {
-            let pending = client.connect_to("/");
+            let pending = client.connect_websocket("/");
             let mut server = proxy.upstream.accept().await;
             server.head().await;
             let body = if chunked {
@@ -140,7 +142,7 @@ async fn j3_refusal_is_relayed_with_its_body(setup: Setup) {
             };
             let fields = "X-Why: because\r\nConnection: Upgrade, X-Hop\r\nX-Hop: 1\r\nUpgrade: websocket";
             server.send(format!("HTTP/1.1 {status} No\r\n{fields}\r\n{body}")).await;
-            let (response, _up) = pending.answer().await;
+            let (response, _up) = pending.response().await;
             assert_eq!(response.status(), status);
             let headers = response.headers();
             assert_eq!(values(headers, "x-why"), ["because"]);
@@ -168,8 +170,8 @@ async fn j4_other_protocols_are_not_upgraded(setup: Setup) {
         ["h2c", "connect-udp", "webtransport", "unknown", "websocket, h2c", "websocket ", "tls/1.0"]
     {
         let request = Request::connect("http://a.example/chat").extension(h2::ext::Protocol::from(protocol));
-        let pending = client.ask(request.body(()).unwrap(), false);
-        assert_eq!(pending.answer().await.0.status().as_u16(), status, "{protocol}");
+        let pending = client.send_request(request.body(()).unwrap(), false);
+        assert_eq!(pending.response().await.0.status().as_u16(), status, "{protocol}");
     }
     proxy.upstream.expect_untouched().await;
     expect_alive(&proxy, &mut client).await;
@@ -249,8 +251,8 @@ async fn j4_invalid_authority_is_400(setup: Setup) {
     for authority in ["user@a.example", "a.example:port"] {
         let request = Request::connect(format!("http://{authority}/"))
             .extension(h2::ext::Protocol::from_static("websocket"));
-        let pending = client.ask(request.body(()).unwrap(), false);
-        assert_eq!(pending.answer().await.0.status(), 400, "{authority}");
+        let pending = client.send_request(request.body(()).unwrap(), false);
+        assert_eq!(pending.response().await.0.status(), 400, "{authority}");
     }
     proxy.upstream.expect_untouched().await;
     expect_alive(&proxy, &mut client).await;
@@ -292,12 +294,12 @@ async fn j6_host_is_taken_from_the_authority(setup: Setup) {
         for host in hosts {
             request = request.header("host", *host);
         }
-        let pending: Asked = client.ask(request.body(()).unwrap(), false);
+        let pending = client.send_request(request.body(()).unwrap(), false);
         let mut server = proxy.upstream.accept().await;
         let head = server.head().await;
         assert_eq!(head.values("host"), ["a.example"], "{hosts:?}");
         server.send(switching_protocols(&head, "")).await;
-        assert_eq!(pending.answer().await.0.status(), 200);
+        assert_eq!(pending.response().await.0.status(), 200);
     }
 }
 

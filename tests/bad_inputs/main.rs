@@ -27,9 +27,6 @@ macro_rules! on_both {
 }
 
 mod allocations;
-#[path = "../h2_upstream/client.rs"]
-#[allow(dead_code, reason = "only a part is used")]
-mod client;
 mod conformance;
 mod field_names;
 mod field_values;
@@ -47,9 +44,6 @@ mod protocols;
 mod proxy;
 mod smuggling;
 mod stray_fields;
-#[path = "../h2_upstream/streams.rs"]
-#[allow(dead_code, reason = "only a part is used")]
-mod streams;
 mod targets;
 mod tunnel_faults;
 mod works;

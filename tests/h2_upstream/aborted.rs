@@ -1,4 +1,4 @@
-//! Ordinary requests in HTTP/2 that are broken off: by the client, by the upstream, by the time.
+//! Ordinary requests in HTTP/2 that are aborted: by the client, by the upstream, or by a timeout.
 
 use std::{future::poll_fn, io, time::Duration};
 
@@ -8,29 +8,31 @@ use futures_util::stream;
 use h2::{Reason, RecvStream, SendStream};
 use http::Request;
 use http_body_util::BodyExt;
+use test_support::{
+    ScriptedUpstream, TestProxy, Wire, bounded,
+    http2::{
+        Client, FrameConnection, Upstream,
+        frame::{CONNECT_PROTOCOL, NO_ERROR},
+        stream::{expect, rest, send},
+    },
+    proxy::Inner,
+};
 use tokio::{io::AsyncWriteExt, net::TcpStream, sync::oneshot};
 use tower::ServiceExt;
 use tower_upgrade_proxy::{Forward, UpgradeProxyLayer};
 
-use crate::{
-    bodies::{self, CHUNKED, asked, behind, behind_with, ok},
-    client::Client,
-    frames::{CONNECT_PROTOCOL, Frames, NO_ERROR},
-    proxy::Proxy,
-    streams::{expect, rest, send},
-    support::{Scripted, Wire, bounded},
-    upstream::Upstream,
-};
+use crate::bodies::{CHUNKED, behind, behind_with, forwarded, ok};
 
 #[tokio::test]
 async fn a_malformed_request_body_is_a_400_and_resets_the_stream() {
-    let (_upstream, mut proxy, mut client, mut asked) = asked(&format!("{CHUNKED}5\r\nfirst\r\n")).await;
-    expect(&mut asked.body, "first").await;
+    let (_upstream, mut proxy, mut client, mut incoming) =
+        forwarded(&format!("{CHUNKED}5\r\nfirst\r\n")).await;
+    expect(&mut incoming.body, "first").await;
     client.send("no chunk\r\n").await;
     assert_eq!(client.head().await.status(), 400);
     let error = proxy.error().await;
     assert!(error.is_bad_request() && !error.is_upstream_protocol(), "{error}");
-    expect_cancel(&mut asked.body).await;
+    expect_cancel(&mut incoming.body).await;
 }
 
 async fn expect_no_reader(body: &mut SendStream<Bytes>) {
@@ -44,13 +46,13 @@ async fn expect_cancel(body: &mut RecvStream) {
 
 #[tokio::test]
 async fn a_client_that_disconnects_resets_the_stream() {
-    let (_upstream, _proxy, client, mut asked) = asked(&format!("{CHUNKED}5\r\nfirst\r\n")).await;
-    expect(&mut asked.body, "first").await;
+    let (_upstream, _proxy, client, mut incoming) = forwarded(&format!("{CHUNKED}5\r\nfirst\r\n")).await;
+    expect(&mut incoming.body, "first").await;
     drop(client);
-    expect_cancel(&mut asked.body).await;
+    expect_cancel(&mut incoming.body).await;
 
-    let (_upstream, _proxy, mut client, asked) = bodies::asked("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let (mut down, _up) = asked.begin(ok());
+    let (_upstream, _proxy, mut client, incoming) = forwarded("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (mut down, _up) = incoming.begin(ok());
     send(&mut down, b"some").await;
     client.head().await;
     drop(client);
@@ -59,8 +61,8 @@ async fn a_client_that_disconnects_resets_the_stream() {
 
 #[tokio::test]
 async fn a_malformed_request_body_aborts_a_response_in_progress() {
-    let (_upstream, _proxy, mut client, asked) = asked(CHUNKED).await;
-    let (mut down, mut up) = asked.begin(ok());
+    let (_upstream, _proxy, mut client, incoming) = forwarded(CHUNKED).await;
+    let (mut down, mut up) = incoming.begin(ok());
     send(&mut down, b"some").await;
     client.head().await;
     client.expect("4\r\nsome\r\n").await;
@@ -69,7 +71,7 @@ async fn a_malformed_request_body_aborts_a_response_in_progress() {
     client.expect_end().await;
 }
 
-/// Without a server in between, which would break the answer off by itself.
+/// Without a server in front, which would abort the response by itself.
 #[tokio::test]
 async fn a_response_ends_with_the_error_of_the_request_body() {
     let upstream = Upstream::start().await;
@@ -79,10 +81,10 @@ async fn a_response_ends_with_the_error_of_the_request_body() {
         Err::<Bytes, _>(io::Error::other("the cable was cut"))
     }));
     let request = Request::post("http://a/").version(http::Version::HTTP_2).body(body).unwrap();
-    let forward = Forward::new(upstream.marked());
-    let (answer, (mut down, mut up)) =
-        tokio::join!(forward.oneshot(request), async { upstream.asked().await.begin(ok()) });
-    let mut body = Body::new(answer.unwrap().into_body());
+    let forward = Forward::new(upstream.upstream());
+    let (response, (mut down, mut up)) =
+        tokio::join!(forward.oneshot(request), async { upstream.next_request().await.begin(ok()) });
+    let mut body = Body::new(response.unwrap().into_body());
     send(&mut down, b"some").await;
     assert_eq!(bounded("data", body.frame()).await.unwrap().unwrap().into_data().unwrap(), "some");
     sender.send(()).unwrap();
@@ -94,19 +96,20 @@ async fn a_response_ends_with_the_error_of_the_request_body() {
 #[tokio::test]
 async fn a_reset_response_is_aborted() {
     for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::NO_ERROR] {
-        let (upstream, proxy, mut client, asked) = asked("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        let (mut down, _up) = asked.begin(ok());
+        let (upstream, proxy, mut client, incoming) = forwarded("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let (mut down, _up) = incoming.begin(ok());
         send(&mut down, b"some").await;
         client.head().await;
         client.expect("4\r\nsome\r\n").await;
         down.send_reset(reason);
         client.expect_end().await;
 
-        let asking =
-            Client::connect(proxy.address).await.ask(Request::get("http://a/").body(()).unwrap(), true);
-        let (mut down, _up) = upstream.asked().await.begin(ok());
+        let pending = Client::connect(proxy.address)
+            .await
+            .send_request(Request::get("http://a/").body(()).unwrap(), true);
+        let (mut down, _up) = upstream.next_request().await.begin(ok());
         send(&mut down, b"some").await;
-        let mut body = asking.answer().await.0.into_body();
+        let mut body = pending.response().await.0.into_body();
         expect(&mut body, "some").await;
         down.send_reset(reason);
         assert!(rest(&mut body).await.unwrap_err().is_reset(), "{reason}");
@@ -115,24 +118,25 @@ async fn a_reset_response_is_aborted() {
 
 #[tokio::test]
 async fn an_upstream_may_respond_without_reading_the_body() {
-    for wants_no_more in [true, false] {
-        let upstream = Scripted::start().await;
-        let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+    for resets in [true, false] {
+        let upstream = ScriptedUpstream::start().await;
+        let proxy =
+            TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
         let (mut reading, mut writing) = TcpStream::connect(proxy.address).await.unwrap().into_split();
         let upload = tokio::spawn(async move {
             let bytes = vec![0; 8 << 20];
             let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", bytes.len());
             writing.write_all(head.as_bytes()).await.unwrap();
-            // The connection may be closed before it is done.
+            // The connection may be closed before all of it is written.
             let _ = writing.write_all(&bytes).await;
             std::future::pending::<()>().await;
         });
-        let mut frames = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-        let stream = frames.asked().await;
+        let mut frames = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+        let stream = frames.next_request().await;
         frames.headers(stream, b"\x08\x03413").await;
         frames.data(stream, "too large").await;
         frames.finish(stream).await;
-        if wants_no_more {
+        if resets {
             frames.reset_stream(stream, NO_ERROR).await;
         }
         let mut client = Wire::new(tokio::io::join(&mut reading, tokio::io::sink()));
@@ -145,33 +149,33 @@ async fn an_upstream_may_respond_without_reading_the_body() {
 #[tokio::test]
 async fn the_header_timeout_is_a_504_and_starts_anew_with_each_frame_of_an_upload() {
     let (upstream, mut proxy) = behind_with(|layer| layer.header_timeout(Duration::from_millis(1500))).await;
-    let mut client = Wire::connect(proxy.address).await;
+    let mut client = proxy.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut asked = upstream.asked().await;
+    let mut incoming = upstream.next_request().await;
     let head = client.head().await;
     assert_eq!(head.status(), 504);
     client.body(&head).await;
     assert!(proxy.error().await.is_timeout());
-    let reset = bounded("the reset", poll_fn(|cx| asked.respond.poll_reset(cx))).await;
+    let reset = bounded("the reset", poll_fn(|cx| incoming.respond.poll_reset(cx))).await;
     assert_eq!(reset.unwrap(), Reason::CANCEL);
 
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n").await;
-    let mut asked = upstream.asked().await;
+    let mut incoming = upstream.next_request().await;
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(250)).await;
         client.send("x").await;
-        expect(&mut asked.body, "x").await;
+        expect(&mut incoming.body, "x").await;
     }
-    asked.answer(ok());
+    incoming.respond(ok());
     assert_eq!(client.head().await.status(), 200);
 }
 
 #[tokio::test]
 async fn a_stalled_response_is_aborted_at_the_body_timeout() {
     let (upstream, proxy) = behind_with(|layer| layer.body_timeout(Duration::from_millis(1500))).await;
-    let mut client = Wire::connect(proxy.address).await;
+    let mut client = proxy.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let (mut down, _up) = upstream.asked().await.begin(ok());
+    let (mut down, _up) = upstream.next_request().await.begin(ok());
     client.head().await;
     for _ in 0..8 {
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -187,11 +191,11 @@ async fn an_upload_reset_by_an_http2_client_is_cancelled() {
     for reason in [Reason::CANCEL, Reason::INTERNAL_ERROR] {
         let (upstream, proxy) = behind().await;
         let mut client = Client::connect(proxy.address).await;
-        let mut asking = client.ask(Request::post("http://a/").body(()).unwrap(), false);
-        send(&mut asking.send, b"half of it").await;
-        let mut asked = upstream.asked().await;
-        expect(&mut asked.body, "half of it").await;
-        asking.send.send_reset(reason);
-        expect_cancel(&mut asked.body).await;
+        let mut pending = client.send_request(Request::post("http://a/").body(()).unwrap(), false);
+        send(&mut pending.send, b"half of it").await;
+        let mut incoming = upstream.next_request().await;
+        expect(&mut incoming.body, "half of it").await;
+        pending.send.send_reset(reason);
+        expect_cancel(&mut incoming.body).await;
     }
 }

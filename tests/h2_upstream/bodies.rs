@@ -1,35 +1,35 @@
-//! Bodies of ordinary requests and of their answers, forwarded in HTTP/2.
+//! Bodies of ordinary requests and responses, forwarded in HTTP/2.
 
 use http::{HeaderMap, Request, Response};
+use test_support::{
+    TestProxy, Wire, bounded,
+    http2::{
+        Client, ReceivedRequest, Upstream,
+        stream::{expect, finish, rest, send},
+    },
+    proxy::Inner,
+};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use crate::{
-    client::Client,
-    proxy::Proxy,
-    streams::{expect, finish, rest, send},
-    support::{Wire, bounded},
-    upstream::{Asked, Upstream},
-};
-
-pub(crate) async fn behind() -> (Upstream, Proxy) {
+pub(crate) async fn behind() -> (Upstream, TestProxy) {
     behind_with(|layer| layer).await
 }
 
 pub(crate) async fn behind_with(
     change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
-) -> (Upstream, Proxy) {
+) -> (Upstream, TestProxy) {
     let upstream = Upstream::start().await;
-    let proxy = Proxy::start(change(UpgradeProxyLayer::new(upstream.marked()))).await;
+    let proxy = TestProxy::start(Inner::Forward, change(UpgradeProxyLayer::new(upstream.upstream()))).await;
     (upstream, proxy)
 }
 
-/// A client in HTTP/1.1 that has sent `request`, and what the upstream got.
-pub(crate) async fn asked(request: &str) -> (Upstream, Proxy, Wire, Asked) {
+/// Sends `request` in HTTP/1.1. Returns the client, and the request that the upstream receives.
+pub(crate) async fn forwarded(request: &str) -> (Upstream, TestProxy, Wire, ReceivedRequest) {
     let (upstream, proxy) = behind().await;
-    let mut client = Wire::connect(proxy.address).await;
+    let mut client = proxy.connect().await;
     client.send(request).await;
-    let asked = upstream.asked().await;
-    (upstream, proxy, client, asked)
+    let incoming = upstream.next_request().await;
+    (upstream, proxy, client, incoming)
 }
 
 pub(crate) const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -38,7 +38,7 @@ pub(crate) fn ok() -> Response<()> {
     Response::new(())
 }
 
-/// Larger than any window.
+/// A body larger than any window.
 fn large() -> Vec<u8> {
     (0..1_u32 << 19).flat_map(u32::to_be_bytes).collect()
 }
@@ -52,7 +52,7 @@ async fn large_bodies_of_known_and_unknown_length_arrive_unchanged() {
     let (upstream, proxy) = behind().await;
     let bytes = large();
     for known in [true, false] {
-        let mut client = Wire::connect(proxy.address).await;
+        let mut client = proxy.connect().await;
         let (request, body) = match known {
             true => (
                 format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", bytes.len()),
@@ -64,20 +64,20 @@ async fn large_bodies_of_known_and_unknown_length_arrive_unchanged() {
             client.send(request).await;
             client.send(body).await;
         };
-        let ((), mut asked) = tokio::join!(upload, async {
-            let mut asked = upstream.asked().await;
-            let (received, trailers) = rest(&mut asked.body).await.unwrap();
+        let ((), mut incoming) = tokio::join!(upload, async {
+            let mut incoming = upstream.next_request().await;
+            let (received, trailers) = rest(&mut incoming.body).await.unwrap();
             assert!(received == bytes && trailers.is_none());
-            asked
+            incoming
         });
         let length = bytes.len().to_string();
         let lengths = if known { vec![length.as_str()] } else { vec![] };
-        assert_eq!(asked.field("content-length"), lengths);
+        assert_eq!(incoming.values("content-length"), lengths);
         let mut response = ok();
         if known {
             response.headers_mut().insert("content-length", length.parse().unwrap());
         }
-        let mut down = asked.respond.send_response(response, false).unwrap();
+        let mut down = incoming.respond.send_response(response, false).unwrap();
         let (received, ()) = tokio::join!(
             async {
                 let head = client.head().await;
@@ -99,19 +99,19 @@ async fn large_bodies_of_http2_clients_arrive_unchanged() {
     let (upstream, proxy) = behind().await;
     let bytes = large();
     let mut client = Client::connect(proxy.address).await;
-    let mut asking = client.ask(Request::post("http://a/").body(()).unwrap(), false);
+    let mut pending = client.send_request(Request::post("http://a/").body(()).unwrap(), false);
     let upload = async {
-        send(&mut asking.send, &bytes).await;
-        finish(&mut asking.send);
+        send(&mut pending.send, &bytes).await;
+        finish(&mut pending.send);
     };
-    let ((), asked) = tokio::join!(upload, async {
-        let mut asked = upstream.asked().await;
-        assert!(rest(&mut asked.body).await.unwrap().0 == bytes);
-        asked
+    let ((), incoming) = tokio::join!(upload, async {
+        let mut incoming = upstream.next_request().await;
+        assert!(rest(&mut incoming.body).await.unwrap().0 == bytes);
+        incoming
     });
-    let (mut down, _) = asked.begin(ok());
-    let (answer, _) = asking.answer().await;
-    let mut body = answer.into_body();
+    let (mut down, _) = incoming.begin(ok());
+    let (response, _) = pending.response().await;
+    let mut body = response.into_body();
     let download = async {
         send(&mut down, &bytes).await;
         finish(&mut down);
@@ -122,8 +122,8 @@ async fn large_bodies_of_http2_clients_arrive_unchanged() {
 
 #[tokio::test]
 async fn bodies_stream_both_ways() {
-    let (_upstream, _proxy, mut client, asked) = asked(&format!("{CHUNKED}5\r\nfirst\r\n")).await;
-    let (mut down, mut up) = asked.begin(ok());
+    let (_upstream, _proxy, mut client, incoming) = forwarded(&format!("{CHUNKED}5\r\nfirst\r\n")).await;
+    let (mut down, mut up) = incoming.begin(ok());
     expect(&mut up, "first").await;
     client.head().await;
     for number in 0..5 {
@@ -143,8 +143,8 @@ async fn bodies_stream_both_ways() {
 async fn an_upload_continues_while_the_client_does_not_read() {
     const BYTES: usize = 32 << 20;
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
-    let (_upstream, _proxy, mut client, asked) = asked(&head).await;
-    let (mut down, mut up) = asked.begin(ok());
+    let (_upstream, _proxy, mut client, incoming) = forwarded(&head).await;
+    let (mut down, mut up) = incoming.begin(ok());
     let download = tokio::spawn(async move {
         send(&mut down, &vec![0; BYTES]).await;
         finish(&mut down);
@@ -161,11 +161,11 @@ async fn an_upload_continues_while_the_client_does_not_read() {
 async fn trailers_are_forwarded_both_ways() {
     let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers\r\nTrailer: X-Sum\r\n\
         Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: up\r\n\r\n";
-    let (_upstream, proxy, mut client, asked) = asked(request).await;
-    assert_eq!((asked.field("te"), asked.field("trailer")), (vec!["trailers"], vec!["X-Sum"]));
+    let (_upstream, proxy, mut client, incoming) = forwarded(request).await;
+    assert_eq!((incoming.values("te"), incoming.values("trailer")), (vec!["trailers"], vec!["X-Sum"]));
     let mut response = ok();
     response.headers_mut().insert("trailer", "x-sum".parse().unwrap());
-    let (mut down, mut up) = asked.begin(response);
+    let (mut down, mut up) = incoming.begin(response);
     let (body, trailers) = rest(&mut up).await.unwrap();
     assert_eq!((body, trailers.unwrap()["x-sum"].to_str().unwrap()), (b"hi".to_vec(), "up"));
     let mut trailers = HeaderMap::new();
@@ -176,11 +176,11 @@ async fn trailers_are_forwarded_both_ways() {
     client.expect("2\r\nho\r\n0\r\nx-sum: down\r\n\r\n").await;
 
     let mut client = Client::connect(proxy.address).await;
-    let mut asking = client.ask(Request::post("http://a/").body(()).unwrap(), false);
-    asking.send.send_trailers(trailers.clone()).unwrap();
-    let (mut down, mut up) = _upstream.asked().await.begin(ok());
+    let mut pending = client.send_request(Request::post("http://a/").body(()).unwrap(), false);
+    pending.send.send_trailers(trailers.clone()).unwrap();
+    let (mut down, mut up) = _upstream.next_request().await.begin(ok());
     assert_eq!(rest(&mut up).await.unwrap().1.unwrap(), trailers);
     down.send_trailers(trailers.clone()).unwrap();
-    let (answer, _) = asking.answer().await;
-    assert_eq!(rest(&mut answer.into_body()).await.unwrap().1.unwrap(), trailers);
+    let (response, _) = pending.response().await;
+    assert_eq!(rest(&mut response.into_body()).await.unwrap().1.unwrap(), trailers);
 }

@@ -1,22 +1,23 @@
-//! Tunnels that come and go at once, on several threads.
+//! Tunnels that open and close concurrently, on several threads.
 
 use std::{sync::Arc, time::Duration};
 
 use http::Response;
+use test_support::{
+    TestProxy, Wire, handshake,
+    http2::{
+        ReceivedRequest, Upstream,
+        stream::{finish, rest, send},
+    },
+    proxy::Inner,
+};
 use tokio::task::JoinSet;
 use tower_upgrade_proxy::{Http2, UpgradeProxyLayer};
 
-use crate::{
-    proxy::Proxy,
-    streams::{finish, rest, send},
-    support::Wire,
-    upstream::{Asked, Upstream},
-};
-
-/// Sends back what came, when it has ended, unless the client is gone by then.
-async fn echo(mut asked: Asked) {
-    if let Ok(mut down) = asked.respond.send_response(Response::new(()), false)
-        && let Ok((bytes, _)) = rest(&mut asked.body).await
+/// Sends the received bytes back after their end, unless the client has disconnected.
+async fn echo(mut incoming: ReceivedRequest) {
+    if let Ok(mut down) = incoming.respond.send_response(Response::new(()), false)
+        && let Ok((bytes, _)) = rest(&mut incoming.body).await
     {
         send(&mut down, &bytes).await;
         finish(&mut down);
@@ -27,12 +28,12 @@ async fn echo(mut asked: Asked) {
 async fn no_stream_is_lost_or_used_twice() {
     let upstream = Arc::new(Upstream::allowing(2).await);
     let http2 = Http2::new().max_connections(3);
-    let layer = UpgradeProxyLayer::new(upstream.marked()).http2(http2);
-    let proxy = Proxy::start(layer.connect_timeout(Duration::from_secs(60))).await;
-    let answering = Arc::clone(&upstream);
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).http2(http2);
+    let proxy = TestProxy::start(Inner::Forward, layer.connect_timeout(Duration::from_secs(60))).await;
+    let receiving = Arc::clone(&upstream);
     tokio::spawn(async move {
         loop {
-            tokio::spawn(echo(answering.asked().await));
+            tokio::spawn(echo(receiving.next_request().await));
         }
     });
     let mut clients = JoinSet::new();
@@ -42,9 +43,9 @@ async fn no_stream_is_lost_or_used_twice() {
             for round in 0..10 {
                 let mut client = Wire::connect(address).await;
                 let text = format!("{number} in round {round}");
-                client.send(crate::support::handshake("/")).await;
+                client.send(handshake("/")).await;
                 if (number + round) % 7 == 0 {
-                    // Asked, and gone.
+                    // ReceivedRequest, and gone.
                     continue;
                 }
                 let head = client.head().await;

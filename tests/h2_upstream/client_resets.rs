@@ -1,32 +1,35 @@
-//! Tunnels whose clients, in HTTP/2 themselves, leave without a word.
+//! Tunnels of HTTP/2 clients that reset their streams or connections.
 
 use h2::Reason;
+use test_support::{
+    ScriptedUpstream, TestProxy,
+    http2::{
+        Client, Frame, FrameConnection,
+        frame::{CANCEL, CONNECT_PROTOCOL},
+    },
+    proxy::{Inner, expect_open},
+};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use crate::{
-    client::Client,
-    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames},
-    proxy::{Proxy, expect_open},
-    support::Scripted,
-};
-
-/// The proxy, the upstream's connection with a tunnel of another client, and as many of one client.
-async fn opened(tunnels: usize) -> (Proxy, Frames, Client, Vec<(h2::SendStream<bytes::Bytes>, u32)>) {
-    let upstream = Scripted::start().await;
-    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+/// Opens tunnels of one client. Returns the proxy, the upstream's connection, the client, and its streams.
+async fn opened(
+    tunnels: usize,
+) -> (TestProxy, FrameConnection, Client, Vec<(h2::SendStream<bytes::Bytes>, u32)>) {
+    let upstream = ScriptedUpstream::start().await;
+    let proxy = TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
     let mut client = Client::connect(proxy.address).await;
     let mut connection = None;
     let mut opened = Vec::new();
     for _ in 0..tunnels {
-        let asked = client.connect_to("/");
+        let pending = client.connect_websocket("/");
         let connection = match &mut connection {
             Some(connection) => connection,
-            None => connection.insert(Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await),
+            None => connection.insert(FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await),
         };
-        let stream = connection.asked().await;
-        connection.agree(stream).await;
-        let (answer, send) = asked.answer().await;
-        assert_eq!(answer.status(), 200);
+        let stream = connection.next_request().await;
+        connection.accept_tunnel(stream).await;
+        let (response, send) = pending.response().await;
+        assert_eq!(response.status(), 200);
         opened.push((send, stream));
     }
     (proxy, connection.unwrap(), client, opened)
@@ -41,7 +44,7 @@ async fn a_stream_cancelled_by_the_client_ends_at_the_upstream() {
         Frame::Data { stream, bytes, ends: true } => assert!(stream == cancelled && bytes.is_empty()),
         frame => assert_eq!(frame, Frame::Reset { stream: cancelled, reason: CANCEL }),
     }
-    let (mut client, stream) = proxy.open(&mut connection).await;
+    let (mut client, stream) = proxy.open_on(&mut connection).await;
     expect_open(&mut client, &mut connection, stream).await;
 }
 
@@ -49,7 +52,7 @@ async fn a_stream_cancelled_by_the_client_ends_at_the_upstream() {
 async fn a_failed_client_connection_resets_only_its_own_streams() {
     let (proxy, mut connection, client, tunnels) = opened(3).await;
     let mut expected: Vec<u32> = tunnels.iter().map(|(_, stream)| *stream).collect();
-    let (mut staying, stream) = proxy.open(&mut connection).await;
+    let (mut staying, stream) = proxy.open_on(&mut connection).await;
     client.abort();
     while !expected.is_empty() {
         match connection.next().await {

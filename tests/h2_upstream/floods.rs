@@ -1,54 +1,56 @@
-//! What one tunnel must not be able to do to the others of its connection.
+//! Floods on one tunnel that must not affect the others of its connection.
 
+use test_support::{
+    ScriptedUpstream, TestProxy,
+    http2::{
+        Client, Frame, FrameConnection,
+        frame::{CANCEL, CONNECT_PROTOCOL},
+    },
+    proxy::{Inner, accept_tunnel, expect_open},
+};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use crate::{
-    client::Client,
-    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames},
-    proxy::{Proxy, agreed, expect_open},
-    support::Scripted,
-};
-
-/// h2 counts what small frames cost beyond their bytes, and closes the connection when it is too much.
+/// h2 counts the overhead of small frames, and closes the connection above a limit.
 #[tokio::test]
 async fn a_stalled_tunnel_full_of_small_frames_does_not_affect_others() {
     const WINDOW: usize = 128 * 1024;
-    let upstream = Scripted::start().await;
-    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
-    let stalled = Client::with_window(proxy.address, 0).await.connect_to("/");
-    let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    let flooded = connection.asked().await;
-    connection.agree(flooded).await;
-    let stalled = stalled.answer().await;
+    let upstream = ScriptedUpstream::start().await;
+    let proxy = TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+    let stalled = Client::with_window(proxy.address, 0).await.connect_websocket("/");
+    let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let flooded = connection.next_request().await;
+    connection.accept_tunnel(flooded).await;
+    let stalled = stalled.response().await;
     assert_eq!(stalled.0.status(), 200);
-    connection.bytewise(flooded, WINDOW).await;
-    let (mut client, stream) = proxy.open(&mut connection).await;
+    connection.data_bytewise(flooded, WINDOW).await;
+    let (mut client, stream) = proxy.open_on(&mut connection).await;
     expect_open(&mut client, &mut connection, stream).await;
     drop(stalled);
 }
 
 #[tokio::test]
 async fn data_on_reset_streams_does_not_affect_others() {
-    let upstream = Scripted::start().await;
-    let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
-    let client = proxy.asking().await;
-    let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    let staying = connection.asked().await;
-    let mut client = agreed(client, &mut connection, staying).await;
+    let upstream = ScriptedUpstream::start().await;
+    let mut proxy =
+        TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+    let client = proxy.connect_with_handshake().await;
+    let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let other = connection.next_request().await;
+    let mut client = accept_tunnel(client, &mut connection, other).await;
 
-    let mut leaving = Vec::new();
+    let mut resetting = Vec::new();
     for _ in 0..200 {
-        leaving.push(proxy.open(&mut connection).await);
+        resetting.push(proxy.open_on(&mut connection).await);
     }
-    let streams: Vec<u32> = leaving.iter().map(|(_, stream)| *stream).collect();
-    for (client, stream) in leaving {
+    let streams: Vec<u32> = resetting.iter().map(|(_, stream)| *stream).collect();
+    for (client, stream) in resetting {
         client.reset();
         connection.expect(Frame::Reset { stream, reason: CANCEL }).await;
         proxy.ended().await;
     }
     for _ in 0..10 {
         for stream in &streams {
-            connection.data(*stream, "sent before the reset came").await;
+            connection.data(*stream, "sent before the reset arrived").await;
         }
         connection.settle().await;
     }
@@ -57,10 +59,7 @@ async fn data_on_reset_streams_does_not_affect_others() {
         match connection.next().await {
             Frame::Reset { .. } => {}
             frame => {
-                assert_eq!(
-                    frame,
-                    Frame::Data { stream: staying, bytes: b"still there".to_vec(), ends: false }
-                );
+                assert_eq!(frame, Frame::Data { stream: other, bytes: b"still there".to_vec(), ends: false });
                 break;
             }
         }

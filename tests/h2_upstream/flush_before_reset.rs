@@ -1,4 +1,4 @@
-//! What the upstream still gets of a tunnel that is cut.
+//! Bytes that reach the upstream before a tunnel is reset.
 
 use std::{
     io,
@@ -10,20 +10,23 @@ use std::{
 use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use test_support::{
+    SWITCHING, ScriptedUpstream, TestProxy, Wire, handshake,
+    http2::{
+        Frame, FrameConnection,
+        frame::{CANCEL, CONNECT_PROTOCOL},
+    },
+    proxy::{Inner, accept_tunnel},
+    websocket::frame::close_code,
+};
 use tokio::io::{AsyncRead, DuplexStream, ReadBuf, duplex, join, split};
 use tower::ServiceExt;
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
-use crate::{
-    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames},
-    proxy::{Proxy, agreed},
-    support::{SWITCHING, Scripted, Wire, close_code, handshake},
-};
+/// A reader that ends with an error, as TLS does without `close_notify`.
+struct Truncated<R>(R);
 
-/// A reader whose end is an error, like that of TLS without `close_notify`.
-struct Cut<R>(R);
-
-impl<R: AsyncRead + Unpin> AsyncRead for Cut<R> {
+impl<R: AsyncRead + Unpin> AsyncRead for Truncated<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -38,8 +41,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for Cut<R> {
     }
 }
 
-/// A client that has asked for a tunnel, on a connection that ends with an error.
-async fn asking(upstream: Upstream) -> Wire<DuplexStream> {
+/// Connects a client that has sent a handshake, on a connection that ends with an error.
+async fn connect(upstream: Upstream) -> Wire<DuplexStream> {
     let (client, server) = duplex(1 << 16);
     let (read, write) = split(server);
     let service = UpgradeProxyLayer::new(upstream)
@@ -47,7 +50,7 @@ async fn asking(upstream: Upstream) -> Wire<DuplexStream> {
         .map_request(|request: http::Request<hyper::body::Incoming>| request)
         .map_response(|response| response.map(Body::new));
     tokio::spawn(async move {
-        let io = TokioIo::new(join(Cut(read), write));
+        let io = TokioIo::new(join(Truncated(read), write));
         let _ = http1::Builder::new()
             .serve_connection(io, TowerToHyperService::new(service))
             .with_upgrades()
@@ -60,43 +63,45 @@ async fn asking(upstream: Upstream) -> Wire<DuplexStream> {
 
 #[tokio::test]
 async fn the_last_bytes_of_a_failed_client_connection_arrive() {
-    let upstream = Scripted::start().await;
-    let mut client = asking(upstream.upstream()).await;
+    let upstream = ScriptedUpstream::start().await;
+    let mut client = connect(upstream.upstream()).await;
     let mut server = upstream.accept().await;
     server.head().await;
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
-    client.send("last words").await;
+    client.send("the last bytes").await;
     drop(client);
-    assert_eq!(server.rest().await, b"last words");
+    assert_eq!(server.rest().await, b"the last bytes");
 
-    let mut client = asking(upstream.upstream().http2()).await;
-    let mut frames = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    let stream = frames.asked().await;
-    frames.agree(stream).await;
+    let mut client = connect(upstream.upstream().http2()).await;
+    let mut frames = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let stream = frames.next_request().await;
+    frames.accept_tunnel(stream).await;
     assert_eq!(client.head().await.status(), 101);
-    client.send("last words").await;
+    client.send("the last bytes").await;
     drop(client);
-    frames.expect_data(stream, "last words").await;
+    frames.expect_data(stream, "the last bytes").await;
     frames.expect(Frame::Reset { stream, reason: CANCEL }).await;
 }
 
 #[tokio::test]
 async fn a_tunnel_at_its_lifetime_limit_ends_before_it_is_reset() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream().http2());
-    let proxy =
-        Proxy::start(layer.max_lifetime(Duration::from_millis(50)).close_timeout(Duration::from_millis(50)))
-            .await;
-    let client = proxy.asking().await;
-    let mut frames = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    let stream = frames.asked().await;
-    let mut client = agreed(client, &mut frames, stream).await;
+    let proxy = TestProxy::start(
+        Inner::Forward,
+        layer.max_lifetime(Duration::from_millis(50)).close_timeout(Duration::from_millis(50)),
+    )
+    .await;
+    let client = proxy.connect_with_handshake().await;
+    let mut frames = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let stream = frames.next_request().await;
+    let mut client = accept_tunnel(client, &mut frames, stream).await;
     match frames.next().await {
         Frame::Data { bytes, ends: false, .. } => assert_eq!(close_code(&bytes), Some(1001)),
         frame => panic!("{frame:?}"),
     }
-    // The upstream does not answer; the client does.
+    // The client responds to the Close, the upstream does not.
     client.expect_close(1001).await;
     frames.expect(Frame::Data { stream, bytes: vec![], ends: true }).await;
     frames.expect(Frame::Reset { stream, reason: CANCEL }).await;

@@ -1,35 +1,38 @@
-//! How a dead connection is found, and when one that nobody uses is closed.
+//! Detection of dead connections by PING, and the end of unused connections.
 
 use std::time::Duration;
 
+use test_support::{
+    ScriptedUpstream, TestProxy, Wire, bounded,
+    http2::{
+        Frame, FrameConnection,
+        frame::{CANCEL, CONNECT_PROTOCOL, NO_ERROR},
+    },
+    proxy::{Inner, accept_tunnel, expect_open},
+    websocket::frame::close_code,
+};
 use tokio::io::AsyncWriteExt;
 use tower_upgrade_proxy::{Http2, Side, TunnelEnd, TunnelSummary, UpgradeProxyLayer};
-
-use crate::{
-    frames::{CANCEL, CONNECT_PROTOCOL, Frame, Frames, NO_ERROR},
-    proxy::{Proxy, agreed, expect_open},
-    support::{Scripted, Wire, bounded, close_code},
-};
 
 const SHORT: Duration = Duration::from_millis(50);
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// An upstream, the proxy in front of it, and a connection with a tunnel.
+/// Starts an upstream and a proxy in front of it, and opens a tunnel.
 async fn opened(
     http2: Http2,
     change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
-) -> (Scripted, Proxy, Frames, (Wire, u32)) {
-    let upstream = Scripted::start().await;
+) -> (ScriptedUpstream, TestProxy, FrameConnection, (Wire, u32)) {
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).http2(http2).idle_timeout(NEVER);
-    let proxy = Proxy::start(change(layer)).await;
-    let client = proxy.asking().await;
-    let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    let stream = connection.asked().await;
-    let client = agreed(client, &mut connection, stream).await;
+    let proxy = TestProxy::start(Inner::Forward, change(layer)).await;
+    let client = proxy.connect_with_handshake().await;
+    let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let stream = connection.next_request().await;
+    let client = accept_tunnel(client, &mut connection, stream).await;
     (upstream, proxy, connection, (client, stream))
 }
 
-fn impatient() -> Http2 {
+fn short_keep_alive() -> Http2 {
     Http2::new().keep_alive_interval(SHORT).keep_alive_timeout(Duration::from_secs(1))
 }
 
@@ -39,9 +42,10 @@ fn is_failure_of_the_upstream(summary: &TunnelSummary) -> bool {
 
 #[tokio::test]
 async fn tunnels_fail_if_pings_are_not_acknowledged() {
-    let (_upstream, mut proxy, mut connection, (mut client, _)) = opened(impatient(), |layer| layer).await;
-    let (mut second, _) = proxy.open(&mut connection).await;
-    // Nothing of the connection is read from here on.
+    let (_upstream, mut proxy, mut connection, (mut client, _)) =
+        opened(short_keep_alive(), |layer| layer).await;
+    let (mut second, _) = proxy.open_on(&mut connection).await;
+    // The upstream reads nothing more.
     for client in [&mut client, &mut second] {
         client.expect_close(1011).await;
         let summary = proxy.ended().await;
@@ -52,7 +56,7 @@ async fn tunnels_fail_if_pings_are_not_acknowledged() {
 
 #[tokio::test]
 async fn tunnels_fail_if_the_upstream_reads_nothing() {
-    let (_upstream, mut proxy, connection, (client, _)) = opened(impatient(), |layer| layer).await;
+    let (_upstream, mut proxy, connection, (client, _)) = opened(short_keep_alive(), |layer| layer).await;
     let (mut reading, mut writing) = client.stream.into_split();
     let flood = tokio::spawn(async move { while writing.write_all(&[0; 1 << 16]).await.is_ok() {} });
     let summary = proxy.ended().await;
@@ -64,36 +68,36 @@ async fn tunnels_fail_if_the_upstream_reads_nothing() {
 
 #[tokio::test]
 async fn a_dead_connection_gets_no_new_streams() {
-    let (upstream, mut proxy, dead, _tunnel) = opened(impatient(), |layer| layer).await;
+    let (upstream, mut proxy, dead, _tunnel) = opened(short_keep_alive(), |layer| layer).await;
     proxy.ended().await;
-    let client = proxy.asking().await;
-    let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    let stream = connection.asked().await;
-    let mut client = agreed(client, &mut connection, stream).await;
+    let client = proxy.connect_with_handshake().await;
+    let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    let stream = connection.next_request().await;
+    let mut client = accept_tunnel(client, &mut connection, stream).await;
     expect_open(&mut client, &mut connection, stream).await;
     drop(dead);
 }
 
-/// Requires that five PINGs come, and that the tunnel carries bytes after them.
-async fn expect_pings_and_tunnel(connection: &mut Frames, client: &mut Wire, stream: u32) {
+/// Requires five PINGs, and then that the tunnel carries bytes.
+async fn expect_pings_and_tunnel(connection: &mut FrameConnection, client: &mut Wire, stream: u32) {
     for _ in 0..5 {
         connection.expect_ping().await;
     }
     client.send("still there").await;
     assert_eq!(
-        connection.beyond_pings().await,
+        connection.next_after_pings().await,
         Frame::Data { stream, bytes: b"still there".to_vec(), ends: false }
     );
 }
 
 #[tokio::test]
 async fn tunnels_stay_open_while_pings_are_acknowledged() {
-    let http2 = impatient().keep_alive_timeout(Duration::from_secs(5));
+    let http2 = short_keep_alive().keep_alive_timeout(Duration::from_secs(5));
     let (_upstream, _proxy, mut connection, (mut client, stream)) = opened(http2, |layer| layer).await;
     expect_pings_and_tunnel(&mut connection, &mut client, stream).await;
 }
 
-/// The PINGs that a tunnel's upstream gets while the tunnel is silent for half a second.
+/// Returns the number of PINGs during half a second without data.
 async fn pings(http2: Http2, change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> usize {
     let silence = Duration::from_millis(500);
     let change = |layer: UpgradeProxyLayer| change(layer).idle_timeout(silence);
@@ -131,10 +135,10 @@ async fn an_unused_connection_is_closed_and_the_next_upgrade_opens_another() {
         connection.expect(Frame::GoAway { reason: NO_ERROR }).await;
         connection.expect(Frame::End).await;
 
-        let client = proxy.asking().await;
-        let mut connection = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-        let stream = connection.asked().await;
-        let mut client = agreed(client, &mut connection, stream).await;
+        let client = proxy.connect_with_handshake().await;
+        let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+        let stream = connection.next_request().await;
+        let mut client = accept_tunnel(client, &mut connection, stream).await;
         expect_open(&mut client, &mut connection, stream).await;
     }
 }

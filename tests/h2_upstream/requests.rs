@@ -1,24 +1,20 @@
-//! Ordinary requests, forwarded in HTTP/2: their heads and those of the answers.
+//! Heads of ordinary requests and responses, forwarded in HTTP/2.
 
 use http::{HeaderMap, Request, Response};
+use test_support::{
+    ScriptedUpstream, TestProxy,
+    http2::{
+        Client, Frame, FrameConnection, Upstream,
+        frame::{CONNECT_PROTOCOL, REFUSED_STREAM},
+        stream::finish,
+    },
+    proxy::Inner,
+};
 use tower_upgrade_proxy::{Host, UpgradeProxyLayer};
 
-use crate::{
-    client::Client,
-    frames::{CONNECT_PROTOCOL, Frame, Frames, REFUSED_STREAM},
-    proxy::Proxy,
-    streams::finish,
-    support::{Scripted, Wire},
-    upstream::Upstream,
-};
+use crate::bodies::behind;
 
-async fn behind() -> (Upstream, Proxy) {
-    let upstream = Upstream::start().await;
-    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.marked())).await;
-    (upstream, proxy)
-}
-
-/// Names and values in order.
+/// Names and values, sorted.
 fn sorted(headers: &HeaderMap) -> Vec<(String, String)> {
     let lines = headers.iter().filter(|(name, _)| *name != "date");
     let mut lines: Vec<_> =
@@ -40,7 +36,7 @@ fn response(status: u16, fields: &[(&str, &str)]) -> Response<()> {
 #[tokio::test]
 async fn hop_by_hop_fields_of_an_http1_request_are_removed() {
     let (upstream, proxy) = behind().await;
-    let mut client = Wire::connect(proxy.address).await;
+    let mut client = proxy.connect().await;
     client
         .send(
             "DELETE /a/%2F?q=1&q=2 HTTP/1.1\r\nHost: client.example:81\r\nConnection: keep-alive, X-Hop, Upgrade\r\n\
@@ -49,12 +45,12 @@ async fn hop_by_hop_fields_of_an_http1_request_are_removed() {
              0\r\n\r\n",
         )
         .await;
-    let asked = upstream.asked().await;
-    assert_eq!(asked.head.method, "DELETE");
-    assert_eq!(asked.head.uri, "http://client.example:81/a/%2F?q=1&q=2");
+    let incoming = upstream.next_request().await;
+    assert_eq!(incoming.head.method, "DELETE");
+    assert_eq!(incoming.head.uri, "http://client.example:81/a/%2F?q=1&q=2");
     let expected = [("cookie", "a=1; b=2"), ("te", "trailers"), ("x-odd", "1"), ("x-odd", "2")];
-    assert_eq!(sorted(&asked.head.headers), owned(&expected));
-    asked.answer(response(201, &[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("content-length", "0")]));
+    assert_eq!(sorted(&incoming.head.headers), owned(&expected));
+    incoming.respond(response(201, &[("set-cookie", "a=1"), ("set-cookie", "b=2"), ("content-length", "0")]));
     let head = client.head().await;
     assert_eq!(head.first_line(), "HTTP/1.1 201 Created");
     assert_eq!(head.values("set-cookie"), ["a=1", "b=2"]);
@@ -69,18 +65,18 @@ async fn an_http2_request_arrives_unchanged() {
         .header("cookie", "b=2")
         .header("te", "trailers")
         .header("x-odd", "1");
-    let asking = Client::connect(proxy.address).await.ask(request.body(()).unwrap(), true);
-    let asked = upstream.asked().await;
+    let pending = Client::connect(proxy.address).await.send_request(request.body(()).unwrap(), true);
+    let incoming = upstream.next_request().await;
     assert_eq!(
-        (asked.head.method.as_str(), asked.head.uri.to_string()),
+        (incoming.head.method.as_str(), incoming.head.uri.to_string()),
         ("PUT", "http://client.example/a?b".into())
     );
     let expected = [("cookie", "a=1; b=2"), ("te", "trailers"), ("x-odd", "1")];
-    assert_eq!(sorted(&asked.head.headers), owned(&expected));
-    asked.answer(response(200, &[("x-up", "1"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]));
-    let (answer, _) = asking.answer().await;
+    assert_eq!(sorted(&incoming.head.headers), owned(&expected));
+    incoming.respond(response(200, &[("x-up", "1"), ("set-cookie", "a=1"), ("set-cookie", "b=2")]));
+    let (response, _) = pending.response().await;
     let expected = [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-up", "1")];
-    assert_eq!((answer.status().as_u16(), sorted(answer.headers())), (200, owned(&expected)));
+    assert_eq!((response.status().as_u16(), sorted(response.headers())), (200, owned(&expected)));
 }
 
 #[tokio::test]
@@ -92,30 +88,31 @@ async fn the_authority_follows_the_host_policy() {
     ];
     for (host, expected) in policies {
         let upstream = Upstream::start().await;
-        let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.marked()).host(host)).await;
+        let proxy =
+            TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream()).host(host)).await;
         let authority = upstream.authority();
         let expected = expected.unwrap_or(&authority);
-        let mut http1 = Wire::connect(proxy.address).await;
+        let mut http1 = proxy.connect().await;
         http1.send("GET / HTTP/1.1\r\nHost: client.example\r\n\r\n").await;
-        let asked = upstream.asked().await;
-        assert_eq!(asked.head.uri.authority().unwrap(), expected);
-        assert!(asked.field("host").is_empty());
+        let incoming = upstream.next_request().await;
+        assert_eq!(incoming.head.uri.authority().unwrap(), expected);
+        assert!(incoming.values("host").is_empty());
         let request = Request::get("http://client.example/").body(()).unwrap();
-        let _asking = Client::connect(proxy.address).await.ask(request, true);
-        let asked = upstream.asked().await;
-        assert_eq!(asked.head.uri.authority().unwrap(), expected);
-        assert!(asked.field("host").is_empty());
+        let _pending = Client::connect(proxy.address).await.send_request(request, true);
+        let incoming = upstream.next_request().await;
+        assert_eq!(incoming.head.uri.authority().unwrap(), expected);
+        assert!(incoming.values("host").is_empty());
     }
 }
 
 #[tokio::test]
 async fn an_http_1_0_request_without_host_gets_the_upstreams_authority() {
     let (upstream, proxy) = behind().await;
-    let mut client = Wire::connect(proxy.address).await;
+    let mut client = proxy.connect().await;
     client.send("GET /old HTTP/1.0\r\n\r\n").await;
-    let asked = upstream.asked().await;
-    assert_eq!(asked.head.uri.to_string(), format!("http://{}/old", upstream.authority()));
-    asked.answer(response(200, &[]));
+    let incoming = upstream.next_request().await;
+    assert_eq!(incoming.head.uri.to_string(), format!("http://{}/old", upstream.authority()));
+    incoming.respond(response(200, &[]));
     assert_eq!(client.head().await.status(), 200);
     client.expect_end().await;
 }
@@ -123,43 +120,43 @@ async fn an_http_1_0_request_without_host_gets_the_upstreams_authority() {
 #[tokio::test]
 async fn a_host_that_is_not_an_authority_is_a_400() {
     let upstream = Upstream::start().await;
-    let layer = UpgradeProxyLayer::new(upstream.marked()).host(Host::fixed("no authority").unwrap());
-    let mut proxy = Proxy::start(layer).await;
-    let mut client = Wire::connect(proxy.address).await;
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).host(Host::fixed("no authority").unwrap());
+    let mut proxy = TestProxy::start(Inner::Forward, layer).await;
+    let mut client = proxy.connect().await;
     assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 400);
     assert!(proxy.error().await.is_bad_request());
-    assert_eq!(proxy.asking().await.head().await.status(), 400);
+    assert_eq!(proxy.connect_with_handshake().await.head().await.status(), 400);
 }
 
 #[tokio::test]
 async fn responses_without_a_body_keep_their_length_and_the_connection() {
     let (upstream, proxy) = behind().await;
-    let mut http1 = Wire::connect(proxy.address).await;
+    let mut http1 = proxy.connect().await;
     let mut http2 = Client::connect(proxy.address).await;
     let cases: [(&str, u16, Option<&str>); 4] =
         [("HEAD", 200, Some("1234")), ("GET", 204, None), ("GET", 304, None), ("HEAD", 404, None)];
     for (method, status, length) in cases {
         let length: Vec<_> = length.map(|length| ("content-length", length)).into_iter().collect();
         http1.send(format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
-        let asked = upstream.asked().await;
-        assert_eq!(asked.head.method, method);
-        asked.answer(response(status, &length));
+        let incoming = upstream.next_request().await;
+        assert_eq!(incoming.head.method, method);
+        incoming.respond(response(status, &length));
         let head = http1.head().await;
         assert_eq!(head.status(), status);
         let lengths = head.values("content-length");
         assert_eq!(lengths, length.iter().map(|(_, value)| *value).collect::<Vec<_>>(), "{method} {status}");
 
         let request = Request::builder().method(method).uri("http://a/").body(()).unwrap();
-        let asking = http2.ask(request, true);
-        upstream.asked().await.answer(response(status, &length));
-        let (answer, _) = asking.answer().await;
-        assert_eq!(answer.status(), status);
-        assert!(answer.body().is_end_stream());
-        let lengths: Vec<_> = answer.headers().get_all("content-length").iter().collect();
+        let pending = http2.send_request(request, true);
+        upstream.next_request().await.respond(response(status, &length));
+        let (response, _) = pending.response().await;
+        assert_eq!(response.status(), status);
+        assert!(response.body().is_end_stream());
+        let lengths: Vec<_> = response.headers().get_all("content-length").iter().collect();
         assert_eq!(lengths, length.iter().map(|(_, value)| *value).collect::<Vec<_>>(), "{method} {status}");
     }
     http1.send("GET /after HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(upstream.asked().await.head.uri.path(), "/after");
+    assert_eq!(upstream.next_request().await.head.uri.path(), "/after");
     assert_eq!(upstream.connections(), 1);
 }
 
@@ -168,19 +165,19 @@ async fn requests_and_tunnels_share_a_connection() {
     let (upstream, proxy) = behind().await;
     let mut clients = Vec::new();
     for number in 0..10 {
-        let mut client = Wire::connect(proxy.address).await;
+        let mut client = proxy.connect().await;
         client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
-        clients.push((client, upstream.asked().await));
+        clients.push((client, upstream.next_request().await));
     }
-    let mut tunnel = proxy.asking().await;
-    let asked = upstream.asked().await;
-    assert_eq!(asked.head.method, "CONNECT");
-    let _streams = asked.begin(response(200, &[]));
+    let mut tunnel = proxy.connect_with_handshake().await;
+    let incoming = upstream.next_request().await;
+    assert_eq!(incoming.head.method, "CONNECT");
+    let _streams = incoming.begin(response(200, &[]));
     assert_eq!(tunnel.head().await.status(), 101);
-    // The last is answered first.
-    for (mut client, asked) in clients.into_iter().rev() {
-        let path = asked.head.uri.path().to_owned();
-        asked.answer(response(200, &[("x-path", &path)]));
+    // Respond in reverse order.
+    for (mut client, incoming) in clients.into_iter().rev() {
+        let path = incoming.head.uri.path().to_owned();
+        incoming.respond(response(200, &[("x-path", &path)]));
         assert_eq!(client.head().await.values("x-path"), [path]);
     }
     assert_eq!(upstream.connections(), 1);
@@ -189,45 +186,46 @@ async fn requests_and_tunnels_share_a_connection() {
 #[tokio::test]
 async fn a_response_holds_its_stream_until_the_end_of_its_body() {
     let upstream = Upstream::allowing(1).await;
-    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.marked())).await;
+    let proxy = TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream())).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    let mut first = Wire::connect(proxy.address).await;
+    let mut first = proxy.connect().await;
     first.send(request).await;
-    let (mut down, _up) = upstream.asked().await.begin(response(200, &[]));
+    let (mut down, _up) = upstream.next_request().await.begin(response(200, &[]));
     let head = first.head().await;
-    let mut second = Wire::connect(proxy.address).await;
+    let mut second = proxy.connect().await;
     second.send(request).await;
-    let other = upstream.asked().await;
+    let other = upstream.next_request().await;
     assert_eq!(upstream.connections(), 2);
 
     finish(&mut down);
     assert!(first.body(&head).await.is_empty());
     first.send(request).await;
-    upstream.asked().await.answer(response(204, &[]));
+    upstream.next_request().await.respond(response(204, &[]));
     assert_eq!(first.head().await.status(), 204);
     assert_eq!(upstream.connections(), 2);
-    other.answer(response(204, &[]));
+    other.respond(response(204, &[]));
     assert_eq!(second.head().await.status(), 204);
 }
 
 #[tokio::test]
 async fn an_unprocessed_request_without_a_body_is_sent_again() {
-    let upstream = Scripted::start().await;
-    let mut proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().http2())).await;
-    let mut client = Wire::connect(proxy.address).await;
+    let upstream = ScriptedUpstream::start().await;
+    let mut proxy =
+        TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+    let mut client = proxy.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut old = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    old.expect(Frame::Headers { stream: 1, ends: true }).await;
+    let mut old = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    old.expect(Frame::Headers { stream: 1, status: None, ends: true }).await;
     old.reset_stream(1, REFUSED_STREAM).await;
-    old.expect(Frame::Headers { stream: 3, ends: true }).await;
-    old.leave(1).await;
-    let mut new = Frames::accept(&upstream, &[CONNECT_PROTOCOL]).await;
-    new.expect(Frame::Headers { stream: 1, ends: true }).await;
+    old.expect(Frame::Headers { stream: 3, status: None, ends: true }).await;
+    old.goaway(1).await;
+    let mut new = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
+    new.expect(Frame::Headers { stream: 1, status: None, ends: true }).await;
     new.last_headers(1, b"\x89").await;
     assert_eq!(client.head().await.status(), 204);
 
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody").await;
-    let stream = new.asked().await;
+    let stream = new.next_request().await;
     new.expect_data(stream, "body").await;
     new.expect(Frame::Data { stream, bytes: vec![], ends: true }).await;
     new.reset_stream(stream, REFUSED_STREAM).await;

@@ -1,28 +1,29 @@
-//! What ALPN ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)) decides.
+//! Selection of the version of HTTP by ALPN ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
 
+use test_support::{
+    SWITCHING, ScriptedUpstream, TestProxy, Wire,
+    http2::{FrameConnection, frame::CONNECT_PROTOCOL},
+    ping_pong,
+    proxy::{Inner, accept_tunnel, expect_open},
+    tls::TlsServer,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tower_upgrade_proxy::{Tls, UpgradeProxyLayer, Upstream};
 
-use crate::{
-    frames::{CONNECT_PROTOCOL, Frames},
-    proxy::{Proxy, agreed, expect_open},
-    support::{SWITCHING, Scripted, TlsServer, Wire, ping_pong},
-};
-
-/// The ways to mark an upstream that may speak HTTP/2.
+/// The marks of an upstream for HTTP/2.
 const MARKS: [fn(Upstream) -> Upstream; 2] = [Upstream::auto, Upstream::http2];
 
-/// A server that speaks these protocols, and the proxy in front of it.
-async fn behind_tls(alpn: &[&str], mark: fn(Upstream) -> Upstream) -> (TlsServer, Proxy) {
-    let server = TlsServer::speaking("127.0.0.1:0", alpn).await;
+/// Starts a server with these protocols, and a proxy in front of it.
+async fn behind_tls(alpn: &[&str], mark: fn(Upstream) -> Upstream) -> (TlsServer, TestProxy) {
+    let server = TlsServer::with_protocols("127.0.0.1:0", alpn).await;
     let upstream = mark(server.uri("https", "localhost").parse().unwrap());
     let layer = UpgradeProxyLayer::new(upstream).tls(Tls::config(server.client_config()));
-    (server, Proxy::start(layer).await)
+    (server, TestProxy::start(Inner::Forward, layer).await)
 }
 
-/// The client's upgrade is the first request on `stream`, in HTTP/1.1, and it works.
-async fn agree_in_http1(stream: TlsStream<TcpStream>, mut client: Wire) {
+/// Accepts the client's upgrade on `stream` in HTTP/1.1.
+async fn accept_in_http1(stream: TlsStream<TcpStream>, mut client: Wire) {
     let mut server = Wire::new(stream);
     assert_eq!(server.head().await.first_line(), "GET / HTTP/1.1");
     server.send(SWITCHING).await;
@@ -34,14 +35,14 @@ async fn agree_in_http1(stream: TlsStream<TcpStream>, mut client: Wire) {
 async fn tunnels_share_a_connection_if_alpn_selects_h2() {
     for mark in MARKS {
         let (server, proxy) = behind_tls(&["h2", "http/1.1"], mark).await;
-        let client = proxy.asking().await;
+        let client = proxy.connect_with_handshake().await;
         let (stream, protocol) = server.accept().await;
         assert_eq!(protocol.as_deref(), Some("h2"));
-        let mut frames = Frames::over(stream).await;
+        let mut frames = FrameConnection::accept_on(stream).await;
         frames.settings(&[CONNECT_PROTOCOL]).await;
-        let stream = frames.asked().await;
-        let mut first = (agreed(client, &mut frames, stream).await, stream);
-        let mut second = proxy.open(&mut frames).await;
+        let stream = frames.next_request().await;
+        let mut first = (accept_tunnel(client, &mut frames, stream).await, stream);
+        let mut second = proxy.open_on(&mut frames).await;
         for (client, stream) in [&mut first, &mut second] {
             expect_open(client, &mut frames, *stream).await;
         }
@@ -52,15 +53,15 @@ async fn tunnels_share_a_connection_if_alpn_selects_h2() {
 #[tokio::test]
 async fn the_same_connection_carries_the_upgrade_if_alpn_selects_http1() {
     for mark in MARKS {
-        let alpns: [(&[&str], Option<&str>); 3] =
+        let cases: [(&[&str], Option<&str>); 3] =
             [(&["http/1.1"], Some("http/1.1")), (&["http/1.1", "h2"], Some("http/1.1")), (&[], None)];
-        for (alpn, agreed) in alpns {
+        for (alpn, selected) in cases {
             let (server, proxy) = behind_tls(alpn, mark).await;
             for _ in 0..2 {
-                let client = proxy.asking().await;
+                let client = proxy.connect_with_handshake().await;
                 let (stream, protocol) = server.accept().await;
-                assert_eq!(protocol.as_deref(), agreed);
-                agree_in_http1(stream, client).await;
+                assert_eq!(protocol.as_deref(), selected);
+                accept_in_http1(stream, client).await;
                 server.expect_untouched();
             }
         }
@@ -71,17 +72,17 @@ async fn the_same_connection_carries_the_upgrade_if_alpn_selects_http1() {
 async fn without_extended_connect_the_upgrade_uses_http1_on_another_connection() {
     for mark in MARKS {
         let (server, proxy) = behind_tls(&["h2", "http/1.1"], mark).await;
-        let client = proxy.asking().await;
-        let mut frames = Frames::over(server.accept().await.0).await;
+        let client = proxy.connect_with_handshake().await;
+        let mut frames = FrameConnection::accept_on(server.accept().await.0).await;
         frames.settings(&[]).await;
         let (stream, protocol) = server.accept().await;
         assert_eq!(protocol.as_deref(), Some("http/1.1"));
-        agree_in_http1(stream, client).await;
+        accept_in_http1(stream, client).await;
 
-        let client = proxy.asking().await;
+        let client = proxy.connect_with_handshake().await;
         let (stream, protocol) = server.accept().await;
-        assert_eq!(protocol.as_deref(), Some("http/1.1"), "it is remembered");
-        agree_in_http1(stream, client).await;
+        assert_eq!(protocol.as_deref(), Some("http/1.1"), "the fallback is not remembered");
+        accept_in_http1(stream, client).await;
     }
 }
 
@@ -91,7 +92,7 @@ async fn ordinary_requests_are_forwarded_if_alpn_selects_http1() {
         let (server, proxy) = behind_tls(&["http/1.1"], mark).await;
         let mut client = Wire::connect(proxy.address).await;
         client.send("GET /page HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        // The first has only shown what the upstream speaks.
+        // The first connection was opened by the HTTP/2 pool, and is not used.
         drop(server.accept().await);
         let mut connection = Wire::new(server.accept().await.0);
         assert_eq!(connection.head().await.first_line(), "GET /page HTTP/1.1");
@@ -100,9 +101,9 @@ async fn ordinary_requests_are_forwarded_if_alpn_selects_http1() {
 
 #[tokio::test]
 async fn without_tls_auto_is_http1() {
-    let upstream = Scripted::start().await;
-    let proxy = Proxy::start(UpgradeProxyLayer::new(upstream.upstream().auto())).await;
-    let mut client = proxy.asking().await;
+    let upstream = ScriptedUpstream::start().await;
+    let proxy = TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().auto())).await;
+    let mut client = proxy.connect_with_handshake().await;
     let mut server = upstream.accept().await;
     assert_eq!(server.head().await.first_line(), "GET / HTTP/1.1");
     server.send(SWITCHING).await;

@@ -392,7 +392,7 @@ async fn an_unreachable_or_failing_upstream_is_a_502_with_the_error_in_the_exten
     });
     let upstream = Scripted::start().await;
     let absent = Forward::new("unix:/does/not/exist.sock".parse().unwrap());
-    let address = serve(Router::new().fallback_service(absent).layer(note.clone())).await;
+    let address = serve(Router::new().fallback_service(absent).layer(check.clone())).await;
     let head = Wire::connect(address).await.ask(get("/")).await;
     assert_eq!((head.status(), head.values("x-kind")), (502, vec!["connect".to_owned()]));
 
