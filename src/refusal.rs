@@ -74,6 +74,7 @@ fn length(frame: &Frame<Bytes>) -> u64 {
     frame.data_ref().map_or(0, Bytes::len) as u64
 }
 
+/// The frames received from the task.
 struct Limited {
     frames: Receiver<Frame<Bytes>>,
     reading: JoinSet<Result<(), BoxError>>,

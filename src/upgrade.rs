@@ -70,7 +70,7 @@ impl PendingTunnel {
         let upgrade = Box::pin(upgrade(handshake, connection, Arc::clone(config), shared, timeout));
         tokio::spawn(async move {
             let summary = upgrade.await.await;
-            guard.close(summary);
+            guard.close(&summary);
         });
     }
 }
@@ -176,12 +176,12 @@ impl TunnelGuard {
         });
     }
 
-    fn close(self, summary: TunnelSummary) {
-        self.metrics.end(&summary);
+    fn close(self, summary: &TunnelSummary) {
+        self.metrics.end(summary);
         self.span.within(|| {
-            trace::ended(&summary);
+            trace::ended(summary);
             if let Some(hook) = &self.hook {
-                hook.on_close(&self.info, &summary);
+                hook.on_close(&self.info, summary);
             }
         });
         // After the hook: a drain that waits for this tunnel ends when the hook has run.

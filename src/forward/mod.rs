@@ -79,12 +79,12 @@ impl Forward {
         body: Outgoing,
         header_timeout: HeaderTimeout,
     ) -> Response<ResponseBody<UpstreamBody>> {
-        let ends = respond::ends_connection(&parts.method, parts.version);
+        let ends_connection = respond::ends_connection(&parts.method, parts.version);
         match self.attempt(parts, body, header_timeout).await {
             Ok(response) => response.map(ResponseBody::inner),
             Err(error) => {
                 let mut response = respond::error(&self.config.hooks, &error).map(ResponseBody::proxy);
-                if ends {
+                if ends_connection {
                     respond::close_refused(&mut response);
                 }
                 response
