@@ -22,7 +22,7 @@
 //! | `scratch`, `pending`, `rate`, `splice/` | its read buffer, write buffer, token bucket and kernel path |
 //! | `frame_relay/`, `frames/` | its frames: inspection and injection; the parser |
 //! | `lifecycle/` | state and decisions |
-//! | `close_handshake`, `keep_alive`, `clock` | its parts: the end of a tunnel, Pings, timer |
+//! | `close_handshake`, `keep_alive`, `clock`, `random` | its parts: the end of a tunnel, Pings, timer, jitter |
 //! | `config`, `close_policy`, `close_frame` | configuration |
 //! | `shared`, `handle` | state that others can read, and the way to request a shutdown |
 //! | `end`, `summary` | the result |
@@ -37,10 +37,10 @@
 //! # Shutdown of the connections
 //!
 //! When a timeout ends a tunnel, both connections are shut down if that is possible at once (a FIN, or the
-//! close_notify of TLS). After an error they are not, so that a TLS peer can distinguish a failure from an
+//! `close_notify` of TLS). After an error they are not, so that a TLS peer can distinguish a failure from an
 //! end.
 
-pub(crate) mod clock;
+mod clock;
 mod close_frame;
 mod close_handshake;
 mod close_policy;
@@ -231,14 +231,17 @@ where
             lifecycle.poll_shutdown_request(cx);
             let before = directions.map(Progress::of);
             // Both are polled before either result counts: bytes that a side sent before it failed still arrive.
-            let up = directions.client.poll_copy(cx, client, upstream, directions.upstream.phase());
+            let from_client = directions.client.poll_copy(cx, client, upstream, directions.upstream.phase());
             lifecycle.sync_pass_through(directions);
-            let down = directions.upstream.poll_copy(cx, upstream, client, directions.client.phase());
+            let from_upstream =
+                directions.upstream.poll_copy(cx, upstream, client, directions.client.phase());
             if lifecycle.sync_pass_through(directions) {
                 cx.waker().wake_by_ref();
             }
-            let status =
-                Sides { client: directions.client.status(up), upstream: directions.upstream.status(down) };
+            let status = Sides {
+                client: directions.client.status(from_client),
+                upstream: directions.upstream.status(from_upstream),
+            };
             let now = Instant::now();
             lifecycle.record(&before, directions, &status, now);
             match lifecycle.next(&status, now) {

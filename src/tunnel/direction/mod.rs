@@ -7,7 +7,7 @@
 //! | any, without frames | the lifecycle [stops the writer](Direction::stop_writing) | `Done` |
 //!
 //! A poll consists of rounds. A round writes pending bytes, or moves bytes out of the pipe, or else reads
-//! ([`read`]) or shuts the writer down ([`write`]). A direction with pending bytes reads nothing: that is the
+//! ([`read`]) or shuts the writer down ([`write`](mod@write)). A direction with pending bytes reads nothing: that is the
 //! backpressure. When the reader is empty the writer is flushed.
 //!
 //! A read goes to the scratch buffer, and is written from there. Only bytes that the writer does not accept at

@@ -5,22 +5,22 @@
 //!
 //! | state | event | action |
 //! | --- | --- | --- |
-//! | Open, HalfClosed | a frame is rejected | [`Close`](Next::Close): too big, or invalid framing |
+//! | `Open`, `HalfClosed` | a frame is rejected | [`Close`](Next::Close): too big, or invalid framing |
 //! | | a connection fails | `Close`: failed |
 //! | | both directions are done | [`End`](Next::End): closed |
 //! | | both sides have sent a Close, and the close timeout expires | `End`: closed |
-//! | | no byte for the idle timeout; in HalfClosed, for the half-close timeout | `Close`: that timeout |
+//! | | no byte for the idle timeout; in `HalfClosed`, for the half-close timeout | `Close`: that timeout |
 //! | | the maximum lifetime is reached | `Close`: lifetime reached |
 //! | | the time of a shutdown request | `Close`: drained |
 //! | | no byte of a side for its keep-alive interval | [`Ping`](Next::Ping) |
 //! | | no byte of a side for the keep-alive timeout after a Ping | `Close`: keep-alive timeout |
-//! | Closing | a connection fails | [`Abandon`](Next::Abandon) that side |
+//! | `Closing` | a connection fails | [`Abandon`](Next::Abandon) that side |
 //! | | a side has ended, and everything for it is written | [`Release`](Next::Release) that side |
 //! | | both sides are released or abandoned | `End`: the reason of the `Close` |
 //! | | the deadline | `End`: the same; after `drained`, the drain timeout |
 //! | all | a rate limit permits the next read, or nothing of the above | [`Wait`](Next::Wait) |
 //!
-//! HalfClosed begins when one connection has finished sending. Closing begins with a `Close` that can start a
+//! `HalfClosed` begins when one connection has finished sending. `Closing` begins with a `Close` that can start a
 //! [close handshake](CloseHandshake); any other `Close` is the end. If both connections fail, or both sides
 //! send a bad frame, the client's counts.
 
