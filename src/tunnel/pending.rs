@@ -1,4 +1,6 @@
 //! Bytes that the writer has not taken yet.
+//!
+//! They are in a box that exists only while there are any: most tunnels have none for most of their life.
 
 use std::ops::Range;
 

@@ -43,6 +43,7 @@ impl ControlFrame {
         Self::new(Opcode::Ping, payload.iter().copied(), mask)
     }
 
+    /// A control frame with the first 125 bytes of `payload`.
     pub(super) fn new(opcode: Opcode, payload: impl Iterator<Item = u8>, mask: Mask) -> Self {
         let mut bytes = [0; Self::MAX];
         let (bit, key, start) = match mask {

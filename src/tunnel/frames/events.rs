@@ -1,4 +1,8 @@
 //! The parser's loop over a chunk.
+//!
+//! Each turn parses a header, if the previous frame is complete, and then passes the payload at hand. A data frame
+//! is reported when its header is complete, because its payload may pass unread; a control frame is reported with
+//! its payload; an invalid frame ends the loop.
 
 use super::{
     frame::{Data, Event, Frame},
@@ -16,6 +20,7 @@ use super::{
 pub(crate) struct Events<'a> {
     parser: &'a mut FrameParser,
     chunk: &'a [u8],
+    /// Offset of the next byte to be parsed.
     at: usize,
     /// Offset of the current frame in the chunk.
     start: Option<usize>,
@@ -66,11 +71,13 @@ impl<'a> Events<'a> {
         None
     }
 
+    /// An event that ends at the current byte.
     #[inline]
     fn event(&self, frame: Frame, is_masked: bool) -> Event {
         Event { start: self.start, end: self.at, is_masked, frame }
     }
 
+    /// Begins a data frame, and ends it if it has no payload.
     #[inline]
     fn data(&mut self, header: &FrameHeader) -> Event {
         let message_length = self.parser.begin_frame(header);
@@ -82,18 +89,21 @@ impl<'a> Events<'a> {
         event
     }
 
+    /// Ends a control frame whose payload is complete.
     fn control(&mut self) -> Event {
         let event = self.event(self.parser.partial.control(), self.parser.partial.is_masked());
         self.finish_frame();
         event
     }
 
+    /// Ends the current frame. The next one begins here.
     #[inline]
     fn finish_frame(&mut self) {
         self.parser.finish_frame();
         self.start = self.parser.at_boundary().then_some(self.at);
     }
 
+    /// Ends parsing with an error.
     #[cold]
     fn invalid(&mut self, error: ProtocolError) -> Event {
         let event = self.event(Frame::Invalid(error), false);

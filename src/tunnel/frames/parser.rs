@@ -9,9 +9,9 @@ use super::{
 /// Follows the frames of one direction
 /// ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)).
 ///
-/// The input is the whole stream in chunks that are split anywhere. A parser has 48 bytes: it keeps the first
-/// 14 bytes of the current frame, and numbers. Payload of data frames may be [skipped](Self::skip) instead. A copy continues where the
-/// original is.
+/// The input is the whole stream in chunks that are split anywhere. Payload of data frames may be
+/// [skipped](Self::skip) instead. A parser takes 48 bytes: the first 14 bytes of the current frame, and counters.
+/// A copy continues where the original is.
 ///
 /// Parsing ends with a Close, since its receiver discards all further data
 /// ([1.4](https://www.rfc-editor.org/rfc/rfc6455#section-1.4)), and with an invalid frame: from there on
@@ -22,6 +22,7 @@ pub(crate) struct FrameParser {
     remaining: u64,
     /// Payload length of the current message so far.
     message_length: u64,
+    /// Number of complete messages.
     messages: u64,
     /// The first bytes of the current frame, empty at a boundary. After the header of a data frame only the
     /// first byte is right.

@@ -23,11 +23,13 @@ impl PartialFrame {
         &self.bytes[..usize::from(self.filled)]
     }
 
+    /// Returns true at a boundary.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.filled == 0
     }
 
+    /// Discards the bytes, at the end of a frame.
     #[inline]
     pub(super) fn clear(&mut self) {
         self.filled = 0;
@@ -49,11 +51,13 @@ impl PartialFrame {
         self.filled = 1;
     }
 
+    /// Returns true within a control frame. Unspecified at a boundary.
     #[inline]
     pub(super) fn is_control(&self) -> bool {
         self.bytes[0] & 0x8 != 0
     }
 
+    /// Returns true within a Close. Unspecified at a boundary.
     #[inline]
     pub(super) fn is_close(&self) -> bool {
         Opcode::of(self.bytes[0]) == Some(Opcode::Close)
@@ -64,6 +68,7 @@ impl PartialFrame {
         self.bytes[1] & MASKED != 0
     }
 
+    /// Returns true within the last frame of a message. Unspecified at a boundary.
     #[inline]
     pub(super) fn is_final(&self) -> bool {
         self.bytes[0] & FIN != 0
