@@ -19,7 +19,7 @@ use tower_upgrade_proxy::{
 
 use crate::{
     app,
-    support::{Scripted, bounded},
+    support::{ScriptedUpstream, bounded},
 };
 
 const INTERVAL: Duration = Duration::from_millis(300);
@@ -82,7 +82,7 @@ fn with_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiv
 /// Opens a tunnel between two WebSockets, which respond to Pings when they are read.
 async fn open(
     address: SocketAddr,
-    upstream: &Scripted,
+    upstream: &ScriptedUpstream,
 ) -> (WebSocketStream<TcpStream>, WebSocketStream<TcpStream>) {
     let connect = async {
         let stream = TcpStream::connect(address).await.unwrap();
@@ -162,7 +162,7 @@ async fn expect_idle_timeout(
 
 #[tokio::test]
 async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_unreachable_upstream() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let network = Network::before(upstream.address).await;
     let (layer, reports) = without_pings(network.address);
     let (mut client, _server) = open(app(layer).await, &upstream).await;
@@ -175,7 +175,7 @@ async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_unreachable_upstream
 
 #[tokio::test]
 async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_unreachable_client() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, reports) = without_pings(upstream.address);
     let network = Network::before(app(layer).await).await;
     let (_client, mut server) = open(network.address, &upstream).await;
@@ -188,7 +188,7 @@ async fn without_pings_the_idle_timeout_ends_a_tunnel_to_an_unreachable_client()
 
 #[tokio::test]
 async fn a_blocked_flood_to_an_unreachable_side_is_ended_by_the_idle_timeout() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let network = Network::before(upstream.address).await;
     let (layer, reports) = without_pings(network.address);
     let (client, _server) = open(app(layer).await, &upstream).await;
@@ -208,7 +208,7 @@ async fn a_blocked_flood_to_an_unreachable_side_is_ended_by_the_idle_timeout() {
 
 #[tokio::test]
 async fn an_unreachable_upstream_is_detected_and_the_client_gets_a_close() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let network = Network::before(upstream.address).await;
     let (layer, mut reports) = with_pings(network.address);
     let (mut client, _server) = open(app(layer).await, &upstream).await;
@@ -224,7 +224,7 @@ async fn an_unreachable_upstream_is_detected_and_the_client_gets_a_close() {
 
 #[tokio::test]
 async fn an_unreachable_client_is_detected_and_the_upstream_gets_a_close() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = with_pings(upstream.address);
     let network = Network::before(app(layer).await).await;
     let (_client, mut server) = open(network.address, &upstream).await;
@@ -240,7 +240,7 @@ async fn an_unreachable_client_is_detected_and_the_upstream_gets_a_close() {
 
 #[tokio::test]
 async fn silent_sides_that_answer_pings_stay_connected() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = with_pings(upstream.address);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     let begun = Instant::now();

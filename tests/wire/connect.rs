@@ -5,11 +5,11 @@ use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
 use crate::{
     app, describe, open,
-    support::{SWITCHING, Scripted, Wire, handshake, ping_pong, serve},
+    support::{SWITCHING, ScriptedUpstream, Wire, handshake, ping_pong, serve},
 };
 
 /// Opens a tunnel through `layer` to `upstream`, and sends bytes through it.
-async fn expect_tunnel(layer: UpgradeProxyLayer, upstream: &Scripted) {
+async fn expect_tunnel(layer: UpgradeProxyLayer, upstream: &ScriptedUpstream) {
     let (mut client, mut server) = open(app(layer).await, upstream).await;
     client.send("ping").await;
     server.expect("ping").await;
@@ -17,7 +17,7 @@ async fn expect_tunnel(layer: UpgradeProxyLayer, upstream: &Scripted) {
 
 #[tokio::test]
 async fn by_ws_and_http_and_by_name() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let port = upstream.address.port();
     for uri in [format!("ws://127.0.0.1:{port}"), format!("http://localhost:{port}/")] {
         expect_tunnel(UpgradeProxyLayer::new(uri.parse().unwrap()), &upstream).await;
@@ -26,7 +26,7 @@ async fn by_ws_and_http_and_by_name() {
 
 #[tokio::test]
 async fn by_ipv6() {
-    let upstream = Scripted::bind("[::1]:0").await;
+    let upstream = ScriptedUpstream::bind("[::1]:0").await;
     let uri = format!("http://[::1]:{}", upstream.address.port());
     expect_tunnel(UpgradeProxyLayer::new(uri.parse().unwrap()), &upstream).await;
 }
@@ -75,7 +75,7 @@ async fn by_a_custom_connector() {
 
 #[tokio::test]
 async fn an_upstream_in_the_request_extensions_overrides_the_layers() {
-    let (configured, chosen) = (Scripted::start().await, Scripted::start().await);
+    let (configured, chosen) = (ScriptedUpstream::start().await, ScriptedUpstream::start().await);
     let override_upstream = chosen.upstream();
     let choose = map_request(move |mut request: Request| {
         let upstream = override_upstream.clone();
@@ -100,7 +100,7 @@ mod tls {
 
     use crate::{
         app,
-        support::{SWITCHING, TlsServer, Wire, handshake, ping_pong},
+        support::{SWITCHING, Wire, handshake, ping_pong, tls::TlsServer},
     };
 
     #[tokio::test]

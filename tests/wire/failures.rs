@@ -9,7 +9,7 @@ use tower_upgrade_proxy::{Error, UpgradeProxyLayer};
 
 use crate::{
     app, app_for, describe, open,
-    support::{Reserved, Scripted, Wire, handshake, serve},
+    support::{ReservedPort, ScriptedUpstream, Wire, handshake, serve},
 };
 
 async fn expect_failure(client: &mut Wire, status: u16, case: &str) {
@@ -19,14 +19,14 @@ async fn expect_failure(client: &mut Wire, status: u16, case: &str) {
         assert!(head.values(name).is_empty(), "{case}: {name}");
     }
     client.body(&head).await;
-    let next = client.ask("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let next = client.request("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(next.status(), 200, "{case}");
     assert!(client.body(&next).await.starts_with(b"GET /next "), "{case}");
 }
 
 #[tokio::test]
 async fn an_upstream_that_violates_http_is_a_502_at_once() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app_for(&upstream).await;
     let endless = format!("HTTP/1.1 101 Switching Protocols\r\nX-Endless: {}", "x".repeat(2 << 20));
     let cases = [
@@ -53,7 +53,7 @@ async fn an_upstream_that_violates_http_is_a_502_at_once() {
 
 #[tokio::test]
 async fn an_unreachable_upstream_is_a_502() {
-    let unused = Reserved::new();
+    let unused = ReservedPort::new();
     for upstream in [unused.uri().as_str(), "http://does-not-exist.invalid:80", "unix:/does/not/exist.sock"] {
         let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.parse().unwrap())).await).await;
         client.send(handshake("/")).await;
@@ -63,7 +63,7 @@ async fn an_unreachable_upstream_is_a_502() {
 
 #[tokio::test]
 async fn a_silent_upstream_is_a_504_at_the_handshake_timeout() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).handshake_timeout(Duration::from_millis(100));
     let address = app(layer).await;
     for case in ["silent", "dripping"] {
@@ -95,7 +95,7 @@ async fn a_connection_that_is_not_accepted_is_a_504_at_the_connect_timeout() {
 #[tokio::test]
 async fn a_request_without_an_upstream_is_a_503_with_retry_after() {
     let mut client = Wire::connect(app(UpgradeProxyLayer::per_request()).await).await;
-    let head = client.ask(handshake("/")).await;
+    let head = client.request(handshake("/")).await;
     assert_eq!((head.status(), head.values("retry-after")), (503, vec!["5".to_owned()]));
 }
 
@@ -113,7 +113,7 @@ async fn the_error_is_in_the_extensions_and_the_address_is_not_in_the_body() {
     let layer = UpgradeProxyLayer::new(GONE.parse().unwrap());
     let address = serve(Router::new().fallback(describe).layer(layer).layer(check)).await;
     let mut client = Wire::connect(address).await;
-    let head = client.ask(handshake("/")).await;
+    let head = client.request(handshake("/")).await;
     assert_eq!((head.status(), head.values("x-seen")), (502, vec!["1".to_owned()]));
     let body = String::from_utf8(client.body(&head).await).unwrap();
     assert_eq!(body, "502 Bad Gateway: the upstream cannot be reached\n");
@@ -121,7 +121,7 @@ async fn the_error_is_in_the_extensions_and_the_address_is_not_in_the_body() {
 
 #[tokio::test]
 async fn error_response_replaces_only_the_proxys_own_responses() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).error_response(|error| {
         let mut response = http::Response::new(format!("custom {}", error.status().as_u16()));
         *response.status_mut() = StatusCode::IM_A_TEAPOT;
@@ -152,7 +152,7 @@ async fn error_response_replaces_only_the_proxys_own_responses() {
 
 #[tokio::test]
 async fn a_failed_handshake_does_not_affect_open_tunnels() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app_for(&upstream).await;
     let (mut open_client, mut server) = open(address, &upstream).await;
     for _ in 0..20 {

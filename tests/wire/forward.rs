@@ -12,18 +12,22 @@ use axum::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tower_upgrade_proxy::{Error, Forward, UpgradeProxyLayer, proxy_pass};
 
-use crate::support::{Head, SWITCHING, Scripted, Wire, handshake, serve};
+use crate::support::{Head, SWITCHING, ScriptedUpstream, Wire, handshake, serve};
 
 async fn location(layer: UpgradeProxyLayer) -> SocketAddr {
     serve(Router::new().fallback_service(layer.forward())).await
 }
 
-async fn location_for(upstream: &Scripted) -> SocketAddr {
+async fn location_for(upstream: &ScriptedUpstream) -> SocketAddr {
     serve(Router::new().fallback_service(proxy_pass(upstream.upstream()))).await
 }
 
 /// Sends `request`. Returns the head received by the upstream, and its connection.
-async fn forwarded(client: &mut Wire, upstream: &Scripted, request: impl AsRef<[u8]>) -> (Head, Wire) {
+async fn forwarded(
+    client: &mut Wire,
+    upstream: &ScriptedUpstream,
+    request: impl AsRef<[u8]>,
+) -> (Head, Wire) {
     client.send(request).await;
     let mut server = upstream.accept().await;
     (server.head().await, server)
@@ -37,7 +41,7 @@ fn get(path: &str) -> String {
 
 #[tokio::test]
 async fn a_request_and_its_response_are_forwarded_without_hop_by_hop_fields() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let request = "POST /a/%2F?q=1&q=2 HTTP/1.1\r\nHost: client.example\r\nConnection: keep-alive, X-Hop, Upgrade\r\n\
         X-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: gzip\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n\
@@ -72,7 +76,7 @@ async fn a_request_and_its_response_are_forwarded_without_hop_by_hop_fields() {
 
 #[tokio::test]
 async fn upgrades_and_ordinary_requests_share_a_path() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = location_for(&upstream).await;
     let mut polling = Wire::connect(address).await;
     let (head, mut server) = forwarded(&mut polling, &upstream, get("/socket.io/?transport=polling")).await;
@@ -91,7 +95,7 @@ async fn upgrades_and_ordinary_requests_share_a_path() {
 
 #[tokio::test]
 async fn connections_are_reused_by_other_clients() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = location_for(&upstream).await;
     let mut clients = [Wire::connect(address).await, Wire::connect(address).await];
     let (_, mut server) = forwarded(&mut clients[0], &upstream, get("/")).await;
@@ -107,7 +111,7 @@ async fn connections_are_reused_by_other_clients() {
 
 #[tokio::test]
 async fn a_stale_pooled_connection_causes_no_failed_request() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     for number in 0..10 {
         let (head, mut server) = forwarded(&mut client, &upstream, get(&format!("/{number}"))).await;
@@ -122,7 +126,7 @@ async fn a_stale_pooled_connection_causes_no_failed_request() {
 
 #[tokio::test]
 async fn an_unused_connection_is_closed_after_the_pool_idle_timeout() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).pool_idle_timeout(Duration::from_millis(100));
     let mut client = Wire::connect(location(layer).await).await;
     let (_, mut server) = forwarded(&mut client, &upstream, get("/")).await;
@@ -133,7 +137,7 @@ async fn an_unused_connection_is_closed_after_the_pool_idle_timeout() {
 
 #[tokio::test]
 async fn bodies_stream_both_ways() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n";
     let (head, mut server) = forwarded(&mut client, &upstream, request).await;
@@ -153,7 +157,7 @@ async fn bodies_stream_both_ways() {
 
 #[tokio::test]
 async fn trailers_are_forwarded_both_ways() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: TE\r\nTE: trailers, deflate\r\nTrailer: X-Sum\r\n\
         Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: up\r\n\r\n";
@@ -172,7 +176,7 @@ async fn trailers_are_forwarded_both_ways() {
 
 #[tokio::test]
 async fn a_request_without_a_body_gets_none_from_a_wrapped_body() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     // The body is a stream, which does not know that it is empty.
     let wrap = map_request(|request: Request| async {
         request.map(|body| Body::from_stream(body.into_data_stream()))
@@ -188,7 +192,7 @@ async fn a_request_without_a_body_gets_none_from_a_wrapped_body() {
 
 #[tokio::test]
 async fn requests_of_http_2_clients_are_forwarded_in_http_1_1() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = location_for(&upstream).await;
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
@@ -218,7 +222,7 @@ async fn requests_of_http_2_clients_are_forwarded_in_http_1_1() {
 
 #[tokio::test]
 async fn head_and_304_keep_their_length_and_the_connection() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let (head, mut server) = forwarded(&mut client, &upstream, get("/").replace("GET", "HEAD")).await;
     assert_eq!(head.first_line(), "HEAD / HTTP/1.1");
@@ -235,7 +239,7 @@ async fn head_and_304_keep_their_length_and_the_connection() {
 
 #[tokio::test]
 async fn expect_100_continue_is_handled_by_the_server() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let request = "PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
     let (head, mut server) = forwarded(&mut client, &upstream, request).await;
@@ -254,7 +258,7 @@ async fn an_incomplete_response_aborts_the_clients_connection() {
         ("Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n", "5\r\nfirst\r\n"),
     ];
     for (framing, first) in framings {
-        let upstream = Scripted::start().await;
+        let upstream = ScriptedUpstream::start().await;
         let mut client = Wire::connect(location_for(&upstream).await).await;
         let (_, mut server) = forwarded(&mut client, &upstream, get("/")).await;
         server.send(format!("HTTP/1.1 200 OK\r\n{framing}")).await;
@@ -267,7 +271,7 @@ async fn an_incomplete_response_aborts_the_clients_connection() {
 
 #[tokio::test]
 async fn a_silent_upstream_is_a_504_and_a_slow_upload_is_not() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).header_timeout(Duration::from_millis(1500));
     let address = location(layer).await;
     let mut client = Wire::connect(address).await;
@@ -290,7 +294,7 @@ async fn a_silent_upstream_is_a_504_and_a_slow_upload_is_not() {
 
 #[tokio::test]
 async fn a_stalled_response_is_aborted_at_the_body_timeout() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).body_timeout(Duration::from_millis(1500));
     let mut client = Wire::connect(location(layer).await).await;
     let (_, mut server) = forwarded(&mut client, &upstream, get("/")).await;
@@ -307,7 +311,7 @@ async fn a_stalled_response_is_aborted_at_the_body_timeout() {
 
 #[tokio::test]
 async fn a_request_that_cannot_be_forwarded_never_reaches_the_upstream() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = location_for(&upstream).await;
     let cases = [
         ("GET / HTTP/1.1\r\n\r\n", 400),
@@ -319,7 +323,7 @@ async fn a_request_that_cannot_be_forwarded_never_reaches_the_upstream() {
         ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405),
     ];
     for (request, status) in cases {
-        assert_eq!(Wire::connect(address).await.ask(request).await.status(), status, "{request}");
+        assert_eq!(Wire::connect(address).await.request(request).await.status(), status, "{request}");
     }
     upstream.expect_untouched().await;
 }
@@ -331,12 +335,12 @@ async fn a_malformed_request_body_is_a_400_and_ends_the_connection() {
         assert!(error.is_bad_request() && !error.is_upstream_protocol(), "{error}");
         response
     });
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let location = proxy_pass(upstream.upstream());
     let address = serve(Router::new().fallback_service(location).layer(check)).await;
     let mut client = Wire::connect(address).await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
-    let head = client.ask(request.to_owned() + &get("/smuggled")).await;
+    let head = client.request(request.to_owned() + &get("/smuggled")).await;
     assert_eq!(head.status(), 400);
     client.body(&head).await;
     client.expect_end().await;
@@ -347,7 +351,7 @@ async fn a_malformed_request_body_is_a_400_and_ends_the_connection() {
 
 #[tokio::test]
 async fn a_get_may_have_a_body_of_unknown_length() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(location_for(&upstream).await).await;
     let request =
         get("/").replace("\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n");
@@ -357,7 +361,7 @@ async fn a_get_may_have_a_body_of_unknown_length() {
 
 #[tokio::test]
 async fn an_http_1_0_request_is_forwarded_in_1_1_with_the_upstreams_host() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = location_for(&upstream).await;
     let mut client = Wire::connect(address).await;
     let (head, mut server) = forwarded(&mut client, &upstream, "GET /old HTTP/1.0\r\n\r\n").await;
@@ -390,10 +394,10 @@ async fn an_unreachable_or_failing_upstream_is_a_502_with_the_error_in_the_exten
         response.headers_mut().insert("x-kind", kind.parse().unwrap());
         response
     });
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let absent = Forward::new("unix:/does/not/exist.sock".parse().unwrap());
     let address = serve(Router::new().fallback_service(absent).layer(check.clone())).await;
-    let head = Wire::connect(address).await.ask(get("/")).await;
+    let head = Wire::connect(address).await.request(get("/")).await;
     assert_eq!((head.status(), head.values("x-kind")), (502, vec!["connect".to_owned()]));
 
     let failing = Forward::new(upstream.upstream());
@@ -416,12 +420,12 @@ async fn a_connection_that_is_not_accepted_is_a_504() {
     let layer = UpgradeProxyLayer::new("http://192.0.2.1".parse().unwrap())
         .connector(never)
         .connect_timeout(Duration::from_millis(50));
-    assert_eq!(Wire::connect(location(layer).await).await.ask(get("/")).await.status(), 504);
+    assert_eq!(Wire::connect(location(layer).await).await.request(get("/")).await.status(), 504);
 }
 
 #[tokio::test]
 async fn a_client_that_disconnects_releases_the_upstream() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = location_for(&upstream).await;
     let mut client = Wire::connect(address).await;
     let (_, mut server) = forwarded(&mut client, &upstream, get("/")).await;
@@ -461,7 +465,7 @@ async fn over_tls_only_ordinary_requests_use_http_2() {
     use hyper_util::{server::conn::auto, service::TowerToHyperService};
     use tower_upgrade_proxy::{Tls, Upstream};
 
-    use crate::support::TlsServer;
+    use crate::support::tls::TlsServer;
 
     let server = TlsServer::start("127.0.0.1:0").await;
     let layer = UpgradeProxyLayer::new(server.uri("https", "localhost").parse::<Upstream>().unwrap().auto())
@@ -483,10 +487,10 @@ async fn over_tls_only_ordinary_requests_use_http_2() {
     let address = location(layer).await;
     let mut client = Wire::connect(address).await;
     for _ in 0..3 {
-        let head = client.ask(get("/")).await;
+        let head = client.request(get("/")).await;
         assert_eq!(client.body(&head).await, b"HTTP/2.0");
     }
-    let head = client.ask(handshake("/")).await;
+    let head = client.request(handshake("/")).await;
     assert_eq!(client.body(&head).await, b"HTTP/1.1", "a refused upgrade");
     let used = [protocols.recv().await.unwrap(), protocols.recv().await.unwrap()];
     assert_eq!(used, [Some(b"h2".to_vec()), Some(b"http/1.1".to_vec())]);

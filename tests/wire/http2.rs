@@ -20,7 +20,7 @@ use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer};
 
 use crate::{
     app, describe,
-    support::{Scripted, Wire, accept, bounded, serve},
+    support::{ScriptedUpstream, Wire, accept, bounded, serve},
 };
 
 pub(crate) type Client = SendRequest<Empty<Bytes>>;
@@ -64,7 +64,7 @@ async fn accept_upgrade(server: &mut Wire, fields: &str) -> String {
 }
 
 /// Opens a tunnel on a stream of `client`. Returns both ends.
-async fn tunnel(client: &mut Client, upstream: &Scripted) -> (Tunnel, Wire) {
+async fn tunnel(client: &mut Client, upstream: &ScriptedUpstream) -> (Tunnel, Wire) {
     let (response, server) = tokio::join!(send(client, extended("websocket")), async {
         let mut server = upstream.accept().await;
         accept_upgrade(&mut server, "").await;
@@ -76,7 +76,7 @@ async fn tunnel(client: &mut Client, upstream: &Scripted) -> (Tunnel, Wire) {
 
 #[tokio::test]
 async fn an_extended_connect_becomes_a_get_and_its_101_a_200() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).forwarded(Forwarded::nginx());
     let mut client = connect(app(layer).await).await;
     let request = extended("websocket")
@@ -137,7 +137,7 @@ async fn an_extended_connect_becomes_a_get_and_its_101_a_200() {
 
 #[tokio::test]
 async fn each_handshake_has_its_own_key() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let mut keys = Vec::new();
     for _ in 0..3 {
@@ -151,7 +151,7 @@ async fn each_handshake_has_its_own_key() {
 
 #[tokio::test]
 async fn a_refusal_is_relayed_whole_and_the_connection_stays_open() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let (response, ()) = tokio::join!(send(&mut client, extended("websocket")), async {
         let mut server = upstream.accept().await;
@@ -170,7 +170,7 @@ async fn a_refusal_is_relayed_whole_and_the_connection_stays_open() {
 
 #[tokio::test]
 async fn a_2xx_that_accepts_no_upgrade_is_a_502() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let (response, ()) = tokio::join!(send(&mut client, extended("websocket")), async {
         let mut server = upstream.accept().await;
@@ -182,7 +182,7 @@ async fn a_2xx_that_accepts_no_upgrade_is_a_502() {
 
 #[tokio::test]
 async fn a_wrong_accept_value_is_a_502() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let (response, ()) = tokio::join!(send(&mut client, extended("websocket")), async {
         let mut server = upstream.accept().await;
@@ -194,7 +194,7 @@ async fn a_wrong_accept_value_is_a_502() {
 
 #[tokio::test]
 async fn a_protocol_that_is_not_allowed_goes_to_the_inner_service() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let app = Router::new().route("/chat", any(describe)).layer(UpgradeProxyLayer::new(upstream.upstream()));
     let mut client = connect(serve(app).await).await;
     let response = send(&mut client, extended("connect-udp")).await;
@@ -204,7 +204,7 @@ async fn a_protocol_that_is_not_allowed_goes_to_the_inner_service() {
 
 #[tokio::test]
 async fn a_connect_without_protocol_goes_to_the_inner_service() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let inner = Router::new().fallback(|| async { http::StatusCode::IM_A_TEAPOT });
     let mut client = connect(serve(inner.layer(UpgradeProxyLayer::new(upstream.upstream()))).await).await;
     assert_eq!(send(&mut client, Request::connect("a.example:443")).await.status(), 418);
@@ -212,7 +212,7 @@ async fn a_connect_without_protocol_goes_to_the_inner_service() {
 
 #[tokio::test]
 async fn a_half_close_is_forwarded_both_ways() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
 
     let (mut stream, mut server) = tunnel(&mut client, &upstream).await;
@@ -238,7 +238,7 @@ async fn a_half_close_is_forwarded_both_ways() {
 
 #[tokio::test]
 async fn bulk_data_arrives_unchanged_while_another_stream_is_stalled() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let (_stalled, mut flooding) = tunnel(&mut client, &upstream).await;
     let flood = tokio::spawn(async move {

@@ -21,7 +21,7 @@ async fn an_application_that_handles_only_get_gets_the_upgrade_in_http_1_1() {
     let address = serve(Router::new().route("/ws", get(handler))).await;
     let upstream: Upstream = format!("http://{address}").parse().unwrap();
     let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.http2())).await).await;
-    let head = client.ask(handshake("/ws")).await;
+    let head = client.request(handshake("/ws")).await;
     assert!(head.status() == 101 && head.has("sec-websocket-accept", ACCEPT), "{}", head.text());
     client.send(b"\x81\x82\x01\x02\x03\x04ik").await;
     client.expect(b"\x81\x02hi").await;

@@ -7,26 +7,26 @@ use tower_upgrade_proxy::{Protocols, UpgradeProxyLayer};
 
 use crate::{
     app, http2,
-    support::{Scripted, Wire, bounded, handshake, serve},
+    support::{ScriptedUpstream, Wire, bounded, handshake, serve},
 };
 
 const LIMIT: Duration = Duration::from_secs(1);
 
-fn layer(upstream: &Scripted) -> UpgradeProxyLayer {
+fn layer(upstream: &ScriptedUpstream) -> UpgradeProxyLayer {
     UpgradeProxyLayer::new(upstream.upstream()).refusal_timeout(LIMIT).max_refusal_size(1000)
 }
 
 /// Returns a client that has sent a handshake, and the upstream that refuses it with this head.
-async fn refused(layer: UpgradeProxyLayer, upstream: &Scripted, head: &str) -> (Wire, Wire) {
+async fn refused(layer: UpgradeProxyLayer, upstream: &ScriptedUpstream, head: &str) -> (Wire, Wire) {
     let mut client = Wire::connect(app(layer).await).await;
-    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    let mut server = upstream.receive(&mut client, handshake("/")).await;
     server.send(format!("HTTP/1.1 403 Forbidden\r\n{head}\r\n")).await;
     (client, server)
 }
 
 #[tokio::test]
 async fn a_slow_refusal_is_aborted_at_the_refusal_timeout() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     for head in ["Transfer-Encoding: chunked\r\n", "Content-Length: 1000\r\n", "Connection: close\r\n"] {
         let (mut client, mut server) = refused(layer(&upstream), &upstream, head).await;
         assert_eq!(client.head().await.status(), 403);
@@ -43,7 +43,7 @@ async fn a_slow_refusal_is_aborted_at_the_refusal_timeout() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_delays_the_upstream_only_until_the_refusal_timeout() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = layer(&upstream).max_refusal_size(u64::MAX);
     let head = "Transfer-Encoding: chunked\r\n";
     let (_client, mut server) = refused(layer, &upstream, head).await;
@@ -61,7 +61,7 @@ async fn a_client_that_does_not_read_delays_the_upstream_only_until_the_refusal_
 
 #[tokio::test]
 async fn an_announced_oversized_body_is_a_502_and_an_unannounced_one_is_aborted() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (mut client, mut server) = refused(layer(&upstream), &upstream, "Content-Length: 1001\r\n").await;
     assert_eq!(client.head().await.status(), 502);
     server.expect_end().await;
@@ -78,7 +78,7 @@ async fn an_announced_oversized_body_is_a_502_and_an_unannounced_one_is_aborted(
 
 #[tokio::test]
 async fn a_refusal_within_the_limits_is_relayed_whole_and_the_connection_stays_open() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let body = "x".repeat(1000);
     for head in ["Content-Length: 1000\r\n", "Connection: close\r\n", "Content-Length: 0\r\n"] {
         let (mut client, mut server) = refused(layer(&upstream), &upstream, head).await;
@@ -87,20 +87,20 @@ async fn a_refusal_within_the_limits_is_relayed_whole_and_the_connection_stays_o
         drop(server);
         let head = client.head().await;
         assert_eq!(client.body(&head).await, if empty { "" } else { &body }.as_bytes());
-        assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 200);
+        assert_eq!(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 200);
     }
 }
 
 #[tokio::test]
 async fn a_refusal_in_progress_counts_as_a_tunnel() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app(layer(&upstream).refusal_timeout(Duration::from_secs(3600)).max_tunnels(1)).await;
     let mut client = Wire::connect(address).await;
-    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    let mut server = upstream.receive(&mut client, handshake("/")).await;
     server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nn").await;
     assert_eq!(client.head().await.status(), 403);
     client.expect("n").await;
-    assert_eq!(Wire::connect(address).await.ask(handshake("/")).await.status(), 503);
+    assert_eq!(Wire::connect(address).await.request(handshake("/")).await.status(), 503);
     server.send("o").await;
     client.expect("o").await;
     let next = async {
@@ -119,7 +119,7 @@ async fn a_refusal_in_progress_counts_as_a_tunnel() {
 #[tokio::test]
 async fn over_http2_only_the_stream_of_the_refusal_is_reset() {
     use http_body_util::BodyExt;
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = http2::connect(app(layer(&upstream)).await).await;
     let sending = tokio::spawn({
         let mut client = client.clone();
@@ -138,10 +138,10 @@ async fn over_http2_only_the_stream_of_the_refusal_is_reset() {
 
 #[tokio::test]
 async fn refusals_of_other_protocols_are_not_limited() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app(layer(&upstream).protocols(Protocols::any())).await).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n";
-    let mut server = upstream.asked(&mut client, request).await;
+    let mut server = upstream.receive(&mut client, request).await;
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n").await;
     let head = client.head().await;
     // Longer than the limit on a refused WebSocket handshake.
@@ -153,12 +153,12 @@ async fn refusals_of_other_protocols_are_not_limited() {
 /// Head, data and the failure arrive at once: the data before the failure is not lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn data_received_before_a_failure_is_relayed() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = serve(Router::new().fallback_service(layer(&upstream).forward())).await;
     for request in [handshake("/"), "GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()] {
         for _ in 0..500 {
             let mut client = Wire::connect(address).await;
-            let mut server = upstream.asked(&mut client, &request).await;
+            let mut server = upstream.receive(&mut client, &request).await;
             server.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nsome\r\n").await;
             drop(server);
             assert_eq!(client.head().await.status(), 403);

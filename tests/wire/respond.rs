@@ -6,12 +6,12 @@ use tower_upgrade_proxy::UpgradeProxyLayer;
 
 use crate::{
     app, app_for,
-    support::{ACCEPT, SWITCHING, Scripted, Wire, bounded, handshake, handshake_with},
+    support::{ACCEPT, SWITCHING, ScriptedUpstream, Wire, bounded, handshake, handshake_with},
 };
 
 #[tokio::test]
 async fn a_verified_101_keeps_the_upstreams_fields() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake_with("/", &["Sec-WebSocket-Protocol: chat, superchat"])).await;
     let mut server = upstream.accept().await;
@@ -47,7 +47,7 @@ async fn a_verified_101_keeps_the_upstreams_fields() {
 
 #[tokio::test]
 async fn a_refusal_is_relayed_whole_and_the_next_request_is_served() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app_for(&upstream).await;
     let large = "0123456789abcdef".repeat(300_000);
     let chunked = large
@@ -110,7 +110,7 @@ async fn a_refusal_is_relayed_whole_and_the_next_request_is_served() {
             }
         }
         // No tunnel: the next request is served by the proxy, and the upstream is closed.
-        let next = client.ask("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let next = client.request("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert_eq!(next.status(), 200, "{status}");
         assert!(client.body(&next).await.starts_with(b"GET /next "), "{status}");
         server.expect_end().await;
@@ -119,7 +119,7 @@ async fn a_refusal_is_relayed_whole_and_the_next_request_is_served() {
 
 #[tokio::test]
 async fn a_refusal_in_http_1_0_is_relayed_in_the_clients_version() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/")).await;
     let mut server = upstream.accept().await;
@@ -133,7 +133,7 @@ async fn a_refusal_in_http_1_0_is_relayed_in_the_clients_version() {
 
 #[tokio::test]
 async fn a_second_handshake_on_the_same_connection_can_succeed() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/first")).await;
     let mut server = upstream.accept().await;
@@ -151,7 +151,7 @@ async fn a_second_handshake_on_the_same_connection_can_succeed() {
 
 #[tokio::test]
 async fn the_body_of_a_refusal_is_streamed() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/")).await;
     let mut server = upstream.accept().await;
@@ -165,7 +165,7 @@ async fn the_body_of_a_refusal_is_streamed() {
 
 #[tokio::test]
 async fn an_incomplete_refusal_is_not_relayed_as_complete() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/")).await;
     let mut server = upstream.accept().await;
@@ -180,7 +180,7 @@ async fn an_incomplete_refusal_is_not_relayed_as_complete() {
 
 #[tokio::test]
 async fn a_stalled_refusal_is_aborted_at_the_body_timeout() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).body_timeout(Duration::from_millis(100));
     let mut client = Wire::connect(app(layer).await).await;
     client.send(handshake("/")).await;
@@ -195,7 +195,7 @@ async fn a_stalled_refusal_is_aborted_at_the_body_timeout() {
 
 #[tokio::test]
 async fn a_client_that_disconnects_before_the_response_releases_the_upstream() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app_for(&upstream).await;
     let mut client = Wire::connect(address).await;
     client.send(handshake("/")).await;
@@ -207,7 +207,7 @@ async fn a_client_that_disconnects_before_the_response_releases_the_upstream() {
 
 #[tokio::test]
 async fn a_client_that_disconnects_during_a_refusal_releases_the_upstream() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/")).await;
     let mut server = upstream.accept().await;
@@ -220,7 +220,7 @@ async fn a_client_that_disconnects_during_a_refusal_releases_the_upstream() {
 
 #[tokio::test]
 async fn client_bytes_are_not_sent_to_the_upstream_before_the_101() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/") + "early").await;
     let mut server = upstream.accept().await;

@@ -9,7 +9,7 @@ use tower_upgrade_proxy::{OnTunnel, Side, TunnelEnd, TunnelInfo, TunnelSummary, 
 
 use crate::{
     app, describe, open,
-    support::{SWITCHING, Scripted, Wire, bounded, handshake, serve, serve_auto, serve_http1},
+    support::{SWITCHING, ScriptedUpstream, Wire, bounded, handshake, serve, serve_auto, serve_http1},
 };
 
 /// A hook that sends its arguments to the test.
@@ -27,7 +27,7 @@ impl OnTunnel for Report {
 
 /// Returns a layer for `upstream`, and the calls of its hook.
 fn reported(
-    upstream: &Scripted,
+    upstream: &ScriptedUpstream,
 ) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<(TunnelInfo, Option<TunnelSummary>)>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Report(sender)), receiver)
@@ -46,7 +46,7 @@ async fn summary_of(
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn bulk_data_is_spliced_behind_every_server() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = reported(&upstream);
     let service = layer.into_service();
     let servers = [
@@ -67,7 +67,7 @@ async fn bulk_data_is_spliced_behind_every_server() {
 
 #[tokio::test]
 async fn bytes_directly_behind_the_handshake_are_delivered_first_on_both_sides() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     let early = "e".repeat(3000);
     client.send(handshake("/") + &early).await;
@@ -83,7 +83,7 @@ async fn bytes_directly_behind_the_handshake_are_delivered_first_on_both_sides()
 
 #[tokio::test]
 async fn a_half_close_of_the_client_leaves_the_other_direction_open() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = reported(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     client.send("bye").await;
@@ -100,7 +100,7 @@ async fn a_half_close_of_the_client_leaves_the_other_direction_open() {
 
 #[tokio::test]
 async fn a_half_close_of_the_upstream_leaves_the_other_direction_open() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = reported(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     server.send("bye").await;
@@ -118,7 +118,7 @@ async fn a_half_close_of_the_upstream_leaves_the_other_direction_open() {
 #[tokio::test]
 async fn a_reset_of_one_side_closes_the_other_at_once() {
     for side in [Side::Client, Side::Upstream] {
-        let upstream = Scripted::start().await;
+        let upstream = ScriptedUpstream::start().await;
         let (layer, mut reports) = reported(&upstream);
         let (client, server) = open(app(layer).await, &upstream).await;
         let (resetting, mut other) = match side {
@@ -143,7 +143,7 @@ async fn a_reset_of_one_side_closes_the_other_at_once() {
 
 #[tokio::test]
 async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay_open() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = reported(&upstream);
     let (mut client, mut server) =
         open(app(layer.idle_timeout(Duration::from_millis(1500))).await, &upstream).await;
@@ -161,7 +161,7 @@ async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay_open() {
 
 #[tokio::test]
 async fn the_hook_is_called_at_the_opening_and_at_the_end_with_the_figures() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = reported(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     client.send(vec![1; 1000]).await;
@@ -182,7 +182,7 @@ async fn the_hook_is_called_at_the_opening_and_at_the_end_with_the_figures() {
 
 #[tokio::test]
 async fn a_101_replaced_by_an_outer_service_opens_no_tunnel() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = reported(&upstream);
     let layer = layer.upgrade_timeout(Duration::from_millis(100));
     let replace = map_response(|response: Response| async move {
@@ -206,7 +206,7 @@ async fn a_101_replaced_by_an_outer_service_opens_no_tunnel() {
 
 #[tokio::test]
 async fn a_client_that_disconnects_while_the_101_is_sent_releases_the_upstream() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = reported(&upstream);
     let address = app(layer).await;
     let mut client = Wire::connect(address).await;
@@ -225,7 +225,7 @@ async fn a_client_that_disconnects_while_the_101_is_sent_releases_the_upstream()
 
 #[tokio::test]
 async fn small_messages_are_not_delayed_on_the_clients_socket() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = Router::new().layer(UpgradeProxyLayer::new(upstream.upstream()));
@@ -252,7 +252,7 @@ async fn small_messages_are_not_delayed_on_the_clients_socket() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_stops_reading_from_the_upstream() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, _reports) = reported(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     let block = vec![7; 1 << 20];
@@ -274,7 +274,7 @@ async fn a_client_that_does_not_read_stops_reading_from_the_upstream() {
 
 #[tokio::test]
 async fn the_bytes_of_a_hundred_concurrent_tunnels_do_not_mix() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream())).await;
     let mut tunnels = Vec::new();
     for number in 0..100 {
