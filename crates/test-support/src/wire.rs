@@ -151,14 +151,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Reads more bytes; false at the end of the connection, a reset included.
     async fn fill(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
-        match bounded("bytes", self.stream.read(&mut buffer)).await {
-            Ok(0) | Err(_) => false,
-            Ok(read) => {
-                self.read.extend(&buffer[..read]);
-                true
-            }
-        }
+        self.read.reserve(16 * 1024);
+        matches!(bounded("bytes", self.stream.read_buf(&mut self.read)).await, Ok(1..))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A client.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use h2::{
     RecvStream, SendStream,
@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     task::AbortHandle,
+    time::sleep,
 };
 
 use super::stream::{self, Stream};
@@ -33,23 +34,28 @@ pub struct PendingResponse {
 }
 
 impl Client {
-    /// Connects, with windows of 1 MiB per stream.
+    /// Connects, with windows as in hyper.
     pub async fn connect(address: SocketAddr) -> Self {
-        Self::with_window(address, 1 << 20).await
+        Self::with(address, &builder()).await
     }
 
     /// Connects, with windows of `window` bytes per stream.
     pub async fn with_window(address: SocketAddr, window: u32) -> Self {
-        Self::with(address, Builder::new().initial_window_size(window)).await
+        Self::with(address, builder().initial_window_size(window)).await
     }
 
     pub async fn with(address: SocketAddr, builder: &Builder) -> Self {
         let tcp = bounded("connect", TcpStream::connect(address)).await.unwrap();
-        Self::over(tcp, builder).await
+        Self::over_with(tcp, builder).await
     }
 
     /// Speaks HTTP/2 on `stream`.
-    pub async fn over(
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self::over_with(stream, &builder()).await
+    }
+
+    /// [`over`](Self::over) with settings.
+    pub async fn over_with(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         builder: &Builder,
     ) -> Self {
@@ -64,6 +70,16 @@ impl Client {
     pub async fn ready(&mut self) {
         let sender = self.sender.clone();
         self.sender = bounded("a free stream", sender.ready()).await.unwrap();
+    }
+
+    /// Waits for a GOAWAY, after which no stream can be opened.
+    pub async fn goaway(&self) {
+        let received = async {
+            while self.sender.clone().ready().await.is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        bounded("the GOAWAY", received).await;
     }
 
     /// Closes the socket.
@@ -102,6 +118,13 @@ impl Client {
             .header("sec-websocket-version", "13");
         self.send_request(request.body(()).unwrap(), false)
     }
+}
+
+/// Large windows: h2 closes a connection whose window is small for its number of small DATA frames.
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.initial_window_size(1 << 20).initial_connection_window_size(5 << 20);
+    builder
 }
 
 impl PendingResponse {

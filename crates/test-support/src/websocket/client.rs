@@ -3,7 +3,6 @@
 use std::{fmt, net::SocketAddr};
 
 use futures_util::{SinkExt, StreamExt};
-use h2::client::Builder;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
@@ -109,6 +108,6 @@ impl Client {
 
 /// The response to an extended CONNECT for `websocket`, on a connection of its own.
 pub async fn extended_connect(address: SocketAddr, path: &str) -> http::Response<h2::RecvStream> {
-    let mut client = http2::Client::with(address, &Builder::new()).await;
+    let mut client = http2::Client::connect(address).await;
     client.connect_websocket(path).response().await.0
 }

@@ -31,7 +31,7 @@ pub fn handshake_with(path: &str, lines: &[&str]) -> String {
 }
 
 /// Value of `Sec-WebSocket-Accept` for a key.
-pub fn accept(key: &str) -> String {
+pub fn accept(key: impl AsRef<[u8]>) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use sha1::{Digest, Sha1};
     STANDARD
