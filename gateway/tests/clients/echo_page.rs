@@ -1,4 +1,4 @@
-//! Chromium, the gateway, one upstream in HTTP/1.1: WebSockets over the version that the page came in.
+//! Chromium, the gateway and an upstream in HTTP/1.1: WebSockets over the version of HTTP of the page.
 
 use axum::{
     Router,
@@ -13,24 +13,23 @@ use http::{HeaderMap, Version, header::VIA};
 use serde_json::json;
 use test_support::{
     bounded,
-    browser::{self, picture},
-    devtools::Browser,
-    identity::Identity,
-    program::Program,
+    browser::{self, Browser, picture},
+    process::ServerProgram,
     serve,
+    tls::CertificateFiles,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-/// What the upstream sees of a WebSocket.
+/// What the upstream receives of a WebSocket.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Seen {
-    /// The versions in which it was asked, and in which the gateway was.
+pub(crate) enum Received {
+    /// The version of the request, and the `Via` that names the version of the client's.
     Handshake { version: Version, via: String },
     /// The code of the browser's close frame.
     Close(u16),
 }
 
-/// How a WebSocket shows which version of HTTP it runs over.
+/// Properties of a WebSocket that depend on the version of HTTP.
 struct Expected {
     scheme: &'static str,
     protocol: &'static str,
@@ -39,7 +38,7 @@ struct Expected {
 }
 
 pub(crate) async fn http2() {
-    let files = Identity::new();
+    let files = CertificateFiles::new();
     let tls = ["--tls-cert", &files.chain(), "--tls-key", &files.key()];
     let via = "2 tower-upgrade-proxy";
     visit(&tls, Expected { scheme: "https", protocol: "h2", status: 200, via }).await;
@@ -51,14 +50,13 @@ pub(crate) async fn http1() {
 }
 
 async fn visit(arguments: &[&str], expected: Expected) {
-    let (upstream, mut seen) = upstream().await;
+    let (upstream, mut received) = upstream().await;
     let mut command = crate::command();
     let route = format!("/={upstream}");
     command.args(["--listen", "127.0.0.1:0", "--route", &route, "--forwarded", "all"]).args(arguments);
-    let mut gateway = Program::spawn(command);
-    let address = gateway.line_after("listening on ").await;
+    let gateway = ServerProgram::spawn(command).await;
 
-    let url = format!("{}://{address}/", expected.scheme);
+    let url = format!("{}://{}/", expected.scheme, gateway.address);
     let mut page = Browser::open(browser::program().unwrap(), &url).await;
     assert_eq!(page.text("#protocol").await, expected.protocol, "the page");
     page.call("Network.enable", json!({})).await;
@@ -68,35 +66,35 @@ async fn visit(arguments: &[&str], expected: Expected) {
     for code in [4001, 4002] {
         let response = page.event("Network.webSocketHandshakeResponseReceived").await;
         assert_eq!(response["response"]["status"], expected.status, "the WebSocket");
-        let handshake = Seen::Handshake { version: Version::HTTP_11, via: expected.via.to_owned() };
-        assert_eq!(bounded("a handshake", seen.recv()).await.unwrap(), handshake);
-        assert_eq!(bounded("a close frame", seen.recv()).await.unwrap(), Seen::Close(code));
+        let handshake = Received::Handshake { version: Version::HTTP_11, via: expected.via.to_owned() };
+        assert_eq!(bounded("a handshake", received.recv()).await.unwrap(), handshake);
+        assert_eq!(bounded("a close frame", received.recv()).await.unwrap(), Received::Close(code));
     }
     picture(&mut page, &format!("echo-{}", expected.scheme), 900, "light").await;
     page.close().await;
 }
 
 /// Serves the page and its WebSocket.
-pub(crate) async fn upstream() -> (String, UnboundedReceiver<Seen>) {
-    let (sender, seen) = mpsc::unbounded_channel();
+pub(crate) async fn upstream() -> (String, UnboundedReceiver<Received>) {
+    let (sender, received) = mpsc::unbounded_channel();
     let page = Html(include_str!("echo.html"));
     let app = Router::new().route("/", get(page)).route("/ws", get(echo)).with_state(sender);
-    (format!("http://{}", serve(app).await), seen)
+    (format!("http://{}", serve(app).await), received)
 }
 
 async fn echo(
-    State(seen): State<UnboundedSender<Seen>>,
+    State(sender): State<UnboundedSender<Received>>,
     version: Version,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let via = headers[VIA].to_str().unwrap().to_owned();
-    seen.send(Seen::Handshake { version, via }).unwrap();
+    sender.send(Received::Handshake { version, via }).unwrap();
     upgrade.on_upgrade(async move |mut socket| {
         while let Some(Ok(message)) = socket.recv().await {
             let reply = match message {
                 Message::Close(frame) => {
-                    seen.send(Seen::Close(frame.map_or(1005, |frame| frame.code))).unwrap();
+                    sender.send(Received::Close(frame.map_or(1005, |frame| frame.code))).unwrap();
                     continue;
                 }
                 Message::Text(text) if text == "close it" => {

@@ -1,7 +1,7 @@
-//! Real clients through the gateway: Chromium, and Node's Socket.IO.
+//! Real clients and the gateway: Chromium, and Node's Socket.IO.
 //!
-//! `tests/clients/install.sh` installs them. A client that is not installed has its tests *ignored*, and a line says
-//! what is missing.
+//! `tests/clients/install.sh` installs them. The tests of a client that is not installed are *ignored*, and what is
+//! missing is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod echo_page;
@@ -11,11 +11,12 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 use test_support::{
-    Reserved, browser,
-    program::Program,
-    script,
-    socketio::{self, Scenario},
-    trials::{announced, trial},
+    ReservedPort, browser,
+    process::{
+        ServerProgram, script,
+        socketio::{self, Scenario},
+        trials::{announced, trial},
+    },
 };
 use tokio::process::Command;
 
@@ -33,21 +34,20 @@ fn main() -> ExitCode {
     }
     let missing = announced(browser::missing());
     let visit = |page| format!("chromium::{page}");
-    trials.push(trial(visit("http2"), missing.clone(), || browser::patiently(echo_page::http2())));
-    let other_site = || browser::patiently(origins::http1());
+    trials.push(trial(visit("http2"), missing.clone(), || browser::bounded_visit(echo_page::http2())));
+    let other_site = || browser::bounded_visit(origins::http1());
     trials.push(trial(visit("other_site"), missing.clone(), other_site));
-    let other_site = || browser::patiently(origins::http2());
+    let other_site = || browser::bounded_visit(origins::http2());
     trials.push(trial(visit("other_site_http2"), missing.clone(), other_site));
-    trials.push(trial(visit("http1"), missing, || browser::patiently(echo_page::http1())));
+    trials.push(trial(visit("http1"), missing, || browser::bounded_visit(echo_page::http1())));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
 async fn two_sessions(scenario: Scenario) {
-    let upstream = Reserved::new();
+    let upstream = ReservedPort::new();
     let route = format!("/socket.io/={}", upstream.uri());
     let mut command = command();
     command.args(["--listen", "127.0.0.1:0", "--route", &route]);
-    let mut gateway = Program::spawn(command);
-    let address = gateway.line_after("listening on ").await.parse().unwrap();
-    socketio::two_sessions(scenario, &upstream, address).await;
+    let gateway = ServerProgram::spawn(command).await;
+    socketio::two_sessions(scenario, &upstream, gateway.address).await;
 }

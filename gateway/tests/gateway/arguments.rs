@@ -1,11 +1,10 @@
-//! Arguments that can't be used, and the help.
+//! Invalid arguments, and the help.
 
+use test_support::{process::run, tls::CertificateFiles};
 use tokio::net::TcpListener;
 
-use test_support::{identity::Identity, program::end};
-
 #[tokio::test]
-async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
+async fn bad_arguments_exit_with_code_2_and_a_message() {
     let good = "/=http://127.0.0.1:1";
     let table: [(&[&str], &str); 23] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
@@ -33,43 +32,43 @@ async fn bad_arguments_end_it_with_code_2_and_say_what_is_wrong() {
         (&["--route", good, "--redirect-http", "127.0.0.1:0"], "--tls-cert <FILE>"),
     ];
     for (arguments, message) in table {
-        let output = end(crate::command(), arguments).await;
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
-        assert!(said.contains(message), "{arguments:?}: {said}");
+        let output = run(crate::command(), arguments).await;
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(message), "{arguments:?}: {errors}");
         assert!(output.stdout.is_empty());
     }
 }
 
-/// Requires that these further arguments end it with code 1 and that message, the last.
-async fn fails(arguments: &[&str], message: &str) {
+/// Expects that the gateway exits with code 1 and this message, given these further arguments.
+async fn expect_failure(arguments: &[&str], message: &str) {
     let arguments = [&["--route", "/=http://127.0.0.1:1", "--listen", "127.0.0.1:0"], arguments].concat();
-    let output = end(crate::command(), &arguments).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
-    assert!(said.contains(message), "{arguments:?}: {said}");
+    let output = run(crate::command(), &arguments).await;
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+    assert!(errors.contains(message), "{arguments:?}: {errors}");
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_ends_it_with_code_1_and_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let output = end(crate::command(), &["--route", "/=http://127.0.0.1:1", "--listen", &address]).await;
+async fn an_address_in_use_exits_with_code_1_and_names_the_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let output = run(crate::command(), &["--route", "/=http://127.0.0.1:1", "--listen", &address]).await;
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains(&format!("{address}: ")) && said.contains("in use"), "{said}");
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains(&format!("{address}: ")) && errors.contains("in use"), "{errors}");
 
-    let files = Identity::new();
+    let files = CertificateFiles::new();
     let tls = ["--tls-cert", &files.chain(), "--tls-key", &files.key(), "--redirect-http", &address];
-    fails(&tls, &format!("{address}: ")).await;
+    expect_failure(&tls, &format!("{address}: ")).await;
 }
 
 #[tokio::test]
-async fn bad_certificate_files_end_it_with_code_1_and_are_named() {
-    let files = Identity::new();
+async fn bad_certificate_files_exit_with_code_1_and_name_the_files() {
+    let files = CertificateFiles::new();
     let (chain, key, missing) = (files.chain(), files.key(), files.path("missing.pem"));
-    let stranger = Identity::new();
-    let other = stranger.key();
+    let others = CertificateFiles::new();
+    let other = others.key();
     let text = files.write("text.pem", "not PEM at all\n");
     let broken = files.write("broken.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
     let table = [
@@ -83,13 +82,13 @@ async fn bad_certificate_files_end_it_with_code_1_and_are_named() {
         (&chain, &other, format!("certificate {chain} with key {other}: ")),
     ];
     for (cert, key, message) in table {
-        fails(&["--tls-cert", cert, "--tls-key", key], &message).await;
+        expect_failure(&["--tls-cert", cert, "--tls-key", key], &message).await;
     }
 }
 
 #[tokio::test]
 async fn help_shows_every_default() {
-    let output = end(crate::command(), &["--help"]).await;
+    let output = run(crate::command(), &["--help"]).await;
     let help = String::from_utf8(output.stdout).unwrap();
     for default in
         ["127.0.0.1:8080", "60s", "30s", "25s", "10s", "250", "off", "preserve", "none", "no limit"]

@@ -1,61 +1,52 @@
-//! How it ends on a signal.
+//! The end of the gateway on a signal.
 
 use std::{
     io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::{SinkExt, StreamExt, future::join_all};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    process::Command,
-    sync::Barrier,
+use test_support::{
+    EchoUpstream, SWITCHING, ScriptedUpstream, bounded, handshake, http2,
+    websocket::{
+        Client,
+        frame::{CLOSE, Frame, close_payload, frame},
+    },
 };
-use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+use tokio::{net::TcpStream, sync::Barrier};
+use tokio_tungstenite::tungstenite::Message;
+use tower_upgrade_proxy::Side;
 
-use crate::{
-    Gateway, answer, get,
-    http2::Client,
-    support::{SWITCHING, Scripted, bounded, handshake},
-    upstream,
-};
+use crate::{Gateway, description, get, upstream};
 
-impl Gateway {
-    /// Sends it a signal by name.
-    pub(crate) async fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.program.process.id().unwrap());
-        assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
-    }
+/// The Close that a client receives.
+fn going_away() -> Vec<u8> {
+    Frame::close(1001, "going away").encode(Side::Upstream)
+}
 
-    /// Its exit code.
-    pub(crate) async fn code(&mut self) -> Option<i32> {
-        bounded("exit", self.program.process.wait()).await.unwrap().code()
-    }
+/// The response of either side to the Close.
+fn close(from: Side) -> Vec<u8> {
+    frame(from, CLOSE, &close_payload(1001, ""))
 }
 
 #[tokio::test]
-async fn sigterm_and_ctrl_c_end_it_with_success_once_all_have_answered() {
+async fn sigterm_and_ctrl_c_exit_with_success_once_all_tunnels_have_closed() {
     let route = format!("/={}", upstream::start("app").await);
     for signal in ["TERM", "INT"] {
         let mut gateway = Gateway::start(&["--route", &route]).await;
         let mut idle = gateway.wire().await;
         assert_eq!(get(&mut idle, "/").await.0.status(), 200);
         let _silent = gateway.wire().await;
-        let mut idle_http2 = Client::new(gateway.connect().await).await;
-        assert_eq!(idle_http2.ask("GET", "/", "").await.0, 200);
+        let mut idle_http2 = http2::Client::over(gateway.connect().await).await;
+        assert_eq!(idle_http2.request("GET", "/", "").await.0, 200);
         let mut open = gateway.websocket("/").await.unwrap();
-        assert_eq!(answer(&mut open).await, "app / client.example");
+        assert_eq!(description(&mut open).await, "app / client.example");
         let start = Instant::now();
-        gateway.signal(signal).await;
-        assert_eq!(last_words(&mut open, None).await, Some(1001), "{signal}");
+        gateway.program.signal(signal).await;
+        assert_eq!(close_code(&mut open, None).await, Some(1001), "{signal}");
         idle.expect_end().await;
-        assert_eq!(gateway.code().await, Some(0), "{signal}");
+        assert_eq!(gateway.program.exit_code().await, Some(0), "{signal}");
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
         let refused = bounded("connect", TcpStream::connect(gateway.address)).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
@@ -63,87 +54,87 @@ async fn sigterm_and_ctrl_c_end_it_with_success_once_all_have_answered() {
 }
 
 #[tokio::test]
-async fn who_does_not_answer_is_cut_when_the_time_is_over_and_the_code_is_still_0() {
-    let upstream = Scripted::start().await;
+async fn a_tunnel_without_a_close_is_aborted_at_the_deadline_and_the_code_is_0() {
+    let upstream = ScriptedUpstream::start().await;
     let route = format!("/={}", upstream.uri());
     let mut gateway = Gateway::start(&["--route", &route, "--drain", "700ms"]).await;
     let (mut client, _server) = upstream.tunnel(gateway.wire().await).await;
     let start = Instant::now();
-    gateway.signal("TERM").await;
-    client.expect(b"\x88\x0c\x03\xe9going away").await;
+    gateway.program.signal("TERM").await;
+    client.expect(going_away()).await;
     client.expect_end().await;
-    assert_eq!(gateway.code().await, Some(0));
+    assert_eq!(gateway.program.exit_code().await, Some(0));
     assert!(start.elapsed() >= Duration::from_millis(700), "{:?}", start.elapsed());
     gateway.program.wait_for_log("0 closed, 0 finished, 1 aborted, 0 remaining").await;
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
-    let upstream = Scripted::start().await;
+async fn a_second_signal_exits_at_once() {
+    let upstream = ScriptedUpstream::start().await;
     let route = format!("/={}", upstream.uri());
     let mut gateway = Gateway::start(&["--route", &route, "--drain", "1h"]).await;
     let _tunnel = upstream.tunnel(gateway.wire().await).await;
-    gateway.signal("TERM").await;
+    gateway.program.signal("TERM").await;
     gateway.program.wait_for_log("draining").await;
-    gateway.signal("TERM").await;
-    assert_eq!(gateway.code().await, Some(0));
+    gateway.program.signal("TERM").await;
+    assert_eq!(gateway.program.exit_code().await, Some(0));
 }
 
 #[tokio::test]
-async fn while_it_drains_a_request_is_finished_and_a_handshake_too() {
-    let upstream = Scripted::start().await;
+async fn requests_and_handshakes_complete_during_the_drain() {
+    let upstream = ScriptedUpstream::start().await;
     let mut gateway = Gateway::start(&["--route", &format!("/={}", upstream.uri())]).await;
-    let (mut asking, mut upgrading) = (gateway.wire().await, gateway.wire().await);
-    asking.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    let mut answering = upstream.accept().await;
-    answering.head().await;
+    let (mut requesting, mut upgrading) = (gateway.wire().await, gateway.wire().await);
+    requesting.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut responding = upstream.accept().await;
+    responding.head().await;
     upgrading.send(handshake("/")).await;
     let mut server = upstream.accept().await;
     server.head().await;
-    gateway.signal("TERM").await;
+    gateway.program.signal("TERM").await;
     gateway.program.wait_for_log("draining").await;
 
     server.send(SWITCHING).await;
     let head = upgrading.head().await;
     assert_eq!(head.status(), 101, "{}", head.text());
-    upgrading.expect(b"\x88\x0c\x03\xe9going away").await;
-    upgrading.send(b"\x88\x82\0\0\0\0\x03\xe9").await;
-    server.exactly(18).await;
-    server.send(b"\x88\x02\x03\xe9").await;
+    upgrading.expect(going_away()).await;
+    upgrading.send(close(Side::Client)).await;
+    server.exactly(going_away().len() + 4).await;
+    server.send(close(Side::Upstream)).await;
     gateway.program.wait_for_log("tunnels ended drained=1 closed").await;
-    answering.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
-    let head = asking.head().await;
-    assert_eq!((head.status(), asking.body(&head).await), (200, b"done".to_vec()));
-    asking.expect_end().await;
-    assert_eq!(gateway.code().await, Some(0));
+    responding.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
+    let head = requesting.head().await;
+    assert_eq!((head.status(), requesting.body(&head).await), (200, b"done".to_vec()));
+    requesting.expect_end().await;
+    assert_eq!(gateway.program.exit_code().await, Some(0));
 }
 
-/// Clients at a time, half of them in HTTP/2 on connections of 250.
+/// Number of clients, half of them in HTTP/2 on connections of 250.
 const CLIENTS: usize = 1000;
 const STREAMS: usize = 250;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_busy_clients_are_told_1001_and_lose_nothing() {
-    let upstream = Busy::start().await;
+async fn a_thousand_busy_clients_receive_1001_and_lose_nothing() {
+    let mut upstream = EchoUpstream::start().await;
     let mut gateway =
-        Gateway::start(&["--route", &format!("/={}", upstream.address), "--drain", "20s"]).await;
+        Gateway::start(&["--route", &format!("/={}", upstream.upstream()), "--drain", "20s"]).await;
     let (all_busy, mut clients) = (Arc::new(Barrier::new(CLIENTS + 1)), Vec::new());
     for _ in 0..CLIENTS / 2 {
         let socket = gateway.websocket("/").await.unwrap();
         clients.push(tokio::spawn(echo_on(socket, Arc::clone(&all_busy))));
     }
     for _ in 0..CLIENTS / 2 / STREAMS {
-        let mut connection = Client::new(gateway.connect().await).await;
+        let mut connection = http2::Client::over(gateway.connect().await).await;
         for _ in 0..STREAMS {
-            let socket = connection.websocket("/").await;
+            let socket = Client::on(&mut connection, "/").await;
             clients.push(tokio::spawn(echo_on(socket, Arc::clone(&all_busy))));
         }
     }
     bounded("the load", all_busy.wait()).await;
     let start = Instant::now();
-    gateway.signal("TERM").await;
+    gateway.program.signal("TERM").await;
     let ends = bounded("all clients", join_all(clients)).await;
-    assert_eq!(gateway.code().await, Some(0));
+    assert_eq!(gateway.program.exit_code().await, Some(0));
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 
     let mut echoes = 0;
@@ -153,31 +144,30 @@ async fn a_thousand_busy_clients_are_told_1001_and_lose_nothing() {
         echoes += number;
     }
     gateway.program.wait_for_log("1000 closed, 0 finished, 0 aborted, 0 remaining").await;
-    let told = bounded("the upstream", upstream.until(CLIENTS)).await;
-    assert_eq!(told, CLIENTS, "upstream ends that were told 1001");
-    // Each may have one echo under way that crossed with the Close.
-    let answered = upstream.answered.load(Ordering::SeqCst);
-    assert!((echoes..=echoes + CLIENTS).contains(&answered), "{echoes} of {answered}");
+    for _ in 0..CLIENTS {
+        assert_eq!(upstream.closed().await.0, 1001, "at the upstream");
+    }
+    // Each client may have one echo in transit when the Close arrives.
+    let sent = upstream.echoes();
+    assert!((echoes..=echoes + CLIENTS).contains(&sent), "{echoes} of {sent}");
 }
 
-/// Sends and expects echoes, in order and complete, until told otherwise. The code and the number of echoes.
-async fn echo_on<S>(mut socket: WebSocketStream<S>, all_busy: Arc<Barrier>) -> (Option<u16>, usize)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+/// Sends messages and expects their echoes, in order and complete, until a Close. Returns its code and the number of
+/// echoes.
+async fn echo_on(mut client: Client, all_busy: Arc<Barrier>) -> (Option<u16>, usize) {
     for number in 0.. {
         if number == 1 {
             all_busy.wait().await;
         }
         let text = format!("message {number}");
-        if socket.send(Message::text(text.as_str())).await.is_err() {
-            return (last_words(&mut socket, None).await, number);
+        if client.socket.send(Message::text(text.as_str())).await.is_err() {
+            return (close_code(&mut client, None).await, number);
         }
-        match socket.next().await {
+        match client.socket.next().await {
             Some(Ok(Message::Text(echo))) => assert_eq!(echo.as_str(), text),
             Some(Ok(Message::Close(frame))) => {
                 let code = frame.map(|frame| frame.code.into());
-                return (last_words(&mut socket, code).await, number);
+                return (close_code(&mut client, code).await, number);
             }
             other => panic!("{other:?} after {number} echoes"),
         }
@@ -185,13 +175,10 @@ where
     unreachable!()
 }
 
-/// The code of the Close that came, or that comes up to the end of the connection. One Close is the last message;
-/// an error may only come behind it, when a stream of HTTP/2 is reset after our answer.
-async fn last_words<S>(socket: &mut WebSocketStream<S>, mut code: Option<u16>) -> Option<u16>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(message) = bounded("the end", socket.next()).await {
+/// The code of the Close: `code` if it has been received, else that of the next message. The Close must be the last
+/// message; an error may follow it, when a stream of HTTP/2 is reset after the client's Close.
+async fn close_code(client: &mut Client, mut code: Option<u16>) -> Option<u16> {
+    while let Some(message) = bounded("the end", client.socket.next()).await {
         match message {
             Ok(Message::Close(frame)) if code.is_none() => code = frame.map(|frame| frame.code.into()),
             Ok(message) => assert!(code.is_none(), "{message} after the Close"),
@@ -202,51 +189,4 @@ where
         }
     }
     code
-}
-
-/// An upstream for many echoes.
-struct Busy {
-    address: String,
-    answered: Arc<AtomicUsize>,
-    told: Arc<AtomicUsize>,
-    ended: Arc<AtomicUsize>,
-}
-
-impl Busy {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address: SocketAddr = listener.local_addr().unwrap();
-        let [answered, told, ended] = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
-        let busy = Self { address: format!("http://{address}"), answered, told, ended };
-        let [answered, told, ended] = [&busy.answered, &busy.told, &busy.ended].map(Arc::clone);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let [answered, told, ended] = [&answered, &told, &ended].map(Arc::clone);
-                tokio::spawn(async move {
-                    let mut socket = accept_async(stream).await.unwrap();
-                    while let Some(Ok(message)) = socket.next().await {
-                        match message {
-                            Message::Close(Some(frame)) if u16::from(frame.code) == 1001 => {
-                                told.fetch_add(1, Ordering::SeqCst);
-                            }
-                            Message::Text(_) if socket.send(message).await.is_ok() => {
-                                answered.fetch_add(1, Ordering::SeqCst);
-                            }
-                            _ => {}
-                        }
-                    }
-                    ended.fetch_add(1, Ordering::SeqCst);
-                });
-            }
-        });
-        busy
-    }
-
-    /// How many were told 1001, once so many have ended.
-    async fn until(&self, number: usize) -> usize {
-        while self.ended.load(Ordering::SeqCst) < number {
-            tokio::task::yield_now().await;
-        }
-        self.told.load(Ordering::SeqCst)
-    }
 }

@@ -1,18 +1,14 @@
-//! Which upstream a request goes to, and with which path and host.
+//! The upstream of a request, and the path and host it receives.
 
-use tokio_tungstenite::client_async;
+use test_support::{ReservedPort, Wire, websocket::Client};
 
-use crate::{
-    Gateway, answer, get,
-    support::{Reserved, Wire, bounded},
-    upstream,
-};
+use crate::{Gateway, description, get, upstream};
 
-/// What the upstream of `path` says of itself: the same to an upgrade and to an ordinary request.
-async fn introduction(gateway: &Gateway, wire: &mut Wire, path: &str) -> String {
+/// The upstream's description of a request for `path`, which is the same for an upgrade and an ordinary request.
+async fn description_of(gateway: &Gateway, wire: &mut Wire, path: &str) -> String {
     let (head, body) = get(wire, path).await;
     assert_eq!(head.status(), 200, "{path}: {}", head.text());
-    assert_eq!(gateway.ask(path).await, body, "{path}");
+    assert_eq!(gateway.description(path).await, body, "{path}");
     body
 }
 
@@ -42,12 +38,12 @@ async fn the_longest_prefix_wins_and_the_path_is_forwarded_unchanged() {
     let mut wire = gateway.wire().await;
     for (path, name) in table {
         let expected = format!("{name} {path} client.example");
-        assert_eq!(introduction(&gateway, &mut wire, path).await, expected);
+        assert_eq!(description_of(&gateway, &mut wire, path).await, expected);
     }
 }
 
 #[tokio::test]
-async fn strip_prefix_takes_off_whole_segments_of_the_matching_route() {
+async fn strip_prefix_removes_whole_segments_of_the_matching_route() {
     let routes = [
         format!("/={}", upstream::start("root").await),
         format!("/app/={}", upstream::start("app").await),
@@ -69,7 +65,7 @@ async fn strip_prefix_takes_off_whole_segments_of_the_matching_route() {
     let mut wire = gateway.wire().await;
     for (path, expected) in table {
         let expected = format!("{expected} client.example");
-        assert_eq!(introduction(&gateway, &mut wire, path).await, expected, "{path}");
+        assert_eq!(description_of(&gateway, &mut wire, path).await, expected, "{path}");
     }
     for path in ["/app/../x", "/app/%2e%2e/x"] {
         assert_eq!(get(&mut wire, path).await.0.status(), 400, "{path} would leave its prefix");
@@ -78,7 +74,7 @@ async fn strip_prefix_takes_off_whole_segments_of_the_matching_route() {
 }
 
 #[tokio::test]
-async fn ordinary_requests_of_every_kind_then_an_upgrade_use_one_connection() {
+async fn ordinary_requests_and_then_an_upgrade_use_one_connection() {
     let route = format!("/ws/={}", upstream::start("ws").await);
     let gateway = Gateway::start(&["--route", &route]).await;
     let mut wire = gateway.wire().await;
@@ -97,17 +93,16 @@ async fn ordinary_requests_of_every_kind_then_an_upgrade_use_one_connection() {
     ];
     for (line, rest, status, body) in table {
         let rest = if rest.is_empty() { "\r\n" } else { rest };
-        let head = wire.ask(format!("{line}\r\nHost: client.example\r\n{rest}")).await;
+        let head = wire.request(format!("{line}\r\nHost: client.example\r\n{rest}")).await;
         let got = String::from_utf8(wire.body(&head).await).unwrap();
         assert_eq!((head.status(), got.as_str()), (status, body), "{line}");
     }
-    let handshake = client_async("ws://client.example/ws/", wire.stream);
-    let (mut socket, _) = bounded("handshake", handshake).await.unwrap();
-    assert_eq!(answer(&mut socket).await, "ws /ws/ client.example");
+    let mut socket = Client::open(wire.stream, "/ws/").await.unwrap();
+    assert_eq!(description(&mut socket).await, "ws /ws/ client.example");
 }
 
 #[tokio::test]
-async fn what_no_route_matches_gets_404() {
+async fn a_path_without_a_route_gets_404() {
     let route = format!("/ws/={}", upstream::start("ws").await);
     let gateway = Gateway::start(&["--route", &route]).await;
     let mut wire = gateway.wire().await;
@@ -118,10 +113,10 @@ async fn what_no_route_matches_gets_404() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_not_there_gives_502_and_a_line_in_the_log() {
-    let nobody = Reserved::new();
-    let mut gateway = Gateway::start(&["--route", &format!("/={}", nobody.uri())]).await;
-    let line = format!("upstream {}: connect", nobody.uri());
+async fn an_unreachable_upstream_is_a_502_and_a_line_in_the_log() {
+    let port = ReservedPort::new();
+    let mut gateway = Gateway::start(&["--route", &format!("/={}", port.uri())]).await;
+    let line = format!("upstream {}: connect", port.uri());
     assert_eq!(gateway.refusal("/").await, 502);
     gateway.program.wait_for_log(&line).await;
     let (head, body) = get(&mut gateway.wire().await, "/").await;
@@ -130,11 +125,11 @@ async fn an_upstream_that_is_not_there_gives_502_and_a_line_in_the_log() {
 }
 
 #[tokio::test]
-async fn host_upstream_replaces_the_hosts_name() {
+async fn host_upstream_replaces_the_host() {
     let upstream = upstream::start("app").await;
     let route = format!("/={upstream}");
     let gateway = Gateway::start(&["--route", &route, "--host", "upstream"]).await;
     let authority = upstream.strip_prefix("http://").unwrap();
     let expected = format!("app /x {authority}");
-    assert_eq!(introduction(&gateway, &mut gateway.wire().await, "/x").await, expected);
+    assert_eq!(description_of(&gateway, &mut gateway.wire().await, "/x").await, expected);
 }

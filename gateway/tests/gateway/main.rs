@@ -1,4 +1,4 @@
-//! The gateway as its users have it: a program, its arguments and its sockets.
+//! The gateway as users run it: a program, its arguments and its sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod arguments;
@@ -19,19 +19,14 @@ mod timeouts;
 mod tunnels;
 mod upstream;
 
-use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 
-use futures_util::{SinkExt, StreamExt};
-use test_support::{self as support, Head, Wire, bounded, identity, program::Program};
+use test_support::{Head, Wire, process::ServerProgram, websocket::Client};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     process::Command,
 };
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{self, Message},
-};
+use tokio_tungstenite::tungstenite;
 
 /// The gateway, as cargo has built it.
 fn command() -> Command {
@@ -39,9 +34,20 @@ fn command() -> Command {
 }
 
 /// A running gateway; killed when dropped.
-struct Gateway {
-    address: SocketAddr,
-    program: Program,
+struct Gateway(ServerProgram);
+
+impl Deref for Gateway {
+    type Target = ServerProgram;
+
+    fn deref(&self) -> &ServerProgram {
+        &self.0
+    }
+}
+
+impl DerefMut for Gateway {
+    fn deref_mut(&mut self) -> &mut ServerProgram {
+        &mut self.0
+    }
 }
 
 impl Gateway {
@@ -53,30 +59,20 @@ impl Gateway {
 
     async fn spawn(mut command: Command) -> Self {
         command.args(["--listen", "127.0.0.1:0"]).env("RUST_LOG", "debug");
-        let mut program = Program::spawn(command);
-        let address = program.line_after("listening on ").await.parse().unwrap();
-        Self { address, program }
+        Self(ServerProgram::spawn(command).await)
     }
 
-    async fn connect(&self) -> TcpStream {
-        bounded("connect", TcpStream::connect(self.address)).await.unwrap()
+    /// Opens a WebSocket at `path`; an error if the handshake is refused.
+    async fn websocket(&self, path: &str) -> Result<Client, tungstenite::Error> {
+        Client::open(self.connect().await, path).await
     }
 
-    async fn wire(&self) -> Wire {
-        Wire::new(self.connect().await)
+    /// The description of a handshake for `path` by its [upstream](upstream::start).
+    async fn description(&self, path: &str) -> String {
+        description(&mut self.websocket(path).await.unwrap()).await
     }
 
-    /// A WebSocket handshake for `path`.
-    async fn websocket(&self, path: &str) -> Result<WebSocketStream<TcpStream>, tungstenite::Error> {
-        websocket(self.connect().await, path).await
-    }
-
-    /// What the upstream that `path` leads to says of itself.
-    async fn ask(&self, path: &str) -> String {
-        answer(&mut self.websocket(path).await.unwrap()).await
-    }
-
-    /// The status with which an upgrade of `path` is refused.
+    /// The status of the refusal of an upgrade of `path`.
     async fn refusal(&self, path: &str) -> u16 {
         match self.websocket(path).await {
             Err(tungstenite::Error::Http(response)) => response.status().as_u16(),
@@ -85,22 +81,14 @@ impl Gateway {
     }
 }
 
-async fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    path: &str,
-) -> Result<WebSocketStream<S>, tungstenite::Error> {
-    let url = format!("ws://client.example{path}");
-    bounded("handshake", client_async(url, stream)).await.map(|(socket, _)| socket)
+/// The description of the WebSocket's handshake by its [upstream](upstream::start).
+async fn description(socket: &mut Client) -> String {
+    socket.exchange("describe").await
 }
 
-async fn answer<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> String {
-    bounded("send", socket.send(Message::text("who?"))).await.unwrap();
-    bounded("a message", socket.next()).await.unwrap().unwrap().into_text().unwrap().to_string()
-}
-
-/// The answer to an ordinary request for `path`.
+/// The response to an ordinary request for `path`.
 async fn get<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, path: &str) -> (Head, String) {
-    let head = wire.ask(format!("GET {path} HTTP/1.1\r\nHost: client.example\r\n\r\n")).await;
+    let head = wire.request(format!("GET {path} HTTP/1.1\r\nHost: client.example\r\n\r\n")).await;
     let body = wire.body(&head).await;
     (head, String::from_utf8(body).unwrap())
 }

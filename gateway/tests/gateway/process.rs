@@ -1,11 +1,13 @@
-//! The program in a crowd.
+//! More clients than file descriptors.
 #![cfg(unix)]
 
 use tokio::process::Command;
 
-use crate::{Gateway, support::bounded, upstream};
+use test_support::bounded;
 
-/// A gateway of one worker that may have so many files open, sockets and what it needs itself included.
+use crate::{Gateway, upstream};
+
+/// A gateway of one worker with this limit of open files, including its sockets and its own files.
 pub(crate) async fn with_descriptors(number: usize, route: &str) -> Gateway {
     let mut command = Command::new("sh");
     let gateway = crate::command();
@@ -15,15 +17,15 @@ pub(crate) async fn with_descriptors(number: usize, route: &str) -> Gateway {
 }
 
 #[tokio::test]
-async fn running_out_of_file_descriptors_is_survived() {
+async fn the_gateway_recovers_after_it_ran_out_of_file_descriptors() {
     let route = format!("/={}", upstream::start("app").await);
     let mut gateway = with_descriptors(24, &route).await;
-    let mut crowd = Vec::new();
+    let mut clients = Vec::new();
     for _ in 0..40 {
-        crowd.push(gateway.connect().await);
+        clients.push(gateway.connect().await);
     }
     gateway.program.wait_for_log("accept failed").await;
-    drop(crowd);
-    bounded("a free place", async { while gateway.websocket("/").await.is_err() {} }).await;
-    assert_eq!(gateway.ask("/").await, "app / client.example");
+    drop(clients);
+    bounded("a free descriptor", async { while gateway.websocket("/").await.is_err() {} }).await;
+    assert_eq!(gateway.description("/").await, "app / client.example");
 }

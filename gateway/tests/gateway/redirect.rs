@@ -1,19 +1,14 @@
-//! `--redirect-http`: whoever comes without TLS is sent to https.
+//! `--redirect-http`: requests without TLS are redirected to https.
 
 use std::net::SocketAddr;
 
-use http::Uri;
+use http::{Request, Uri};
+use test_support::{Head, Wire, handshake, http2::Client, tls::CertificateFiles};
 
-use crate::{
-    Gateway, get,
-    http2::Client,
-    identity::Identity,
-    support::{Head, Wire, handshake},
-    upstream,
-};
+use crate::{Gateway, get, upstream};
 
-/// A gateway with TLS, and where it redirects.
-async fn start(files: &Identity) -> (Gateway, SocketAddr) {
+/// A gateway with TLS, and the address of its redirect.
+async fn start(files: &CertificateFiles) -> (Gateway, SocketAddr) {
     let route = format!("/={}", upstream::start("app").await);
     let (chain, key) = (files.chain(), files.key());
     let tls = ["--tls-cert", &chain, "--tls-key", &key, "--redirect-http", "127.0.0.1:0"];
@@ -30,7 +25,7 @@ fn location(head: &Head) -> String {
 
 #[tokio::test]
 async fn the_redirect_keeps_host_path_and_query_and_names_the_port_of_https() {
-    let (gateway, plain) = start(&Identity::new()).await;
+    let (gateway, plain) = start(&CertificateFiles::new()).await;
     let port = gateway.address.port();
     let table = [
         ("/", "client.example", format!("https://client.example:{port}/")),
@@ -42,17 +37,17 @@ async fn the_redirect_keeps_host_path_and_query_and_names_the_port_of_https() {
         ("//other.example/x", "client.example", format!("https://client.example:{port}//other.example/x")),
         ("/?", "127.0.0.1:80", format!("https://127.0.0.1:{port}/?")),
         ("/", "[::1]:80", format!("https://[::1]:{port}/")),
-        ("http://asked.example/x?y", "client.example", format!("https://asked.example:{port}/x?y")),
-        ("http://asked.example", "client.example", format!("https://asked.example:{port}/")),
+        ("http://target.example/x?y", "client.example", format!("https://target.example:{port}/x?y")),
+        ("http://target.example", "client.example", format!("https://target.example:{port}/")),
     ];
     let mut wire = Wire::connect(plain).await;
     for (target, host, expected) in table {
-        let head = wire.ask(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
+        let head = wire.request(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
         assert_eq!(location(&head), expected, "{target}");
         wire.body(&head).await;
     }
     for request in [handshake("/ws"), handshake("/ws").replacen("GET", "POST", 1)] {
-        let head = wire.ask(request).await;
+        let head = wire.request(request).await;
         assert_eq!(location(&head), format!("https://client.example:{port}/ws"));
         wire.body(&head).await;
     }
@@ -60,7 +55,7 @@ async fn the_redirect_keeps_host_path_and_query_and_names_the_port_of_https() {
 
 #[tokio::test]
 async fn the_redirect_leads_to_the_upstream() {
-    let files = Identity::new();
+    let files = CertificateFiles::new();
     let (gateway, plain) = start(&files).await;
     let head = get(&mut Wire::connect(plain).await, "/x?y=z").await.0;
     let location: Uri = location(&head).parse().unwrap();
@@ -71,13 +66,14 @@ async fn the_redirect_leads_to_the_upstream() {
 }
 
 #[tokio::test]
-async fn http_2_is_redirected_too() {
-    let (gateway, plain) = start(&Identity::new()).await;
-    let mut client = Client::new(Wire::connect(plain).await.stream).await;
+async fn http_2_requests_are_redirected() {
+    let (gateway, plain) = start(&CertificateFiles::new()).await;
+    let mut client = Client::connect(plain).await;
     let location = format!("https://client.example:{}/x?y", gateway.address.port());
-    let get = client.send("GET", "/x?y", "").await;
-    let websocket = client.extended("websocket", "/x?y").await;
-    for response in [get, websocket] {
+    let get = Request::get("https://client.example/x?y").body(()).unwrap();
+    let (get, websocket) = (client.send_request(get, true), client.connect_websocket("/x?y"));
+    for pending in [get, websocket] {
+        let (response, _) = pending.response().await;
         assert_eq!(response.status(), 301);
         assert_eq!(response.headers()["location"], location);
     }
@@ -85,7 +81,7 @@ async fn http_2_is_redirected_too() {
 
 #[tokio::test]
 async fn a_request_without_one_valid_host_or_without_a_path_gets_400() {
-    let (_gateway, plain) = start(&Identity::new()).await;
+    let (_gateway, plain) = start(&CertificateFiles::new()).await;
     let heads = [
         "GET / HTTP/1.1\r\n",
         "GET / HTTP/1.0\r\n",
@@ -99,7 +95,7 @@ async fn a_request_without_one_valid_host_or_without_a_path_gets_400() {
         "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n",
     ];
     for head in heads {
-        let answer = Wire::connect(plain).await.ask(format!("{head}\r\n")).await;
+        let answer = Wire::connect(plain).await.request(format!("{head}\r\n")).await;
         assert_eq!(answer.status(), 400, "{head}: {}", answer.text());
         assert!(answer.values("location").is_empty());
     }

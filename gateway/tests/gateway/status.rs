@@ -1,21 +1,18 @@
-//! `--status`: how much there is.
+//! `--status`: the gauges.
 
 use std::net::SocketAddr;
 
-use crate::{
-    Gateway,
-    http2::Client,
-    support::{Wire, bounded},
-    upstream,
-};
+use test_support::{Wire, bounded, http2::Client, websocket};
 
-/// Of the answer to any request: type and value of these gauges.
-async fn ask<const N: usize>(status: SocketAddr, gauges: [&str; N]) -> [usize; N] {
+use crate::{Gateway, upstream};
+
+/// The values of these gauges, whose types are checked.
+async fn gauges<const N: usize>(status: SocketAddr, names: [&str; N]) -> [usize; N] {
     let mut wire = Wire::connect(status).await;
-    let head = wire.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let head = wire.request("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert_eq!(head.status(), 200);
     let text = String::from_utf8(wire.body(&head).await).unwrap();
-    gauges.map(|name| {
+    names.map(|name| {
         assert!(text.contains(&format!("# TYPE {name} gauge\n")), "{text}");
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).unwrap();
         line.parse().unwrap()
@@ -25,29 +22,29 @@ async fn ask<const N: usize>(status: SocketAddr, gauges: [&str; N]) -> [usize; N
 const COUNTS: [&str; 2] = ["gateway_tunnels", "gateway_tasks"];
 
 #[tokio::test]
-async fn it_counts_the_tunnels_and_tasks_of_all_workers() {
+async fn the_gauges_count_tunnels_and_tasks_of_all_workers() {
     let route = format!("/={}", upstream::start("app").await);
     let mut command = crate::command();
     command.args(["--route", &route, "--workers", "3", "--status", "127.0.0.1:0"]);
     let mut gateway = Gateway::spawn(command).await;
     let status = gateway.program.line_after("status on http://").await.parse().unwrap();
-    // One says that it listens when the others are still to begin.
-    bounded("all workers", async { while ask(status, ["gateway_workers"]).await != [3] {} }).await;
-    let [tunnels, before] = ask(status, COUNTS).await;
+    // The address is printed before all workers have started.
+    bounded("all workers", async { while gauges(status, ["gateway_workers"]).await != [3] {} }).await;
+    let [tunnels, before] = gauges(status, COUNTS).await;
     assert_eq!(tunnels, 0);
 
-    // The kernel deals them out; that all came to the worker which answers is next to impossible.
+    // The kernel distributes them; that all reach the worker of the status is next to impossible.
     let mut open = Vec::new();
     for _ in 0..20 {
         open.push(gateway.websocket("/").await.unwrap());
     }
-    let mut client = Client::new(gateway.connect().await).await;
-    let stream = client.websocket("/").await;
-    let [tunnels, tasks] = ask(status, COUNTS).await;
+    let mut client = Client::over(gateway.connect().await).await;
+    let stream = websocket::Client::on(&mut client, "/").await;
+    let [tunnels, tasks] = gauges(status, COUNTS).await;
     assert_eq!(tunnels, 21);
     assert!(tasks >= before + 21, "{tasks} after {before}");
 
     drop((open, stream, client));
-    // The gateway learns of the ends in its own time.
-    bounded("everything to go", async { while ask(status, COUNTS).await != [0, before] {} }).await;
+    // The gateway notices the ends some time later.
+    bounded("all tunnels to end", async { while gauges(status, COUNTS).await != [0, before] {} }).await;
 }

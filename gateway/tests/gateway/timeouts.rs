@@ -1,15 +1,14 @@
-//! How long an upstream may take, for ordinary requests and for upgrades.
+//! Timeouts for upstreams, of ordinary requests and of upgrades.
 
-use crate::{
-    Gateway,
-    support::{SWITCHING, Scripted, Wire, handshake},
-};
+use test_support::{SWITCHING, ScriptedUpstream, Wire, handshake};
+
+use crate::Gateway;
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: client.example\r\n\r\n";
 
 #[tokio::test]
-async fn header_timeout_ends_ordinary_requests_alone() {
-    let upstream = Scripted::start().await;
+async fn header_timeout_applies_to_ordinary_requests_only() {
+    let upstream = ScriptedUpstream::start().await;
     let route = format!("/={}", upstream.uri());
     let gateway = Gateway::start(&["--route", &route, "--header-timeout", "200ms"]).await;
     let (mut client, mut upgrading) = (gateway.wire().await, gateway.wire().await);
@@ -17,17 +16,17 @@ async fn header_timeout_ends_ordinary_requests_alone() {
     let mut server = upstream.accept().await;
     server.head().await;
 
-    let head = client.ask(REQUEST).await;
+    let head = client.request(REQUEST).await;
     assert_eq!(head.status(), 504);
     assert_eq!(client.body(&head).await, b"504 Gateway Timeout: the upstream did not respond in time\n");
 
     server.send(SWITCHING).await;
-    assert_eq!(upgrading.head().await.status(), 101, "it waited at least as long");
+    assert_eq!(upgrading.head().await.status(), 101, "this one has waited longer than the timeout");
 }
 
 #[tokio::test]
-async fn handshake_timeout_ends_upgrades_alone() {
-    let upstream = Scripted::start().await;
+async fn handshake_timeout_applies_to_upgrades_only() {
+    let upstream = ScriptedUpstream::start().await;
     let route = format!("/={}", upstream.uri());
     let gateway = Gateway::start(&["--route", &route, "--handshake-timeout", "200ms"]).await;
     let (mut client, mut upgrading) = (gateway.wire().await, gateway.wire().await);
@@ -35,15 +34,15 @@ async fn handshake_timeout_ends_upgrades_alone() {
     let mut server = upstream.accept().await;
     server.head().await;
 
-    assert_eq!(upgrading.ask(handshake("/")).await.status(), 504);
+    assert_eq!(upgrading.request(handshake("/")).await.status(), 504);
 
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate").await;
-    assert_eq!(client.head().await.status(), 200, "it waited at least as long");
+    assert_eq!(client.head().await.status(), 200, "this one has waited longer than the timeout");
 }
 
-/// A response of which the upstream has sent a half. The gateway runs as long as the first is held.
+/// A response of which the upstream has sent half, in a gateway that runs until it is dropped.
 async fn half_a_response(body_timeout: &str) -> (Gateway, Wire, Wire) {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let route = format!("/={}", upstream.uri());
     let gateway = Gateway::start(&["--route", &route, "--body-timeout", body_timeout]).await;
     let mut client = gateway.wire().await;
@@ -57,17 +56,17 @@ async fn half_a_response(body_timeout: &str) -> (Gateway, Wire, Wire) {
 }
 
 #[tokio::test]
-async fn body_timeout_aborts_the_client_and_off_waits() {
-    let (_patient, mut waiting, mut server) = half_a_response("off").await;
-    let (_hasty, mut cut, _silent) = half_a_response("200ms").await;
-    cut.expect_end().await;
+async fn body_timeout_aborts_the_response_and_off_waits() {
+    let (_waiting_gateway, mut waiting, mut server) = half_a_response("off").await;
+    let (_gateway, mut aborted, _silent) = half_a_response("200ms").await;
+    aborted.expect_end().await;
     server.send("done").await;
     waiting.expect("done").await;
 }
 
 #[tokio::test]
-async fn pool_idle_timeout_ends_what_the_next_request_would_have_used() {
-    let upstream = Scripted::start().await;
+async fn pool_idle_timeout_closes_idle_connections() {
+    let upstream = ScriptedUpstream::start().await;
     let route = format!("/={}", upstream.uri());
     let gateway = Gateway::start(&["--route", &route, "--pool-idle-timeout", "200ms"]).await;
     let mut client = gateway.wire().await;
@@ -81,8 +80,8 @@ async fn pool_idle_timeout_ends_what_the_next_request_would_have_used() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_pool_idle_timeout_beyond_all_clocks_is_none() {
-    let upstream = Scripted::start().await;
+async fn a_pool_idle_timeout_beyond_the_clock_is_none() {
+    let upstream = ScriptedUpstream::start().await;
     let route = format!("/={}", upstream.uri());
     let forever = format!("{}s", u64::MAX);
     let mut gateway = Gateway::start(&["--route", &route, "--pool-idle-timeout", &forever]).await;
@@ -96,8 +95,8 @@ async fn a_pool_idle_timeout_beyond_all_clocks_is_none() {
         client.send(REQUEST).await;
     }
     drop((client, server));
-    gateway.signal("TERM").await;
-    assert_eq!(gateway.code().await, Some(0));
+    gateway.program.signal("TERM").await;
+    assert_eq!(gateway.program.exit_code().await, Some(0));
     let log = gateway.program.rest_of_log().await;
     assert!(log.contains("stopped") && !log.contains("panicked"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! Upstreams that say who they are, to a WebSocket message as to an ordinary request.
+//! Upstreams that describe requests, in responses and in WebSocket messages.
 
 use axum::{
     Router,
@@ -6,15 +6,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, Uri, header::HOST};
+use test_support::serve;
 
-use crate::support::serve;
-
-/// Starts one that answers with its name, the path and the host it was asked for, and the request's body.
+/// Starts one whose responses are its name, the request's target and host, and the request's body. A WebSocket gets the
+/// same, without a body, for each message.
 pub(crate) async fn start(name: &'static str) -> String {
     format!("http://{}", serve(app(name)).await)
 }
 
-/// The same, on a unix socket.
+/// [`start`] on a unix socket.
 #[cfg(unix)]
 pub(crate) fn start_unix(folder: &tempfile::TempDir, name: &'static str) -> String {
     let path = folder.path().join("app.sock");
@@ -24,21 +24,21 @@ pub(crate) fn start_unix(folder: &tempfile::TempDir, name: &'static str) -> Stri
 }
 
 fn app(name: &'static str) -> Router {
-    Router::new().fallback(move |upgrade, uri, headers, body| introduce(name, upgrade, uri, headers, body))
+    Router::new().fallback(move |upgrade, uri, headers, body| describe(name, upgrade, uri, headers, body))
 }
 
-async fn introduce(
+async fn describe(
     name: &'static str,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     uri: Uri,
     headers: HeaderMap,
     body: String,
 ) -> Response {
-    let introduction = format!("{name} {uri} {}", headers[HOST].to_str().unwrap());
-    let Ok(upgrade) = upgrade else { return (introduction + &body).into_response() };
+    let description = format!("{name} {uri} {}", headers[HOST].to_str().unwrap());
+    let Ok(upgrade) = upgrade else { return (description + &body).into_response() };
     upgrade.on_upgrade(async move |mut socket| {
         while let Some(Ok(message)) = socket.recv().await {
-            if message.to_text().is_ok() && socket.send(introduction.as_str().into()).await.is_err() {
+            if message.to_text().is_ok() && socket.send(description.as_str().into()).await.is_err() {
                 return;
             }
         }
