@@ -1,4 +1,4 @@
-//! Chromium on the pages of the dashboard example: one with the demo's WebSockets, one with the dashboard.
+//! Chromium on the pages of the dashboard example: that of the demo's WebSockets, and the dashboard.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::{net::SocketAddr, process::ExitCode};
@@ -6,19 +6,20 @@ use std::{net::SocketAddr, process::ExitCode};
 use libtest_mimic::Arguments;
 use test_support::{
     Wire,
-    browser::{self, picture},
-    devtools::Browser,
-    program::Program,
-    trials::{announced, trial},
+    browser::{self, Browser, picture},
+    process::{
+        Program,
+        trials::{announced, trial},
+    },
 };
 use tokio::process::Command;
 
-/// A user that would take the page over, were it put there as HTML.
+/// A user's name that would take over the page if it were inserted as HTML.
 const INTRUDER: &str = "<img src=x onerror=\"document.title='taken over'\">";
 
 fn main() -> ExitCode {
     let missing = announced(browser::missing());
-    let visit = trial("chromium::dashboard".to_owned(), missing, || browser::patiently(visit()));
+    let visit = trial("chromium::dashboard".to_owned(), missing, || browser::bounded_visit(visit()));
     libtest_mimic::run(&Arguments::from_args(), vec![visit]).exit_code()
 }
 
@@ -53,7 +54,7 @@ async fn visit() {
     picture(&mut page, "dashboard-light", 1200, "light").await;
 
     let id = row(&mut page, "alice", "id").await;
-    not_for_others(&url, &id).await;
+    expect_no_drain_from_others(&url, &id).await;
     page.click(&format!("#tunnels [data-id='{id}'] .drain")).await;
     page.until(&format!("!document.querySelector('#tunnels [data-id=\"{id}\"]')")).await;
     assert_eq!(page.text("#count").await, "4");
@@ -75,7 +76,7 @@ async fn visit() {
     demo.close().await;
 }
 
-/// The text in a column of that user's tunnel.
+/// The text in a column of the row with this label.
 async fn row(page: &mut Browser, label: &str, column: &str) -> String {
     let text = format!(
         "[...document.querySelectorAll('#tunnels tr')]
@@ -86,8 +87,8 @@ async fn row(page: &mut Browser, label: &str, column: &str) -> String {
     page.evaluate(&text).await.as_str().unwrap().to_owned()
 }
 
-/// Requires that no other site, and nobody without an origin, can drain a tunnel.
-async fn not_for_others(url: &str, id: &str) {
+/// Expects that requests from other sites, and requests without an origin, cannot drain a tunnel.
+async fn expect_no_drain_from_others(url: &str, id: &str) {
     let host = url.trim_start_matches("http://").trim_end_matches('/');
     let address: SocketAddr = host.parse().unwrap();
     let own = format!("Origin: http://{host}\r\n");
@@ -100,6 +101,6 @@ async fn not_for_others(url: &str, id: &str) {
         let request = format!(
             "POST /_tunnels/{id}/drain HTTP/1.1\r\nHost: {host}\r\n{origin}Content-Length: 0\r\n\r\n"
         );
-        assert_eq!(Wire::connect(address).await.ask(request).await.status(), status, "{origin}");
+        assert_eq!(Wire::connect(address).await.request(request).await.status(), status, "{origin}");
     }
 }

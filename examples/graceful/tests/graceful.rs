@@ -1,79 +1,71 @@
-//! The example `graceful` as its users have it.
+//! The example `graceful` as users run it.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-use std::net::SocketAddr;
-
 use test_support::{
-    SWITCHING, Scripted, Wire, bounded,
-    echo::Echo,
-    handshake,
-    program::Program,
-    websocket::{Client, going_away},
+    EchoUpstream, SWITCHING, ScriptedUpstream, bounded, handshake,
+    process::ServerProgram,
+    websocket::{
+        Client,
+        frame::{CLOSE, Frame, close_payload, frame},
+        going_away,
+    },
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, process::Command};
+use tokio::{net::TcpStream, process::Command};
+use tower_upgrade_proxy::Side;
 
-/// Starts it with these further arguments.
-async fn start(upstream: &str) -> (Program, SocketAddr) {
+/// Starts the example for this upstream.
+async fn start(upstream: &str) -> ServerProgram {
     let mut command = Command::new(env!("CARGO_BIN_EXE_graceful"));
     command.args([upstream, "127.0.0.1:0"]);
-    let mut program = Program::spawn(command);
-    let address = program.line_after("listening on ").await.parse().unwrap();
-    (program, address)
-}
-
-async fn terminate(program: &Program) {
-    let kill = format!("kill -TERM {}", program.process.id().unwrap());
-    assert!(Command::new("sh").args(["-c", &kill]).status().await.unwrap().success());
-}
-
-async fn succeeds(mut program: Program) {
-    assert!(bounded("exit", program.process.wait()).await.unwrap().success());
+    ServerProgram::spawn(command).await
 }
 
 #[tokio::test]
-async fn it_tells_tunnels_in_both_versions_and_ends() {
-    let upstream = Echo::start().await;
-    let (mut program, address) = start(&upstream.upstream().to_string()).await;
+async fn tunnels_in_both_versions_are_closed_and_the_program_exits() {
+    let upstream = EchoUpstream::start().await;
+    let ServerProgram { mut program, address } = start(&upstream.upstream().to_string()).await;
     let mut clients = [Client::http1(address, "/ws").await, Client::http2(address, "/ws").await];
     for client in &mut clients {
         client.echo("before").await;
     }
-    terminate(&program).await;
+    program.signal("TERM").await;
     for client in &mut clients {
-        assert_eq!(client.told().await, going_away());
+        assert_eq!(client.closed().await, going_away());
     }
     program.line_after("draining 2 tunnels").await;
     program.line_after("drained: 2 closed, 0 finished, 0 aborted, 0 remaining").await;
-    succeeds(program).await;
+    assert_eq!(program.exit_code().await, Some(0));
 }
 
 #[tokio::test]
-async fn it_refuses_upgrades_and_answers_requests_that_were_under_way() {
-    let upstream = Scripted::start().await;
-    let (mut program, address) = start(&upstream.uri()).await;
-    // A request that is not complete keeps its connection open, and so does a handshake.
-    let (mut slow, mut upgrading) = (Wire::connect(address).await, Wire::connect(address).await);
+async fn upgrades_are_refused_and_requests_in_progress_complete() {
+    let upstream = ScriptedUpstream::start().await;
+    let server = start(&upstream.uri()).await;
+    // An incomplete request keeps its connection open, and so does a handshake.
+    let (mut slow, mut upgrading) = (server.wire().await, server.wire().await);
+    let ServerProgram { mut program, address } = server;
     slow.send("GET /ws HTTP/1.1\r\nHost: a\r\n").await;
     upgrading.send(handshake("/ws")).await;
     let mut server = upstream.accept().await;
     server.head().await;
-    terminate(&program).await;
+    program.signal("TERM").await;
     program.line_after("draining 0 tunnels").await;
 
     let rest = handshake("/ws").split_once("Host: client.example\r\n").unwrap().1.to_owned();
-    assert_eq!(slow.ask(rest).await.status(), 503);
-    // The listener is closed by another task.
-    bounded("nothing to be accepted", async { while TcpStream::connect(address).await.is_ok() {} }).await;
+    assert_eq!(slow.request(rest).await.status(), 503);
+    // Another task closes the listener.
+    bounded("the listener to be closed", async { while TcpStream::connect(address).await.is_ok() {} }).await;
 
     server.send(SWITCHING).await;
     let head = upgrading.head().await;
     assert_eq!(head.status(), 101, "{}", head.text());
-    upgrading.expect(b"\x88\x0c\x03\xe9going away").await;
-    upgrading.send(b"\x88\x82\0\0\0\0\x03\xe9").await;
-    server.exactly(18).await;
-    server.send(b"\x88\x02\x03\xe9").await;
-    server.stream.shutdown().await.unwrap();
+    let close = Frame::close(1001, "going away");
+    upgrading.expect(close.encode(Side::Upstream)).await;
+    upgrading.send(frame(Side::Client, CLOSE, &close_payload(1001, ""))).await;
+    server.exactly(close.encode(Side::Client).len()).await;
+    server.send(frame(Side::Upstream, CLOSE, &close_payload(1001, ""))).await;
+    server.finish().await;
     program.line_after("drained: 1 closed").await;
-    succeeds(program).await;
+    assert_eq!(program.exit_code().await, Some(0));
 }

@@ -5,16 +5,17 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 use test_support::{
-    browser::{self, picture},
-    devtools::Browser,
-    program::Program,
-    trials::{announced, trial},
+    browser::{self, Browser, picture},
+    process::{
+        Program,
+        trials::{announced, trial},
+    },
 };
 use tokio::process::Command;
 
 fn main() -> ExitCode {
     let missing = announced(browser::missing());
-    let visit = trial("chromium::tls_page".to_owned(), missing, || browser::patiently(visit()));
+    let visit = trial("chromium::tls_page".to_owned(), missing, || browser::bounded_visit(visit()));
     libtest_mimic::run(&Arguments::from_args(), vec![visit]).exit_code()
 }
 
@@ -26,15 +27,15 @@ async fn visit() {
     let (https, http) = line.split_once(" (").unwrap();
     let http = http.strip_suffix(" redirects there)").unwrap();
 
-    // Where a person would begin.
+    // The address without TLS redirects.
     let mut page = Browser::open(browser::program().unwrap(), http).await;
     assert_eq!(page.evaluate("location.href").await, https);
     let protocol = page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol").await;
     assert_eq!(protocol, "h2");
 
     let host = https.trim_start_matches("https://").trim_end_matches('/');
-    let told = [("host", host), ("x-real-ip", "127.0.0.1"), ("x-forwarded-for", "127.0.0.1")];
-    for (name, value) in told.into_iter().chain([("x-forwarded-proto", "https")]) {
+    let fields = [("host", host), ("x-real-ip", "127.0.0.1"), ("x-forwarded-for", "127.0.0.1")];
+    for (name, value) in fields.into_iter().chain([("x-forwarded-proto", "https")]) {
         assert_eq!(page.text(&format!("#{name}")).await, value, "{name}");
     }
 

@@ -1,29 +1,22 @@
-//! The tls example as its users have it: certificates in files or none, a browser's requests.
+//! The tls example as users run it: with certificates in files or without, and with a browser's requests.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
-mod stranger;
+mod any_certificate;
 
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use http::{Request, Uri};
-use http_body_util::{BodyExt, Empty};
-use hyper::{body::Bytes, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use test_support::{
-    Head, Scripted, Wire, bounded, handshake,
-    identity::{Identity, NAME, connect},
-    program::{self, Program},
+    Head, ScriptedUpstream, Wire, bounded, handshake,
+    http2::{self, stream},
+    io::Io,
+    process::{Program, run},
+    tls::{CertificateFiles, NAME, connect},
+    websocket::Client,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    process::Command,
-};
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Message, protocol::Role},
-};
+use tokio::{net::TcpStream, process::Command};
+use tokio_tungstenite::tungstenite::Message;
 
 /// The example, as cargo has built it.
 fn command() -> Command {
@@ -65,8 +58,8 @@ fn row(name: &str, value: &str) -> String {
     format!("<th>{name}<td id={name}>{value}")
 }
 
-/// Requires the page that says what the upstream was told.
-fn is_page(page: &str, host: &str) {
+/// Expects the page with the fields that the upstream received.
+fn expect_page(page: &str, host: &str) {
     let rows = [
         row("host", host),
         row("x-real-ip", "127.0.0.1"),
@@ -78,16 +71,15 @@ fn is_page(page: &str, host: &str) {
     }
 }
 
-async fn shows_its_page<S: AsyncRead + AsyncWrite + Unpin>(stream: S, host: &str) {
+async fn expect_page_on(stream: impl Io, host: &str) {
     let mut wire = Wire::new(stream);
-    let head = wire.ask(format!("GET / HTTP/1.1\r\nHost: {host}\r\nX-Real-IP: 192.0.2.1\r\n\r\n")).await;
+    let head = wire.request(format!("GET / HTTP/1.1\r\nHost: {host}\r\nX-Real-IP: 192.0.2.1\r\n\r\n")).await;
     assert_eq!(head.status(), 200, "{}", head.text());
-    is_page(&String::from_utf8(wire.body(&head).await).unwrap(), host);
+    expect_page(&String::from_utf8(wire.body(&head).await).unwrap(), host);
 }
 
-async fn echoes<S: AsyncRead + AsyncWrite + Unpin>(stream: S, host: &str) {
-    let url = format!("wss://{host}/ws");
-    let (mut socket, _) = bounded("handshake", client_async(url, stream)).await.unwrap();
+async fn expect_echoes(stream: impl Io + 'static) {
+    let mut socket = Client::open(stream, "/ws").await.unwrap().socket;
     for message in [Message::text("gr\u{fc}\u{df}e"), Message::binary(vec![7; 100_000])] {
         socket.send(message.clone()).await.unwrap();
         let echo = bounded("the echo", socket.next()).await.unwrap().unwrap();
@@ -95,12 +87,12 @@ async fn echoes<S: AsyncRead + AsyncWrite + Unpin>(stream: S, host: &str) {
     }
 }
 
-/// The answer to a request without TLS.
+/// The response to a request without TLS.
 async fn plain(example: &Example, request: &str) -> Head {
-    Wire::connect(example.http).await.ask(request).await
+    Wire::connect(example.http).await.request(request).await
 }
 
-async fn redirects(example: &Example, host: &str) {
+async fn expect_redirects(example: &Example, host: &str) {
     let port = example.https.port();
     for target in ["/", "/a//b/%2F?q=%20&r=/?"] {
         let head = plain(example, &format!("GET {target} HTTP/1.1\r\nHost: {host}:8080\r\n\r\n")).await;
@@ -110,57 +102,45 @@ async fn redirects(example: &Example, host: &str) {
 }
 
 #[tokio::test]
-async fn with_certificate_files_it_serves_https_wss_and_the_redirect() {
-    let files = Identity::new();
+async fn with_certificate_files_https_wss_and_the_redirect_are_served() {
+    let files = CertificateFiles::new();
     let example = Example::start(&["--cert", &files.chain(), "--key", &files.key()]).await;
-    shows_its_page(files.connect(example.connect().await, &["http/1.1"]).await, NAME).await;
-    echoes(files.connect(example.connect().await, &["http/1.1"]).await, NAME).await;
-    redirects(&example, NAME).await;
+    expect_page_on(files.connect(example.connect().await, &["http/1.1"]).await, NAME).await;
+    expect_echoes(files.connect(example.connect().await, &["http/1.1"]).await).await;
+    expect_redirects(&example, NAME).await;
 }
 
 #[tokio::test]
-async fn without_files_its_certificate_is_self_signed_for_localhost() {
+async fn without_files_the_certificate_is_self_signed_for_localhost() {
     let example = Example::start(&[]).await;
-    let certificate = stranger::certificate(example.connect().await).await;
+    let certificate = any_certificate::certificate(example.connect().await).await;
     for name in ["localhost", "127.0.0.1", "::1"] {
-        shows_its_page(connect(&certificate, name, example.connect().await, &[]).await, "localhost").await;
+        expect_page_on(connect(&certificate, name, example.connect().await, &[]).await, "localhost").await;
     }
-    echoes(connect(&certificate, "localhost", example.connect().await, &[]).await, "localhost").await;
-    redirects(&example, "localhost").await;
+    expect_echoes(connect(&certificate, "localhost", example.connect().await, &[]).await).await;
+    expect_redirects(&example, "localhost").await;
 }
 
 #[tokio::test]
-async fn page_and_websocket_over_http_2_are_the_same() {
-    let files = Identity::new();
+async fn page_and_websocket_are_the_same_over_http_2() {
+    let files = CertificateFiles::new();
     let example = Example::start(&["--cert", &files.chain(), "--key", &files.key()]).await;
     let stream = files.connect(example.connect().await, &["h2", "http/1.1"]).await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let connect = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-    let (mut client, connection) = bounded("HTTP/2", connect).await.unwrap();
-    tokio::spawn(connection);
-    let request = Request::get(format!("https://{NAME}/")).body(Empty::<Bytes>::new()).unwrap();
-    let response = bounded("the answer", client.send_request(request)).await.unwrap();
+    let mut client = http2::Client::over(stream).await;
+    let request = Request::get(format!("https://{NAME}/")).body(()).unwrap();
+    let (response, _) = client.send_request(request, true).response().await;
     assert_eq!(response.status(), 200);
-    let page = bounded("the page", response.into_body().collect()).await.unwrap().to_bytes();
-    is_page(str::from_utf8(&page).unwrap(), NAME);
+    let (page, _) = stream::rest(&mut response.into_body()).await.unwrap();
+    expect_page(str::from_utf8(&page).unwrap(), NAME);
 
-    let websocket = Request::connect(format!("https://{NAME}/ws"))
-        .extension(hyper::ext::Protocol::from_static("websocket"))
-        .header("sec-websocket-version", "13");
-    let websocket = client.send_request(websocket.body(Empty::new()).unwrap());
-    let response = bounded("the agreement", websocket).await.unwrap();
-    assert_eq!(response.status(), 200);
-    let stream = TokioIo::new(bounded("the stream", hyper::upgrade::on(response)).await.unwrap());
-    let mut stream = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
-    bounded("to send", stream.send("over HTTP/2".into())).await.unwrap();
-    let echo = bounded("the echo", stream.next()).await.unwrap().unwrap();
-    assert_eq!(echo.to_text().unwrap(), "over HTTP/2");
+    Client::on(&mut client, "/ws").await.echo("over HTTP/2").await;
 }
 
 #[tokio::test]
-async fn another_upstream_is_told_of_the_client_too() {
-    let files = Identity::new();
-    let upstream = Scripted::start().await;
+async fn another_upstream_receives_the_fields_about_the_client() {
+    let files = CertificateFiles::new();
+    let upstream = ScriptedUpstream::start().await;
     let uri = upstream.uri();
     let arguments = ["--cert", &files.chain(), "--key", &files.key(), "--upstream", &uri];
     let example = Example::start(&arguments).await;
@@ -192,8 +172,8 @@ async fn a_redirect_needs_one_valid_host_and_a_path() {
 }
 
 #[tokio::test]
-async fn bad_files_end_it_with_a_failure_that_names_them() {
-    let files = Identity::new();
+async fn bad_files_exit_with_code_1_and_name_the_files() {
+    let files = CertificateFiles::new();
     let (chain, key, missing) = (files.chain(), files.key(), files.path("missing.pem"));
     let table = [
         (&missing, &key, &missing),
@@ -203,9 +183,9 @@ async fn bad_files_end_it_with_a_failure_that_names_them() {
     ];
     for (cert, key, named) in table {
         let arguments = ["--https", "127.0.0.1:0", "--http", "127.0.0.1:0", "--cert", cert, "--key", key];
-        let output = program::end(command(), &arguments).await;
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(&format!("{named}: ")) && output.stdout.is_empty(), "{said}");
+        let output = run(command(), &arguments).await;
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains(&format!("{named}: ")) && output.stdout.is_empty(), "{errors}");
     }
 }

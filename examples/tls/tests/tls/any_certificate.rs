@@ -1,4 +1,4 @@
-//! A client that looks at a server's certificate before it knows it.
+//! A client that accepts any certificate, to learn it.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use tokio_rustls::{
     },
 };
 
-/// The certificate that the server shows.
+/// The server's certificate.
 pub(crate) async fn certificate(stream: TcpStream) -> CertificateDer<'static> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything(provider)))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
     let connect = TlsConnector::from(Arc::new(config)).connect(name, stream);
@@ -29,11 +29,11 @@ pub(crate) async fn certificate(stream: TcpStream) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().unwrap()[0].clone()
 }
 
-/// Accepts every certificate; its owner must hold the key all the same.
+/// Accepts every certificate, but checks that the server has its key.
 #[derive(Debug)]
-struct Anything(Arc<CryptoProvider>);
+struct AnyCertificate(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anything {
+impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
