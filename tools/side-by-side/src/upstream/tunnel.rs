@@ -4,7 +4,7 @@ use crate::{
     Result,
     websocket::{
         Inbox, Message, Skim, Transport,
-        frame::{self, Head},
+        frame::{self, FrameHeader},
     },
 };
 
@@ -51,20 +51,19 @@ pub(super) async fn run(mut transport: Transport, mut inbox: Inbox, behaviour: B
 async fn echo(transport: &mut Transport, inbox: &mut Inbox) -> Result<()> {
     loop {
         let bytes = inbox.bytes();
-        let head = Head::parse(bytes)?.filter(|head| head.total() <= bytes.len());
-        let Some(head) = head else {
+        let header = frame::header(bytes)?.filter(|header| header.total() <= bytes.len());
+        let Some(header) = header else {
             inbox.fill(transport).await?;
             continue;
         };
-        let message = &mut bytes[..head.total()];
-        frame::mask(&mut message[head.size..], head.key.unwrap_or_default());
-        let (answer, start) = frame::server_head(head.opcode, head.payload);
-        let answer = &answer[start..];
-        let from = head.size - answer.len();
-        message[from..head.size].copy_from_slice(answer);
+        let message = &mut bytes[..header.total()];
+        frame::mask(&mut message[header.size..], header.key.unwrap_or_default());
+        let (echo, size) = FrameHeader::new(header.first, header.length, None).to_bytes();
+        let from = header.size - size;
+        message[from..header.size].copy_from_slice(&echo[..size]);
         transport.send(&message[from..]).await?;
-        inbox.consume(head.total());
-        if head.opcode == frame::CLOSE {
+        inbox.consume(header.total());
+        if header.first == frame::CLOSE {
             transport.finish().await?;
             return Ok(());
         }

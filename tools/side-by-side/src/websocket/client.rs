@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::{
-    frame::{self, Head},
+    frame::{self, FrameHeader},
     handshake,
     inbox::Inbox,
     message::{FIRST, Message, last},
@@ -69,8 +69,8 @@ impl WebSocket {
     /// Sends a message and waits for it to come back.
     pub(crate) async fn echo(&mut self, message: &Message, check: Check) -> Result<()> {
         self.transport.send(&message.frame).await?;
-        let head = self.next().await?;
-        let payload = &self.inbox.bytes()[head.size..head.total()];
+        let header = self.next().await?;
+        let payload = &self.inbox.bytes()[header.size..header.total()];
         let equal = match check {
             Check::Whole => payload == message.payload,
             Check::Ends => {
@@ -79,10 +79,10 @@ impl WebSocket {
                     && payload.last() == Some(&last(payload.len()))
             }
         };
-        if head.opcode != frame::BINARY || !equal {
+        if header.first != frame::BINARY || !equal {
             return Err(format!("{} bytes came back changed", message.payload.len()).into());
         }
-        self.inbox.consume(head.total());
+        self.inbox.consume(header.total());
         Ok(())
     }
 
@@ -105,9 +105,9 @@ impl WebSocket {
         for _ in 0..times {
             self.transport.send(&message.frame).await?;
         }
-        let head = self.next().await?;
-        let counted = String::from_utf8_lossy(&self.inbox.bytes()[head.size..head.total()]).into_owned();
-        self.inbox.consume(head.total());
+        let header = self.next().await?;
+        let counted = String::from_utf8_lossy(&self.inbox.bytes()[header.size..header.total()]).into_owned();
+        self.inbox.consume(header.total());
         let sent = message.payload.len() as u64 * times;
         if counted != sent.to_string() {
             return Err(format!("the upstream counted {counted} bytes of {sent}").into());
@@ -118,9 +118,9 @@ impl WebSocket {
     /// Closes as RFC 6455, section 7 has it: Close, Close back, and the server ends the connection first.
     pub(crate) async fn close(mut self) -> Result<()> {
         self.transport.send(&frame::client(frame::CLOSE, &1000_u16.to_be_bytes())).await?;
-        let head = self.next().await.map_err(|error| format!("close: {error}"))?;
-        if head.opcode != frame::CLOSE {
-            return Err(format!("a frame with opcode {} instead of Close", head.opcode).into());
+        let header = self.next().await.map_err(|error| format!("close: {error}"))?;
+        if header.first != frame::CLOSE {
+            return Err(format!("a frame with opcode {} instead of Close", header.opcode()).into());
         }
         self.inbox.drain(&mut self.transport).await.map_err(|error| format!("close: {error}"))?;
         self.transport.close().await;
@@ -128,12 +128,12 @@ impl WebSocket {
     }
 
     /// Waits until the next frame is whole in the inbox.
-    async fn next(&mut self) -> Result<Head> {
+    async fn next(&mut self) -> Result<FrameHeader> {
         loop {
-            if let Some(head) = Head::parse(self.inbox.bytes())?
-                && head.total() <= self.inbox.bytes().len()
+            if let Some(header) = frame::header(self.inbox.bytes())?
+                && header.total() <= self.inbox.bytes().len()
             {
-                return Ok(head);
+                return Ok(header);
             }
             self.inbox.fill(&mut self.transport).await?;
         }

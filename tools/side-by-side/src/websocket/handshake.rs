@@ -1,10 +1,6 @@
 //! The opening handshake, from both ends.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use sha1::{Digest, Sha1};
-
-/// The key of every handshake: that of RFC 6455, section 1.3.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+use test_support::websocket::handshake::{ACCEPT, KEY, accept};
 
 /// What a client sends.
 pub(crate) fn request(host: &str, path: &str) -> Vec<u8> {
@@ -39,15 +35,9 @@ pub(crate) fn verify(bytes: &[u8]) -> Result<Option<usize>, String> {
     let mut accepts =
         head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("sec-websocket-accept"));
     match (accepts.next(), accepts.next()) {
-        (Some(field), None) if field.value == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" => Ok(Some(size)),
+        (Some(field), None) if field.value == ACCEPT.as_bytes() => Ok(Some(size)),
         _ => Err("a 101 without the right Sec-WebSocket-Accept".to_owned()),
     }
-}
-
-fn accept(key: &[u8]) -> String {
-    let digest =
-        Sha1::new().chain_update(key).chain_update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").finalize();
-    STANDARD.encode(digest)
 }
 
 #[cfg(test)]
