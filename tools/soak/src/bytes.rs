@@ -1,6 +1,6 @@
-//! Bytes that both ends can make from a number, and so verify.
+//! Bytes that both ends derive from a seed, and so can verify.
 
-/// `SplitMix64`: for choices and for payloads, never for secrets.
+/// `SplitMix64`: for choices and payloads, not for secrets.
 #[derive(Clone)]
 pub(crate) struct Random(u64);
 
@@ -16,7 +16,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Less than `end`, which is not 0.
+    /// A number less than `end`, which is not 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
@@ -30,7 +30,7 @@ impl Random {
     }
 }
 
-/// An endless row of bytes, the same for the same seed, however it is cut.
+/// An endless sequence of bytes, the same for the same seed, however it is split.
 pub(crate) struct Pattern {
     random: Random,
     word: [u8; 8],
@@ -42,7 +42,7 @@ impl Pattern {
         Self { random: Random::new(seed), word: [0; 8], at: 8 }
     }
 
-    /// The next bytes.
+    /// Fills `bytes` with the next bytes.
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
             *byte = self.next();
@@ -55,7 +55,7 @@ impl Pattern {
         bytes
     }
 
-    /// Where these are not the next bytes, if anywhere.
+    /// The first position at which these are not the next bytes, if any.
     pub(crate) fn differs(&mut self, bytes: &[u8]) -> Option<usize> {
         bytes.iter().position(|byte| *byte != self.next())
     }

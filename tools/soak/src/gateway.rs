@@ -1,4 +1,4 @@
-//! The gateway as a process, seen from outside.
+//! The gateway as a process, observed from outside.
 
 use std::{
     env, error::Error, fs, io::IsTerminal, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration,
@@ -17,14 +17,14 @@ use crate::upstream::Upstreams;
 /// Threads of the gateway.
 pub(crate) const WORKERS: usize = 2;
 
-/// A tunnel in which nothing moves for so long is ended.
+/// The gateway's idle timeout.
 pub(crate) const IDLE: Duration = Duration::from_secs(15);
 
-/// An upstream that says nothing for so long is given up.
+/// The gateway's handshake timeout.
 const HANDSHAKE: &str = "10s";
 
-/// What is asked of it is answered within this time, whatever the load.
-const ANSWER: Duration = Duration::from_secs(30);
+/// Time limit of the gateway's responses, under any load.
+const RESPONSE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Gateway {
     child: Child,
@@ -35,14 +35,14 @@ pub(crate) struct Gateway {
     complaints: JoinHandle<Vec<String>>,
 }
 
-/// What the gateway holds at one moment.
+/// Resources of the gateway at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Holdings {
-    /// As it counts them itself.
+    /// Its own counts.
     pub(crate) tunnels: usize,
     pub(crate) tasks: usize,
     pub(crate) workers: usize,
-    /// As the kernel does.
+    /// The kernel's counts.
     pub(crate) sockets: usize,
     pub(crate) pipes: usize,
     pub(crate) other_files: usize,
@@ -55,7 +55,7 @@ impl Holdings {
         self.sockets + self.pipes + self.other_files
     }
 
-    /// Whether it holds no more than it did `before`, but for the pipes that its workers keep.
+    /// Whether there are no more than `before`, except for the pipes that the workers keep.
     pub(crate) fn is_at_rest(&self, before: &Self) -> bool {
         self.tunnels == 0
             && self.tasks <= before.tasks
@@ -87,11 +87,11 @@ impl Gateway {
         command.process_group(0);
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", path.display()))?;
         let pid = child.id().ok_or("it has no number")?;
-        let (said, log) = (child.stdout.take().ok_or("no output")?, child.stderr.take().ok_or("no log")?);
-        let mut said = BufReader::new(said);
+        let (stdout, log) = (child.stdout.take().ok_or("no output")?, child.stderr.take().ok_or("no log")?);
+        let mut stdout = BufReader::new(stdout);
         let complaints = tokio::spawn(lines(log));
-        let address = line_after(&mut said, "listening on ").await?;
-        let status = line_after(&mut said, "status on http://").await?;
+        let address = line_after(&mut stdout, "listening on ").await?;
+        let status = line_after(&mut stdout, "status on http://").await?;
         Ok(Self { child, pid, path, address, status, complaints })
     }
 
@@ -103,14 +103,14 @@ impl Gateway {
         format!("{} (process {}) on {}", self.path.display(), self.pid, self.address)
     }
 
-    /// What it holds without clients: at least, as a connection that has asked may not be gone yet.
+    /// The resources without clients: the least, since connections for the status may not be closed yet.
     pub(crate) async fn before(&self) -> Result<Holdings, Box<dyn Error>> {
         let mut least = self.look().await?;
-        // One says that it listens when the other is still to begin.
-        let begun = Instant::now();
+        // The address is printed before all workers have started.
+        let start = Instant::now();
         while least.workers < WORKERS {
-            if begun.elapsed() > ANSWER {
-                return Err("not all workers have begun".into());
+            if start.elapsed() > RESPONSE {
+                return Err("not all workers have started".into());
             }
             sleep(Duration::from_millis(50)).await;
             least = self.look().await?;
@@ -125,10 +125,10 @@ impl Gateway {
         Ok(least)
     }
 
-    /// What it holds now.
+    /// The resources now.
     pub(crate) async fn look(&self) -> Result<Holdings, Box<dyn Error>> {
         let status =
-            timeout(ANSWER, self.ask_status()).await.map_err(|_| "the gateway does not answer")??;
+            timeout(RESPONSE, self.read_status()).await.map_err(|_| "the gateway does not respond")??;
         let number = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
             line.and_then(|number| number.parse().ok()).ok_or(format!("no {name} in {status:?}"))
@@ -138,7 +138,7 @@ impl Gateway {
         let mut holdings = Holdings { tunnels, tasks, workers, ..Holdings::default() };
         let folder = PathBuf::from(format!("/proc/{}", self.pid));
         for entry in fs::read_dir(folder.join("fd"))?.flatten() {
-            // One that was closed meanwhile has no name.
+            // A descriptor closed meanwhile has no link.
             let Ok(name) = fs::read_link(entry.path()) else { continue };
             match name.to_string_lossy().split(':').next() {
                 Some("socket") => holdings.sockets += 1,
@@ -153,15 +153,15 @@ impl Gateway {
         Ok(holdings)
     }
 
-    async fn ask_status(&self) -> std::io::Result<String> {
+    async fn read_status(&self) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(self.status).await?;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: soak\r\nConnection: close\r\n\r\n").await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await?;
+        Ok(response)
     }
 
-    /// Ends it as an operator would. How it has ended, and what it had to complain about.
+    /// Ends the gateway as an operator does. Returns its exit status and the lines of its log.
     pub(crate) async fn stop(mut self) -> Result<(String, Vec<String>), Box<dyn Error>> {
         #[cfg(unix)]
         {
@@ -188,14 +188,14 @@ fn program() -> Result<PathBuf, Box<dyn Error>> {
         .into())
 }
 
-async fn line_after(said: &mut BufReader<ChildStdout>, start: &str) -> Result<SocketAddr, Box<dyn Error>> {
+async fn line_after(stdout: &mut BufReader<ChildStdout>, start: &str) -> Result<SocketAddr, Box<dyn Error>> {
     let mut line = String::new();
-    timeout(ANSWER, said.read_line(&mut line)).await.map_err(|_| "the gateway does not start")??;
+    timeout(RESPONSE, stdout.read_line(&mut line)).await.map_err(|_| "the gateway does not start")??;
     let address = line.trim().strip_prefix(start);
     Ok(address.ok_or(format!("{start:?} does not begin {line:?}"))?.parse()?)
 }
 
-/// All that is written there, shown at once.
+/// The lines of an output, each printed at once.
 async fn lines(output: impl AsyncRead + Unpin) -> Vec<String> {
     let (mut lines, mut all) = (BufReader::new(output).lines(), Vec::new());
     while let Ok(Some(line)) = lines.next_line().await {

@@ -1,13 +1,13 @@
-//! A soak of the gateway: mixed clients and faulty upstreams for as long as is asked for, and at the end
-//! nothing may be wrong, lost or left. Linux only: it reads `/proc`.
+//! A soak test of the gateway: mixed clients and faulty upstreams for a given time, after which nothing may be wrong, lost
+//! or leaked. Linux only: it reads `/proc`.
 //!
 //! ```text
 //! cargo build --release --package upgrade-gateway
 //! cargo run --release --package soak -- --minutes 30 --plot soak.svg
 //! ```
 //!
-//! The gateway is a process of its own; the clients (`clients/`) and the upstreams (`upstream/`) are in this
-//! one. The exit code is 0 when every check holds (`verdict.rs`). `docs/soak.md` tells what runs.
+//! The gateway is a separate process; the clients (`clients/`) and the upstreams (`upstream/`) run in this one. The exit
+//! code is 0 if every check holds (`verdict.rs`). `docs/soak.md` describes the load.
 
 mod bytes;
 mod clients;
@@ -27,14 +27,14 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use clients::{Clients, Stage};
+use clients::{Clients, Shared};
 use gateway::Gateway;
 use measure::{Recorder, Sample};
 use options::Options;
 use report::Report;
 use upstream::Upstreams;
 
-/// How long the gateway may take to let go of everything: pooled connections to upstreams for one.
+/// Time limit for the gateway to release everything, such as pooled connections to upstreams.
 const SETTLING: Duration = Duration::from_secs(120);
 
 #[tokio::main]
@@ -58,8 +58,8 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     println!("{} for {:?}, seed {}", gateway.describe(), options.duration(), options.seed());
 
     let report = Arc::new(Report::new());
-    let stage = Stage::new(gateway.address(), options.seed(), Arc::clone(&report));
-    let clients = Clients::start(&stage, options.clients);
+    let shared = Shared::new(gateway.address(), options.seed(), Arc::clone(&report));
+    let clients = Clients::start(&shared, options.clients);
     let mut recorder = Recorder::start();
     let (mut second, end) = (interval(Duration::from_secs(1)), Instant::now() + options.duration());
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -78,7 +78,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
             _ = second.tick() => recorder.take(gateway.look().await?, &report),
         }
     };
-    // What is idle on purpose goes after a while; whatever else is left is a leak.
+    // Pooled connections are closed after a while; everything else that remains is a leak.
     let by = Instant::now() + SETTLING;
     let after = loop {
         second.tick().await;
@@ -89,11 +89,11 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
         }
     };
     recorder.finish();
-    let (exit, said) = timeout(Duration::from_secs(60), gateway.stop()).await??;
+    let (exit, log) = timeout(Duration::from_secs(60), gateway.stop()).await??;
     drop(upstreams);
 
     println!("\n{}", report.table());
-    let ends = verdict::Ends { before, after, left, exit, said };
+    let ends = verdict::Ends { before, after, left, exit, log };
     let checks = verdict::checks(&report, recorder.samples(), load_ended, &ends);
     let all_hold = checks.iter().all(|check| check.holds);
     checks.iter().for_each(|check| println!("{check}"));
@@ -105,7 +105,7 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     Ok(all_hold)
 }
 
-/// As many as the system lets us have; the gateway inherits it.
+/// Raises the limit of open files to the maximum, which the gateway inherits.
 fn allow_many_files() -> Result<(), Box<dyn Error>> {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! What was seen each second.
+//! Samples, one per second.
 
 use std::{
     io::{IsTerminal, Write, stderr},
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::{gateway::Holdings, report::Report};
 
-/// Without a terminal there is a line of progress so often.
+/// Interval of the lines of progress without a terminal.
 const QUIET: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ impl Recorder {
         &self.samples
     }
 
-    /// Keeps it, and shows how far everything is.
+    /// Adds a sample and prints the progress.
     pub(crate) fn take(&mut self, holdings: Holdings, report: &Report) {
         let at = self.elapsed();
         self.samples.push(Sample { at, holdings });
@@ -72,7 +72,7 @@ impl Recorder {
         }
     }
 
-    /// Leaves the line of progress.
+    /// Ends the line of progress.
     pub(crate) fn finish(&self) {
         if stderr().is_terminal() {
             eprintln!();

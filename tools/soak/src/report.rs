@@ -1,4 +1,4 @@
-//! What the clients have done, and what went wrong.
+//! Counts of sessions and faults.
 
 use std::{
     fmt, io,
@@ -12,21 +12,21 @@ use tokio_tungstenite::tungstenite;
 
 use crate::clients::Kind;
 
-/// Complaints that are kept; the rest is counted.
+/// Number of complaints that are kept; the others are only counted.
 const KEPT: usize = 20;
 
-/// How a session came to an end that was not its own choice.
+/// An end of a session that the client did not intend.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// Other bytes than were sent.
     Wrong(String),
-    /// An answer instead of an upgrade, or another one than was to come.
+    /// A response in the place of an upgrade, or with another status than expected.
     Status(u16),
     /// A Close with this code.
     Closed(u16),
     /// An end without a Close, a reset, no connection.
     Ended(String),
-    /// It took longer than anything may take.
+    /// The time limit was exceeded.
     Stuck,
 }
 
@@ -58,7 +58,7 @@ impl From<tungstenite::Error> for Fault {
     fn from(error: tungstenite::Error) -> Self {
         match error {
             tungstenite::Error::Http(response) => Self::Status(response.status().as_u16()),
-            // What is no WebSocket any more was broken on the way.
+            // The connection has ended.
             tungstenite::Error::Protocol(
                 error @ (tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
                 | tungstenite::error::ProtocolError::HandshakeIncomplete),
@@ -82,24 +82,24 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// A session that went as it should.
+    /// Counts a session without a fault.
     pub(crate) fn session(&self) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A message, an answer or a piece, verified.
+    /// Counts a verified message, response or piece.
     pub(crate) fn verified(&self, bytes: usize) {
         self.messages.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// An end or a refusal as the upstream or the request deserves it.
+    /// Counts an end or refusal that the request or the upstream was to cause.
     pub(crate) fn expected(&self) {
         self.expected.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The counts of all.
+/// The counts of all kinds.
 pub(crate) struct Report {
     tallies: Vec<Tally>,
     complaints: Mutex<Vec<String>>,
@@ -139,7 +139,7 @@ impl Report {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Kinds of which no session went as it should.
+    /// Kinds without a session that had no fault.
     pub(crate) fn idlers(&self) -> Vec<Kind> {
         let idle = |kind: &&Kind| self.of(**kind).sessions.load(Ordering::Relaxed) == 0;
         Kind::ALL.iter().filter(idle).copied().collect()
@@ -159,7 +159,7 @@ impl Report {
         }
     }
 
-    /// A line for each kind, in markdown.
+    /// A Markdown table with a row for each kind.
     pub(crate) fn table(&self) -> String {
         let mut table = "| client | sessions | messages | MiB | expected ends | unexpected | wrong |\n\
                          | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"

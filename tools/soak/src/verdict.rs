@@ -1,4 +1,4 @@
-//! What must hold at the end.
+//! The checks at the end.
 
 use std::{fmt, ops::Range, time::Duration};
 
@@ -9,23 +9,23 @@ use crate::{
     report::Report,
 };
 
-/// What memory may grow by, of what it was.
+/// Allowed growth of memory, as a fraction.
 const GROWTH: f64 = 0.1;
 
-/// And in a run that is too short for a first minute, on top of that.
+/// Additional growth allowed in a run too short for a first minute, in MiB.
 const SHORT_RUN: f64 = 6.0;
 
 pub(crate) struct Ends {
     /// Before the first client.
     pub(crate) before: Holdings,
-    /// When everything had come to rest, or the wait was over.
+    /// When nothing changed any more, or after the time limit.
     pub(crate) after: Holdings,
     /// Clients that did not stop.
     pub(crate) left: usize,
-    /// How the gateway has ended.
+    /// The gateway's exit status.
     pub(crate) exit: String,
-    /// What the gateway has logged as an error, or panicked with.
-    pub(crate) said: Vec<String>,
+    /// The gateway's errors and panics.
+    pub(crate) log: Vec<String>,
 }
 
 pub(crate) struct Check {
@@ -55,10 +55,10 @@ pub(crate) fn checks(report: &Report, samples: &[Sample], load: Duration, ends: 
                 "{}, and {} clients that do not end{}",
                 sums.unexpected,
                 ends.left,
-                said(&report.complaints())
+                list(&report.complaints())
             ),
         ),
-        check("clients that did nothing", idlers.is_empty(), format!("{}{}", idlers.len(), said(&idlers))),
+        check("clients that did nothing", idlers.is_empty(), format!("{}{}", idlers.len(), list(&idlers))),
         check(
             "tunnels left",
             after.tunnels == 0,
@@ -83,13 +83,13 @@ pub(crate) fn checks(report: &Report, samples: &[Sample], load: Duration, ends: 
         check("memory at rest", memory.rest <= memory.most_at_rest(), memory.at_rest()),
         check(
             "the gateway's end",
-            ends.exit == "exit status: 0" && ends.said.is_empty(),
-            format!("{}{}", ends.exit, said(&ends.said)),
+            ends.exit == "exit status: 0" && ends.log.is_empty(),
+            format!("{}{}", ends.exit, list(&ends.log)),
         ),
     ]
 }
 
-fn said(lines: &[String]) -> String {
+fn list(lines: &[String]) -> String {
     lines.iter().map(|line| format!("\n         {line}")).collect()
 }
 
@@ -97,8 +97,8 @@ fn most(samples: &[Sample]) -> usize {
     samples.iter().map(|sample| sample.holdings.tunnels).max().unwrap_or_default()
 }
 
-/// Resident memory of the gateway in MiB. What is leaked is in the least of a stretch as in the most; what the
-/// allocator keeps for a while is in the most alone, and goes up and down.
+/// Resident memory of the gateway in MiB. A leak raises the minimum of a period as well as the maximum; memory that the
+/// allocator keeps temporarily raises the maximum only.
 struct Memory {
     first: Stretch,
     last: Stretch,
@@ -117,7 +117,7 @@ impl Memory {
     fn of(samples: &[Sample], load: Duration, ends: &Ends) -> Self {
         let last = load / 6;
         let first = last.min(Duration::from_secs(60));
-        // While clients still come, there is nothing to compare with.
+        // Until all clients have started, memory is not comparable.
         let warm_up = first / 4;
         Self {
             first: Stretch::of(samples, warm_up..warm_up + first),
@@ -127,12 +127,12 @@ impl Memory {
         }
     }
 
-    /// The least that it may hold under load at the end.
+    /// Limit of the minimum under load at the end.
     fn most_under_load(&self) -> f64 {
         self.first.least.mul_add(1.0 + GROWTH, self.allowance)
     }
 
-    /// What it may hold when the clients are gone.
+    /// Limit when the clients have disconnected.
     fn most_at_rest(&self) -> f64 {
         self.first.median.mul_add(1.0 + GROWTH, self.allowance)
     }

@@ -1,15 +1,14 @@
-//! The soak for a minute, with fewer clients. It checks itself; here, that it does so, and that every
-//! kind of client has had something to do.
+//! The soak test for a minute, with fewer clients: that its own checks hold, and that every kind of client ran.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::{collections::HashMap, path::Path, process::Command};
 
-/// The columns behind the name: sessions, messages, MiB, expected ends, unexpected, wrong.
+/// The columns after the name: sessions, messages, MiB, expected ends, unexpected, wrong.
 type Row = [u64; 6];
 
 fn rows(table: &str) -> HashMap<&str, Row> {
-    // Two lines of head.
+    // Two header lines.
     let lines = table.lines().filter_map(|line| line.strip_prefix("| ")).skip(2);
     lines
         .map(|line| {
@@ -21,7 +20,7 @@ fn rows(table: &str) -> HashMap<&str, Row> {
         .collect()
 }
 
-/// Builds the gateway into `folder` when it is not there: when this package is tested alone.
+/// Builds the gateway into `folder` if it is missing there, when this package is tested alone.
 fn build_gateway(folder: &Path) {
     if folder.join("upgrade-gateway").exists() {
         return;
@@ -34,16 +33,16 @@ fn build_gateway(folder: &Path) {
 }
 
 #[test]
-fn nothing_is_wrong_lost_or_left_after_a_minute_of_mixed_load() {
+fn nothing_is_wrong_lost_or_leaked_after_a_minute_of_mixed_load() {
     let soak = Path::new(env!("CARGO_BIN_EXE_soak"));
     build_gateway(soak.parent().unwrap());
-    // Each of its own waits is bounded, so it ends.
+    // It ends: all its waits are bounded.
     let output = Command::new(soak).args(["--seconds", "60", "--clients", "60"]).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let all = format!("{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.trim_end().ends_with("all of it holds"), "{all}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let all = format!("{printed}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && printed.trim_end().ends_with("all of it holds"), "{all}");
 
-    let rows = rows(&said);
+    let rows = rows(&printed);
     assert_eq!(rows.len(), 14, "{all}");
     for (name, [sessions, messages, _, expected, unexpected, wrong]) in rows {
         assert!(sessions > 0 && unexpected == 0 && wrong == 0, "{name}: {all}");

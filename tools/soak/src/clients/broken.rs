@@ -1,13 +1,17 @@
-//! Clients that leave, politely or not, and at any moment.
+//! Clients that close or reset their connections at any moment.
 
 use futures_util::{SinkExt, StreamExt};
+use test_support::{
+    handshake,
+    websocket::frame::{BINARY, FrameHeader, KEY},
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::{Client, frames, raw};
 use crate::{bytes::Pattern, report::Fault};
 
-/// Opens and closes: with a Close, without one, or before there is a tunnel at all.
+/// Opens a tunnel and ends it, with a Close or without; or ends the connection before there is a tunnel.
 pub(super) async fn brief(client: &mut Client) -> Result<(), Fault> {
     match client.random.below(5) {
         0 => drop(client.connect().await?),
@@ -26,21 +30,19 @@ pub(super) async fn brief(client: &mut Client) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Resets its connection: within a handshake, within a frame, between messages, under a flood.
+/// Resets the connection: during the handshake, within a frame, between messages, or during a flood.
 pub(super) async fn abort(client: &mut Client) -> Result<(), Fault> {
     let stream = match client.random.below(4) {
         0 => {
             let mut stream = client.connect().await?;
-            let head = "GET /echo HTTP/1.1\r\nHost: soak.example\r\nConnection: Upgrade\r\n\
-                Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(handshake("/echo").as_bytes()).await?;
             stream
         }
         1 => {
             let mut stream = frames::open(client, "/echo").await?.into_inner();
-            // A masked frame of 64 KiB, of which most is missing.
-            stream.write_all(&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4]).await?;
+            // The first bytes of a frame of 64 KiB.
+            let (header, size) = FrameHeader::new(BINARY, 1 << 16, Some(KEY)).to_bytes();
+            stream.write_all(&header[..size]).await?;
             stream.write_all(&Pattern::new(1).take(1000)).await?;
             stream
         }

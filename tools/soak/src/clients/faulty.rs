@@ -1,4 +1,4 @@
-//! Clients of faulty upstreams. They know what they may get.
+//! Clients of faulty upstreams, which expect the faults.
 
 use futures_util::StreamExt;
 use tokio_tungstenite::tungstenite::Message;
@@ -10,7 +10,7 @@ use crate::{
     upstream::faulty::{FORBIDDEN, MESSAGES, message},
 };
 
-/// Paths, and what the client is answered.
+/// Paths, and the status of the response.
 const REFUSALS: [(&str, u16); 9] = [
     ("/refuse/", 502),
     ("/faulty/reset", 502),
@@ -23,13 +23,13 @@ const REFUSALS: [(&str, u16); 9] = [
     ("/faulty/forbidden", FORBIDDEN),
 ];
 
-/// There is no tunnel, and the client is told at once.
+/// The upgrade is refused at once.
 pub(super) async fn refused(client: &mut Client) -> Result<(), Fault> {
     let (path, status) = *client.random.one_of(&REFUSALS);
     refusal(client, path, status).await
 }
 
-/// The upstream never answers, or a byte at a time. Some clients leave before the gateway gives up.
+/// The upstream never responds, or byte by byte. Some clients disconnect before the gateway's timeout.
 pub(super) async fn late(client: &mut Client) -> Result<(), Fault> {
     let path = *client.random.one_of(&["/faulty/silent", "/faulty/drip"]);
     let leaves = client.random.percent(30);
@@ -58,18 +58,18 @@ async fn refusal(client: &Client, path: &str, status: u16) -> Result<(), Fault> 
     }
 }
 
-/// The upstream says some things, then resets its connection or ends it. What came is right, and of the
-/// end the client is told, unless it came within a frame.
+/// The upstream sends some messages, then resets or ends its connection. The messages must be right, and the end must be
+/// announced by a Close, unless the connection was reset within a frame.
 pub(super) async fn broken(client: &mut Client) -> Result<(), Fault> {
     let is_reset = client.random.percent(50);
     let path = if is_reset { "/faulty/reset-later" } else { "/faulty/end-later" };
     let mut socket = frames::open(client, path).await?;
-    let mut came = 0;
+    let mut received = 0;
     let end = loop {
         match socket.next().await {
             Some(Ok(Message::Close(close))) => break frames::closed(close.as_ref()),
-            Some(Ok(Message::Binary(bytes))) if came < MESSAGES && bytes == message(came) => {
-                came += 1;
+            Some(Ok(Message::Binary(bytes))) if received < MESSAGES && bytes == message(received) => {
+                received += 1;
                 client.tally().verified(bytes.len());
             }
             Some(Ok(other)) => return Err(Fault::Wrong(frames::debug(&other))),
@@ -77,19 +77,19 @@ pub(super) async fn broken(client: &mut Client) -> Result<(), Fault> {
             None => break Fault::Ended("without a Close".to_owned()),
         }
     };
-    let is_told = matches!(end, Fault::Closed(1011)) && (is_reset || came == MESSAGES);
-    if is_told || is_reset && matches!(end, Fault::Ended(_)) {
+    let is_closed = matches!(end, Fault::Closed(1011)) && (is_reset || received == MESSAGES);
+    if is_closed || is_reset && matches!(end, Fault::Ended(_)) {
         client.tally().expected();
         return Ok(());
     }
     Err(end)
 }
 
-/// The upstream goes and comes back. While it is away there is a 502; when it goes, a Close or the end; and
-/// never a wrong byte.
+/// The upstream stops and starts again. While it is stopped the response is a 502; when it stops, tunnels end with a Close
+/// or without one. No byte may be wrong.
 pub(super) async fn outage(client: &mut Client) -> Result<(), Fault> {
     let seed = client.random.next();
-    let talked = match frames::open(client, "/outage/").await {
+    let outcome = match frames::open(client, "/outage/").await {
         Ok(socket) => match frames::talk(seed, client.tally(), socket).await {
             Err(Fault::Closed(1011) | Fault::Ended(_)) => None,
             other => Some(other),
@@ -97,8 +97,8 @@ pub(super) async fn outage(client: &mut Client) -> Result<(), Fault> {
         Err(Fault::Status(502)) => None,
         Err(other) => Some(Err(other)),
     };
-    match talked {
-        Some(talked) => talked,
+    match outcome {
+        Some(outcome) => outcome,
         None => {
             client.tally().expected();
             let pause = Pattern::new(seed).take(1)[0];

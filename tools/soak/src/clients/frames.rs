@@ -1,4 +1,4 @@
-//! WebSockets whose every message comes back.
+//! WebSockets that echo every message.
 
 use futures_util::{SinkExt, StreamExt, stream::SplitSink};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,10 +22,10 @@ use crate::{
     report::{Fault, Tally},
 };
 
-/// The payload of every Ping of ours.
+/// Payload of the pings.
 const PING: &[u8] = b"soak";
 
-/// Messages that both halves of a client make for themselves: numbered, of random sizes, with random bytes.
+/// Numbered messages of random sizes with random bytes, made from a seed by the sending and the receiving half alike.
 struct Messages {
     random: Random,
     number: u64,
@@ -54,7 +54,7 @@ impl Messages {
     }
 }
 
-/// A WebSocket of its own, and messages there and back.
+/// Opens a WebSocket and exchanges messages.
 pub(super) async fn echo(client: &mut Client) -> Result<(), Fault> {
     let socket = open(client, "/echo").await?;
     talk(client.random.next(), client.tally(), socket).await
@@ -69,7 +69,7 @@ pub(super) async fn open(
     Ok(socket)
 }
 
-/// Some messages, whole and in fragments with pings between, sent and received at the same time; then the
+/// Exchanges some messages, whole and in fragments with pings between, sent and received at the same time; then runs the
 /// closing handshake.
 pub(super) async fn talk<S>(seed: u64, tally: &Tally, socket: WebSocketStream<S>) -> Result<(), Fault>
 where
@@ -92,20 +92,20 @@ where
     let receive = async {
         let mut messages = Messages::new(messages);
         for number in 0..count {
-            let came = loop {
+            let received = loop {
                 match receiving.next().await.ok_or(Fault::Ended("no more messages".to_owned()))?? {
                     Message::Pong(payload) if payload == PING => {}
                     Message::Close(close) => return Err(closed(close.as_ref())),
                     message => break message,
                 }
             };
-            if came != messages.next() {
+            if received != messages.next() {
                 return Err(Fault::Wrong(format!(
-                    "message {number} of {count} came as {:.80}",
-                    debug(&came)
+                    "message {number} of {count} arrived as {:.80}",
+                    debug(&received)
                 )));
             }
-            tally.verified(came.len());
+            tally.verified(received.len());
         }
         Ok(())
     };
@@ -114,7 +114,7 @@ where
     close(&mut socket).await
 }
 
-/// The closing handshake, and the end of the connection.
+/// Runs the closing handshake and waits for the end of the connection.
 pub(super) async fn close<S>(socket: &mut WebSocketStream<S>) -> Result<(), Fault>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -126,7 +126,7 @@ where
     }
 }
 
-/// What becomes of a WebSocket that is only listened to. Messages are not what is waited for.
+/// Reads until the end of a WebSocket on which no more messages may arrive. Returns how it ended.
 pub(super) async fn rest<S>(socket: &mut WebSocketStream<S>) -> Fault
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -138,7 +138,7 @@ where
             Ok(Message::Pong(_) | Message::Ping(_)) => {}
             Ok(message) => return Fault::Wrong(format!("{:.80} before the end", debug(&message))),
             Err(error) if matches!(end, Fault::Closed(_)) => {
-                // Whatever comes behind a Close is the end.
+                // Any error after a Close is the end.
                 drop(error);
             }
             Err(error) => end = error.into(),

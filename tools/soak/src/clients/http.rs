@@ -1,4 +1,4 @@
-//! Requests that become no tunnel: ordinary ones, and handshakes that must be refused.
+//! Requests that open no tunnel: ordinary ones, and handshakes that must be refused.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,13 +8,13 @@ use tokio::{
 use super::Client;
 use crate::{bytes::Pattern, report::Fault};
 
-/// A connection with HTTP/1.1, as bytes.
+/// A connection in HTTP/1.1, as bytes. Unlike the tests' `Wire`, it returns its failures.
 pub(super) struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
 }
@@ -28,8 +28,8 @@ impl Connection {
         self.stream
     }
 
-    /// The answer; its body is as long as its head says.
-    pub(super) async fn ask(&mut self, request: &[u8]) -> Result<Answer, Fault> {
+    /// Sends a request and reads the response, whose length is in its head.
+    pub(super) async fn request(&mut self, request: &[u8]) -> Result<Response, Fault> {
         self.stream.write_all(request).await?;
         let end = loop {
             match self.read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -45,18 +45,18 @@ impl Connection {
         while self.read.len() < length {
             self.fill().await?;
         }
-        Ok(Answer { status, body: self.read.drain(..length).collect() })
+        Ok(Response { status, body: self.read.drain(..length).collect() })
     }
 
     async fn fill(&mut self) -> Result<(), Fault> {
         match self.stream.read_buf(&mut self.read).await? {
-            0 => Err(Fault::Ended("no answer".to_owned())),
+            0 => Err(Fault::Ended("no response".to_owned())),
             _ => Ok(()),
         }
     }
 }
 
-/// Some requests on one connection, with bodies both ways.
+/// Some requests on one connection, with bodies in both directions.
 pub(super) async fn ordinary(client: &mut Client) -> Result<(), Fault> {
     let mut connection = Connection::new(client.connect().await?);
     for _ in 0..=client.random.below(10) {
@@ -67,20 +67,20 @@ pub(super) async fn ordinary(client: &mut Client) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What the upstream makes for a number, or what it says to a body of ours.
+/// Requests a body of random length, or sends one, which the upstream verifies.
 async fn one(client: &mut Client, connection: &mut Connection) -> Result<(), Fault> {
     let (length, seed) = (client.random.below(100_000) as usize, client.random.next());
     if client.random.percent(50) {
         let request = format!("GET /body/{length}/{seed} HTTP/1.1\r\nHost: soak.example\r\n\r\n");
-        let answer = connection.ask(request.as_bytes()).await?;
-        return verify(client, &answer, length, seed);
+        let response = connection.request(request.as_bytes()).await?;
+        return verify(client, &response, length, seed);
     }
     let head = format!(
         "POST /body/{length}/{seed} HTTP/1.1\r\nHost: soak.example\r\nContent-Length: {length}\r\n\r\n"
     );
     let body = Pattern::new(seed).take(length);
-    let answer = connection.ask(&[head.as_bytes(), &body].concat()).await?;
-    match (answer.status, answer.body.as_slice()) {
+    let response = connection.request(&[head.as_bytes(), &body].concat()).await?;
+    match (response.status, response.body.as_slice()) {
         (200, b"right") => {
             client.tally().verified(length);
             Ok(())
@@ -90,12 +90,12 @@ async fn one(client: &mut Client, connection: &mut Connection) -> Result<(), Fau
     }
 }
 
-fn verify(client: &Client, answer: &Answer, length: usize, seed: u64) -> Result<(), Fault> {
-    if answer.status != 200 {
-        return Err(Fault::Status(answer.status));
+fn verify(client: &Client, response: &Response, length: usize, seed: u64) -> Result<(), Fault> {
+    if response.status != 200 {
+        return Err(Fault::Status(response.status));
     }
-    if answer.body != Pattern::new(seed).take(length) {
-        return Err(Fault::Wrong(format!("a body of {} for {length} bytes", answer.body.len())));
+    if response.body != Pattern::new(seed).take(length) {
+        return Err(Fault::Wrong(format!("a body of {} for {length} bytes", response.body.len())));
     }
     client.tally().verified(length);
     Ok(())
@@ -104,7 +104,7 @@ fn verify(client: &Client, answer: &Answer, length: usize, seed: u64) -> Result<
 /// The key of a handshake.
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
-/// First lines, further lines, and what they are answered with.
+/// Request lines, further lines, and the status of the response.
 const BAD: [(&str, &[&str], u16); 10] = [
     ("GET /echo", &["Sec-WebSocket-Version: 13"], 400),
     ("GET /echo", &["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short"], 400),
@@ -118,7 +118,7 @@ const BAD: [(&str, &[&str], u16); 10] = [
     ("\x16\x03\x01\x02\0\x01", &[], 400),
 ];
 
-/// One of them; and when the connection is still HTTP, an ordinary request behind it.
+/// Sends an invalid request, then an ordinary one if the connection is still in order.
 pub(super) async fn bad(client: &mut Client) -> Result<(), Fault> {
     let (start, lines, status) = *client.random.one_of(&BAD);
     let lines = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>();
@@ -126,9 +126,9 @@ pub(super) async fn bad(client: &mut Client) -> Result<(), Fault> {
         "{start} HTTP/1.1\r\nHost: soak.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{lines}\r\n"
     );
     let mut connection = Connection::new(client.connect().await?);
-    let answer = connection.ask(request.as_bytes()).await?;
-    if answer.status != status {
-        return Err(Fault::Status(answer.status));
+    let response = connection.request(request.as_bytes()).await?;
+    if response.status != status {
+        return Err(Fault::Status(response.status));
     }
     client.tally().expected();
     let is_framed = !request.contains("Content-Length") && !request.contains("Transfer-Encoding");

@@ -1,4 +1,4 @@
-//! Clients that speak HTTP/2: tunnels, requests and resets on one connection.
+//! Clients in HTTP/2: tunnels, requests and resets on one connection.
 
 use futures_util::future::try_join_all;
 use http::{Request, StatusCode};
@@ -16,7 +16,7 @@ use crate::{bytes::Pattern, report::Fault};
 
 type Requests = SendRequest<Full<Bytes>>;
 
-/// Some tunnels at the same time, ordinary requests beside them, and now and then a stream that is dropped.
+/// Runs some tunnels at the same time, an ordinary request, and sometimes a stream that is dropped.
 pub(super) async fn session(client: &mut Client) -> Result<(), Fault> {
     let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(client.connect().await?));
     let (requests, connection) = handshake.await?;

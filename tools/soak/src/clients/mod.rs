@@ -1,4 +1,4 @@
-//! The clients: each does one session after the other until it is told to stop.
+//! The clients: each runs one session after the other until it is stopped.
 
 mod broken;
 mod faulty;
@@ -22,10 +22,10 @@ use crate::{
     report::{Fault, Report, Tally},
 };
 
-/// No session takes so long, on whatever machine.
+/// Time limit of a session, on any machine.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// What clients do. The order is that of the table.
+/// The kinds of clients, in the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Echo,
@@ -62,7 +62,7 @@ impl Kind {
         Self::Outage,
     ];
 
-    /// Of a hundred clients, how many are of this kind.
+    /// Percentage of the clients that are of this kind.
     fn share(self) -> usize {
         match self {
             Self::Idle => 25,
@@ -116,23 +116,23 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Where all of them are.
+/// What all clients share.
 #[derive(Clone)]
-pub(crate) struct Stage {
+pub(crate) struct Shared {
     gateway: SocketAddr,
     seed: u64,
     report: Arc<Report>,
 }
 
-impl Stage {
+impl Shared {
     pub(crate) fn new(gateway: SocketAddr, seed: u64, report: Arc<Report>) -> Self {
         Self { gateway, seed, report }
     }
 }
 
-/// One of them.
+/// A client. Unlike those of the tests, it reports a failure as a [`Fault`] and goes on.
 pub(crate) struct Client {
-    stage: Stage,
+    shared: Shared,
     kind: Kind,
     random: Random,
     stop: watch::Receiver<bool>,
@@ -144,7 +144,7 @@ impl Client {
             let kind = self.kind;
             match timeout(LONGEST, kind.session(&mut self)).await.unwrap_or(Err(Fault::Stuck)) {
                 Ok(()) => self.tally().session(),
-                Err(fault) => self.stage.report.complain(kind, &fault),
+                Err(fault) => self.shared.report.complain(kind, &fault),
             }
             let pause = self.random.below(300);
             self.pause(pause).await;
@@ -152,19 +152,19 @@ impl Client {
     }
 
     fn tally(&self) -> &Tally {
-        self.stage.report.of(self.kind)
+        self.shared.report.of(self.kind)
     }
 
     fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
 
-    /// So many milliseconds, or until it is time to stop.
+    /// Waits for a time, or until the client is stopped.
     async fn pause(&self, milliseconds: u64) {
         drop(timeout(Duration::from_millis(milliseconds), self.stopping()).await);
     }
 
-    /// Ready when it is time to stop.
+    /// Waits until the client is stopped.
     fn stopping(&self) -> impl Future<Output = ()> + use<> {
         let mut stop = self.stop.clone();
         async move {
@@ -173,28 +173,28 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<TcpStream, Fault> {
-        let stream = TcpStream::connect(self.stage.gateway).await?;
+        let stream = TcpStream::connect(self.shared.gateway).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 }
 
-/// All of them, on their way.
+/// The running clients.
 pub(crate) struct Clients {
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
 }
 
 impl Clients {
-    /// So many in all, at least one of each kind. They start within two seconds, not all at once.
-    pub(crate) fn start(stage: &Stage, number: usize) -> Self {
+    /// Starts `number` clients, at least one of each kind, at random moments of the first two seconds.
+    pub(crate) fn start(shared: &Shared, number: usize) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let (mut running, mut random) = (JoinSet::new(), Random::new(stage.seed));
+        let (mut running, mut random) = (JoinSet::new(), Random::new(shared.seed));
         for kind in Kind::ALL {
             for _ in 0..(number * kind.share() / 100).max(1) {
                 let delay = Duration::from_millis(random.below(2000));
                 let random = Random::new(random.next());
-                let client = Client { stage: stage.clone(), kind, random, stop: stopped.clone() };
+                let client = Client { shared: shared.clone(), kind, random, stop: stopped.clone() };
                 running.spawn(async move {
                     sleep(delay).await;
                     client.run().await;
@@ -204,7 +204,7 @@ impl Clients {
         Self { stop, running }
     }
 
-    /// Lets each finish what it does. How many have not, after a time in which all should.
+    /// Waits until each has finished its session. Returns the number of clients that have not, after the time limit.
     pub(crate) async fn stop(mut self) -> usize {
         let _ = self.stop.send(true);
         let all = async { while self.running.join_next().await.is_some() {} };

@@ -1,4 +1,4 @@
-//! Tunnels of bytes without frames: the protocol `tcp`, which the gateway is told to allow.
+//! Tunnels of bytes without frames: the protocol `tcp`, which the gateway allows by an option.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use tokio::{
 use super::{Client, http::Connection};
 use crate::{bytes::Pattern, report::Fault};
 
-/// What the upstream says when all that came was right.
+/// Sent by the upstream when everything it received was right.
 pub(crate) const RIGHT: u8 = b'+';
 
-/// One read, one write.
+/// Size of a read or write.
 const PIECE: usize = 64 * 1024;
 
 /// A tunnel to `path` below `/raw/`.
@@ -25,14 +25,14 @@ pub(super) async fn open(client: &Client, path: &str) -> Result<TcpStream, Fault
     let head = format!(
         "GET /raw/{path} HTTP/1.1\r\nHost: soak.example\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
     );
-    match connection.ask(head.as_bytes()).await?.status {
-        // The upstream waits for a first byte, so nothing is lost that was read with the head.
+    match connection.request(head.as_bytes()).await?.status {
+        // The upstream waits for a first byte, so that nothing has been read beyond the head.
         101 => Ok(connection.into_inner()),
         status => Err(Fault::Status(status)),
     }
 }
 
-/// Megabytes both ways at once, each byte verified where it arrives.
+/// Megabytes in both directions at once, each byte verified where it arrives.
 pub(super) async fn bulk(client: &mut Client) -> Result<(), Fault> {
     let (length, seed) = (client.random.below(4 << 20), client.random.next());
     let (receiving, sending) = open(client, &format!("bulk/{length}/{seed}")).await?.into_split();
@@ -41,7 +41,7 @@ pub(super) async fn bulk(client: &mut Client) -> Result<(), Fault> {
     Ok(())
 }
 
-/// All of it up; then the end of what this side says; and only then the answer.
+/// All bytes up, then the end of that direction, and only then all bytes down.
 pub(super) async fn half_close(client: &mut Client) -> Result<(), Fault> {
     let (length, seed) = (client.random.below(1 << 18), client.random.next());
     let (receiving, sending) = open(client, &format!("half/{length}/{seed}")).await?.into_split();
@@ -49,7 +49,7 @@ pub(super) async fn half_close(client: &mut Client) -> Result<(), Fault> {
     receive(client, receiving, length, !seed).await
 }
 
-/// A flood that is read in small pieces, and now and then.
+/// A flood that is read in small pieces, with pauses.
 pub(super) async fn slow(client: &mut Client) -> Result<(), Fault> {
     let (length, seed) = ((1 << 20) + client.random.below(3 << 20), client.random.next());
     let (mut receiving, sending) = open(client, &format!("bulk/{length}/{seed}")).await?.into_split();
@@ -68,10 +68,10 @@ pub(super) async fn slow(client: &mut Client) -> Result<(), Fault> {
     tokio::try_join!(up, down).map(drop)
 }
 
-/// The half is kept: dropping it would be no other end than this one.
+/// Sends the bytes and the end. Returns the half, so that the caller decides when it is dropped.
 async fn send(mut sending: OwnedWriteHalf, length: u64, seed: u64) -> Result<OwnedWriteHalf, Fault> {
     let (mut pattern, mut piece, mut left) = (Pattern::new(seed), vec![0; PIECE], length as usize);
-    // The byte that the upstream waits for.
+    // The first byte, which the upstream waits for.
     sending.write_all(&[RIGHT]).await?;
     while left > 0 {
         let piece = &mut piece[..left.min(PIECE)];
@@ -105,7 +105,7 @@ fn verify(client: &Client, pattern: &mut Pattern, bytes: &[u8]) -> Result<(), Fa
     Ok(())
 }
 
-/// What the upstream made of our bytes, and the end.
+/// Expects the upstream's confirmation of the bytes it received, and the end.
 async fn verdict(mut receiving: OwnedReadHalf) -> Result<(), Fault> {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(60), receiving.read_to_end(&mut rest)).await;

@@ -1,7 +1,8 @@
-//! The one that lies: the path says how.
+//! The faulty upstream: the path selects the fault.
 
 use std::{io, net::SocketAddr, time::Duration};
 
+use test_support::websocket::frame::{BINARY, frame_with};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -12,13 +13,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::bytes::Pattern;
 
-/// What `/faulty/forbidden` answers.
+/// The status of `/faulty/forbidden`.
 pub(crate) const FORBIDDEN: u16 = 403;
 
-/// Messages before an end that comes later.
+/// Number of messages before a later end.
 pub(crate) const MESSAGES: u64 = 8;
 
-/// The message of that number.
+/// The message with this number.
 pub(crate) fn message(number: u64) -> Vec<u8> {
     Pattern::new(number).take(1000)
 }
@@ -47,7 +48,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
     match path.trim_start_matches("/faulty/") {
         "close" => {}
         "reset" => stream.set_zero_linger()?,
-        "garbage" => stream.write_all(b"\0\x01\x02 what is this?\r\n\r\n").await?,
+        "garbage" => stream.write_all(b"\0\x01\x02 this is not HTTP\r\n\r\n").await?,
         "half-a-head" => stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: webs").await?,
         "wrong-accept" => stream.write_all(switching("websocket", "Another", "key").as_bytes()).await?,
         "no-upgrade" => {
@@ -57,8 +58,8 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
             stream.write_all(switching("h2c", "Accept", &accept(&head)).as_bytes()).await?;
         }
         "forbidden" => {
-            let answer = format!("HTTP/1.1 {FORBIDDEN} Forbidden\r\nContent-Length: 2\r\n\r\nno");
-            stream.write_all(answer.as_bytes()).await?;
+            let response = format!("HTTP/1.1 {FORBIDDEN} Forbidden\r\nContent-Length: 2\r\n\r\nno");
+            stream.write_all(response.as_bytes()).await?;
         }
         "silent" => drop(stream.read(&mut [0]).await?),
         "drip" => {
@@ -68,14 +69,14 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
             }
         }
         "end-later" => {
-            talk(&mut stream, &head).await?;
-            // What the gateway has to say about it is heard, so that this is no reset.
+            send_messages(&mut stream, &head).await?;
+            // Everything from the gateway is read, so that the end is not a reset.
             stream.shutdown().await?;
             while stream.read(&mut [0; 1024]).await? > 0 {}
         }
         "reset-later" => {
-            talk(&mut stream, &head).await?;
-            stream.write_all(&[0x82, 0x05, 1, 2]).await?;
+            send_messages(&mut stream, &head).await?;
+            stream.write_all(&frame_with(BINARY, &[1, 2, 3, 4, 5], None)[..4]).await?;
             stream.set_zero_linger()?;
         }
         _ => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await?,
@@ -83,13 +84,11 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The agreement and all the messages.
-async fn talk(stream: &mut TcpStream, head: &str) -> io::Result<()> {
+/// Accepts the upgrade and sends all messages.
+async fn send_messages(stream: &mut TcpStream, head: &str) -> io::Result<()> {
     stream.write_all(switching("websocket", "Accept", &accept(head)).as_bytes()).await?;
     for number in 0..MESSAGES {
-        let payload = message(number);
-        let length = (payload.len() as u16).to_be_bytes();
-        stream.write_all(&[&[0x82, 126], &length[..], &payload].concat()).await?;
+        stream.write_all(&frame_with(BINARY, &message(number), None)).await?;
         sleep(Duration::from_millis(20)).await;
     }
     Ok(())
@@ -105,7 +104,7 @@ async fn head(stream: &mut TcpStream) -> io::Result<String> {
     Ok(read.into_iter().map(char::from).collect())
 }
 
-/// What the key in this head is accepted with.
+/// The value of `Sec-WebSocket-Accept` for the key in this head.
 fn accept(head: &str) -> String {
     let field = |line: &str| {
         let (name, value) = line.split_once(':')?;

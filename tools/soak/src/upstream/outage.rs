@@ -1,8 +1,9 @@
-//! The one that is killed with all its connections, and starts again on the same port.
+//! The upstream that stops with all its connections and starts again on the same port.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
+use test_support::ReservedPort;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -10,28 +11,27 @@ use tokio::{
 };
 use tokio_tungstenite::accept_async;
 
-use super::reserve;
+/// Times in which it runs and in which it is stopped.
+const RUNNING: Duration = Duration::from_secs(6);
+const STOPPED: Duration = Duration::from_secs(1);
 
-/// How long it is there, and how long it is not.
-const THERE: Duration = Duration::from_secs(6);
-const AWAY: Duration = Duration::from_secs(1);
-
-pub(super) fn start(running: &mut JoinSet<()>) -> io::Result<SocketAddr> {
-    let (reserved, address) = reserve()?;
+pub(super) fn start(running: &mut JoinSet<()>) -> SocketAddr {
+    let port = ReservedPort::new();
+    let address = port.address;
     running.spawn(async move {
-        let _reserved = reserved;
+        let _port = port;
         for round in 0_u64.. {
             match TcpListener::bind(address).await {
-                Ok(listener) => drop(timeout(THERE, serve(listener, round % 2 == 0)).await),
-                Err(error) => eprintln!("soak: the upstream cannot come back: {error}"),
+                Ok(listener) => drop(timeout(RUNNING, serve(listener, round % 2 == 0)).await),
+                Err(error) => eprintln!("soak: the upstream cannot start again: {error}"),
             }
-            sleep(AWAY).await;
+            sleep(STOPPED).await;
         }
     });
-    Ok(address)
+    address
 }
 
-/// All that it has goes with it: with resets, or just so.
+/// Serves until dropped, with all its connections, which are then closed or reset.
 async fn serve(listener: TcpListener, resets: bool) {
     let mut connections = JoinSet::new();
     loop {

@@ -1,4 +1,4 @@
-//! The one that works: echoes, bytes without frames, bodies.
+//! The upstream that works: echoes, bytes without frames, bodies.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -42,7 +42,7 @@ pub(super) async fn start(running: &mut JoinSet<()>) -> io::Result<SocketAddr> {
 
 async fn echo(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|mut socket| async move {
-        // Pings and Closes are answered by the library; an error means that the client is gone.
+        // The library responds to pings and Closes; an error means that the client has disconnected.
         while let Some(Ok(message)) = socket.recv().await {
             if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err()
             {
@@ -52,11 +52,11 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
     })
 }
 
-/// When bytes go down.
+/// When bytes are sent to the client.
 #[derive(Clone, Copy)]
 enum Order {
     AtOnce,
-    /// When the client has said all it had to say.
+    /// After the end of the client's direction.
     AfterTheEnd,
 }
 
@@ -64,14 +64,14 @@ async fn raw(order: Order, Path((length, seed)): Path<(usize, u64)>, request: Re
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
-            // The client that is cut off here knows it, and says so.
+            // A failure is reported by the client.
             let _ = exchange(order, TokioIo::new(upgraded), length, seed).await;
         }
     });
     (StatusCode::SWITCHING_PROTOCOLS, [(CONNECTION, "upgrade"), (UPGRADE, "tcp")]).into_response()
 }
 
-/// Bytes each way; then one more, which says whether those that came were right.
+/// Exchanges bytes, then sends one more: whether those received were right.
 async fn exchange(
     order: Order,
     stream: impl AsyncRead + AsyncWrite,
@@ -95,15 +95,15 @@ async fn exchange(
     sending.shutdown().await
 }
 
-/// Whether that many of the right bytes come, and then the end.
+/// Whether exactly the right bytes arrive before the end.
 async fn receive(receiving: &mut (impl AsyncRead + Unpin), length: usize, seed: u64) -> io::Result<bool> {
-    let (mut pattern, mut piece, mut came, mut is_right) = (Pattern::new(seed), vec![0; PIECE], 0, true);
+    let (mut pattern, mut piece, mut received, mut is_right) = (Pattern::new(seed), vec![0; PIECE], 0, true);
     loop {
         match receiving.read(&mut piece).await? {
-            0 => return Ok(is_right && came == length),
+            0 => return Ok(is_right && received == length),
             read => {
                 is_right &= pattern.differs(&piece[..read]).is_none();
-                came += read;
+                received += read;
             }
         }
     }
