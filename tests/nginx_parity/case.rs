@@ -1,61 +1,72 @@
-//! One exchange, to be had with nginx and with us, and in what the two differ.
+//! One exchange, run with nginx and with the Rust program, and its differences.
 
 use std::time::Duration;
 
 use crate::{
-    answer::Answer,
     client::{self, Step},
-    front::{Front, Setup},
+    proxy::{Proxy, Setup},
     recorder::Recorder,
+    response::CannedResponse,
     transcript::{Transcript, only},
 };
 
 pub(crate) struct Case {
     setup: Setup,
     name: &'static str,
-    /// Which of the configuration's ports.
+    /// Index of the configuration's port.
     port: usize,
     steps: Vec<Step>,
-    answers: Vec<Answer>,
+    responses: Vec<CannedResponse>,
     differences: Vec<Difference>,
 }
 
-/// Lines that only one side has, and the row of the table in docs/nginx.md that gives the reason.
+/// Lines of one side only, and the row of the table in docs/nginx.md with the reason.
 struct Difference {
     row: &'static str,
     lines: Vec<String>,
 }
 
-/// A request that never reaches the upstream.
+/// A request that does not reach the upstream.
 pub(crate) fn refused(setup: Setup, name: &'static str, request: impl AsRef<[u8]>) -> Case {
-    let case = Case { setup, name, port: 0, steps: Vec::new(), answers: Vec::new(), differences: Vec::new() };
+    let case =
+        Case { setup, name, port: 0, steps: Vec::new(), responses: Vec::new(), differences: Vec::new() };
     case.sends(request.as_ref()).reads(request.as_ref())
 }
 
-/// A request, and the answer to it.
-pub(crate) fn exchange(setup: Setup, name: &'static str, request: impl AsRef<[u8]>, answer: Answer) -> Case {
-    refused(setup, name, request).answered(answer)
+/// A request and the upstream's response.
+pub(crate) fn exchange(
+    setup: Setup,
+    name: &'static str,
+    request: impl AsRef<[u8]>,
+    response: CannedResponse,
+) -> Case {
+    refused(setup, name, request).responds(response)
 }
 
-/// The same for what nobody takes for an upgrade.
-pub(crate) fn ordinary(setup: Setup, name: &'static str, request: impl AsRef<[u8]>, answer: Answer) -> Case {
-    exchange(setup, name, request, answer).ordinary("up")
+/// [`exchange`] for a request that neither side takes for an upgrade.
+pub(crate) fn ordinary(
+    setup: Setup,
+    name: &'static str,
+    request: impl AsRef<[u8]>,
+    response: CannedResponse,
+) -> Case {
+    exchange(setup, name, request, response).ordinary("up")
 }
 
 impl Case {
     /// A further request on the same connection.
-    pub(crate) fn then(self, request: impl AsRef<[u8]>, answer: Answer) -> Self {
-        let up = format!("up{}", self.answers.len() + 1);
-        self.sends(request.as_ref()).reads(request.as_ref()).answered(answer).ordinary(&up)
+    pub(crate) fn then(self, request: impl AsRef<[u8]>, response: CannedResponse) -> Self {
+        let up = format!("up{}", self.responses.len() + 1);
+        self.sends(request.as_ref()).reads(request.as_ref()).responds(response).ordinary(&up)
     }
 
-    /// The answer to a request that was sent in the same breath as the one before.
-    pub(crate) fn pipelined(self, answer: Answer) -> Self {
-        let up = format!("up{}", self.answers.len() + 1);
-        self.step(Step::Response { to_head: false }).answered(answer).ordinary(&up)
+    /// The response to a request that was sent together with the previous one.
+    pub(crate) fn pipelined(self, response: CannedResponse) -> Self {
+        let up = format!("up{}", self.responses.len() + 1);
+        self.step(Step::Response { to_head: false }).responds(response).ordinary(&up)
     }
 
-    /// Bytes through the tunnel and back.
+    /// Bytes sent through the tunnel and echoed.
     pub(crate) fn echoes(self, bytes: &str) -> Self {
         self.sends(bytes.as_bytes()).step(Step::Bytes(bytes.len()))
     }
@@ -70,7 +81,7 @@ impl Case {
         self
     }
 
-    /// These steps instead.
+    /// Replaces the steps.
     pub(crate) fn steps(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
         self.steps = steps.into_iter().collect();
         self
@@ -81,14 +92,14 @@ impl Case {
         self
     }
 
-    /// Where the two differ, and the row that says why. `- `: nginx alone, `+ `: we alone.
+    /// Lines that differ, and the row with the reason. `- `: nginx only, `+ `: the Rust program only.
     pub(crate) fn differs(mut self, row: &'static str, lines: &[&str]) -> Self {
         let lines = lines.iter().map(|line| (*line).to_owned()).collect();
         self.differences.push(Difference { row, lines });
         self
     }
 
-    /// Refused by both, and nginx closes the connection.
+    /// Refused by both, and only nginx closes the connection.
     pub(crate) fn stays_open(self) -> Self {
         self.differs("Connection after a refusal", &["- down closes"])
     }
@@ -97,17 +108,17 @@ impl Case {
         format!("{:?}::{}", self.setup, self.name).to_lowercase()
     }
 
-    /// The rows that this case gives as reasons.
+    /// The rows with the reasons of this case.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &'static str> {
         self.differences.iter().map(|difference| difference.row)
     }
 
-    /// How many requests the client sends.
+    /// Number of requests.
     pub(crate) fn requests(&self) -> usize {
         self.steps.iter().filter(|step| matches!(step, Step::Response { .. })).count()
     }
 
-    /// What every ordinary request differs in.
+    /// The difference of every ordinary request.
     fn ordinary(mut self, up: &str) -> Self {
         let token = match self.setup {
             Setup::D => "close",
@@ -126,22 +137,23 @@ impl Case {
         self.step(Step::Response { to_head: request.starts_with(b"HEAD ") })
     }
 
-    fn answered(mut self, answer: Answer) -> Self {
-        self.answers.push(answer);
+    fn responds(mut self, response: CannedResponse) -> Self {
+        self.responses.push(response);
         self
     }
 
-    /// Has the exchange with both, and compares.
+    /// Runs the exchange with both and compares.
     pub(crate) async fn run(&self) -> Result<(), String> {
-        let nginx = Front::nginx(self.setup, Recorder::start(&self.answers).await).await;
-        let ours = Front::ours(self.setup, Recorder::start(&self.answers).await).await;
-        let (nginx_got, ours_got) = tokio::join!(
+        let nginx = Proxy::nginx(self.setup, Recorder::start(&self.responses).await).await;
+        let rust = Proxy::rust(self.setup, Recorder::start(&self.responses).await).await;
+        let (nginx_received, rust_received) = tokio::join!(
             client::run(&nginx.addresses[self.port], &self.steps),
-            client::run(&ours.addresses[self.port], &self.steps),
+            client::run(&rust.addresses[self.port], &self.steps),
         );
-        let with_nginx = Transcript::new(&nginx.recorder.seen(), &nginx_got, nginx.recorder.addresses);
-        let with_us = Transcript::new(&ours.recorder.seen(), &ours_got, ours.recorder.addresses);
-        let found = with_nginx.difference(&with_us);
+        let with_nginx =
+            Transcript::new(&nginx.recorder.received(), &nginx_received, nginx.recorder.addresses);
+        let with_rust = Transcript::new(&rust.recorder.received(), &rust_received, rust.recorder.addresses);
+        let found = with_nginx.difference(&with_rust);
         let listed: Vec<_> = self.differences.iter().flat_map(|listed| &listed.lines).collect();
         let gone = only(listed.clone(), found.iter().collect());
         let new = only(found.iter().collect(), listed);
@@ -150,11 +162,11 @@ impl Case {
         }
         Err(format!(
             "listed differences that are gone:\n{}\n\ndifferences that are not listed:\n{}\n\n\
-             with nginx:\n{}\nwith us:\n{}\nnginx's log:\n{}",
+             with nginx:\n{}\nwith the Rust program:\n{}\nnginx's log:\n{}",
             gone.join("\n"),
             new.join("\n"),
             with_nginx.text(),
-            with_us.text(),
+            with_rust.text(),
             nginx.log(),
         ))
     }

@@ -1,62 +1,62 @@
-//! The client: it does the steps of a case and notes everything it gets.
+//! The client: runs the steps of a case and records everything it receives.
 
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 
 use crate::{
-    front::{Address, Io},
     message::Message,
-    support::bounded,
+    proxy::Address,
+    support::{bounded, io::Io},
 };
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send(Vec<u8>),
-    /// The next response, with the interim ones before it.
+    /// Reads the next response, with the interim ones before it.
     Response {
         to_head: bool,
     },
-    /// The next response, be it an interim one.
+    /// Reads the next response, which may be an interim one.
     Interim,
-    /// So many bytes of a tunnel.
+    /// Reads this number of bytes of a tunnel.
     Bytes(usize),
-    /// Bytes now and then, each to be echoed.
+    /// Sends bytes at this interval and reads their echoes.
     Drip {
         pause: Duration,
         times: usize,
     },
-    /// The end of the connection, not earlier than this after the last step.
+    /// Reads the end of the connection, not earlier than this after the last step.
     End {
         after: Duration,
     },
 }
 
-/// What the client got.
+/// What the client has received.
 #[derive(Clone, Debug)]
-pub(crate) enum Got {
+pub(crate) enum Received {
     Response(Message),
     Bytes(Vec<u8>),
-    /// The end of the connection where a response should have been.
+    /// The end of the connection in the place of a response.
     Nothing,
     End,
 }
 
-pub(crate) async fn run(address: &Address, steps: &[Step]) -> Vec<Got> {
-    let stream = bounded("the front to take the connection", address.connect()).await.unwrap();
-    let mut client = Client { io: BufReader::new(stream), got: Vec::new() };
+pub(crate) async fn run(address: &Address, steps: &[Step]) -> Vec<Received> {
+    let stream = bounded("the proxy to accept the connection", address.connect()).await.unwrap();
+    let mut client = Connection { io: BufReader::new(stream), received: Vec::new() };
     for step in steps {
         bounded(&format!("{step:?}"), client.step(step)).await;
     }
-    client.got
+    client.received
 }
 
-struct Client {
+struct Connection {
     io: BufReader<Box<dyn Io>>,
-    got: Vec<Got>,
+    received: Vec<Received>,
 }
 
-impl Client {
+impl Connection {
     async fn step(&mut self, step: &Step) {
         match step {
             Step::Send(bytes) => self.send(bytes).await,
@@ -83,19 +83,19 @@ impl Client {
     /// Its status.
     async fn message(&mut self, to_head: bool) -> Option<u16> {
         let Some(mut message) = Message::read_head(&mut self.io).await else {
-            self.got.push(Got::Nothing);
+            self.received.push(Received::Nothing);
             return None;
         };
         message.read_response_body(&mut self.io, to_head).await;
         let status = message.status();
-        self.got.push(Got::Response(message));
+        self.received.push(Received::Response(message));
         Some(status)
     }
 
     async fn bytes(&mut self, count: usize) {
         let mut bytes = Vec::new();
         let _ = (&mut self.io).take(count as u64).read_to_end(&mut bytes).await;
-        self.got.push(Got::Bytes(bytes));
+        self.received.push(Received::Bytes(bytes));
     }
 
     async fn end(&mut self, after: Duration) {
@@ -104,9 +104,9 @@ impl Client {
         let _ = self.io.read_to_end(&mut rest).await;
         assert!(started.elapsed() >= after, "the end came after {:?}", started.elapsed());
         if !rest.is_empty() {
-            self.got.push(Got::Bytes(rest));
+            self.received.push(Received::Bytes(rest));
         }
-        self.got.push(Got::End);
+        self.received.push(Received::End);
     }
 }
 

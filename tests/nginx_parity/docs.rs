@@ -1,4 +1,4 @@
-//! docs/nginx.md says what is tested, no more and no less.
+//! docs/nginx.md has exactly the tested set-ups and differences.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ macro_rules! files {
     ($($name:literal),*) => { [$(($name, include_str!(concat!("../nginx/", $name)))),*] };
 }
 
-/// Each block is the file that the comment before it names, and each file is there.
+/// Each block equals the file that the comment before it names, and each file has its block.
 pub(crate) fn every_block_is_the_tested_file() {
     let files = files![
         "a.conf",
@@ -40,10 +40,10 @@ pub(crate) fn every_block_is_the_tested_file() {
     assert_eq!(PAGE.matches("<!-- tests/nginx/").count(), files.len());
 }
 
-/// The rows of the table are the reasons that the cases give.
+/// The rows of the table are the reasons of the cases.
 pub(crate) fn every_difference_has_its_row(cases: &[Case]) {
-    let given: BTreeSet<&str> = cases.iter().flat_map(Case::rows).collect();
-    assert_eq!(rows(), given.into_iter().collect::<Vec<_>>(), "rows of the page; reasons of the cases");
+    let reasons: BTreeSet<&str> = cases.iter().flat_map(Case::rows).collect();
+    assert_eq!(rows(), reasons.into_iter().collect::<Vec<_>>(), "rows of the page; reasons of the cases");
 }
 
 /// The first cells of the table, sorted.
@@ -56,9 +56,9 @@ fn rows() -> Vec<&'static str> {
     rows
 }
 
-/// What the issue asks for: forty requests at least.
-pub(crate) fn there_are_enough_requests_with_names_of_their_own(cases: &[Case]) {
+/// There are at least forty requests, and no two cases with one name.
+pub(crate) fn there_are_enough_requests_with_unique_names(cases: &[Case]) {
     let names: BTreeSet<_> = cases.iter().map(Case::title).collect();
-    assert_eq!(names.len(), cases.len(), "a name is there twice");
+    assert_eq!(names.len(), cases.len(), "a name is used twice");
     assert!(cases.iter().map(Case::requests).sum::<usize>() >= 40);
 }

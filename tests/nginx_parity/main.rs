@@ -1,19 +1,19 @@
-//! The set-ups of docs/nginx.md, each before a real nginx and before the Rust that stands beside
-//! it: the same raw requests, the same answers of the upstream, compared field by field.
+//! The set-ups of docs/nginx.md, each with a real nginx and with the Rust program beside it: the same raw requests and the
+//! same responses of the upstream, compared field by field.
 //!
-//! Without nginx the comparisons are *ignored*, and a line says how to install it.
+//! Without nginx the comparisons are *ignored*, and a line tells how to install it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod alone;
-mod answer;
 mod case;
 mod cases;
 mod client;
 mod docs;
-mod front;
 mod message;
 mod nginx;
+mod proxy;
 mod recorder;
+mod response;
 #[path = "../nginx/mod.rs"]
 mod setups;
 mod tls;
@@ -35,11 +35,11 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// A case as a test; ignored when nginx is `missing`.
+/// A case as a test, ignored if nginx is `missing`.
 fn comparison(case: Case, missing: Option<String>) -> Trial {
     let ignored = missing.is_some();
     Trial::test(case.title(), move || match missing {
-        // Asked for all the same, with `--include-ignored`.
+        // Run nevertheless, with `--include-ignored`.
         Some(missing) => Err(Failed::from(missing)),
         None => block_on(case.run())?.map_err(Failed::from),
     })
@@ -50,16 +50,16 @@ fn without_nginx() -> Vec<Trial> {
     vec![
         page("every_block_is_the_tested_file", |_| docs::every_block_is_the_tested_file()),
         page("every_difference_has_its_row", docs::every_difference_has_its_row),
-        page("enough_requests", docs::there_are_enough_requests_with_names_of_their_own),
+        page("enough_requests", docs::there_are_enough_requests_with_unique_names),
         alone("each_set_up_serves_pages_and_sockets", alone::each_set_up_serves_pages_and_sockets),
-        alone("an_upgrade_never_reaches_a_cache_inside", alone::an_upgrade_never_reaches_a_cache_inside),
-        alone("an_upstream_is_always_asked_properly", alone::an_upstream_is_always_asked_properly),
+        alone("an_upgrade_never_reaches_an_inner_cache", alone::an_upgrade_never_reaches_an_inner_cache),
+        alone("requests_to_upstreams_are_always_complete", alone::requests_to_upstreams_are_always_complete),
+        alone("responses_in_http_1_0_are_accepted", alone::responses_in_http_1_0_are_accepted),
         alone(
-            "an_upstream_that_answers_in_http_1_0_is_heard",
-            alone::an_upstream_that_answers_in_http_1_0_is_heard,
+            "a_request_without_its_upgrade_fields_is_a_426",
+            alone::a_request_without_its_upgrade_fields_is_a_426,
         ),
-        alone("a_request_that_lost_its_upgrade_is_a_426", alone::a_request_that_lost_its_upgrade_is_a_426),
-        alone("a_short_timeout_says_so", alone::a_short_timeout_says_so),
+        alone("a_short_timeout_is_reported", alone::a_short_timeout_is_reported),
     ]
 }
 
@@ -71,7 +71,7 @@ fn page(name: &str, test: impl FnOnce(&[Case]) + Send + 'static) -> Trial {
     })
 }
 
-/// A test of our side alone.
+/// A test without nginx.
 fn alone<F>(name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial
 where
     F: Future<Output = ()>,

@@ -1,8 +1,8 @@
-//! HTTP/1 messages, read off the wire without believing anything about them.
+//! HTTP/1 messages, read without assuming that they are valid, unlike those of `Wire`.
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-/// A request or a response as it came; bytes are shown as Latin-1.
+/// A request or a response as received, in Latin-1.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
     pub(crate) first: String,
@@ -39,7 +39,7 @@ impl Message {
         };
     }
 
-    /// Reads the body of a response; `to_head`: to a HEAD request.
+    /// Reads the body of a response, which has none if it is one `to_head`.
     pub(crate) async fn read_response_body(&mut self, io: &mut (impl AsyncBufRead + Unpin), to_head: bool) {
         let status = self.status();
         if to_head || status < 200 || status == 204 || status == 304 {

@@ -1,4 +1,4 @@
-//! A real nginx with one of the configurations, everything it writes in a folder of its own.
+//! A real nginx with one of the configurations, and a folder for all its files.
 
 use std::{
     fs,
@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{front::Address, support::Reserved};
+use crate::{proxy::Address, support::ReservedPort};
 
-/// Around every configuration.
-const AROUND: &str = "\
+/// The configuration around that of a set-up.
+const MAIN_CONFIG: &str = "\
 daemon off;
 master_process off;
 pid nginx.pid;
@@ -28,16 +28,16 @@ http {
 }
 ";
 
-/// A running nginx. Dropping it kills it.
+/// A running nginx; killed when dropped.
 pub(crate) struct Nginx {
     child: Child,
     folder: tempfile::TempDir,
-    /// Where each `listen` of the configuration is, in order.
+    /// The address of each `listen` of the configuration, in order.
     pub(crate) addresses: Vec<Address>,
-    _ports: Vec<Reserved>,
+    _ports: Vec<ReservedPort>,
 }
 
-/// The program, or how to get it.
+/// The program, or how to install it.
 pub(crate) fn find() -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
@@ -47,13 +47,13 @@ pub(crate) fn find() -> Result<PathBuf, String> {
 }
 
 impl Nginx {
-    /// Starts it with `config`, in which the upstreams stand for `upstreams`.
+    /// Starts nginx with `config`, whose upstreams are replaced by `upstreams`.
     pub(crate) async fn start(config: &str, upstreams: [SocketAddr; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (site, addresses, ports) = place(config, folder.path(), upstreams);
+        let (site, addresses, ports) = configure(config, folder.path(), upstreams);
         crate::tls::write(folder.path());
         fs::write(folder.path().join("site.conf"), site).unwrap();
-        fs::write(folder.path().join("nginx.conf"), AROUND).unwrap();
+        fs::write(folder.path().join("nginx.conf"), MAIN_CONFIG).unwrap();
         let log = fs::File::create(folder.path().join("error.log")).unwrap();
         let child = Command::new(find().unwrap())
             .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
@@ -65,20 +65,20 @@ impl Nginx {
             .spawn()
             .unwrap();
         let mut nginx = Self { child, folder, addresses, _ports: ports };
-        nginx.until_ready().await;
+        nginx.wait_until_ready().await;
         nginx
     }
 
-    async fn until_ready(&mut self) {
+    async fn wait_until_ready(&mut self) {
         let started = Instant::now();
-        while !self.answers().await {
+        while !self.is_ready().await {
             assert!(self.child.try_wait().unwrap().is_none(), "nginx ended: {}", self.log());
             assert!(started.elapsed() < Duration::from_secs(20), "nginx does not listen: {}", self.log());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
-    async fn answers(&self) -> bool {
+    async fn is_ready(&self) -> bool {
         for address in &self.addresses {
             if address.connect().await.is_err() {
                 return false;
@@ -100,8 +100,12 @@ impl Drop for Nginx {
     }
 }
 
-/// The configuration with the addresses and times of the test in the place of the reader's.
-fn place(config: &str, folder: &Path, upstreams: [SocketAddr; 2]) -> (String, Vec<Address>, Vec<Reserved>) {
+/// The configuration with the addresses and timeouts of the test.
+fn configure(
+    config: &str,
+    folder: &Path,
+    upstreams: [SocketAddr; 2],
+) -> (String, Vec<Address>, Vec<ReservedPort>) {
     let (mut addresses, mut ports) = (Vec::new(), Vec::new());
     let mut site = String::new();
     for line in config.lines() {
@@ -110,9 +114,9 @@ fn place(config: &str, folder: &Path, upstreams: [SocketAddr; 2]) -> (String, Ve
                 let path = folder.join(format!("{}.sock", addresses.len()));
                 (format!("listen unix:{};", path.display()), Address::Unix(path))
             }
-            // The client's address is told here, and a unix socket has none.
+            // The upstream receives the client's address, which a unix socket does not have.
             "listen 443 ssl;" => {
-                let port = Reserved::new();
+                let port = ReservedPort::new();
                 let address = port.address;
                 ports.push(port);
                 (format!("listen {address} ssl;"), Address::Tls(address))

@@ -1,4 +1,4 @@
-//! The upstream: it writes down every request and answers what the case says.
+//! The upstream: records every request and sends the responses of the case.
 
 use std::{
     collections::VecDeque,
@@ -13,39 +13,39 @@ use tokio::{
 };
 
 use crate::{
-    answer::{After, Answer},
     message::{End, Message},
+    response::{After, CannedResponse},
 };
 
-/// Two servers that share a script, for set-ups that have two.
+/// Two servers with shared responses, for set-ups with two upstreams.
 pub(crate) struct Recorder {
     pub(crate) addresses: [SocketAddr; 2],
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    answers: Mutex<VecDeque<Answer>>,
-    seen: Mutex<Vec<Seen>>,
+    responses: Mutex<VecDeque<CannedResponse>>,
+    received: Mutex<Vec<ReceivedRequest>>,
 }
 
-/// One request, and which of the two servers got it.
+/// One request, and the index of the server that received it.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedRequest {
     pub(crate) server: usize,
     pub(crate) request: Message,
 }
 
 impl Recorder {
-    pub(crate) async fn start(answers: &[Answer]) -> Self {
-        let answers = Mutex::new(answers.iter().cloned().collect());
-        let shared = Arc::new(Shared { answers, seen: Mutex::default() });
+    pub(crate) async fn start(responses: &[CannedResponse]) -> Self {
+        let responses = Mutex::new(responses.iter().cloned().collect());
+        let shared = Arc::new(Shared { responses, received: Mutex::default() });
         let addresses = [listen(0, Arc::clone(&shared)).await, listen(1, Arc::clone(&shared)).await];
         Self { addresses, shared }
     }
 
-    /// What has come so far.
-    pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap().clone()
+    /// The requests so far.
+    pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
+        self.shared.received.lock().unwrap().clone()
     }
 }
 
@@ -60,25 +60,26 @@ async fn listen(server: usize, shared: Arc<Shared>) -> SocketAddr {
     address
 }
 
-/// Requests of one connection, until someone ends it.
+/// Responds to the requests of one connection until its end.
 async fn serve(server: usize, stream: TcpStream, shared: Arc<Shared>) {
     let mut io = BufReader::new(stream);
     while let Some(mut request) = Message::read_head(&mut io).await {
-        let answer = shared.answers.lock().unwrap().pop_front().unwrap_or_else(Answer::unscripted);
-        if !answer.early {
+        let response =
+            shared.responses.lock().unwrap().pop_front().unwrap_or_else(CannedResponse::unscripted);
+        if !response.early {
             request.read_request_body(&mut io).await;
         }
-        // Half a request was never made; whether it gets here at all is a matter of chance.
+        // An incomplete request is not recorded: whether it arrives at all is a matter of chance.
         if request.end == End::CutShort {
             return;
         }
-        shared.seen.lock().unwrap().push(Seen { server, request: request.clone() });
-        if io.write_all(&placed(&answer.bytes, &io)).await.is_err() {
+        shared.received.lock().unwrap().push(ReceivedRequest { server, request: request.clone() });
+        if io.write_all(&placed(&response.bytes, &io)).await.is_err() {
             return;
         }
-        match answer.after {
-            After::GoOn if answer.bytes.starts_with(b"HTTP/1.1 101") => return echo(io).await,
-            After::GoOn if answer.early => request.read_request_body(&mut io).await,
+        match response.after {
+            After::GoOn if response.bytes.starts_with(b"HTTP/1.1 101") => return echo(io).await,
+            After::GoOn if response.early => request.read_request_body(&mut io).await,
             After::GoOn => {}
             After::Close => return,
             After::Ping(pause) => return ping(io, pause).await,
@@ -87,11 +88,11 @@ async fn serve(server: usize, stream: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// The answer with the upstream's address in it.
-fn placed(answer: &[u8], io: &BufReader<TcpStream>) -> Vec<u8> {
-    match std::str::from_utf8(answer) {
+/// The response with the upstream's address inserted.
+fn placed(response: &[u8], io: &BufReader<TcpStream>) -> Vec<u8> {
+    match std::str::from_utf8(response) {
         Ok(text) => text.replace("UPSTREAM", &io.get_ref().local_addr().unwrap().to_string()).into_bytes(),
-        Err(_) => answer.to_vec(),
+        Err(_) => response.to_vec(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The certificate of both servers, and who trusts it.
+//! The certificate of nginx and of the Rust program.
 
 use std::{
     fs,
@@ -6,34 +6,13 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use tokio_rustls::{
-    TlsAcceptor, TlsConnector,
-    rustls::{
-        ClientConfig, RootCertStore, ServerConfig,
-        crypto::ring,
-        pki_types::{CertificateDer, PrivatePkcs8KeyDer},
-    },
-};
+use test_support::tls::{Certificate, client_config};
+use tokio_rustls::TlsConnector;
 
-/// The name it is for.
+/// Name in the certificate.
 pub(crate) const NAME: &str = "site.example";
 
-struct Certificate {
-    der: CertificateDer<'static>,
-    pem: String,
-    key_der: Vec<u8>,
-    key_pem: String,
-}
-
-static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(|| {
-    let made = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
-    Certificate {
-        der: made.cert.der().clone(),
-        pem: made.cert.pem(),
-        key_der: made.signing_key.serialize_der(),
-        key_pem: made.signing_key.serialize_pem(),
-    }
-});
+pub(crate) static CERTIFICATE: LazyLock<Certificate> = LazyLock::new(|| Certificate::self_signed(&[NAME]));
 
 /// Writes the files that the configuration names.
 pub(crate) fn write(folder: &Path) {
@@ -41,24 +20,6 @@ pub(crate) fn write(folder: &Path) {
     fs::write(folder.join("key.pem"), &CERTIFICATE.key_pem).unwrap();
 }
 
-pub(crate) fn acceptor() -> TlsAcceptor {
-    let key = PrivatePkcs8KeyDer::from(CERTIFICATE.key_der.clone());
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![CERTIFICATE.der.clone()], key.into())
-        .unwrap();
-    TlsAcceptor::from(Arc::new(config))
-}
-
 pub(crate) fn connector() -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    roots.add(CERTIFICATE.der.clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    TlsConnector::from(Arc::new(config))
+    TlsConnector::from(Arc::new(client_config(&CERTIFICATE.der, &[])))
 }

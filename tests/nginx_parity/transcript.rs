@@ -1,32 +1,31 @@
-//! An exchange as lines that can be compared.
+//! An exchange as lines to compare.
 //!
-//! Made equal on purpose, and therefore not compared:
+//! Not compared on purpose:
 //!
 //! - the order of fields with different names, and the case of names;
-//! - the value of `Date`, except that it tells the upstream's own ([`UPSTREAM_DATE`]) from another;
+//! - the value of `Date`, except whether it is the upstream's ([`UPSTREAM_DATE`]);
 //! - nginx's `Server`;
-//! - reason, text, type and length of pages that a front makes itself: what does not carry the
-//!   upstream's `X-From`;
-//! - how persistence is said: no `Connection`, `keep-alive`, or the version alone.
+//! - reason, text, type and length of the proxy's own responses: those without the upstream's `X-From`;
+//! - the form of persistence: no `Connection`, `keep-alive`, or the version only.
 
 use std::net::SocketAddr;
 
 use crate::{
-    client::Got,
+    client::Received,
     message::{End, Message},
-    recorder::Seen,
+    recorder::ReceivedRequest,
 };
 
-/// What `Date` says in answers that have one.
+/// `Date` of the upstream's responses that have one.
 const UPSTREAM_DATE: &str = "Mon, 01 Jan 2001 00:00:00 GMT";
 
-/// One message of an exchange. `up` is what the upstream received, `down` what the client got.
+/// One message of an exchange. `up`: received by the upstream; `down`: received by the client.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     first: String,
     /// Sorted.
     rest: Vec<String>,
-    /// Who made it; only messages of the same maker are compared line by line.
+    /// Whether the proxy made the message; only messages of the same origin are compared line by line.
     own: bool,
 }
 
@@ -38,7 +37,11 @@ pub(crate) struct Transcript {
 }
 
 impl Transcript {
-    pub(crate) fn new(seen: &[Seen], got: &[Got], upstreams: [SocketAddr; 2]) -> Self {
+    pub(crate) fn new(
+        requests: &[ReceivedRequest],
+        received: &[Received],
+        upstreams: [SocketAddr; 2],
+    ) -> Self {
         let tidy = |mut entry: Entry| {
             for line in std::iter::once(&mut entry.first).chain(&mut entry.rest) {
                 for upstream in upstreams {
@@ -48,20 +51,19 @@ impl Transcript {
             entry.rest.sort();
             entry
         };
-        let up = seen.iter().map(request).map(tidy).collect();
-        let down = got.iter().map(received).map(tidy).collect();
+        let up = requests.iter().map(request).map(tidy).collect();
+        let down = received.iter().map(received_entry).map(tidy).collect();
         Self { up, down }
     }
 
-    /// The lines that `self` alone has, with a `-`, and those that `other` alone has, with a `+`.
-    ///
-    /// Of a message that one side lacks, or that only one of them made itself, the first line.
+    /// The lines of `self` only, with a `-`, and those of `other` only, with a `+`. For a message that one side lacks, or
+    /// that only one side has made itself, only the first line.
     pub(crate) fn difference(&self, other: &Self) -> Vec<String> {
         let sides = [("up", &self.up, &other.up), ("down", &self.down, &other.down)];
-        sides.into_iter().flat_map(|(side, ours, others)| differences(side, ours, others)).collect()
+        sides.into_iter().flat_map(|(side, left, right)| differences(side, left, right)).collect()
     }
 
-    /// For people.
+    /// The whole transcript, for people.
     pub(crate) fn text(&self) -> String {
         let sides = [("up", &self.up), ("down", &self.down)];
         let entries = sides.into_iter().flat_map(|(side, entries)| {
@@ -77,19 +79,19 @@ impl Entry {
     }
 }
 
-fn differences(side: &str, ours: &[Entry], others: &[Entry]) -> Vec<String> {
+fn differences(side: &str, left: &[Entry], right: &[Entry]) -> Vec<String> {
     let mut found = Vec::new();
-    for number in 0..ours.len().max(others.len()) {
+    for number in 0..left.len().max(right.len()) {
         let side = numbered(side, number);
-        let (minus, plus) = match (ours.get(number), others.get(number)) {
-            (Some(ours), Some(others)) if ours.own == others.own => (
-                only(ours.lines().collect(), others.lines().collect()),
-                only(others.lines().collect(), ours.lines().collect()),
+        let (minus, plus) = match (left.get(number), right.get(number)) {
+            (Some(left), Some(right)) if left.own == right.own => (
+                only(left.lines().collect(), right.lines().collect()),
+                only(right.lines().collect(), left.lines().collect()),
             ),
-            (ours, others) => {
+            (left, right) => {
                 let first =
                     |entry: Option<&Entry>| entry.map(|entry| entry.first.clone()).into_iter().collect();
-                (first(ours), first(others))
+                (first(left), first(right))
             }
         };
         found.extend(minus.into_iter().map(|line| format!("- {side} {line}")));
@@ -110,31 +112,31 @@ pub(crate) fn only(these: Vec<&String>, mut others: Vec<&String>) -> Vec<String>
     only
 }
 
-/// The first has no number.
+/// The name of a message; the first has no number.
 fn numbered(side: &str, number: usize) -> String {
     if number == 0 { side.to_owned() } else { format!("{side}{}", number + 1) }
 }
 
-fn request(seen: &Seen) -> Entry {
-    let message = &seen.request;
+fn request(received: &ReceivedRequest) -> Entry {
+    let message = &received.request;
     let mut rest: Vec<_> = message.fields.iter().filter(|(name, _)| name != "connection").map(line).collect();
     let connection = message.connection();
     if !connection.is_empty() {
         rest.push(format!("connection: {}", connection.join(", ")));
     }
-    if seen.server > 0 {
+    if received.server > 0 {
         rest.push("to the second upstream".to_owned());
     }
     rest.extend(body(message));
     Entry { first: message.first.clone(), rest, own: false }
 }
 
-fn received(got: &Got) -> Entry {
-    let first = match got {
-        Got::Response(message) => return response(message),
-        Got::Bytes(bytes) => format!("bytes: {}", shown(bytes)),
-        Got::Nothing => "nothing".to_owned(),
-        Got::End => "end".to_owned(),
+fn received_entry(received: &Received) -> Entry {
+    let first = match received {
+        Received::Response(message) => return response(message),
+        Received::Bytes(bytes) => format!("bytes: {}", shown(bytes)),
+        Received::Nothing => "nothing".to_owned(),
+        Received::End => "end".to_owned(),
     };
     Entry { first, rest: Vec::new(), own: false }
 }
@@ -171,9 +173,9 @@ fn response(message: &Message) -> Entry {
 }
 
 fn closes(message: &Message, connection: &[String]) -> bool {
-    let says = |option: &str| connection.iter().any(|token| token == option);
+    let has = |option: &str| connection.iter().any(|token| token == option);
     let old = message.first.starts_with("HTTP/1.0");
-    says("close") || old && !says("keep-alive") || message.end != End::AsAnnounced
+    has("close") || old && !has("keep-alive") || message.end != End::AsAnnounced
 }
 
 fn body(message: &Message) -> Vec<String> {
@@ -194,7 +196,7 @@ fn line((name, value): &(String, String)) -> String {
     format!("{name}: {value}")
 }
 
-/// A start that tells bodies apart, and the length.
+/// The start of a body, and its length.
 fn shown(bytes: &[u8]) -> String {
     let start = &bytes[..bytes.len().min(40)];
     format!("{} bytes {:?}", bytes.len(), String::from_utf8_lossy(start))

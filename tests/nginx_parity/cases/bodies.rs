@@ -2,10 +2,10 @@
 
 use super::send;
 use crate::{
-    answer::{answer, ok},
     case::{Case, exchange, ordinary, refused},
     client::Step,
-    front::Setup::B,
+    proxy::Setup::B,
+    response::{ok, response},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -52,7 +52,7 @@ fn chunked() -> Vec<Case> {
 
 fn expected() -> Vec<Case> {
     let head = send("PUT", "Expect: 100-continue\r\nContent-Length: 4\r\n", "");
-    let too_large = answer("413 Content Too Large", "Content-Length: 0\r\n", "");
+    let too_large = response("413 Content Too Large", "Content-Length: 0\r\n", "");
     vec![
         ordinary(B, "expect_100_continue", "", ok()).steps([
             Step::Send(head.clone().into_bytes()),
@@ -64,7 +64,7 @@ fn expected() -> Vec<Case> {
         ordinary(B, "expect_something_else", send("PUT", "Expect: x\r\nContent-Length: 0\r\n", ""), ok()),
         ordinary(
             B,
-            "answer_before_the_body",
+            "response_before_the_body",
             send("POST", "Content-Length: 4\r\n", "body"),
             too_large.early(),
         ),
@@ -96,7 +96,7 @@ fn framed_badly() -> Vec<Case> {
     ]
 }
 
-/// Refused by nginx alone.
+/// Refused by nginx only.
 fn not_refused() -> Vec<Case> {
     let with = |name, row, status, lines: &str, body: &str| {
         exchange(B, name, send("POST", lines, body), ok()).differs(

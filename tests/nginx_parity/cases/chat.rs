@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::{get, get_with};
 use crate::{
-    answer::{After, answer, ok, raw, switching},
     case::{Case, exchange, ordinary},
     client::Step,
-    front::Setup::D,
+    proxy::Setup::D,
+    response::{After, ok, raw, response, switching},
     support::handshake,
 };
 
@@ -32,21 +32,21 @@ fn one_path() -> Vec<Case> {
     ]
 }
 
-/// Two seconds here.
+/// The timeout is two seconds in these tests.
 fn read_timeout() -> Vec<Case> {
     let pause = Duration::from_millis(500);
     let cut = Step::End { after: Duration::from_millis(1500) };
     let socket = || handshake("/chat/");
-    let stalled = answer("200 OK", "Content-Length: 9\r\n", "some").and(After::Silence);
+    let stalled = response("200 OK", "Content-Length: 9\r\n", "some").and(After::Silence);
     vec![
         exchange(D, "an_upstream_that_pings_keeps_the_tunnel", socket(), switching().and(After::Ping(pause)))
             .step(Step::Bytes(6 * "ping".len())),
         exchange(D, "a_client_that_pings_keeps_the_tunnel", socket(), switching())
             .step(Step::Drip { pause, times: 6 }),
-        exchange(D, "a_silent_tunnel_is_cut", socket(), switching()).echoes("last words").step(cut),
+        exchange(D, "a_silent_tunnel_is_closed", socket(), switching()).echoes("last words").step(cut),
         exchange(D, "a_silent_upstream_is_a_504", socket(), raw("").and(After::Silence)),
-        ordinary(D, "a_silent_upstream_is_a_504_for_polling_too", get("/chat/"), raw("").and(After::Silence)),
-        ordinary(D, "a_body_that_stops_is_cut", get("/chat/"), stalled)
+        ordinary(D, "a_silent_upstream_is_a_504_for_polling", get("/chat/"), raw("").and(After::Silence)),
+        ordinary(D, "a_body_that_stops_is_aborted", get("/chat/"), stalled)
             .differs("Response buffering", &["+ down body: 4 bytes \"some\""]),
     ]
 }

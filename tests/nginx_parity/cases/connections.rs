@@ -1,10 +1,10 @@
-//! How long the client's connection lives.
+//! Lifetime of the client's connection.
 
 use super::{OLD_VERSION, get, get_with, send};
 use crate::{
-    answer::ok,
     case::{Case, ordinary, refused},
-    front::Setup::{B, D},
+    proxy::Setup::{B, D},
+    response::ok,
 };
 
 pub(crate) fn cases() -> Vec<Case> {

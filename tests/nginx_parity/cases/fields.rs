@@ -2,9 +2,9 @@
 
 use super::{HOP_BY_HOP, get, get_with};
 use crate::{
-    answer::ok,
     case::{Case, exchange, ordinary, refused},
-    front::Setup::B,
+    proxy::Setup::B,
+    response::ok,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -15,7 +15,7 @@ fn with(name: &'static str, lines: impl AsRef<[u8]>) -> Case {
     ordinary(B, name, bytes(lines), ok())
 }
 
-/// A request with lines that need not be text.
+/// A request with lines of any bytes.
 fn bytes(lines: impl AsRef<[u8]>) -> Vec<u8> {
     [get("/x").trim_end().as_bytes(), b"\r\n", lines.as_ref(), b"\r\n"].concat()
 }
@@ -29,7 +29,7 @@ fn passed() -> Vec<Case> {
         If-Modified-Since: Mon, 01 Jan 2001 00:00:00 GMT\r\nMax-Forwards: 3\r\n";
     let forwarded = "X-Forwarded-For: 6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=x\r\nVia: 1.1 x\r\n\
         X-Forwarded-Proto: gopher\r\n";
-    let of_the_front = "X-Accel-Redirect: /x\r\nServer: x\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\n";
+    let of_a_server = "X-Accel-Redirect: /x\r\nServer: x\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\n";
     vec![
         with("a_browsers_fields", browser),
         with("conditional_fields", conditional),
@@ -42,7 +42,7 @@ fn passed() -> Vec<Case> {
         with("large_value", format!("X-Large: {}\r\n", "x".repeat(6000))),
         with("many_fields", many),
         with("forwarded_fields_of_the_client", forwarded),
-        with("fields_of_the_front", of_the_front),
+        with("fields_of_a_server", of_a_server),
     ]
 }
 
@@ -52,7 +52,7 @@ fn odd() -> Vec<Case> {
         with("underscores_in_names", "X_Under: 1\r\nX_Forwarded_For: 6.6.6.6\r\n")
             .differs(row, &["+ up x_under: 1", "+ up x_forwarded_for: 6.6.6.6"]),
         with("odd_name", "X-!#$%&'*+.^`|~0: 1\r\n").differs(row, &["+ up x-!#$%&'*+.^`|~0: 1"]),
-        // hyper's limit is between 400 and 800 KiB: it takes what is there at once to be read.
+        // hyper's limit is between 400 and 800 KiB, depending on how much is read at once.
         refused(B, "huge_value", bytes(format!("X-Huge: {}\r\n", "x".repeat(1_000_000))))
             .differs("Sizes", &["- down HTTP/1.1 400 of its own", "+ down HTTP/1.1 431 of its own"]),
     ]

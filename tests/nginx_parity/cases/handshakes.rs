@@ -1,20 +1,20 @@
-//! Upgrades that are granted, and what a client may ask for.
+//! Accepted upgrades, and forms of requests for them.
 
 use super::HOP_BY_HOP;
 use crate::{
-    answer::{After, Answer, answer, ok, raw, switching, switching_with},
     case::{Case, exchange, ordinary},
     client::Step,
-    front::Setup::{A, B, Pitfalls},
+    proxy::Setup::{A, B, Pitfalls},
+    response::{After, CannedResponse, ok, raw, response, switching, switching_with},
     support::{KEY, handshake, handshake_with},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    [granted(), asked_oddly(), not_taken(), malformed(), pitfalls()].into_iter().flatten().collect()
+    [accepted(), unusual_requests(), not_taken(), malformed(), pitfalls()].into_iter().flatten().collect()
 }
 
-fn granted() -> Vec<Case> {
-    let wishes = handshake_with(
+fn accepted() -> Vec<Case> {
+    let offers = handshake_with(
         "/ws/chat?room=1&x=%2F",
         &[
             "Origin: https://client.example",
@@ -24,22 +24,25 @@ fn granted() -> Vec<Case> {
             "Sec-WebSocket-Extensions: permessage-deflate",
         ],
     );
-    let fulfilled = switching_with(
+    let selected = switching_with(
         "Sec-WebSocket-Protocol: superchat\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\
          Set-Cookie: a=1\r\nSet-Cookie: b=2\r\n",
     );
-    let glued = Answer { bytes: [switching().bytes, b"early".to_vec()].concat(), ..switching() };
+    let with_early_bytes =
+        CannedResponse { bytes: [switching().bytes, b"early".to_vec()].concat(), ..switching() };
     let closing = switching().and(After::Close);
-    let old = String::from_utf8(glued.bytes.clone()).unwrap().replace("HTTP/1.1", "HTTP/1.0");
-    let silent_about_connection = switching().without("Connection: Upgrade\r\n");
+    let old = String::from_utf8(with_early_bytes.bytes.clone()).unwrap().replace("HTTP/1.1", "HTTP/1.0");
+    let without_connection = switching().without("Connection: Upgrade\r\n");
     let hop = switching_with("Keep-Alive: 5\r\nX-Hop: 1\r\nConnection: X-Hop\r\nContent-Length: 0\r\n");
     vec![
         exchange(A, "upgrade", handshake("/ws/"), switching()).echoes("hello").echoes("again"),
         exchange(B, "upgrade", handshake("/any/path"), switching()).echoes("hello"),
-        exchange(A, "cookies_and_subprotocol", wishes, fulfilled).echoes("hello"),
+        exchange(A, "cookies_and_subprotocol", offers, selected).echoes("hello"),
         exchange(A, "early_bytes_of_the_client", handshake("/ws/") + "early", switching())
             .step(Step::Bytes(5)),
-        exchange(A, "early_bytes_of_the_upstream", handshake("/ws/"), glued).step(Step::Bytes(5)).echoes("x"),
+        exchange(A, "early_bytes_of_the_upstream", handshake("/ws/"), with_early_bytes)
+            .step(Step::Bytes(5))
+            .echoes("x"),
         exchange(A, "upstream_ends_the_tunnel", handshake("/ws/"), closing).ends().differs(
             "WebSockets that end without a Close",
             &[
@@ -49,7 +52,7 @@ fn granted() -> Vec<Case> {
             ],
         ),
         exchange(A, "101_in_http_1_0", handshake("/ws/"), raw(old)).step(Step::Bytes(5)),
-        exchange(A, "101_without_connection", handshake("/ws/"), silent_about_connection).echoes("x"),
+        exchange(A, "101_without_connection", handshake("/ws/"), without_connection).echoes("x"),
         exchange(A, "hop_by_hop_fields_in_the_101", handshake("/ws/"), hop)
             .echoes("x")
             .differs(HOP_BY_HOP, &["- down x-hop: 1"])
@@ -57,14 +60,14 @@ fn granted() -> Vec<Case> {
     ]
 }
 
-/// A handshake with something in the place of a part of it.
+/// A handshake with one part replaced.
 fn altered(part: &str, by: &str) -> String {
     let handshake = handshake("/ws/");
     assert!(handshake.contains(part), "{part}");
     handshake.replace(part, by)
 }
 
-fn asked_oddly() -> Vec<Case> {
+fn unusual_requests() -> Vec<Case> {
     let cases = altered("Connection: Upgrade", "CONNECTION: keep-alive, uPGRADE");
     let two_lines = altered("Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade");
     let names_a_field = altered("Connection: Upgrade", "Connection: Upgrade, X-Hop\r\nX-Hop: 1");
@@ -84,12 +87,12 @@ fn asked_oddly() -> Vec<Case> {
     ]
 }
 
-/// With these words nginx asks for a tunnel, and we for an ordinary answer.
+/// Requests that nginx sends on as upgrades, and the Rust program as ordinary requests.
 fn not_taken() -> Vec<Case> {
     let to = |protocol: &str| altered("Upgrade: websocket", &format!("Upgrade: {protocol}"));
     let tunnel = ["- up connection: upgrade", "- up upgrade: websocket"];
     let not_allowed = "Protocols other than WebSocket";
-    let other = answer("101 Switching Protocols", "Connection: Upgrade\r\nUpgrade: tcp\r\n", "");
+    let other = response("101 Switching Protocols", "Connection: Upgrade\r\nUpgrade: tcp\r\n", "");
     vec![
         ordinary(A, "upgrade_missing", altered("Upgrade: websocket\r\n", ""), ok()),
         exchange(A, "connection_missing", altered("Connection: Upgrade\r\n", ""), ok())

@@ -1,17 +1,17 @@
-//! `Host`, with it set to `$host` and with nginx's own.
+//! `Host`, set to `$host` and by nginx's default.
 
 use super::{OLD_VERSION, get};
 use crate::{
-    answer::ok,
     case::{Case, exchange, ordinary, refused},
-    front::Setup::{A, B},
+    proxy::Setup::{A, B},
+    response::ok,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
     [passed(), refused_by_both(), old()].into_iter().flatten().collect()
 }
 
-/// A request with these lines in the place of its `Host`.
+/// A request whose `Host` is replaced by these lines.
 fn hosted(lines: &str) -> String {
     get("/x").replace("Host: client.example\r\n", lines)
 }

@@ -1,7 +1,5 @@
 //! The exchanges, by topic.
 
-mod answered_fields;
-mod answers;
 mod bodies;
 mod broken;
 mod chat;
@@ -11,14 +9,16 @@ mod handshakes;
 mod hosts;
 mod pages;
 mod refusals;
+mod response_fields;
+mod responses;
 mod site;
 mod targets;
 
 use crate::case::Case;
 
-/// Rows of the table in docs/nginx.md that several topics give as a reason.
+/// Rows of the table in docs/nginx.md that are the reason in several topics.
 const HOP_BY_HOP: &str = "Hop-by-hop fields";
-const MALFORMED_ANSWER: &str = "Malformed responses";
+const MALFORMED_RESPONSE: &str = "Malformed responses";
 const NO_BODY: &str = "`Content-Length` without a body";
 const OLD_VERSION: &str = "Version of responses to HTTP/1.0";
 
@@ -31,8 +31,8 @@ pub(crate) fn all() -> Vec<Case> {
         fields::cases(),
         bodies::cases(),
         connections::cases(),
-        answers::cases(),
-        answered_fields::cases(),
+        responses::cases(),
+        response_fields::cases(),
         broken::cases(),
         site::cases(),
         chat::cases(),
@@ -48,12 +48,12 @@ fn get(path: &str) -> String {
     get_with(path, "")
 }
 
-/// The same, with further lines.
+/// [`get`] with further lines.
 fn get_with(path: &str, lines: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: client.example\r\n{lines}\r\n")
 }
 
-/// One with a method, lines and a body.
+/// A request with a method, lines and a body.
 fn send(method: &str, lines: &str, body: &str) -> String {
     format!("{method} /x HTTP/1.1\r\nHost: client.example\r\n{lines}\r\n{body}")
 }

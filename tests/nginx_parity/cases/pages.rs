@@ -2,9 +2,9 @@
 
 use super::{get, send};
 use crate::{
-    answer::{Answer, ok, switching},
     case::{Case, exchange, ordinary},
-    front::Setup::E,
+    proxy::Setup::E,
+    response::{CannedResponse, ok, switching},
     support::handshake,
 };
 
@@ -19,8 +19,8 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// nginx's defaults: HTTP/1.0, and the connection is closed.
-fn page(name: &'static str, request: &str, line: &str, answer: Answer) -> Case {
-    exchange(E, name, request, answer).differs(
+fn page(name: &'static str, request: &str, line: &str, response: CannedResponse) -> Case {
+    exchange(E, name, request, response).differs(
         "HTTP/1.0 by default",
         &[&format!("- up {line} HTTP/1.0"), "- up connection: close", &format!("+ up {line} HTTP/1.1")],
     )

@@ -1,52 +1,58 @@
-//! Upgrades that are not granted, or by an upstream that breaks the rules.
+//! Refused upgrades, and upstreams that violate the protocol.
 
-use super::{MALFORMED_ANSWER, get};
+use super::{MALFORMED_RESPONSE, get};
 use crate::{
-    answer::{After, Answer, answer, ok, raw, switching},
     case::{Case, exchange, ordinary},
-    front::Setup::{A, B},
+    proxy::Setup::{A, B},
+    response::{After, CannedResponse, ok, raw, response, switching},
     support::{ACCEPT, handshake},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    [refused_properly(), not_answered(), answered_wrongly()].into_iter().flatten().collect()
+    [refusals(), without_response(), wrong_responses()].into_iter().flatten().collect()
 }
 
-fn refused_properly() -> Vec<Case> {
+fn refusals() -> Vec<Case> {
     let other_version = handshake("/").replace("Version: 13", "Version: 8");
     let wanted =
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nContent-Length: 3\r\n";
-    let too_old = || answer("426 Upgrade Required", wanted, "old");
-    let told = |case: Case| case.differs("`Connection` of a 426", &["+ down connection: upgrade"]);
+    let too_old = || response("426 Upgrade Required", wanted, "old");
+    let with_connection = |case: Case| case.differs("`Connection` of a 426", &["+ down connection: upgrade"]);
     let challenge = "WWW-Authenticate: Basic realm=x\r\nTransfer-Encoding: chunked\r\n";
-    let forbidden = || answer("403 Forbidden", "Content-Length: 2\r\n", "no");
-    let login = answer("302 Found", "Location: https://login.example/?x\r\nContent-Length: 0\r\n", "");
-    let tempting = answer("200 OK", "Upgrade: websocket\r\nContent-Length: 0\r\n", "");
+    let forbidden = || response("403 Forbidden", "Content-Length: 2\r\n", "no");
+    let login = response("302 Found", "Location: https://login.example/?x\r\nContent-Length: 0\r\n", "");
+    let with_upgrade = response("200 OK", "Upgrade: websocket\r\nContent-Length: 0\r\n", "");
     vec![
-        told(exchange(B, "426", other_version, too_old())),
-        told(ordinary(B, "426_to_an_ordinary_request", get("/"), too_old())),
+        with_connection(exchange(B, "426", other_version, too_old())),
+        with_connection(ordinary(B, "426_to_an_ordinary_request", get("/"), too_old())),
         exchange(B, "403_and_the_next_request", handshake("/"), forbidden()).then(get("/2"), ok()),
-        exchange(B, "403_and_a_request_behind_the_handshake", handshake("/") + &get("/2"), forbidden())
+        exchange(B, "403_and_a_request_after_the_handshake", handshake("/") + &get("/2"), forbidden())
             .pipelined(ok()),
-        exchange(A, "401_in_chunks", handshake("/ws/"), answer("401 No", challenge, "2\r\nno\r\n0\r\n\r\n")),
+        exchange(
+            A,
+            "401_in_chunks",
+            handshake("/ws/"),
+            response("401 No", challenge, "2\r\nno\r\n0\r\n\r\n"),
+        ),
         exchange(A, "302", handshake("/ws/"), login),
         exchange(A, "200", handshake("/ws/"), ok()),
-        exchange(A, "200_with_upgrade", handshake("/ws/"), tempting)
+        exchange(A, "200_with_upgrade", handshake("/ws/"), with_upgrade)
             .differs("`Upgrade` in other responses", &["- down upgrade: websocket"]),
     ]
 }
 
-fn not_answered() -> Vec<Case> {
-    let to_upgrade = |name, answer: Answer| exchange(A, name, handshake("/ws/"), answer.and(After::Close));
+fn without_response() -> Vec<Case> {
+    let to_upgrade =
+        |name, response: CannedResponse| exchange(A, name, handshake("/ws/"), response.and(After::Close));
     vec![
-        to_upgrade("no_answer", raw("")),
-        to_upgrade("half_an_answer", switching().without("\r\n\r\n")),
-        to_upgrade("nonsense_as_answer", raw("nonsense\r\n\r\n"))
-            .differs(MALFORMED_ANSWER, &["- down nonsense", "+ down HTTP/1.1 502 of its own"]),
+        to_upgrade("no_response", raw("")),
+        to_upgrade("half_a_response", switching().without("\r\n\r\n")),
+        to_upgrade("nonsense_as_response", raw("nonsense\r\n\r\n"))
+            .differs(MALFORMED_RESPONSE, &["- down nonsense", "+ down HTTP/1.1 502 of its own"]),
     ]
 }
 
-fn answered_wrongly() -> Vec<Case> {
+fn wrong_responses() -> Vec<Case> {
     let accept = format!("Sec-WebSocket-Accept: {ACCEPT}\r\n");
     let websocket = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     let table = [
@@ -55,19 +61,16 @@ fn answered_wrongly() -> Vec<Case> {
         ("101_without_upgrade", format!("Connection: Upgrade\r\n{accept}")),
         ("101_to_another_protocol", format!("Connection: Upgrade\r\nUpgrade: h2c\r\n{accept}")),
         ("101_with_a_list", format!("Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n{accept}")),
-        (
-            "101_with_a_subprotocol_nobody_offered",
-            format!("{websocket}{accept}Sec-WebSocket-Protocol: x\r\n"),
-        ),
+        ("101_with_a_subprotocol_not_offered", format!("{websocket}{accept}Sec-WebSocket-Protocol: x\r\n")),
     ];
     let row = "101s that do not match the request";
     let refused = ["- down HTTP/1.1 101 Switching Protocols", "+ down HTTP/1.1 502 of its own"];
-    let switching_as = |lines: &str| answer("101 Switching Protocols", lines, "").and(After::Close);
+    let switching_as = |lines: &str| response("101 Switching Protocols", lines, "").and(After::Close);
     let case = |(name, lines): (_, String)| {
         exchange(A, name, handshake("/ws/"), switching_as(&lines)).differs(row, &refused)
     };
     let mut cases: Vec<Case> = table.map(case).into();
-    let unasked = switching().and(After::Close);
-    cases.push(ordinary(A, "101_unasked", get("/ws/"), unasked).differs(row, &refused));
+    let unexpected = switching().and(After::Close);
+    cases.push(ordinary(A, "101_without_an_upgrade", get("/ws/"), unexpected).differs(row, &refused));
     cases
 }

@@ -1,22 +1,22 @@
-//! The whole site: TLS, what the upstream is told of the client, and the redirect.
+//! The whole site: TLS, forwarding headers, and the redirect.
 
 use super::{HOP_BY_HOP, get, get_with};
 use crate::{
-    answer::{ok, switching},
     case::{Case, exchange, ordinary, refused},
-    front::Setup::C,
+    proxy::Setup::C,
+    response::{ok, switching},
     support::{handshake, handshake_with},
 };
 
 pub(crate) fn cases() -> Vec<Case> {
-    [told(), forged(), redirected()].into_iter().flatten().collect()
+    [forwarded(), forged(), redirected()].into_iter().flatten().collect()
 }
 
 fn with(name: &'static str, lines: &str) -> Case {
     ordinary(C, name, get_with("/x", lines), ok())
 }
 
-fn told() -> Vec<Case> {
+fn forwarded() -> Vec<Case> {
     vec![
         ordinary(C, "get", get("/x"), ok()),
         exchange(C, "upgrade", handshake("/x"), switching()).echoes("hello"),

@@ -1,10 +1,10 @@
-//! Methods, and what is asked for.
+//! Methods and targets.
 
 use super::{get, send};
 use crate::{
-    answer::ok,
     case::{Case, exchange, ordinary, refused},
-    front::Setup::{A, B},
+    proxy::Setup::{A, B},
+    response::ok,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -72,7 +72,7 @@ fn odd_targets() -> Vec<Case> {
             ],
         )
     };
-    // As the wire is shown: a character for a byte.
+    // Bytes are shown as characters.
     let not_passed = |name, path: &str, shown: &str| {
         exchange(B, name, get(path), ok()).differs(
             "Bytes that are not allowed in a URI",

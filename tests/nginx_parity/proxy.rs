@@ -1,19 +1,16 @@
-//! What stands before the upstream: nginx, or the program that does the same.
+//! The proxy under test: nginx, or the Rust program with the same behaviour.
 
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::Router;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, UnixStream},
-};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
 use crate::{
     nginx::Nginx,
     recorder::Recorder,
     setups::{a, b, c, d, e},
-    support::serve,
+    support::{io::Io, serve},
     tls,
 };
 
@@ -28,7 +25,7 @@ pub(crate) enum Setup {
     Pitfalls,
 }
 
-/// Where a server listens.
+/// Address of a server.
 #[derive(Clone, Debug)]
 pub(crate) enum Address {
     Unix(PathBuf),
@@ -36,29 +33,25 @@ pub(crate) enum Address {
     Tls(SocketAddr),
 }
 
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-/// A server before its recording upstream.
-pub(crate) struct Front {
+/// A proxy and its recording upstream.
+pub(crate) struct Proxy {
     pub(crate) addresses: Vec<Address>,
     pub(crate) recorder: Recorder,
     nginx: Option<Nginx>,
 }
 
-impl Front {
+impl Proxy {
     pub(crate) async fn nginx(setup: Setup, recorder: Recorder) -> Self {
         let nginx = Nginx::start(setup.config(), recorder.addresses).await;
         Self { addresses: nginx.addresses.clone(), recorder, nginx: Some(nginx) }
     }
 
-    pub(crate) async fn ours(setup: Setup, recorder: Recorder) -> Self {
+    pub(crate) async fn rust(setup: Setup, recorder: Recorder) -> Self {
         let addresses = setup.serve(recorder.addresses).await;
         Self { addresses, recorder, nginx: None }
     }
 
-    /// What nginx complained about.
+    /// nginx's error log.
     pub(crate) fn log(&self) -> String {
         self.nginx.as_ref().map(Nginx::log).unwrap_or_default()
     }
@@ -102,7 +95,7 @@ async fn http(app: Router) -> Address {
 async fn https(site: Router) -> Address {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(c::serve_tls(listener, tls::acceptor(), site));
+    tokio::spawn(c::serve_tls(listener, tls::CERTIFICATE.acceptor(&[]), site));
     Address::Tls(address)
 }
 

@@ -1,10 +1,10 @@
-//! Fields of answers to ordinary requests.
+//! Fields of responses to ordinary requests.
 
 use super::{HOP_BY_HOP, get};
 use crate::{
-    answer::answer,
     case::{Case, ordinary},
-    front::Setup::{A, B},
+    proxy::Setup::{A, B},
+    response::response,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -12,7 +12,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 fn with(name: &'static str, lines: &str) -> Case {
-    ordinary(B, name, get("/x"), answer("200 OK", &format!("{lines}Content-Length: 2\r\n"), "ok"))
+    ordinary(B, name, get("/x"), response("200 OK", &format!("{lines}Content-Length: 2\r\n"), "ok"))
 }
 
 fn passed() -> Vec<Case> {
@@ -30,11 +30,11 @@ fn passed() -> Vec<Case> {
         with("content_fields", content),
         with("security_fields", security),
         with("refresh", "Refresh: 5; url=/x\r\n"),
-        with("odd_names_in_an_answer", "X_Under: 1\r\nX.Dot: 1\r\n"),
-        with("empty_value_in_an_answer", "X-Empty:\r\n"),
-        with("white_space_in_an_answer", "X-Space:  a  b \t\r\n"),
-        with("utf_8_in_an_answer", "X-Utf: caf\u{e9}\r\n"),
-        with("large_value_in_an_answer", &format!("X-Large: {}\r\n", "x".repeat(2000))),
+        with("odd_names_in_a_response", "X_Under: 1\r\nX.Dot: 1\r\n"),
+        with("empty_value_in_a_response", "X-Empty:\r\n"),
+        with("white_space_in_a_response", "X-Space:  a  b \t\r\n"),
+        with("utf_8_in_a_response", "X-Utf: caf\u{e9}\r\n"),
+        with("large_value_in_a_response", &format!("X-Large: {}\r\n", "x".repeat(2000))),
     ]
 }
 
@@ -58,20 +58,20 @@ fn altered() -> Vec<Case> {
                 "+ down x-pad: x",
             ],
         ),
-        with("hop_by_hop_in_an_answer", "Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n")
+        with("hop_by_hop_in_a_response", "Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n")
             .differs(HOP_BY_HOP, &["- down x-hop: 1"]),
-        with("proxy_fields_in_an_answer", "Proxy-Authenticate: Basic\r\nProxy-Connection: close\r\n")
+        with("proxy_fields_in_a_response", "Proxy-Authenticate: Basic\r\nProxy-Connection: close\r\n")
             .differs(HOP_BY_HOP, &["- down proxy-authenticate: Basic", "- down proxy-connection: close"]),
         with("upgrade_offered", "Connection: Upgrade\r\nUpgrade: h2c\r\n")
             .differs("`Upgrade` in other responses", &["- down upgrade: h2c"]),
-        with("larger_value_in_an_answer", &format!("X-Large: {}\r\n", "x".repeat(20_000)))
+        with("larger_value_in_a_response", &format!("X-Large: {}\r\n", "x".repeat(20_000)))
             .differs("Sizes", &["- down HTTP/1.1 502 of its own", "+ down HTTP/1.1 200 OK"]),
     ]
 }
 
 fn redirects() -> Vec<Case> {
     let to = |place: &str| {
-        answer("301 Moved Permanently", &format!("Location: {place}\r\nContent-Length: 0\r\n"), "")
+        response("301 Moved Permanently", &format!("Location: {place}\r\nContent-Length: 0\r\n"), "")
     };
     let own = "Redirects to the upstream's own address";
     vec![

@@ -1,13 +1,13 @@
-//! What the upstream says, byte for byte.
+//! Responses of the upstream, byte for byte.
 
 use std::time::Duration;
 
-/// Raw bytes for one request, and what comes after them. `UPSTREAM` stands for the upstream's address.
+/// Raw bytes in response to one request, and what follows them. `UPSTREAM` is replaced by the upstream's address.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct CannedResponse {
     pub(crate) bytes: Vec<u8>,
     pub(crate) after: After,
-    /// Sent when the head is read, before the body.
+    /// Sent after the request's head, before its body.
     pub(crate) early: bool,
 }
 
@@ -16,44 +16,44 @@ pub(crate) enum After {
     /// The next request on the same connection; after a 101 an echo.
     GoOn,
     Close,
-    /// A word now and then.
+    /// `ping` at this interval.
     Ping(Duration),
-    /// Nothing, with the connection open.
+    /// Nothing, on an open connection.
     Silence,
 }
 
-/// A canned answer: status line, then lines, then body, all as they go on the wire.
+/// A response of a status line, lines and a body, all as they are sent.
 ///
-/// `X-From` tells it from what a front says itself.
-pub(crate) fn answer(status: &str, lines: &str, body: &str) -> Answer {
+/// `X-From` distinguishes it from the proxy's own responses.
+pub(crate) fn response(status: &str, lines: &str, body: &str) -> CannedResponse {
     raw(format!("HTTP/1.1 {status}\r\nX-From: upstream\r\n{lines}\r\n{body}"))
 }
 
-pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> Answer {
-    Answer { bytes: bytes.into(), after: After::GoOn, early: false }
+pub(crate) fn raw(bytes: impl Into<Vec<u8>>) -> CannedResponse {
+    CannedResponse { bytes: bytes.into(), after: After::GoOn, early: false }
 }
 
 /// 200 with a body.
-pub(crate) fn ok() -> Answer {
-    answer("200 OK", "Content-Length: 2\r\n", "ok")
+pub(crate) fn ok() -> CannedResponse {
+    response("200 OK", "Content-Length: 2\r\n", "ok")
 }
 
-/// The right 101.
-pub(crate) fn switching() -> Answer {
+/// The 101 that accepts the handshake.
+pub(crate) fn switching() -> CannedResponse {
     switching_with("")
 }
 
-pub(crate) fn switching_with(lines: &str) -> Answer {
+pub(crate) fn switching_with(lines: &str) -> CannedResponse {
     let accept = crate::support::ACCEPT;
-    answer(
+    response(
         "101 Switching Protocols",
         &format!("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n{lines}"),
         "",
     )
 }
 
-impl Answer {
-    /// To a request that the case does not expect.
+impl CannedResponse {
+    /// The response to a request that the case does not expect.
     pub(crate) fn unscripted() -> Self {
         let bytes = b"HTTP/1.1 500 Unscripted\r\nX-From: upstream\r\nContent-Length: 0\r\n\r\n".to_vec();
         Self { bytes, after: After::GoOn, early: false }
@@ -63,7 +63,7 @@ impl Answer {
         Self { after, ..self }
     }
 
-    /// The same without a part of it.
+    /// The response without a part of it.
     pub(crate) fn without(self, part: &str) -> Self {
         let text = String::from_utf8(self.bytes).unwrap();
         assert!(text.contains(part), "{part}");
