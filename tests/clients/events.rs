@@ -10,17 +10,21 @@ use axum::{
 };
 use futures_util::{Stream, stream};
 use http::HeaderMap;
-use test_support::{bounded, browser, devtools::Browser, serve};
+use test_support::{
+    bounded,
+    browser::{self, Browser},
+    serve,
+};
 use tokio::sync::watch;
 use tower_upgrade_proxy::proxy_pass;
 
-/// The number of the last event that the page has told of.
+/// The number of the last event that the page has reported.
 type Seen = watch::Sender<u32>;
 
-/// Events in one response; then the browser must come again and say what it has.
+/// Number of events in one response; then the browser must connect again, with the number of its last event.
 const PART: u32 = 5;
 
-/// The page's answer to each event is what makes the next one: none may wait for another.
+/// Each event is sent after the page has reported the previous one, so that none can wait for another.
 const READ_ALL: &str = r#"
     new Promise((resolve) => {
         const read = [];
@@ -56,19 +60,19 @@ async fn seen(State(seen): State<Seen>, Path(event): Path<u32>) {
     seen.send_replace(event);
 }
 
-/// The events after the browser's last one.
+/// Sends the events after the browser's last one.
 async fn events(
     State(seen): State<Seen>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let last = headers.get("last-event-id").map_or("0", |id| id.to_str().unwrap()).parse::<u32>().unwrap();
     let events = stream::unfold(last + 1, move |event| {
-        let mut told = seen.subscribe();
+        let mut reported = seen.subscribe();
         async move {
             if event > last + PART {
                 return None;
             }
-            told.wait_for(|seen| *seen + 1 >= event).await.ok()?;
+            reported.wait_for(|seen| *seen + 1 >= event).await.ok()?;
             let id = event.to_string();
             Some((Ok(Event::default().retry(Duration::from_millis(10)).id(&id).data(id)), event + 1))
         }

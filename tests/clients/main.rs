@@ -1,29 +1,31 @@
-//! Real clients through the proxy: Python `websockets`, Node `ws` and Socket.IO, tokio-tungstenite,
-//! Chromium; and Hypercorn, a real upstream in HTTP/2.
+//! Real clients and the proxy: Python `websockets`, Node `ws` and Socket.IO, tokio-tungstenite and Chromium; and Hypercorn,
+//! a real upstream in HTTP/2.
 //!
-//! `install.sh` beside this file installs what is not Rust. A client that is not installed has its
-//! tests *ignored*, and a line says what is missing.
+//! `install.sh` beside this file installs those not in Rust. The tests of a client that is not installed are *ignored*, and
+//! what is missing is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod events;
+mod proxy;
 mod rust;
 mod socketio;
-mod stage;
 mod upstream;
 
 use std::{future::Future, process::ExitCode};
 
 use libtest_mimic::Arguments;
-use stage::{Server, Stage};
+use proxy::{Server, orderly_end, url};
 use test_support::{
     self as support, browser,
-    script::{self, Language, Script},
-    trials::{announced, trial},
+    process::{
+        script::{self, Language, Script},
+        trials::{announced, trial},
+    },
 };
 use tower_upgrade_proxy::Side;
-use upstream::Upstream;
+use upstream::ScenarioUpstream;
 
-/// What every client does. The upstream plays the part that the path names.
+/// The scenarios of every client. The path of the request selects the upstream's part.
 const SCENARIOS: [Scenario; 7] = [
     Scenario { name: "echo", close: Some((1000, "")) },
     Scenario { name: "subprotocol", close: Some((1000, "")) },
@@ -34,13 +36,13 @@ const SCENARIOS: [Scenario; 7] = [
     Scenario { name: "refusal", close: None },
 ];
 
-/// Those of them that a client plays over HTTP/2 too.
+/// The scenarios that a client runs over HTTP/2, too.
 const HTTP_2: [&str; 5] = ["echo", "subprotocol", "big_message", "client_closes", "server_closes"];
 
 #[derive(Clone, Copy)]
 struct Scenario {
     name: &'static str,
-    /// The close frame that the upstream must see; `None` when there is no tunnel.
+    /// Code and reason of the Close that the upstream must receive; `None` if there is no tunnel.
     close: Option<(u16, &'static str)>,
 }
 
@@ -80,17 +82,18 @@ fn main() -> ExitCode {
         trials.push(trial(name, missing.clone(), move || against_hypercorn(scenario)));
     }
     let missing = announced(script::missing_socketio());
-    for scenario in test_support::socketio::SCENARIOS {
+    for scenario in test_support::process::socketio::SCENARIOS {
         let name = format!("socketio::axum::{}", scenario.name);
         trials.push(trial(name, missing.clone(), move || socketio::in_process(scenario)));
     }
     let missing = announced(browser::missing());
-    let read = || browser::patiently(events::read());
+    let read = || browser::bounded_visit(events::read());
     trials.push(trial("chromium::event_stream".to_owned(), missing, read));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Client, proxy, upstream: the client checks what it sees, then the other two are asked.
+/// Runs a client, the proxy and an upstream. The client checks what it receives; the Close at the upstream and the end of
+/// the tunnel are checked afterwards.
 async fn against_upstream<F>(
     server: Server,
     scenario: Scenario,
@@ -98,34 +101,34 @@ async fn against_upstream<F>(
 ) where
     F: Future<Output = ()>,
 {
-    let mut upstream = Upstream::start().await;
-    let mut stage = Stage::start(server, stage::at(upstream.address)).await;
-    client(scenario.name, stage.url(scenario.name)).await;
+    let mut upstream = ScenarioUpstream::start().await;
+    let (address, mut reports) = server.start(proxy::upstream(upstream.address)).await;
+    client(scenario.name, url(address, scenario.name)).await;
     if let Some((code, reason)) = scenario.close {
-        assert_eq!(upstream.close().await, (code, reason.to_owned()), "what the upstream saw");
-        stage.orderly_end().await;
+        assert_eq!(upstream.close().await, (code, reason.to_owned()), "at the upstream");
+        orderly_end(&mut reports).await;
     }
 }
 
-/// The same with an upstream in HTTP/2, which can't be asked what it saw: it has the client's close
-/// frame when the client gets it back.
+/// [`against_upstream`] with an upstream in HTTP/2, which does not report the Close: it has received the client's Close
+/// when the client gets it back.
 async fn against_hypercorn(scenario: Scenario) {
     let (_server, address) = Script::server(Language::Python, "http2_server", &[]).await;
-    let mut stage = Stage::start(Server::Axum, stage::at(address).http2()).await;
-    rust::run(scenario.name, stage.url(scenario.name)).await;
+    let (address, mut reports) = Server::Axum.start(proxy::upstream(address).http2()).await;
+    rust::run(scenario.name, url(address, scenario.name)).await;
     if scenario.close.is_some() {
-        stage.orderly_end().await;
+        orderly_end(&mut reports).await;
     }
 }
 
-/// A client of one language and a server of the other: tungstenite has no compression.
+/// Runs a client in one language and a server in the other, since tungstenite has no compression.
 async fn deflate(language: Language) {
-    /// Bytes that must be enough for a compressed message of 1.2 MB.
-    const ENOUGH: u64 = 100_000;
+    /// Limit of the bytes for a compressed message of 1.2 MB.
+    const COMPRESSED: u64 = 100_000;
     let (_server, address) = Script::server(language.other(), "server", &[]).await;
-    let mut stage = Stage::start(Server::Axum, stage::at(address)).await;
-    language.run_client("deflate", stage.url("deflate")).await;
-    let summary = stage.orderly_end().await;
+    let (address, mut reports) = Server::Axum.start(proxy::upstream(address)).await;
+    language.run_client("deflate", url(address, "deflate")).await;
+    let summary = orderly_end(&mut reports).await;
     let bytes = (summary.bytes(Side::Client), summary.bytes(Side::Upstream));
-    assert!(bytes.0 < ENOUGH && bytes.1 < ENOUGH, "not compressed: {bytes:?}");
+    assert!(bytes.0 < COMPRESSED && bytes.1 < COMPRESSED, "not compressed: {bytes:?}");
 }

@@ -29,19 +29,19 @@ pub(crate) async fn run(scenario: &'static str, url: String) {
         ("refusal", other) => panic!("{other:?}"),
         (_, connected) => {
             let (socket, response) = connected.unwrap();
-            converse(scenario, socket, &response).await;
+            run_scenario(scenario, socket, &response).await;
         }
     }
 }
 
 fn refusal(response: &http::Response<Option<Vec<u8>>>) {
     assert_eq!(response.status(), 403);
-    // tungstenite keeps of the body what came together with the head.
+    // tungstenite keeps the part of the body that arrived together with the head.
     let body = response.body().as_deref().unwrap_or_default();
     assert!(b"members only\n".starts_with(body), "{body:?}");
 }
 
-async fn converse(scenario: &str, mut socket: Socket, response: &Response) {
+async fn run_scenario(scenario: &str, mut socket: Socket, response: &Response) {
     let headers = response.headers();
     match scenario {
         "echo" => {
@@ -77,20 +77,20 @@ async fn converse(scenario: &str, mut socket: Socket, response: &Response) {
 
 async fn echoed(socket: &mut Socket, message: Message) {
     bounded("send", socket.send(message.clone())).await.unwrap();
-    let answer = bounded("echo", socket.next()).await.unwrap().unwrap();
+    let echo = bounded("echo", socket.next()).await.unwrap().unwrap();
     // `assert_eq` would print both.
-    assert!(answer == message, "another message came back: {} bytes", answer.len());
+    assert!(echo == message, "another message came back: {} bytes", echo.len());
 }
 
-/// Closes, and requires that the same frame comes back.
+/// Closes, and expects the same Close back.
 async fn close(socket: &mut Socket, frame: Option<CloseFrame>) {
     socket.close(frame.clone()).await.unwrap();
     assert_eq!(Some(closed(socket).await), frame);
 }
 
-/// The close frame from the other side, after which the connection must end.
+/// Reads the other side's Close, after which the connection must end.
 async fn closed(socket: &mut Socket) -> CloseFrame {
-    match bounded("a close frame", socket.next()).await {
+    match bounded("a Close", socket.next()).await {
         Some(Ok(Message::Close(Some(frame)))) => {
             assert!(bounded("the end", socket.next()).await.is_none());
             frame

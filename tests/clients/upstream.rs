@@ -1,10 +1,10 @@
-//! The upstream: an echo server on tungstenite whose path says what else it does.
+//! The upstream: an echo server by tungstenite; the path of the request selects its part in a scenario.
 
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
 };
 use tokio_tungstenite::{
@@ -17,19 +17,23 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::support::bounded;
+use crate::support::{
+    bounded,
+    serve::{FREE_PORT, listen},
+};
 
-/// Code and reason of a close frame.
+/// Code and reason of a Close.
 type Close = (u16, String);
 
-pub(crate) struct Upstream {
+/// The counterpart of the clients in all languages, which therefore is not one of `test_support`.
+pub(crate) struct ScenarioUpstream {
     pub(crate) address: SocketAddr,
     closes: UnboundedReceiver<Close>,
 }
 
-impl Upstream {
+impl ScenarioUpstream {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = listen(FREE_PORT);
         let address = listener.local_addr().unwrap();
         let (sender, closes) = mpsc::unbounded_channel();
         tokio::spawn(async move {
@@ -40,20 +44,20 @@ impl Upstream {
         Self { address, closes }
     }
 
-    /// The next close frame that a client sent.
+    /// The next Close that a client has sent.
     pub(crate) async fn close(&mut self) -> Close {
-        bounded("a close frame at the upstream", self.closes.recv()).await.unwrap()
+        bounded("a Close at the upstream", self.closes.recv()).await.unwrap()
     }
 }
 
 async fn serve(stream: TcpStream, closes: UnboundedSender<Close>) {
     let mut path = String::new();
-    let answer = |request: &Request, response| {
+    let respond = |request: &Request, response| {
         path = request.uri().path().to_owned();
-        answer(request, response)
+        respond(request, response)
     };
     let config = WebSocketConfig::default().max_frame_size(None).max_message_size(None);
-    let Ok(mut socket) = accept_hdr_async_with_config(stream, answer, Some(config)).await else { return };
+    let Ok(mut socket) = accept_hdr_async_with_config(stream, respond, Some(config)).await else { return };
     while let Some(Ok(message)) = socket.next().await {
         let reply = match message {
             Message::Close(frame) => {
@@ -74,8 +78,8 @@ async fn serve(stream: TcpStream, closes: UnboundedSender<Close>) {
     }
 }
 
-/// The answer to the handshake.
-fn answer(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+/// The response to the handshake.
+fn respond(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
     match request.uri().path() {
         "/subprotocol" => {
             let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL);
