@@ -6,8 +6,9 @@ each_pair!(both_directions_at_once);
 
 mod scenarios {
     use sha1::{Digest, Sha1};
+    use test_support::versions::End;
 
-    use crate::{ends::End, setup::Setup};
+    use crate::setup::Setup;
 
     const BYTES: usize = 100 << 20;
 

@@ -11,7 +11,9 @@ each_pair!(
 );
 
 mod scenarios {
-    use crate::{Version, setup::Setup, support::ACCEPT};
+    use test_support::{ACCEPT, versions::Version};
+
+    use crate::setup::Setup;
 
     pub(super) async fn accepted_upgrade(setup: Setup) {
         let fields = [

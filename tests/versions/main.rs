@@ -3,29 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod bulk;
-mod client;
-mod ends;
 mod handshakes;
 mod many;
 mod setup;
 mod tunnels;
-mod upstream;
-
-use test_support as support;
-
-/// The HTTP version of one side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    Http1,
-    Http2,
-}
 
 /// Makes four tests of each scenario, one for each pair of versions.
 macro_rules! each_pair {
     ($($scenario:ident),+ $(,)?) => {
         $(
             mod $scenario {
-                use crate::{Version::{Http1, Http2}, setup::Setup};
+                use test_support::versions::Version::{Http1, Http2};
+
+                use crate::setup::Setup;
 
                 #[tokio::test]
                 async fn http1_to_http1() {

@@ -7,9 +7,10 @@ each_pair!(thousand_tunnels, one_stalled_tunnel_of_100);
 mod scenarios {
     use std::time::Duration;
 
+    use test_support::versions::End;
     use tokio::{task::JoinSet, time::timeout};
 
-    use crate::{ends::End, setup::Setup};
+    use crate::setup::Setup;
 
     pub(super) async fn thousand_tunnels(setup: Setup) {
         const TUNNELS: usize = 1000;

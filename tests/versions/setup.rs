@@ -9,16 +9,12 @@ use axum::{
 };
 use http::StatusCode;
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
-use tokio::sync::mpsc;
-use tower_upgrade_proxy::{Forwarded, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
-
-use crate::{
-    Version,
-    client::Client,
-    ends::End,
-    support::{FREE_PORT, bounded, listen, serve_auto_with},
-    upstream::Upstream,
+use test_support::{
+    Inner, TestProxy,
+    serve::{FREE_PORT, listen, serve_auto_with},
+    versions::{Client, End, Upstream, Version},
 };
+use tower_upgrade_proxy::{Forwarded, TunnelSummary, UpgradeProxyLayer};
 
 /// A field that makes the server in front of the layer discard the 101 and send another response.
 pub(crate) const DISCARD: &str = "x-discard";
@@ -28,7 +24,7 @@ pub(crate) struct Setup {
     pub(crate) client: Client,
     pub(crate) upstream: Upstream,
     pub(crate) client_version: Version,
-    ended: mpsc::UnboundedReceiver<TunnelSummary>,
+    proxy: TestProxy,
 }
 
 impl Setup {
@@ -44,13 +40,10 @@ impl Setup {
         change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
     ) -> Self {
         let upstream = Upstream::start(upstream).await;
-        let (sender, ended) = mpsc::unbounded_channel();
-        let layer = UpgradeProxyLayer::new(upstream.uri())
-            .forwarded(Forwarded::nginx())
-            .on_tunnel(move |_: &TunnelInfo, summary: &TunnelSummary| drop(sender.send(summary.clone())));
-        let address = serve(change(layer));
-        let client = Client::connect(client_version, address).await;
-        Self { client, upstream, client_version, ended }
+        let layer = change(UpgradeProxyLayer::new(upstream.uri()).forwarded(Forwarded::nginx()));
+        let proxy = TestProxy::start_on(Inner::UpgradeRequired, layer, serve).await;
+        let client = Client::connect(client_version, proxy.address).await;
+        Self { client, upstream, client_version, proxy }
     }
 
     /// Opens a tunnel and returns both ends.
@@ -63,12 +56,12 @@ impl Setup {
 
     /// Waits for the end of a tunnel and returns its summary.
     pub(crate) async fn ended(&mut self) -> TunnelSummary {
-        bounded("the end of the tunnel", self.ended.recv()).await.unwrap()
+        self.proxy.ended().await
     }
 }
 
 /// Starts a server whose connection window is large enough for unread streams not to block the others.
-fn serve(layer: UpgradeProxyLayer) -> SocketAddr {
+async fn serve(app: Router) -> SocketAddr {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -80,6 +73,5 @@ fn serve(layer: UpgradeProxyLayer) -> SocketAddr {
         true => StatusCode::IM_A_TEAPOT.into_response(),
         false => response,
     });
-    let service = Router::new().fallback_service(layer.into_service()).layer(discard);
-    serve_auto_with(builder, listen(FREE_PORT), service)
+    serve_auto_with(builder, listen(FREE_PORT), app.layer(discard))
 }

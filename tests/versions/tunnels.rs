@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use test_support::versions::{End, Version};
 use tower_upgrade_proxy::TunnelEnd;
 
 use crate::{
-    Version::{self, Http1, Http2},
     each_pair,
-    ends::End,
     setup::{DISCARD, Setup},
 };
 
@@ -22,9 +21,10 @@ each_pair!(
 
 mod scenarios {
     use h2::Reason;
+    use test_support::versions::StreamEnd;
     use tower_upgrade_proxy::{Side, TunnelEnd};
 
-    use crate::{ends::StreamEnd, setup::Setup};
+    use crate::setup::Setup;
 
     pub(super) async fn bytes_are_unchanged(setup: Setup) {
         let (mut client, mut upstream) = setup.open().await;
@@ -92,13 +92,11 @@ mod scenarios {
     }
 }
 
-const PAIRS: [(Version, Version); 4] = [(Http1, Http1), (Http1, Http2), (Http2, Http1), (Http2, Http2)];
-
 const SHORT: Duration = Duration::from_millis(50);
 
 #[tokio::test]
 async fn idle_timeout_closes_both_sides() {
-    for (client, upstream) in PAIRS {
+    for (client, upstream) in Version::PAIRS {
         let mut setup = Setup::start_with(client, upstream, |layer| layer.idle_timeout(SHORT)).await;
         let (mut client_end, mut upstream_end) = setup.open().await;
         for end in [&mut client_end, &mut upstream_end] {
@@ -111,7 +109,7 @@ async fn idle_timeout_closes_both_sides() {
 
 #[tokio::test]
 async fn half_close_timeout_closes_both_sides() {
-    for (client, upstream) in PAIRS {
+    for (client, upstream) in Version::PAIRS {
         let mut setup = Setup::start_with(client, upstream, |layer| layer.half_close_timeout(SHORT)).await;
         let (mut client_end, mut upstream_end) = setup.open().await;
         client_end.finish().await;
@@ -123,7 +121,7 @@ async fn half_close_timeout_closes_both_sides() {
 
 #[tokio::test]
 async fn max_lifetime_closes_both_sides_of_a_busy_tunnel() {
-    for (client, upstream) in PAIRS {
+    for (client, upstream) in Version::PAIRS {
         let mut setup =
             Setup::start_with(client, upstream, |layer| layer.max_lifetime(SHORT).close_timeout(SHORT)).await;
         let (client_end, mut upstream_end) = setup.open().await;
@@ -139,7 +137,7 @@ async fn max_lifetime_closes_both_sides_of_a_busy_tunnel() {
 
 #[tokio::test]
 async fn upgrade_timeout_releases_the_upstream() {
-    for (client, upstream) in PAIRS {
+    for (client, upstream) in Version::PAIRS {
         let mut setup = Setup::start_with(client, upstream, |layer| layer.upgrade_timeout(SHORT)).await;
         let (response, mut upstream_end) = tokio::join!(setup.client.request("/", &[]), async {
             setup.upstream.next().await.accept(&[(DISCARD, "1")], "").await

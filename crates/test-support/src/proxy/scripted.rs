@@ -1,11 +1,11 @@
-//! A proxy with a scripted upstream.
+//! A proxy in front of a scripted upstream.
 
-use std::{net::SocketAddr, ops::Deref};
+use std::net::SocketAddr;
 
 use axum::Router;
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use super::{Inner, TestProxy};
+use super::Inner;
 use crate::{
     serve::serve,
     upstream::ScriptedUpstream,
@@ -13,44 +13,42 @@ use crate::{
     wire::{Head, Wire},
 };
 
-/// A proxy with its upstream.
+/// A running proxy and its upstream.
 pub struct ScriptedProxy {
-    pub proxy: TestProxy,
-    pub upstream: ScriptedUpstream,
     pub inner: Inner,
-}
-
-impl Deref for ScriptedProxy {
-    type Target = TestProxy;
-
-    fn deref(&self) -> &TestProxy {
-        &self.proxy
-    }
+    pub upstream: ScriptedUpstream,
+    pub address: SocketAddr,
 }
 
 impl ScriptedProxy {
+    /// Starts a proxy with the default settings.
     pub async fn start(inner: Inner) -> Self {
         Self::start_with(inner, |layer| layer).await
     }
 
-    /// Starts one whose layer has settings.
+    /// Starts a proxy with other settings.
     pub async fn start_with(inner: Inner, set: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> Self {
         Self::start_on(inner, set, serve).await
     }
 
-    /// Starts one on another server, or with more layers around the layer.
+    /// Starts a proxy on another server, or with middleware around the layer.
     pub async fn start_on(
         inner: Inner,
         set: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
         serve: impl AsyncFnOnce(Router) -> SocketAddr,
     ) -> Self {
         let upstream = ScriptedUpstream::start().await;
-        let layer = set(UpgradeProxyLayer::new(upstream.upstream()));
-        Self { proxy: TestProxy::start_on(inner, layer, serve).await, upstream, inner }
+        let app = inner.app(set(UpgradeProxyLayer::new(upstream.upstream())));
+        Self { inner, upstream, address: serve(app).await }
     }
 
-    /// Connects a client, sends `request` and receives it. Returns the ends, the client's first, and the head received.
-    pub async fn receive(&self, request: impl AsRef<[u8]>) -> (Wire, Wire, Head) {
+    /// Connects to the proxy.
+    pub async fn connect(&self) -> Wire {
+        Wire::connect(self.address).await
+    }
+
+    /// Sends `request`. Returns the client, the upstream connection, and the head that the upstream received.
+    pub async fn request(&self, request: impl AsRef<[u8]>) -> (Wire, Wire, Head) {
         let mut client = self.connect().await;
         client.send(request).await;
         let mut server = self.upstream.accept().await;
@@ -58,22 +56,21 @@ impl ScriptedProxy {
         (client, server, head)
     }
 
-    /// Opens a tunnel. Returns its ends, the client's first.
+    /// Opens a tunnel and returns both ends, the client's first.
     pub async fn tunnel(&self) -> (Wire, Wire) {
-        self.open(&self.upstream).await
+        self.upstream.tunnel(self.connect().await).await
     }
 
-    /// Sends a handshake, and `response` from the upstream. Returns the head that the client receives, and the ends,
-    /// the client's first.
+    /// Responds to a handshake with `response`. Returns the head that the client received, and both connections.
     pub async fn respond(&self, response: impl AsRef<[u8]>) -> (Head, Wire, Wire) {
-        let (mut client, mut server, _) = self.receive(handshake("/")).await;
+        let (mut client, mut server, _) = self.request(handshake("/")).await;
         server.send(response).await;
         (client.head().await, client, server)
     }
 
-    /// Sends an ordinary request. Returns its head as the application or the upstream has received it, after the client
-    /// has received a 200.
-    pub async fn ordinary(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Head {
+    /// Sends an ordinary request and reads its response, a 200. Returns the head that the application or the
+    /// upstream received.
+    pub async fn ordinary_request(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Head {
         client.send(request).await;
         match self.inner {
             Inner::Application => {
@@ -91,5 +88,35 @@ impl ScriptedProxy {
             }
             Inner::UpgradeRequired => panic!("ordinary requests are refused"),
         }
+    }
+
+    /// Expects that the client's connection is still HTTP, by sending an ordinary request on it.
+    pub async fn expect_http(&self, client: &mut Wire) {
+        let received = self.ordinary_request(client, "GET /next HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+        assert_eq!(received.first_line(), "GET /next HTTP/1.1");
+    }
+
+    /// Expects that the upstream's `response` to `request` becomes a 502 and closes the upstream connection, and
+    /// that the client's connection is still HTTP.
+    pub async fn expect_502(&self, request: impl AsRef<[u8]>, response: impl AsRef<[u8]>) {
+        let (mut client, mut server, _) = self.request(request).await;
+        server.send(&response).await;
+        let head = client.head().await;
+        assert_eq!(head.status(), 502, "{}", String::from_utf8_lossy(response.as_ref()));
+        for name in ["upgrade", "connection", "sec-websocket-accept"] {
+            assert!(head.values(name).is_empty(), "{}", head.text());
+        }
+        server.expect_end().await;
+        client.body(&head).await;
+        self.expect_http(&mut client).await;
+    }
+
+    /// Expects `status`, and that the proxy has not connected to the upstream. Returns the client.
+    pub async fn expect_refusal(&self, request: impl AsRef<[u8]>, status: u16) -> Wire {
+        let mut client = self.connect().await;
+        let response = client.request(request).await;
+        assert_eq!(response.status(), status, "{}", response.text());
+        self.upstream.expect_untouched().await;
+        client
     }
 }

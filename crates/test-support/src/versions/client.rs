@@ -1,18 +1,18 @@
-//! The client's side: a handshake in either version.
+//! The client, in either HTTP version.
 
 use std::net::SocketAddr;
 
 use h2::{client::Builder, ext::Protocol};
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 
-use super::{Endpoint, HttpVersion};
+use super::{End, Version};
 use crate::{
     http2,
     websocket::handshake::handshake_with,
     wire::{Wire, bounded},
 };
 
-/// A client that opens any number of tunnels; in HTTP/2 on one connection.
+/// A client that opens any number of tunnels, in HTTP/2 on one connection.
 #[derive(Clone)]
 pub struct Client {
     address: SocketAddr,
@@ -20,18 +20,18 @@ pub struct Client {
 }
 
 /// The response to a handshake.
-pub struct Response {
+pub struct ClientResponse {
     pub status: StatusCode,
     pub fields: HeaderMap,
-    /// The tunnel, or the body of a refusal.
-    pub endpoint: Endpoint,
+    /// The end of the tunnel, or the source of the body of a refusal.
+    pub end: End,
 }
 
 impl Client {
-    pub async fn connect(version: HttpVersion, address: SocketAddr) -> Self {
+    pub async fn connect(version: Version, address: SocketAddr) -> Self {
         let http2 = match version {
-            HttpVersion::Http1 => None,
-            HttpVersion::Http2 => {
+            Version::Http1 => None,
+            Version::Http2 => {
                 let mut builder = Builder::new();
                 builder.initial_window_size(1 << 20).initial_connection_window_size((1 << 31) - 1);
                 Some(http2::Client::with(address, &builder).await)
@@ -40,23 +40,28 @@ impl Client {
         Self { address, http2 }
     }
 
-    /// Sends a handshake for `path` with further fields, and reads the response.
-    pub async fn handshake(&self, path: &str, fields: &[(&str, &str)]) -> Response {
-        self.handshake_early(path, fields, "").await
+    /// Requests a WebSocket at `path` and waits for the response.
+    pub async fn request(&self, path: &str, fields: &[(&str, &str)]) -> ClientResponse {
+        self.request_with_early_data(path, fields, "").await
     }
 
-    /// [`handshake`](Self::handshake) with the first bytes of the tunnel sent together with the request.
-    pub async fn handshake_early(&self, path: &str, fields: &[(&str, &str)], early: &str) -> Response {
+    /// Sends data for the tunnel directly after the request, before the response.
+    pub async fn request_with_early_data(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        early: &str,
+    ) -> ClientResponse {
         bounded("the response", async {
             match self.http2.clone() {
-                None => self.handshake_http1(path, fields, early).await,
-                Some(client) => handshake_http2(client, path, fields, early).await,
+                None => self.request_http1(path, fields, early).await,
+                Some(client) => request_http2(client, path, fields, early).await,
             }
         })
         .await
     }
 
-    async fn handshake_http1(&self, path: &str, fields: &[(&str, &str)], early: &str) -> Response {
+    async fn request_http1(&self, path: &str, fields: &[(&str, &str)], early: &str) -> ClientResponse {
         let lines: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let mut wire = Wire::connect(self.address).await;
@@ -66,16 +71,16 @@ impl Client {
         let fields =
             fields.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
         let read = wire.buffered();
-        Response { status, fields: fields.collect(), endpoint: Endpoint::socket(wire.stream, read) }
+        ClientResponse { status, fields: fields.collect(), end: End::socket(wire.stream, read) }
     }
 }
 
-async fn handshake_http2(
+async fn request_http2(
     mut client: http2::Client,
     path: &str,
     fields: &[(&str, &str)],
     early: &str,
-) -> Response {
+) -> ClientResponse {
     let mut request = Request::connect(format!("http://client.example{path}"))
         .extension(Protocol::from_static("websocket"))
         .header("sec-websocket-version", "13");
@@ -89,5 +94,5 @@ async fn handshake_http2(
     }
     let (response, send) = pending.response().await;
     let (parts, receive) = response.into_parts();
-    Response { status: parts.status, fields: parts.headers, endpoint: Endpoint::stream(send, receive) }
+    ClientResponse { status: parts.status, fields: parts.headers, end: End::stream(send, receive) }
 }

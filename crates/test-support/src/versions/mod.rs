@@ -1,22 +1,22 @@
-//! Clients, upstreams and tunnels in either version of HTTP, with one interface for both.
+//! Clients, upstreams and ends of tunnels in either version of HTTP, with one interface for both.
 
 mod client;
-mod endpoint;
+mod end;
 mod upstream;
 
-pub use client::{Client, Response};
-pub use endpoint::{EndOfStream, Endpoint, Receiver, Sender};
-pub use upstream::{Handshake, Upstream};
+pub use client::{Client, ClientResponse};
+pub use end::{End, Receiving, Sending, StreamEnd};
+pub use upstream::{PendingHandshake, Upstream};
 
 /// A version of HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpVersion {
+pub enum Version {
     Http1,
     Http2,
 }
 
-impl HttpVersion {
-    /// All pairs of the versions of a client and an upstream.
+impl Version {
+    /// All pairs of a client's and an upstream's version.
     pub const PAIRS: [(Self, Self); 4] = [
         (Self::Http1, Self::Http1),
         (Self::Http1, Self::Http2),

@@ -1,4 +1,4 @@
-//! The upstream's side: a listener whose handshakes the test accepts or refuses.
+//! An upstream in either HTTP version whose responses are given by the test.
 
 use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Endpoint, HttpVersion};
+use super::{End, Version};
 use crate::{
     serve::{FREE_PORT, listen},
     websocket::handshake::switching_protocols,
@@ -20,27 +20,27 @@ use crate::{
 
 /// A listener whose handshakes the test receives.
 pub struct Upstream {
-    pub version: HttpVersion,
+    pub version: Version,
     address: SocketAddr,
-    handshakes: Arc<Mutex<mpsc::UnboundedReceiver<Handshake>>>,
+    handshakes: Arc<Mutex<mpsc::UnboundedReceiver<PendingHandshake>>>,
 }
 
-/// A handshake without a response yet.
-pub struct Handshake {
+/// A handshake that has no response yet.
+pub struct PendingHandshake {
     pub path: String,
     /// `Host`, or `:authority`.
     pub host: String,
     pub fields: HeaderMap,
-    exchange: Exchange,
+    transport: Transport,
 }
 
-enum Exchange {
+enum Transport {
     Http1(Wire, Head),
     Http2(RecvStream, SendResponse<Bytes>),
 }
 
 impl Upstream {
-    pub async fn start(version: HttpVersion) -> Self {
+    pub async fn start(version: Version) -> Self {
         let listener = listen(FREE_PORT);
         let address = listener.local_addr().unwrap();
         let (sender, handshakes) = mpsc::unbounded_channel();
@@ -49,8 +49,8 @@ impl Upstream {
                 let sender = sender.clone();
                 tokio::spawn(async move {
                     match version {
-                        HttpVersion::Http1 => drop(sender.send(read(socket).await)),
-                        HttpVersion::Http2 => serve(socket, sender).await,
+                        Version::Http1 => drop(sender.send(read(socket).await)),
+                        Version::Http2 => serve(socket, sender).await,
                     }
                 });
             }
@@ -58,21 +58,22 @@ impl Upstream {
         Self { version, address, handshakes: Arc::new(Mutex::new(handshakes)) }
     }
 
-    pub fn upstream(&self) -> tower_upgrade_proxy::Upstream {
+    pub fn uri(&self) -> tower_upgrade_proxy::Upstream {
         let upstream: tower_upgrade_proxy::Upstream = format!("http://{}", self.address).parse().unwrap();
         match self.version {
-            HttpVersion::Http1 => upstream,
-            HttpVersion::Http2 => upstream.http2(),
+            Version::Http1 => upstream,
+            Version::Http2 => upstream.http2(),
         }
     }
 
-    pub async fn next_handshake(&self) -> Handshake {
+    /// Waits for the next handshake.
+    pub async fn next(&self) -> PendingHandshake {
         bounded("a handshake", async { self.handshakes.lock().await.recv().await }).await.unwrap()
     }
 }
 
-/// Reads the head of a request in HTTP/1.1.
-async fn read(socket: TcpStream) -> Handshake {
+/// Reads a handshake in HTTP/1.1.
+async fn read(socket: TcpStream) -> PendingHandshake {
     let mut wire = Wire::new(socket);
     let head = wire.head().await;
     let line = head.first_line();
@@ -81,90 +82,90 @@ async fn read(socket: TcpStream) -> Handshake {
     let mut fields: HeaderMap =
         fields.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
     let host = fields.remove("host").unwrap().to_str().unwrap().to_owned();
-    Handshake { path, host, fields, exchange: Exchange::Http1(wire, head) }
+    PendingHandshake { path, host, fields, transport: Transport::Http1(wire, head) }
 }
 
-/// Hands every extended CONNECT of a connection to the test.
-async fn serve(socket: TcpStream, sender: mpsc::UnboundedSender<Handshake>) {
+/// Passes every extended CONNECT of a connection to the test.
+async fn serve(socket: TcpStream, sender: mpsc::UnboundedSender<PendingHandshake>) {
     let mut builder = h2::server::Builder::new();
     builder
         .enable_connect_protocol()
         .max_concurrent_streams(2000)
         .initial_window_size(1 << 20)
         .initial_connection_window_size((1 << 31) - 1);
-    // A connection for an upgrade in HTTP/1.1 ends here.
+    // The proxy may fall back to HTTP/1.1, which fails here.
     let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        let _ = sender.send(handshake(request, respond));
+        let _ = sender.send(pending(request, respond));
     }
 }
 
-fn handshake(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Handshake {
+fn pending(request: Request<RecvStream>, respond: SendResponse<Bytes>) -> PendingHandshake {
     let (parts, receive) = request.into_parts();
     assert_eq!(parts.method, Method::CONNECT);
     assert_eq!(parts.extensions.get::<Protocol>().unwrap().as_str(), "websocket");
     assert_eq!(parts.uri.scheme_str(), Some("http"));
-    for foreign in ["host", "connection", "upgrade", "sec-websocket-key"] {
-        assert!(!parts.headers.contains_key(foreign), "{foreign}");
+    for name in ["host", "connection", "upgrade", "sec-websocket-key"] {
+        assert!(!parts.headers.contains_key(name), "{name}");
     }
-    Handshake {
+    PendingHandshake {
         path: parts.uri.path_and_query().unwrap().to_string(),
         host: parts.uri.authority().unwrap().to_string(),
         fields: parts.headers,
-        exchange: Exchange::Http2(receive, respond),
+        transport: Transport::Http2(receive, respond),
     }
 }
 
-impl Handshake {
-    /// Accepts the tunnel, with further fields and the first bytes of the tunnel sent together with the response.
-    pub async fn accept(self, fields: &[(&str, &str)], early: &str) -> Endpoint {
-        match self.exchange {
-            Exchange::Http1(mut wire, request) => {
+impl PendingHandshake {
+    /// Accepts the upgrade, with further fields and with data for the tunnel directly after the response.
+    pub async fn accept(self, fields: &[(&str, &str)], early: &str) -> End {
+        match self.transport {
+            Transport::Http1(mut wire, request) => {
                 let lines: String =
                     fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
                 wire.send(switching_protocols(&request, &lines) + early).await;
-                Endpoint::socket(wire.stream, Vec::new())
+                End::socket(wire.stream, Vec::new())
             }
-            Exchange::Http2(receive, mut respond) => {
+            Transport::Http2(receive, mut respond) => {
                 let send = respond.send_response(response(200, fields), false).unwrap();
-                let mut end = Endpoint::stream(send, receive);
+                let mut end = End::stream(send, receive);
                 end.send(early).await;
                 end
             }
         }
     }
 
-    /// Expects that nothing is received after the handshake for some time.
-    pub async fn expect_nothing_more(&mut self) {
-        let time = Duration::from_millis(50);
-        match &mut self.exchange {
-            Exchange::Http1(wire, _) => assert!(timeout(time, wire.exactly(1)).await.is_err()),
-            Exchange::Http2(receive, _) => assert!(timeout(time, receive.data()).await.is_err()),
+    /// Requires that no data follows the handshake for a while.
+    pub async fn expect_no_data(&mut self) {
+        let while_waiting = Duration::from_millis(50);
+        match &mut self.transport {
+            Transport::Http1(wire, _) => assert!(timeout(while_waiting, wire.exactly(1)).await.is_err()),
+            Transport::Http2(receive, _) => assert!(timeout(while_waiting, receive.data()).await.is_err()),
         }
     }
 
-    /// Waits until the request is given up.
-    pub async fn expect_abandoned(self) {
-        match self.exchange {
-            Exchange::Http1(mut wire, _) => wire.expect_end().await,
-            Exchange::Http2(_, mut respond) => {
+    /// Waits until the request is cancelled.
+    pub async fn expect_cancelled(self) {
+        match self.transport {
+            Transport::Http1(mut wire, _) => wire.expect_end().await,
+            Transport::Http2(_, mut respond) => {
                 let reset = bounded("the reset", poll_fn(|cx| respond.poll_reset(cx))).await;
                 assert_eq!(reset.unwrap(), Reason::CANCEL);
             }
         }
     }
 
-    /// Refuses the tunnel.
+    /// Refuses the upgrade.
     pub async fn refuse(self, status: u16, fields: &[(&str, &str)], body: &str) {
-        match self.exchange {
-            Exchange::Http1(mut wire, _) => {
+        match self.transport {
+            Transport::Http1(mut wire, _) => {
                 let mut head = format!("HTTP/1.1 {status} No\r\nContent-Length: {}\r\n", body.len());
                 for (name, value) in fields {
                     head += &format!("{name}: {value}\r\n");
                 }
                 wire.send(head + "\r\n" + body).await;
             }
-            Exchange::Http2(_, mut respond) => {
+            Transport::Http2(_, mut respond) => {
                 let mut response = response(status, fields);
                 response.headers_mut().insert(CONTENT_LENGTH, body.len().into());
                 let mut send = respond.send_response(response, false).unwrap();

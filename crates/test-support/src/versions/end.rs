@@ -2,8 +2,8 @@
 
 use std::{future::poll_fn, io::ErrorKind};
 
-use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
+use hyper::body::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -12,23 +12,21 @@ use tokio::{
     },
 };
 
-use crate::{
-    Version,
-    support::{bounded, close_code},
-};
+use super::Version;
+use crate::{websocket::frame::close_code, wire::bounded};
 
 /// An end of a tunnel, controlled by the test.
-pub(crate) struct End {
-    pub(crate) sending: Sending,
-    pub(crate) receiving: Receiving,
+pub struct End {
+    pub sending: Sending,
+    pub receiving: Receiving,
 }
 
-pub(crate) enum Sending {
+pub enum Sending {
     Socket(OwnedWriteHalf),
     Stream(SendStream<Bytes>),
 }
 
-pub(crate) struct Receiving {
+pub struct Receiving {
     transport: Transport,
     /// Received, but not yet returned.
     buffered: Vec<u8>,
@@ -41,14 +39,14 @@ enum Transport {
 
 /// How the data of the other side ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum StreamEnd {
+pub enum StreamEnd {
     Finished,
     Reset,
 }
 
 impl End {
     /// Creates an end from a socket and the data already read from it.
-    pub(crate) fn socket(socket: TcpStream, buffered: Vec<u8>) -> Self {
+    pub fn socket(socket: TcpStream, buffered: Vec<u8>) -> Self {
         let (read, write) = socket.into_split();
         Self {
             sending: Sending::Socket(write),
@@ -56,20 +54,20 @@ impl End {
         }
     }
 
-    pub(crate) fn stream(send: SendStream<Bytes>, receive: RecvStream) -> Self {
+    pub fn stream(send: SendStream<Bytes>, receive: RecvStream) -> Self {
         let receiving = Receiving { transport: Transport::Stream(receive), buffered: Vec::new() };
         Self { sending: Sending::Stream(send), receiving }
     }
 
-    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.sending.send(bytes).await;
     }
 
-    pub(crate) async fn finish(&mut self) {
+    pub async fn finish(&mut self) {
         self.sending.finish().await;
     }
 
-    pub(crate) async fn exactly(&mut self, length: usize) -> Vec<u8> {
+    pub async fn exactly(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         while bytes.len() < length {
             bytes.extend(self.receiving.chunk().await.expect("early end of the tunnel"));
@@ -78,14 +76,14 @@ impl End {
         bytes
     }
 
-    pub(crate) async fn expect(&mut self, expected: impl AsRef<[u8]>) {
+    pub async fn expect(&mut self, expected: impl AsRef<[u8]>) {
         let expected = expected.as_ref();
         let read = self.exactly(expected.len()).await;
         assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(expected));
     }
 
     /// Returns all remaining data, and how it ended.
-    pub(crate) async fn rest(&mut self) -> (Vec<u8>, StreamEnd) {
+    pub async fn rest(&mut self) -> (Vec<u8>, StreamEnd) {
         let mut bytes = Vec::new();
         loop {
             match self.receiving.chunk().await {
@@ -96,7 +94,7 @@ impl End {
     }
 
     /// Requires a Close of the proxy, and ends the connection in response.
-    pub(crate) async fn expect_close(&mut self, code: u16) {
+    pub async fn expect_close(&mut self, code: u16) {
         let mut bytes = Vec::new();
         while close_code(&bytes).is_none() {
             bytes.extend(self.receiving.chunk().await.expect("end of the tunnel instead of a Close"));
@@ -107,7 +105,7 @@ impl End {
     }
 
     /// Resets the socket or the stream.
-    pub(crate) fn reset(self, code: Reason) {
+    pub fn reset(self, code: Reason) {
         match (self.sending, self.receiving.transport) {
             (Sending::Socket(write), Transport::Socket(read)) => {
                 write.reunite(read).unwrap().set_zero_linger().unwrap();
@@ -121,7 +119,7 @@ impl End {
 
     /// Waits for the end that follows a reset of the other side in version `other`. Between two sockets, data
     /// sent before the reset must arrive, so this socket is closed instead of reset.
-    pub(crate) async fn expect_reset(&mut self, other: Version) {
+    pub async fn expect_reset(&mut self, other: Version) {
         match &mut self.sending {
             Sending::Socket(_) => {
                 let end = if other == Version::Http1 { StreamEnd::Finished } else { StreamEnd::Reset };
@@ -135,17 +133,17 @@ impl End {
 }
 
 impl Sending {
-    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         bounded("send", self.send_unbounded(bytes.as_ref())).await;
     }
 
     /// Sends without a timeout.
-    pub(crate) async fn send_unbounded(&mut self, bytes: &[u8]) {
+    pub async fn send_unbounded(&mut self, bytes: &[u8]) {
         self.try_send(bytes).await.expect("the tunnel is open");
     }
 
     /// Sends on a tunnel that may be closed.
-    pub(crate) async fn try_send(&mut self, mut bytes: &[u8]) -> Result<(), ()> {
+    pub async fn try_send(&mut self, mut bytes: &[u8]) -> Result<(), ()> {
         match self {
             Self::Socket(socket) => socket.write_all(bytes).await.map_err(drop),
             Self::Stream(send) => {
@@ -164,7 +162,7 @@ impl Sending {
     }
 
     /// Sends a FIN or `END_STREAM`.
-    pub(crate) async fn finish(&mut self) {
+    pub async fn finish(&mut self) {
         match self {
             Self::Socket(socket) => socket.shutdown().await.unwrap(),
             Self::Stream(send) => send.send_data(Bytes::new(), true).unwrap(),
@@ -174,7 +172,7 @@ impl Sending {
 
 impl Receiving {
     /// Returns the next chunk of data.
-    pub(crate) async fn chunk(&mut self) -> Result<Vec<u8>, StreamEnd> {
+    pub async fn chunk(&mut self) -> Result<Vec<u8>, StreamEnd> {
         if !self.buffered.is_empty() {
             return Ok(std::mem::take(&mut self.buffered));
         }
