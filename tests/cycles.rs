@@ -3,14 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
-#[path = "bad_inputs/proxy.rs"]
-#[allow(dead_code, reason = "only a part is used")]
-mod proxy;
-
 use std::{fs, sync::Arc, time::Duration};
 
-use proxy::{Proxy, Setup};
-use test_support::{self as support, ACCEPT, SWITCHING, bounded, handshake, ping_pong};
+use test_support::{ACCEPT, Inner, SWITCHING, ScriptedProxy, bounded, handshake, ping_pong};
 use tokio::{runtime::Handle, sync::Mutex};
 use tower_upgrade_proxy::{Drain, Tunnels};
 
@@ -40,13 +35,15 @@ impl Counts {
 }
 
 /// Runs `cycle` a thousand times, twenty at once, and requires that nothing is left behind.
-async fn expect_nothing_left<F>(setup: Setup, cycle: impl Fn(Arc<Proxy>, usize) -> F)
+async fn expect_nothing_left<F>(inner: Inner, cycle: impl Fn(Arc<ScriptedProxy>, usize) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let _alone = ALONE.lock().await;
     let (drain, tunnels) = (Drain::new(), Tunnels::new());
-    let layer = setup.proxy_with(|layer| layer.drain(drain.watcher()).tunnels(&tunnels).max_tunnels(AT_ONCE));
+    let layer = ScriptedProxy::start_with(inner, |layer| {
+        layer.drain(drain.watcher()).tunnels(&tunnels).max_tunnels(AT_ONCE)
+    });
     let proxy = Arc::new(layer.await);
     let mut before = None;
     // The first round opens shared resources.
@@ -90,7 +87,7 @@ async fn settled(before: Option<Counts>, drain: &Drain, tunnels: &Tunnels) -> Co
 }
 
 /// A tunnel that ends in one of all ways.
-async fn tunnel(proxy: Arc<Proxy>, number: usize) {
+async fn tunnel(proxy: Arc<ScriptedProxy>, number: usize) {
     let (mut client, mut server) = {
         // One at a time, so that client and upstream connections can be matched.
         static TURN: Mutex<()> = Mutex::const_new(());
@@ -119,8 +116,8 @@ async fn tunnel(proxy: Arc<Proxy>, number: usize) {
 }
 
 /// A handshake whose 101 is invalid.
-async fn invalid_101(proxy: Arc<Proxy>, number: usize) {
-    let mut client = proxy.client().await;
+async fn invalid_101(proxy: Arc<ScriptedProxy>, number: usize) {
+    let mut client = proxy.connect().await;
     client.send(handshake("/")).await;
     let mut server = proxy.upstream.accept().await;
     server.head().await;
@@ -142,20 +139,20 @@ async fn invalid_101(proxy: Arc<Proxy>, number: usize) {
 
 #[tokio::test]
 async fn g7_thousand_tunnels_leave_nothing_behind_with_the_layer_alone() {
-    expect_nothing_left(Setup::LayerAlone, tunnel).await;
+    expect_nothing_left(Inner::Application, tunnel).await;
 }
 
 #[tokio::test]
 async fn g7_thousand_tunnels_leave_nothing_behind_with_a_location() {
-    expect_nothing_left(Setup::Location, tunnel).await;
+    expect_nothing_left(Inner::Forward, tunnel).await;
 }
 
 #[tokio::test]
 async fn g7_thousand_failed_verifications_leave_nothing_behind_with_the_layer_alone() {
-    expect_nothing_left(Setup::LayerAlone, invalid_101).await;
+    expect_nothing_left(Inner::Application, invalid_101).await;
 }
 
 #[tokio::test]
 async fn g7_thousand_failed_verifications_leave_nothing_behind_with_a_location() {
-    expect_nothing_left(Setup::Location, invalid_101).await;
+    expect_nothing_left(Inner::Forward, invalid_101).await;
 }

@@ -4,16 +4,12 @@
 use std::thread;
 
 use allocation_counter::{AllocationInfo, measure};
+use test_support::{Inner, ScriptedProxy, ScriptedUpstream, serve};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
 use tower_upgrade_proxy::UpgradeProxyLayer;
-
-use crate::{
-    proxy::{Proxy, Setup},
-    support::{Scripted, serve},
-};
 
 /// Starts the count, so that a test can warm up first.
 pub(crate) struct Start {
@@ -30,8 +26,8 @@ impl Start {
 
 /// Returns the allocations of the proxy from [`Start::now`] to the end of `act`.
 pub(crate) fn measure_proxy<F: Future<Output = ()>>(
-    setup: Setup,
-    act: impl FnOnce(Proxy, Start) -> F + Send + 'static,
+    inner: Inner,
+    act: impl FnOnce(ScriptedProxy, Start) -> F + Send + 'static,
 ) -> AllocationInfo {
     let (upstreams, mut upstream) = unbounded_channel();
     let (addresses, mut address) = unbounded_channel();
@@ -40,10 +36,10 @@ pub(crate) fn measure_proxy<F: Future<Output = ()>>(
     let (ended, mut end) = unbounded_channel::<()>();
     let peers = thread::spawn(move || {
         runtime().block_on(async {
-            let upstream = Scripted::start().await;
+            let upstream = ScriptedUpstream::start().await;
             upstreams.send(upstream.upstream()).unwrap();
             let address = address.recv().await.unwrap();
-            act(Proxy { setup, upstream, address }, Start { requested, started }).await;
+            act(ScriptedProxy { inner, upstream, address }, Start { requested, started }).await;
         });
         drop(ended);
     });
@@ -51,7 +47,7 @@ pub(crate) fn measure_proxy<F: Future<Output = ()>>(
         let runtime = runtime();
         runtime.block_on(async {
             let layer = UpgradeProxyLayer::new(upstream.recv().await.unwrap());
-            addresses.send(serve(setup.app(layer)).await).unwrap();
+            addresses.send(serve(inner.app(layer)).await).unwrap();
             request.recv().await
         });
         measure(|| {

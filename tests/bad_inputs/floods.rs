@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use test_support::{Inner, Wire};
 use tokio::{io::AsyncWriteExt, time::timeout};
 
-use crate::{allocations::measure_proxy, proxy::Setup, support::Wire};
+use crate::allocations::measure_proxy;
 
 /// Maximum size of the data in the buffers of the sockets and in the pipe.
 const MOST_TAKEN: usize = 64 << 20;
@@ -21,9 +22,9 @@ async fn flood(from: &mut Wire) -> usize {
     taken
 }
 
-async fn g8_unread_flood_is_bounded(setup: Setup) {
+async fn g8_unread_flood_is_bounded(inner: Inner) {
     for from_client in [true, false] {
-        let allocations = measure_proxy(setup, move |proxy, mut start| async move {
+        let allocations = measure_proxy(inner, move |proxy, mut start| async move {
             proxy.tunnel().await;
             start.now().await;
             let mut ends = Vec::new();

@@ -1,9 +1,6 @@
 //! E. Bodies and framing.
 
-use crate::{
-    proxy::{Proxy, Setup},
-    support::{handshake, handshake_with},
-};
+use test_support::{Inner, ScriptedProxy, handshake, handshake_with};
 
 /// A request that must be neither answered nor forwarded.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -15,7 +12,7 @@ fn post(lines: &[&str], rest: &str) -> String {
 
 /// Requires `status` for `request` followed by `rest`, that the proxy does not connect to the upstream, and
 /// that `rest` is not parsed as a request.
-async fn expect_refused(proxy: &Proxy, request: &str, rest: &str, status: u16) {
+async fn expect_refused(proxy: &ScriptedProxy, request: &str, rest: &str, status: u16) {
     let mut client = proxy.expect_refusal(request.to_owned() + rest, status).await;
     client.finish().await;
     let rest = String::from_utf8(client.rest().await).unwrap();
@@ -23,8 +20,8 @@ async fn expect_refused(proxy: &Proxy, request: &str, rest: &str, status: u16) {
     proxy.upstream.expect_untouched().await;
 }
 
-async fn e1_upgrade_with_a_body_is_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e1_upgrade_with_a_body_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let length = format!("Content-Length: {}", SMUGGLED.len());
     let chunk = format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len());
     for (line, body) in [(length.as_str(), SMUGGLED), ("Transfer-Encoding: chunked", &chunk)] {
@@ -32,22 +29,22 @@ async fn e1_upgrade_with_a_body_is_400(setup: Setup) {
     }
 }
 
-async fn e1_announced_body_is_400_before_it_arrives(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e1_announced_body_is_400_before_it_arrives(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for line in ["Content-Length: 1000", "Transfer-Encoding: chunked"] {
         proxy.expect_refusal(handshake_with("/", &[line]), 400).await;
     }
 }
 
-async fn e1_empty_body_is_no_body(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e1_empty_body_is_no_body(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let (_, mut server, head) = proxy.request(handshake_with("/", &["Content-Length: 0"])).await;
     assert_eq!(head.values("upgrade"), ["websocket"]);
     assert!(server.buffered().is_empty());
 }
 
-async fn e2_invalid_or_conflicting_lengths_are_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e2_invalid_or_conflicting_lengths_are_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let lengths: [&[&str]; 9] = [
         &["Content-Length: 5", "Content-Length: 6"],
         &["Content-Length: +5"],
@@ -66,8 +63,8 @@ async fn e2_invalid_or_conflicting_lengths_are_400(setup: Setup) {
     }
 }
 
-async fn e2_upgrade_with_length_and_coding_is_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e2_upgrade_with_length_and_coding_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for lines in both_orders() {
         expect_refused(&proxy, &handshake_with("/", &lines), &format!("0\r\n\r\n{SMUGGLED}"), 400).await;
     }
@@ -80,10 +77,10 @@ fn both_orders() -> [[&'static str; 2]; 2] {
 
 /// [RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3) gives servers the choice. hyper uses
 /// the coding and hides the length from the application.
-async fn e2_ordinary_request_with_length_and_coding_uses_the_coding_and_closes(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e2_ordinary_request_with_length_and_coding_uses_the_coding_and_closes(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for lines in both_orders() {
-        let mut client = proxy.client().await;
+        let mut client = proxy.connect().await;
         let request = post(&lines, "5\r\nhello\r\n0\r\n\r\n");
         let received = proxy.ordinary_request(&mut client, request + SMUGGLED).await;
         assert_eq!(received.values("transfer-encoding"), ["chunked"], "{lines:?}");
@@ -93,8 +90,8 @@ async fn e2_ordinary_request_with_length_and_coding_uses_the_coding_and_closes(s
     }
 }
 
-async fn e2_coding_not_ending_in_chunked_is_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e2_coding_not_ending_in_chunked_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let codings: [&[&str]; 6] = [
         &["Transfer-Encoding: identity"],
         &["Transfer-Encoding: xchunked"],
@@ -110,8 +107,8 @@ async fn e2_coding_not_ending_in_chunked_is_400(setup: Setup) {
     }
 }
 
-async fn e3_malformed_head_is_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e3_malformed_head_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let lines = [
         "X-A : 1",
         "X-A\t: 1",
@@ -150,8 +147,8 @@ const INVALID_HOSTS: [&str; 12] = [
     "Host: a.example:port\r\n",
 ];
 
-async fn e4_upgrade_without_one_valid_host_is_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e4_upgrade_without_one_valid_host_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for lines in INVALID_HOSTS {
         let request = handshake("/").replace("Host: client.example\r\n", lines);
         expect_refused(&proxy, &request, "", 400).await;
@@ -159,37 +156,37 @@ async fn e4_upgrade_without_one_valid_host_is_400(setup: Setup) {
 }
 
 /// The layer does not check ordinary requests to an application.
-async fn e4_ordinary_request_without_one_valid_host_is_not_forwarded(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e4_ordinary_request_without_one_valid_host_is_not_forwarded(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for lines in INVALID_HOSTS {
         let request = format!("GET / HTTP/1.1\r\n{lines}\r\n");
-        let status = if setup == Setup::Location { 400 } else { 200 };
+        let status = if inner == Inner::Forward { 400 } else { 200 };
         proxy.expect_refusal(request, status).await;
     }
 }
 
-async fn e5_encoded_target_stays_encoded(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e5_encoded_target_stays_encoded(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for target in ["/a%0d%0aX-Injected:%201", "/%0D%0A", "/a?b=%0d%0aX-Injected:%201", "/%00%c3%a9%2e%2E"] {
         let (_, _, head) = proxy.request(handshake(target)).await;
         assert_eq!(head.first_line(), format!("GET {target} HTTP/1.1"));
         assert!(head.values("x-injected").is_empty());
         let request = format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n");
-        let received = proxy.ordinary_request(&mut proxy.client().await, request).await;
+        let received = proxy.ordinary_request(&mut proxy.connect().await, request).await;
         assert_eq!(received.first_line(), format!("GET {target} HTTP/1.1"));
         assert!(received.values("x-injected").is_empty());
     }
 }
 
-async fn e5_target_with_raw_bytes_is_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn e5_target_with_raw_bytes_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for path in ["/a b", "/a\tb", "/a\0b", "/a\x7fb", "/a<b", "/a\rb"] {
         for request in [handshake(path), handshake(path).replace("Upgrade", "X-Nothing")] {
             expect_refused(&proxy, &request, "", 400).await;
         }
     }
     // UTF-8 and Latin-1. hyper rejects the latter, and passes the former to an application.
-    for (path, refused) in [(&b"/\xc3\xa9"[..], setup == Setup::Location), (b"/\xe9", true)] {
+    for (path, refused) in [(&b"/\xc3\xa9"[..], inner == Inner::Forward), (b"/\xe9", true)] {
         let upgrade = handshake("/PATH").into_bytes();
         let plain = b"GET /PATH HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec();
         for (request, refused) in [(upgrade, true), (plain, refused)] {

@@ -2,27 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use tower_upgrade_proxy::{Drain, TunnelConfig};
-
-use crate::{
-    h2_frames::{CANCEL, Frame, Frames, INTERNAL_ERROR, websocket},
-    h2_handshakes::accept_upgrade,
-    proxy::{Proxy, Setup},
-    support::{Wire, bounded},
+use test_support::{
+    Inner, ScriptedProxy, Wire, bounded,
+    http2::{
+        Frame, FrameConnection,
+        frame::{CANCEL, INTERNAL_ERROR, websocket},
+    },
+    websocket::frame::close_code,
 };
+use tower_upgrade_proxy::{Drain, TunnelConfig};
 
 /// A connection of a client, with its tunnels.
 struct Connection {
-    client: Frames,
+    client: FrameConnection,
     tunnels: Vec<(u32, Wire)>,
 }
 
 impl Connection {
-    async fn open(proxy: &Proxy, tunnels: usize) -> Self {
-        let mut connection = Self { client: Frames::connect(proxy.address).await, tunnels: Vec::new() };
+    async fn open(proxy: &ScriptedProxy, tunnels: usize) -> Self {
+        let mut connection =
+            Self { client: FrameConnection::connect(proxy.address).await, tunnels: Vec::new() };
         for _ in 0..tunnels {
-            let stream = connection.client.ask(&websocket()).await;
-            let server = accept_upgrade(&proxy.upstream).await;
+            let stream = connection.client.open_stream(&websocket()).await;
+            let server = proxy.upstream.accept_upgrade().await;
             assert_eq!(connection.client.status(stream).await, 200);
             connection.tunnels.push((stream, server));
         }
@@ -35,16 +37,16 @@ impl Connection {
             self.client.data(*stream, b"\x81\x04ping").await;
             server.expect(b"\x81\x04ping").await;
             server.send(b"\x81\x04pong").await;
-            self.client.expect(*stream, b"\x81\x04pong").await;
+            self.client.expect_of(*stream, b"\x81\x04pong").await;
         }
     }
 }
 
 /// Starts a proxy with timeouts that do not expire during a test.
-async fn with_long_timeouts(setup: Setup, drain: &Drain) -> Proxy {
+async fn with_long_timeouts(inner: Inner, drain: &Drain) -> ScriptedProxy {
     let hour = Duration::from_secs(3600);
     let tunnel = TunnelConfig::new().half_close_timeout(hour).close_timeout(hour).idle_timeout(hour);
-    setup.proxy_with(|layer| layer.tunnel(tunnel).drain(drain.watcher())).await
+    ScriptedProxy::start_with(inner, |layer| layer.tunnel(tunnel).drain(drain.watcher())).await
 }
 
 /// Waits until this number of tunnels is open.
@@ -57,13 +59,13 @@ async fn expect_open(drain: &Drain, tunnels: usize) {
     .await;
 }
 
-async fn j7_stream_reset_ends_only_its_tunnel(setup: Setup) {
+async fn j7_stream_reset_ends_only_its_tunnel(inner: Inner) {
     let drain = Drain::new();
-    let proxy = with_long_timeouts(setup, &drain).await;
+    let proxy = with_long_timeouts(inner, &drain).await;
     let mut connection = Connection::open(&proxy, 3).await;
     let mut other = Connection::open(&proxy, 2).await;
     let (stream, mut server) = connection.tunnels.remove(1);
-    connection.client.reset(stream, INTERNAL_ERROR).await;
+    connection.client.reset_stream(stream, INTERNAL_ERROR).await;
     server.rest().await;
     expect_open(&drain, 4).await;
     connection.expect_alive().await;
@@ -71,51 +73,52 @@ async fn j7_stream_reset_ends_only_its_tunnel(setup: Setup) {
 }
 
 /// hyper reports a cancelled stream as ended.
-async fn j7_cancelled_stream_is_a_half_close_bounded_by_its_timeout(setup: Setup) {
+async fn j7_cancelled_stream_is_a_half_close_bounded_by_its_timeout(inner: Inner) {
     let drain = Drain::new();
-    let proxy = with_long_timeouts(setup, &drain).await;
+    let proxy = with_long_timeouts(inner, &drain).await;
     let mut connection = Connection::open(&proxy, 3).await;
     let (stream, mut server) = connection.tunnels.remove(1);
-    connection.client.reset(stream, CANCEL).await;
+    connection.client.reset_stream(stream, CANCEL).await;
     server.expect_end().await;
     drop(server);
     expect_open(&drain, 2).await;
     connection.expect_alive().await;
 
     let soon = Duration::from_millis(300);
-    let proxy = setup.proxy_with(|layer| layer.half_close_timeout(soon).drain(drain.watcher())).await;
+    let proxy =
+        ScriptedProxy::start_with(inner, |layer| layer.half_close_timeout(soon).drain(drain.watcher())).await;
     let begun = Instant::now();
     let mut connection = Connection::open(&proxy, 2).await;
     let (stream, mut server) = connection.tunnels.remove(1);
-    connection.client.reset(stream, CANCEL).await;
+    connection.client.reset_stream(stream, CANCEL).await;
     server.expect_end().await;
     expect_open(&drain, 2 + 1).await;
     assert!(begun.elapsed() >= soon);
     connection.expect_alive().await;
 }
 
-async fn j7_stream_reset_during_the_handshake_releases_the_upstream(setup: Setup) {
+async fn j7_stream_reset_during_the_handshake_releases_the_upstream(inner: Inner) {
     let drain = Drain::new();
-    let proxy = with_long_timeouts(setup, &drain).await;
+    let proxy = with_long_timeouts(inner, &drain).await;
     let mut connection = Connection::open(&proxy, 2).await;
     for reason in [CANCEL, INTERNAL_ERROR] {
-        let stream = connection.client.ask(&websocket()).await;
+        let stream = connection.client.open_stream(&websocket()).await;
         let mut server = proxy.upstream.accept().await;
         server.head().await;
-        connection.client.reset(stream, reason).await;
+        connection.client.reset_stream(stream, reason).await;
         server.expect_end().await;
         connection.expect_alive().await;
     }
     expect_open(&drain, 2).await;
 }
 
-async fn j7_dropped_connection_ends_only_its_tunnels(setup: Setup) {
+async fn j7_dropped_connection_ends_only_its_tunnels(inner: Inner) {
     let drain = Drain::new();
-    let proxy = with_long_timeouts(setup, &drain).await;
+    let proxy = with_long_timeouts(inner, &drain).await;
     let mut other = Connection::open(&proxy, 2).await;
     for resets in [true, false] {
         let Connection { mut client, tunnels } = Connection::open(&proxy, 3).await;
-        let pending = client.ask(&websocket()).await;
+        let pending = client.open_stream(&websocket()).await;
         let mut pending_server = proxy.upstream.accept().await;
         pending_server.head().await;
         assert!(pending > 0);
@@ -133,12 +136,12 @@ async fn j7_dropped_connection_ends_only_its_tunnels(setup: Setup) {
 }
 
 /// GOAWAY of a client refuses streams opened by the server, and the server opens none.
-async fn j7_goaway_closes_the_connection_after_its_last_tunnel(setup: Setup) {
+async fn j7_goaway_closes_the_connection_after_its_last_tunnel(inner: Inner) {
     let drain = Drain::new();
-    let proxy = with_long_timeouts(setup, &drain).await;
+    let proxy = with_long_timeouts(inner, &drain).await;
     let mut connection = Connection::open(&proxy, 3).await;
     let mut other = Connection::open(&proxy, 2).await;
-    connection.client.goaway().await;
+    connection.client.goaway(0).await;
     connection.client.settle().await;
     connection.expect_alive().await;
     let Connection { mut client, tunnels } = connection;
@@ -152,9 +155,9 @@ async fn j7_goaway_closes_the_connection_after_its_last_tunnel(setup: Setup) {
     other.expect_alive().await;
 }
 
-async fn j7_dropped_upstream_ends_only_its_tunnel(setup: Setup) {
+async fn j7_dropped_upstream_ends_only_its_tunnel(inner: Inner) {
     let drain = Drain::new();
-    let proxy = with_long_timeouts(setup, &drain).await;
+    let proxy = with_long_timeouts(inner, &drain).await;
     let mut connection = Connection::open(&proxy, 3).await;
     let (stream, server) = connection.tunnels.remove(1);
     server.reset();
@@ -171,7 +174,7 @@ async fn j7_dropped_upstream_ends_only_its_tunnel(setup: Setup) {
             frame => panic!("{frame:?}"),
         }
     }
-    assert_eq!(crate::support::close_code(&bytes), Some(1011));
+    assert_eq!(close_code(&bytes), Some(1011));
     connection.client.finish(stream).await;
     expect_open(&drain, 2).await;
     connection.expect_alive().await;

@@ -6,9 +6,15 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use h2::{RecvStream, SendStream, client::Builder};
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
-use test_support::http2::{
-    Client,
-    stream::{expect, send},
+use test_support::{
+    Inner, ScriptedProxy, ScriptedUpstream, Wire, bounded,
+    http2::{
+        Client, FrameConnection,
+        frame::{CANCEL, END_HEADERS, HEADERS, RST_STREAM, frame, websocket},
+        stream::{expect, send},
+    },
+    ping_pong,
+    serve::serve_auto_with,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,26 +23,20 @@ use tokio::{
 };
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use crate::{
-    allocations::measure_proxy,
-    h2_frames::{CANCEL, Frames, opened_and_reset, websocket},
-    h2_handshakes::accept_upgrade,
-    proxy::{Proxy, Setup},
-    support::{Scripted, Wire, bounded, ping_pong, serve_auto_with},
-};
+use crate::allocations::measure_proxy;
 
 /// Time without progress after which a connection counts as stalled.
 const STALLED: Duration = Duration::from_millis(500);
 
 /// hyper accepts a limited number at a time, and closes the connection above it.
-async fn j8_ten_thousand_streams_reset_at_once_are_cheap(setup: Setup) {
-    let allocations = measure_proxy(setup, |proxy, mut start| async move {
+async fn j8_ten_thousand_streams_reset_at_once_are_cheap(inner: Inner) {
+    let allocations = measure_proxy(inner, |proxy, mut start| async move {
         let (mut client, mut server) = proxy.tunnel().await;
         start.now().await;
-        let (mut reading, mut writing) = Frames::connect(proxy.address).await.stream.into_split();
+        let (mut reading, mut writing) = FrameConnection::connect(proxy.address).await.stream.into_split();
         let flood = tokio::spawn(async move {
             for number in 0..10_000 {
-                if writing.write_all(&opened_and_reset(2 * number + 1)).await.is_err() {
+                if writing.write_all(&open_and_reset(2 * number + 1)).await.is_err() {
                     return;
                 }
             }
@@ -66,12 +66,12 @@ async fn j8_ten_thousand_streams_reset_at_once_are_cheap(setup: Setup) {
 }
 
 /// Streams whose requests have reached the upstream.
-async fn j8_streams_reset_one_by_one_leave_nothing_behind(setup: Setup) {
+async fn j8_streams_reset_one_by_one_leave_nothing_behind(inner: Inner) {
     const AT_ONCE: usize = 20;
-    let allocations = measure_proxy(setup, |proxy, mut start| async move {
-        let mut client = Frames::connect(proxy.address).await;
-        let tunnel = client.ask(&websocket()).await;
-        let mut server = accept_upgrade(&proxy.upstream).await;
+    let allocations = measure_proxy(inner, |proxy, mut start| async move {
+        let mut client = FrameConnection::connect(proxy.address).await;
+        let tunnel = client.open_stream(&websocket()).await;
+        let mut server = proxy.upstream.accept_upgrade().await;
         assert_eq!(client.status(tunnel).await, 200);
         for round in 0..50 {
             if round == 5 {
@@ -79,13 +79,13 @@ async fn j8_streams_reset_one_by_one_leave_nothing_behind(setup: Setup) {
             }
             let mut streams = Vec::new();
             for _ in 0..AT_ONCE {
-                let stream = client.ask(&websocket()).await;
+                let stream = client.open_stream(&websocket()).await;
                 let mut server = proxy.upstream.accept().await;
                 server.head().await;
                 streams.push((stream, server));
             }
             for (stream, mut server) in streams {
-                client.reset(stream, CANCEL).await;
+                client.reset_stream(stream, CANCEL).await;
                 server.expect_end().await;
             }
         }
@@ -99,13 +99,13 @@ async fn j8_streams_reset_one_by_one_leave_nothing_behind(setup: Setup) {
 type Tunnel = (SendStream<Bytes>, RecvStream, Wire);
 
 /// Opens tunnels on one connection with large windows of the client.
-async fn tunnels(proxy: &Proxy, count: usize) -> Vec<Tunnel> {
+async fn tunnels(proxy: &ScriptedProxy, count: usize) -> Vec<Tunnel> {
     let builder = Builder::new().initial_window_size(1 << 20).initial_connection_window_size(1 << 30).clone();
     let mut client = Client::with(proxy.address, &builder).await;
     let mut tunnels = Vec::new();
     for _ in 0..count {
         let pending = client.connect_websocket("/");
-        let server = accept_upgrade(&proxy.upstream).await;
+        let server = proxy.upstream.accept_upgrade().await;
         let (response, up) = pending.response().await;
         tunnels.push((up, response.into_body(), server));
     }
@@ -146,9 +146,9 @@ async fn transfer((up, down, server): &mut Tunnel) {
     written.unwrap();
 }
 
-async fn j9_one_stalled_tunnel_of_a_hundred_does_not_slow_the_others(setup: Setup) {
+async fn j9_one_stalled_tunnel_of_a_hundred_does_not_slow_the_others(inner: Inner) {
     const WINDOW: u32 = 128 << 10;
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
@@ -157,8 +157,8 @@ async fn j9_one_stalled_tunnel_of_a_hundred_does_not_slow_the_others(setup: Setu
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(4 * 100 * WINDOW);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let app = setup.app(UpgradeProxyLayer::new(upstream.upstream()));
-    let proxy = Proxy { setup, upstream, address: serve_auto_with(builder, listener, app) };
+    let app = inner.app(UpgradeProxyLayer::new(upstream.upstream()));
+    let proxy = ScriptedProxy { inner, upstream, address: serve_auto_with(builder, listener, app) };
     let mut tunnels = tunnels(&proxy, 100).await;
     let (mut up, _down, mut server) = tunnels.remove(50);
     let mut times = Vec::new();
@@ -176,8 +176,8 @@ async fn j9_one_stalled_tunnel_of_a_hundred_does_not_slow_the_others(setup: Setu
 
 /// The window of the connection is as large as that of a stream, 1 MiB. One stalled stream may leave a part
 /// of it, as h2 returns windows in halves; two do not.
-async fn j9_stalled_tunnels_block_other_senders_on_axum_serve(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn j9_stalled_tunnels_block_other_senders_on_axum_serve(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let mut tunnels = tunnels(&proxy, 3).await;
     let mut stalled = tunnels.split_off(1);
     let (other, receiver, other_server) = &mut tunnels[0];
@@ -201,6 +201,12 @@ async fn j9_stalled_tunnels_block_other_senders_on_axum_serve(setup: Setup) {
     drop(stalled);
     send(other, b"up").await;
     other_server.expect("up").await;
+}
+
+/// The frames that open `stream` and reset it.
+fn open_and_reset(stream: u32) -> Vec<u8> {
+    let headers = frame(HEADERS, END_HEADERS, stream, &websocket());
+    [headers, frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())].concat()
 }
 
 on_both![

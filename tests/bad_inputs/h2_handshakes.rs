@@ -2,39 +2,21 @@
 
 use axum::{Router, routing::get};
 use http::{HeaderMap, Request};
-use test_support::http2::{
-    Client,
-    stream::{expect, rest, send},
+use test_support::{
+    Inner, ScriptedProxy, ScriptedUpstream,
+    http2::{
+        Client, Frame, FrameConnection,
+        frame::{PROTOCOL_ERROR, literal_fields, websocket},
+        stream::{expect, rest, send},
+    },
+    serve, switching_protocols,
 };
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use crate::{
-    h2_frames::{Frame, Frames, PROTOCOL_ERROR, fields, websocket},
-    proxy::{Proxy, Setup},
-    support::{Head, Scripted, Wire, accept, serve},
-};
-
-/// Returns the 101 to the request `head`, with further lines.
-pub(crate) fn switching_protocols(head: &Head, lines: &str) -> String {
-    let accept = accept(&head.values("sec-websocket-key")[0]);
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n{lines}\r\n"
-    )
-}
-
-/// Accepts the next upgrade.
-pub(crate) async fn accept_upgrade(upstream: &Scripted) -> Wire {
-    let mut server = upstream.accept().await;
-    let head = server.head().await;
-    server.send(switching_protocols(&head, "")).await;
-    server
-}
-
 /// Requires that a tunnel can be opened on the client's connection, and transfers data.
-async fn expect_alive(proxy: &Proxy, client: &mut Client) {
+async fn expect_alive(proxy: &ScriptedProxy, client: &mut Client) {
     let pending = client.connect_websocket("/");
-    let mut server = accept_upgrade(&proxy.upstream).await;
+    let mut server = proxy.upstream.accept_upgrade().await;
     let (response, mut up) = pending.response().await;
     assert_eq!(response.status(), 200);
     send(&mut up, b"ping").await;
@@ -47,8 +29,8 @@ fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
     headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
 }
 
-async fn j1_101_becomes_200_without_hop_by_hop_fields(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn j1_101_becomes_200_without_hop_by_hop_fields(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let mut client = Client::connect(proxy.address).await;
     let request = Request::connect("http://a.example/chat")
         .extension(h2::ext::Protocol::from_static("websocket"))
@@ -88,8 +70,8 @@ async fn j1_101_becomes_200_without_hop_by_hop_fields(setup: Setup) {
     expect(&mut response.into_body(), "first").await;
 }
 
-async fn j1_mismatched_101_is_502(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn j1_mismatched_101_is_502(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let mut client = Client::connect(proxy.address).await;
     for (from, to) in [
         ("Upgrade: websocket\r\n", ""),
@@ -107,8 +89,8 @@ async fn j1_mismatched_101_is_502(setup: Setup) {
     expect_alive(&proxy, &mut client).await;
 }
 
-async fn j2_2xx_is_502_and_opens_no_tunnel(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn j2_2xx_is_502_and_opens_no_tunnel(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let mut client = Client::connect(proxy.address).await;
     for status in
         ["200 OK", "201 Created", "202 Accepted", "204 No Content", "206 Partial Content", "299 Odd"]
@@ -127,8 +109,8 @@ async fn j2_2xx_is_502_and_opens_no_tunnel(setup: Setup) {
     expect_alive(&proxy, &mut client).await;
 }
 
-async fn j3_refusal_is_relayed_with_its_body(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn j3_refusal_is_relayed_with_its_body(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let mut client = Client::connect(proxy.address).await;
     for status in [400, 401, 403, 404, 426, 500, 503, 599] {
         for chunked in [true, false] {
@@ -157,14 +139,14 @@ async fn j3_refusal_is_relayed_with_its_body(setup: Setup) {
 }
 
 /// Other protocols are passed to the application, which responds with a 405 if it allows only GET.
-async fn j4_other_protocols_are_not_upgraded(setup: Setup) {
-    let upstream = Scripted::start().await;
+async fn j4_other_protocols_are_not_upgraded(inner: Inner) {
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream());
-    let (app, status) = match setup {
-        Setup::LayerAlone => (Router::new().route("/chat", get("hello")).layer(layer), 405),
-        Setup::Location => (setup.app(layer), 501),
+    let (app, status) = match inner {
+        Inner::Application => (Router::new().route("/chat", get("hello")).layer(layer), 405),
+        Inner::Forward => (inner.app(layer), 501),
     };
-    let proxy = Proxy { setup, upstream, address: serve(app).await };
+    let proxy = ScriptedProxy { inner, upstream, address: serve(app).await };
     let mut client = Client::connect(proxy.address).await;
     for protocol in
         ["h2c", "connect-udp", "webtransport", "unknown", "websocket, h2c", "websocket ", "tls/1.0"]
@@ -177,9 +159,9 @@ async fn j4_other_protocols_are_not_upgraded(setup: Setup) {
     expect_alive(&proxy, &mut client).await;
 }
 
-async fn j4_malformed_connect_resets_only_its_stream(setup: Setup) {
-    let proxy = setup.proxy().await;
-    let mut client = Frames::connect(proxy.address).await;
+async fn j4_malformed_connect_resets_only_its_stream(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    let mut client = FrameConnection::connect(proxy.address).await;
     let connect = [(":method", "CONNECT"), (":protocol", "websocket")];
     let target = [(":scheme", "https"), (":path", "/chat"), (":authority", "a.example")];
     let with = |more: &[(&'static str, &'static str)]| [&connect[..], &target, more].concat();
@@ -196,13 +178,13 @@ async fn j4_malformed_connect_resets_only_its_stream(setup: Setup) {
         with(&[("content-length", "x")]),
     ];
     for block in cases {
-        let stream = client.ask(&fields(&block)).await;
+        let stream = client.open_stream(&literal_fields(&block)).await;
         let frame = client.next_of(stream).await;
         assert_eq!(frame, Frame::Reset { stream, reason: PROTOCOL_ERROR }, "{block:?}");
     }
     proxy.upstream.expect_untouched().await;
     // A content-length of 0 is allowed, but then no data may follow.
-    let stream = client.ask(&fields(&with(&[("content-length", "0")]))).await;
+    let stream = client.open_stream(&literal_fields(&with(&[("content-length", "0")]))).await;
     let mut server = proxy.upstream.accept().await;
     let head = server.head().await;
     assert!(head.values("content-length").is_empty());
@@ -212,8 +194,8 @@ async fn j4_malformed_connect_resets_only_its_stream(setup: Setup) {
     assert_eq!(client.next_of(stream).await, Frame::Reset { stream, reason: PROTOCOL_ERROR });
     assert!(!server.rest().await.starts_with(b"more"));
 
-    let stream = client.ask(&websocket()).await;
-    let mut server = accept_upgrade(&proxy.upstream).await;
+    let stream = client.open_stream(&websocket()).await;
+    let mut server = proxy.upstream.accept_upgrade().await;
     assert_eq!(client.status(stream).await, 200);
     client.data(stream, "alive").await;
     server.expect("alive").await;
@@ -221,23 +203,23 @@ async fn j4_malformed_connect_resets_only_its_stream(setup: Setup) {
 
 /// h2 treats a block that it cannot decode as a connection error. For a content-length, hyper closes the
 /// connection without a GOAWAY.
-async fn j4_malformed_header_block_or_length_closes_only_its_connection(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn j4_malformed_header_block_or_length_closes_only_its_connection(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let mut other = Client::connect(proxy.address).await;
     let goaway = Frame::GoAway { reason: PROTOCOL_ERROR };
-    let length = [websocket(), fields(&[("content-length", "5")])].concat();
+    let length = [websocket(), literal_fields(&[("content-length", "5")])].concat();
     for (block, end) in [
-        (fields(&[(":unknown", "1")]), &goaway),
-        (fields(&[("X-Upper", "1")]), &goaway),
+        (literal_fields(&[(":unknown", "1")]), &goaway),
+        (literal_fields(&[("X-Upper", "1")]), &goaway),
         (b"\x80".to_vec(), &goaway),
         (b"\xff\xff".to_vec(), &goaway),
         (length, &Frame::End),
     ] {
-        let mut client = Frames::connect(proxy.address).await;
-        let stream = client.ask(&websocket()).await;
-        let mut server = accept_upgrade(&proxy.upstream).await;
+        let mut client = FrameConnection::connect(proxy.address).await;
+        let stream = client.open_stream(&websocket()).await;
+        let mut server = proxy.upstream.accept_upgrade().await;
         assert_eq!(client.status(stream).await, 200);
-        client.ask(&block).await;
+        client.open_stream(&block).await;
         assert_eq!(client.next().await, *end, "{block:?}");
         server.rest().await;
     }
@@ -245,8 +227,8 @@ async fn j4_malformed_header_block_or_length_closes_only_its_connection(setup: S
     expect_alive(&proxy, &mut other).await;
 }
 
-async fn j4_invalid_authority_is_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn j4_invalid_authority_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let mut client = Client::connect(proxy.address).await;
     for authority in ["user@a.example", "a.example:port"] {
         let request = Request::connect(format!("http://{authority}/"))
@@ -258,11 +240,11 @@ async fn j4_invalid_authority_is_400(setup: Setup) {
     expect_alive(&proxy, &mut client).await;
 }
 
-async fn j5_data_before_the_200_waits_for_the_101(setup: Setup) {
-    let proxy = setup.proxy().await;
-    let mut client = Frames::connect(proxy.address).await;
+async fn j5_data_before_the_200_waits_for_the_101(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    let mut client = FrameConnection::connect(proxy.address).await;
     for accepts in [true, false] {
-        let stream = client.ask(&websocket()).await;
+        let stream = client.open_stream(&websocket()).await;
         client.data(stream, "GET /smuggled HTTP/1.1\r\n").await;
         client.data(stream, "Host: a\r\n\r\n").await;
         client.settle().await;
@@ -276,15 +258,15 @@ async fn j5_data_before_the_200_waits_for_the_101(setup: Setup) {
         } else {
             server.send("HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno").await;
             assert_eq!(client.status(stream).await, 404);
-            client.expect(stream, "no").await;
+            client.expect_of(stream, "no").await;
             server.expect_end().await;
         }
     }
     proxy.upstream.expect_untouched().await;
 }
 
-async fn j6_host_is_taken_from_the_authority(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn j6_host_is_taken_from_the_authority(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let mut client = Client::connect(proxy.address).await;
     for hosts in [&["b.example"][..], &["b.example", "c.example"], &["user@b.example/"], &["a.example"], &[]]
     {

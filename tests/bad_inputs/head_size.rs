@@ -1,20 +1,17 @@
 //! E6. Oversized heads.
 
+use test_support::{Inner, ScriptedProxy, bounded, handshake_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{
-    allocations::measure_proxy,
-    proxy::{Proxy, Setup},
-    support::{bounded, handshake_with},
-};
+use crate::allocations::measure_proxy;
 
 /// Maximum memory of a head while it is read: hyper's buffer, up to twice 400 KiB, and the smaller buffer
 /// that it has grown from.
 pub(crate) const MAX_HEAD_MEMORY: u64 = 2 << 20;
 
 /// Sends `request` and returns the status of the response, which may arrive before the whole request is sent.
-async fn status(proxy: &Proxy, request: String) -> u16 {
-    let (mut reading, mut writing) = proxy.client().await.stream.into_split();
+async fn status(proxy: &ScriptedProxy, request: String) -> u16 {
+    let (mut reading, mut writing) = proxy.connect().await.stream.into_split();
     let written = tokio::spawn(async move {
         let _ = writing.write_all(request.as_bytes()).await;
         writing
@@ -27,9 +24,9 @@ async fn status(proxy: &Proxy, request: String) -> u16 {
     response.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-async fn e6_oversized_head_is_4xx_in_bounded_memory(setup: Setup) {
-    let allocations = measure_proxy(setup, |proxy, mut start| async move {
-        proxy.ordinary_request(&mut proxy.client().await, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+async fn e6_oversized_head_is_4xx_in_bounded_memory(inner: Inner) {
+    let allocations = measure_proxy(inner, |proxy, mut start| async move {
+        proxy.ordinary_request(&mut proxy.connect().await, "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
         start.now().await;
         let large = format!("X-Large: {}", "v".repeat(1 << 20));
         let many: Vec<_> = (0..5000).map(|number| format!("X-{number}: v")).collect();

@@ -1,12 +1,8 @@
 //! D. Fields named by `Connection`, and other hop-by-hop fields.
 
 use axum::{Router, extract::Request, middleware::map_request};
+use test_support::{Head, Inner, KEY, SWITCHING, ScriptedProxy, handshake_with, ping_pong, serve};
 use tower_upgrade_proxy::{Forwarded, PathRewrite, Peer};
-
-use crate::{
-    proxy::{Proxy, Setup},
-    support::{Head, KEY, SWITCHING, handshake_with, ping_pong, serve},
-};
 
 /// Returns an ordinary request with `lines`.
 pub(crate) fn get_with(path: &str, lines: &[&str]) -> String {
@@ -15,11 +11,11 @@ pub(crate) fn get_with(path: &str, lines: &[&str]) -> String {
 
 /// Returns the head of a handshake with `lines` as received by the upstream, and that of an ordinary request
 /// if the proxy forwards it.
-pub(crate) async fn received(proxy: &Proxy, path: &str, lines: &[&str]) -> Vec<Head> {
+pub(crate) async fn received(proxy: &ScriptedProxy, path: &str, lines: &[&str]) -> Vec<Head> {
     let (_, _, upgrade) = proxy.request(handshake_with(path, lines)).await;
     assert_eq!(upgrade.values("connection"), ["Upgrade"], "{lines:?}");
     let mut heads = vec![upgrade];
-    if proxy.setup == Setup::Location {
+    if proxy.inner == Inner::Forward {
         let (_, _, ordinary) = proxy.request(get_with(path, lines)).await;
         assert!(ordinary.values("upgrade").is_empty(), "{lines:?}");
         heads.push(ordinary);
@@ -27,8 +23,8 @@ pub(crate) async fn received(proxy: &Proxy, path: &str, lines: &[&str]) -> Vec<H
     heads
 }
 
-async fn d1_fields_named_by_connection_are_removed(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn d1_fields_named_by_connection_are_removed(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let cases: [&[&str]; 5] = [
         &["Connection: X-Secret"],
         &["Connection: keep-alive, x-SECRET ,"],
@@ -52,7 +48,7 @@ async fn d1_fields_named_by_connection_are_removed(setup: Setup) {
     assert!(head.values("x-secret").is_empty());
 }
 
-async fn d2_connection_cannot_remove_fields_set_by_the_proxy(setup: Setup) {
+async fn d2_connection_cannot_remove_fields_set_by_the_proxy(inner: Inner) {
     let element = "for=203.0.113.7;host=client.example;proto=http";
     let fields = [
         ("X-Forwarded-For", "203.0.113.7"),
@@ -71,12 +67,12 @@ async fn d2_connection_cannot_remove_fields_set_by_the_proxy(setup: Setup) {
             request
         });
         let forwarded = Forwarded::all().trust([trusted.parse().unwrap()]);
-        let proxy = setup
-            .proxy_on(
-                |layer| layer.forwarded(forwarded).path(PathRewrite::strip_prefix("/ws")),
-                async |app: Router| serve(app.layer(insert)).await,
-            )
-            .await;
+        let proxy = ScriptedProxy::start_on(
+            inner,
+            |layer| layer.forwarded(forwarded).path(PathRewrite::strip_prefix("/ws")),
+            async |app: Router| serve(app.layer(insert)).await,
+        )
+        .await;
         for (name, expected) in fields {
             for named in [name, &name.to_ascii_lowercase(), &all] {
                 let lines = [&format!("{name}: forged"), &format!("Connection: {named}"), "X-Kept: 1"];
@@ -89,8 +85,8 @@ async fn d2_connection_cannot_remove_fields_set_by_the_proxy(setup: Setup) {
     }
 }
 
-async fn d3_host_key_and_version_are_kept_if_connection_names_them(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn d3_host_key_and_version_are_kept_if_connection_names_them(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let names = [
         "Host",
         "Sec-WebSocket-Key",
@@ -118,8 +114,8 @@ async fn d3_host_key_and_version_are_kept_if_connection_names_them(setup: Setup)
     }
 }
 
-async fn d3_framing_fields_are_kept_if_connection_names_them(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn d3_framing_fields_are_kept_if_connection_names_them(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let framings = [
         ("Content-Length: 4\r\n\r\nbody", "content-length"),
         ("Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", "transfer-encoding"),
@@ -127,8 +123,8 @@ async fn d3_framing_fields_are_kept_if_connection_names_them(setup: Setup) {
     for (framing, field) in framings {
         let connection = "Connection: Content-Length, Transfer-Encoding, Host";
         let request = format!("POST / HTTP/1.1\r\nHost: client.example\r\n{connection}\r\n{framing}");
-        let mut client = proxy.client().await;
-        if setup == Setup::LayerAlone {
+        let mut client = proxy.connect().await;
+        if inner == Inner::Application {
             let received = proxy.ordinary_request(&mut client, request).await;
             assert_eq!(received.values(field).len(), 1);
         } else {
@@ -147,14 +143,14 @@ async fn d3_framing_fields_are_kept_if_connection_names_them(setup: Setup) {
     }
 }
 
-async fn d4_hop_by_hop_fields_are_removed_without_being_named(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn d4_hop_by_hop_fields_are_removed_without_being_named(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let lines = [
-        "Proxy-Connection: keep-alive",
+        "ScriptedProxy-Connection: keep-alive",
         "Keep-Alive: timeout=5",
         "TE: gzip, deflate;q=0.5",
-        "Proxy-Authorization: Basic eDp5",
-        "Proxy-Authenticate: Basic",
+        "ScriptedProxy-Authorization: Basic eDp5",
+        "ScriptedProxy-Authenticate: Basic",
         "X-Kept: 1",
     ];
     for head in received(&proxy, "/", &lines).await {

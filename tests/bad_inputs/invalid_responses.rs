@@ -1,14 +1,10 @@
 //! B. Invalid responses of the upstream: a 502 and no tunnel.
 
+use test_support::{Inner, KEY, SWITCHING, ScriptedProxy, handshake, handshake_with, ping_pong};
 use tower_upgrade_proxy::Protocols;
 
-use crate::{
-    proxy::{Proxy, Setup},
-    support::{SWITCHING, handshake, handshake_with, ping_pong},
-};
-
-async fn b4_missing_or_wrong_upgrade_is_502(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b4_missing_or_wrong_upgrade_is_502(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let (mut client, mut server) = proxy.tunnel().await;
     let upgrades = [
         "",
@@ -29,15 +25,15 @@ async fn b4_missing_or_wrong_upgrade_is_502(setup: Setup) {
     ping_pong(&mut client, &mut server).await;
 }
 
-async fn b5_missing_or_wrong_accept_value_is_502(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b5_missing_or_wrong_accept_value_is_502(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let valid = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
     let accepts = [
         String::new(),
         "Sec-WebSocket-Accept:\r\n".to_owned(),
         valid.replace("s3p", "S3P"),
         valid.replace("xOo=", "xOo"),
-        valid.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", crate::support::KEY),
+        valid.replace("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", KEY),
         valid.repeat(2),
         valid.replace("xOo=", "xOo=, x"),
     ];
@@ -47,21 +43,21 @@ async fn b5_missing_or_wrong_accept_value_is_502(setup: Setup) {
 }
 
 /// Requires that `request` is not upgraded: it does not reach the upstream, or a 101 becomes a 502.
-async fn expect_no_upgrade(proxy: &Proxy, request: &str) {
-    match proxy.setup {
-        Setup::LayerAlone => {
-            let mut client = proxy.client().await;
+async fn expect_no_upgrade(proxy: &ScriptedProxy, request: &str) {
+    match proxy.inner {
+        Inner::Application => {
+            let mut client = proxy.connect().await;
             let received = proxy.ordinary_request(&mut client, request).await;
             assert_eq!(received.first_line(), request.lines().next().unwrap());
             proxy.upstream.expect_untouched().await;
             proxy.expect_http(&mut client).await;
         }
-        Setup::Location => proxy.expect_502(request, format!("{SWITCHING}tunnel bytes")).await,
+        Inner::Forward => proxy.expect_502(request, format!("{SWITCHING}tunnel bytes")).await,
     }
 }
 
-async fn b6_unrequested_101_is_502(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b6_unrequested_101_is_502(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let plain = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
     let requests = [
         plain.to_owned(),
@@ -74,25 +70,25 @@ async fn b6_unrequested_101_is_502(setup: Setup) {
     }
 }
 
-async fn b8_other_methods_are_not_upgraded(setup: Setup) {
-    let any = setup.proxy_with(|layer| layer.protocols(Protocols::any())).await;
-    for proxy in [setup.proxy().await, any] {
+async fn b8_other_methods_are_not_upgraded(inner: Inner) {
+    let any = ScriptedProxy::start_with(inner, |layer| layer.protocols(Protocols::any())).await;
+    for proxy in [ScriptedProxy::start(inner).await, any] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "get", "X-ODD"] {
             expect_no_upgrade(&proxy, &handshake("/").replacen("GET", method, 1)).await;
         }
     }
 }
 
-async fn b8_post_with_handshake_fields_and_a_body_is_ordinary(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b8_post_with_handshake_fields_and_a_body_is_ordinary(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let request = handshake_with("/", &["Content-Length: 4"]).replacen("GET", "POST", 1) + "body";
-    match setup {
-        Setup::LayerAlone => {
-            let received = proxy.ordinary_request(&mut proxy.client().await, request).await;
+    match inner {
+        Inner::Application => {
+            let received = proxy.ordinary_request(&mut proxy.connect().await, request).await;
             assert_eq!(received.values("content-length"), ["4"]);
             proxy.upstream.expect_untouched().await;
         }
-        Setup::Location => {
+        Inner::Forward => {
             let (mut client, mut server, head) = proxy.request(request).await;
             assert!(head.values("upgrade").is_empty());
             assert_eq!(server.body(&head).await, b"body");
@@ -102,8 +98,8 @@ async fn b8_post_with_handshake_fields_and_a_body_is_ordinary(setup: Setup) {
     }
 }
 
-async fn b11_subprotocol_that_was_not_offered_is_502(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b11_subprotocol_that_was_not_offered_is_502(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let offers: [&[&str]; 2] =
         [&[], &["Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: a, superchat"]];
     for offers in offers {

@@ -14,12 +14,12 @@ macro_rules! on_both {
             mod $row {
                 #[tokio::test]
                 async fn layer_alone() {
-                    super::$row(crate::proxy::Setup::LayerAlone).await;
+                    super::$row(test_support::Inner::Application).await;
                 }
 
                 #[tokio::test]
                 async fn location() {
-                    super::$row(crate::proxy::Setup::Location).await;
+                    super::$row(test_support::Inner::Forward).await;
                 }
             }
         )*
@@ -34,18 +34,14 @@ mod floods;
 mod framing;
 mod h2_faults;
 mod h2_floods;
-mod h2_frames;
 mod h2_handshakes;
 mod handshake_faults;
 mod head_size;
 mod hop_by_hop;
 mod invalid_responses;
 mod protocols;
-mod proxy;
 mod smuggling;
 mod stray_fields;
 mod targets;
 mod tunnel_faults;
 mod works;
-
-use test_support as support;

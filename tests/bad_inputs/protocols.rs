@@ -2,12 +2,8 @@
 
 use axum::Router;
 use hyper::server::conn::http1;
+use test_support::{Head, Inner, KEY, ScriptedProxy, handshake, handshake_with, serve::serve_http1_with};
 use tower_upgrade_proxy::Protocols;
-
-use crate::{
-    proxy::{Proxy, Setup},
-    support::{Head, KEY, handshake, handshake_with, serve_http1_with},
-};
 
 fn upgrade_request(connection: &str, upgrade: &str, more: &str) -> String {
     format!(
@@ -17,16 +13,16 @@ fn upgrade_request(connection: &str, upgrade: &str, more: &str) -> String {
 
 /// Requires that `request` is treated as an ordinary one: passed to the application unchanged, or forwarded
 /// without the fields of an upgrade.
-async fn expect_ordinary(proxy: &Proxy, request: &str) -> Head {
-    let mut client = proxy.client().await;
+async fn expect_ordinary(proxy: &ScriptedProxy, request: &str) -> Head {
+    let mut client = proxy.connect().await;
     let received = proxy.ordinary_request(&mut client, request).await;
-    match proxy.setup {
-        Setup::LayerAlone => {
+    match proxy.inner {
+        Inner::Application => {
             let sent = Head { raw: request.as_bytes().to_vec() };
             assert_eq!(received.fields(), sent.fields());
             proxy.upstream.expect_untouched().await;
         }
-        Setup::Location => {
+        Inner::Forward => {
             for name in ["upgrade", "connection", "http2-settings"] {
                 assert!(received.values(name).is_empty(), "{request}{}", received.text());
             }
@@ -36,8 +32,8 @@ async fn expect_ordinary(proxy: &Proxy, request: &str) -> Head {
     received
 }
 
-async fn c1_h2c_is_never_sent_upstream(setup: Setup) {
-    let any = setup.proxy_with(|layer| layer.protocols(Protocols::any())).await;
+async fn c1_h2c_is_never_sent_upstream(inner: Inner) {
+    let any = ScriptedProxy::start_with(inner, |layer| layer.protocols(Protocols::any())).await;
     let upgrades = [
         "Upgrade: h2c\r\n",
         "UPGRADE: H2C\r\n",
@@ -48,7 +44,7 @@ async fn c1_h2c_is_never_sent_upstream(setup: Setup) {
         "Upgrade: HTTP/2.0, h2c\r\n",
         "Upgrade: h2c/1\r\n",
     ];
-    for proxy in [setup.proxy().await, any] {
+    for proxy in [ScriptedProxy::start(inner).await, any] {
         for upgrade in upgrades {
             for connection in ["Connection: Upgrade, HTTP2-Settings\r\n", "Connection: upgrade\r\n", ""] {
                 for settings in ["HTTP2-Settings: AAMAAABkAAQAAP__\r\n", ""] {
@@ -58,11 +54,15 @@ async fn c1_h2c_is_never_sent_upstream(setup: Setup) {
         }
     }
     let upgrades = "Upgrade: foo, h2c\r\nUpgrade: h2c, bar/1\r\n";
-    expect_ordinary(&setup.proxy().await, &upgrade_request("Connection: Upgrade\r\n", upgrades, "")).await;
+    expect_ordinary(
+        &ScriptedProxy::start(inner).await,
+        &upgrade_request("Connection: Upgrade\r\n", upgrades, ""),
+    )
+    .await;
 }
 
-async fn c1_http2_settings_are_removed(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn c1_http2_settings_are_removed(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for connection in ["Connection: HTTP2-Settings", "Connection: keep-alive"] {
         let lines = [connection, "HTTP2-Settings: AAMAAABkAAQAAP__", "http2-settings: AAMA"];
         let (_, _, head) = proxy.request(handshake_with("/", &lines)).await;
@@ -71,8 +71,8 @@ async fn c1_http2_settings_are_removed(setup: Setup) {
     }
 }
 
-async fn c2_first_allowed_token_is_sent_alone(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn c2_first_allowed_token_is_sent_alone(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let upgrades = [
         "Upgrade: websocket, h2c\r\n",
         "Upgrade: h2c, websocket\r\n",
@@ -96,24 +96,24 @@ async fn c2_first_allowed_token_is_sent_alone(setup: Setup) {
     }
 }
 
-async fn c3_unlisted_protocols_are_ordinary(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn c3_unlisted_protocols_are_ordinary(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for upgrade in ["TLS/1.0", "foo", "TLS/1.2, foo", "SPDY/3.1", "tcp", "connect-udp", "IRC/6.9, RTA/x11"] {
         let upgrade = format!("Upgrade: {upgrade}\r\n");
         expect_ordinary(&proxy, &upgrade_request("Connection: Upgrade\r\n", &upgrade, "")).await;
     }
 }
 
-async fn c4_http2_preface_is_not_forwarded(setup: Setup) {
+async fn c4_http2_preface_is_not_forwarded(inner: Inner) {
     const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let http1_only = async |app: Router| serve_http1_with(http1::Builder::new(), app).await;
-    let proxy = setup.proxy_on(|layer| layer, http1_only).await;
-    let mut client = proxy.client().await;
+    let proxy = ScriptedProxy::start_on(inner, |layer| layer, http1_only).await;
+    let mut client = proxy.connect().await;
     client.send(PREFACE).await;
     client.expect_end().await;
     // A server of both versions accepts it as HTTP/2.
-    let both = setup.proxy().await;
-    let mut client = both.client().await;
+    let both = ScriptedProxy::start(inner).await;
+    let mut client = both.connect().await;
     client.send(PREFACE).await;
     assert_eq!(client.exactly(5).await[3], 4, "SETTINGS");
     for proxy in [proxy, both] {
@@ -121,27 +121,27 @@ async fn c4_http2_preface_is_not_forwarded(setup: Setup) {
     }
 }
 
-async fn c4_method_pri_is_not_forwarded_as_a_preface(setup: Setup) {
-    let proxy = setup.proxy().await;
-    let mut client = proxy.client().await;
-    let head = client.ask("PRI * HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
-    assert_eq!(head.status(), if setup == Setup::Location { 400 } else { 200 });
+async fn c4_method_pri_is_not_forwarded_as_a_preface(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    let mut client = proxy.connect().await;
+    let head = client.request("PRI * HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    assert_eq!(head.status(), if inner == Inner::Forward { 400 } else { 200 });
     proxy.upstream.expect_untouched().await;
 }
 
-async fn c4_upgrade_in_http_1_0_is_ignored(setup: Setup) {
-    let any = setup.proxy_with(|layer| layer.protocols(Protocols::any())).await;
-    for proxy in [setup.proxy().await, any] {
+async fn c4_upgrade_in_http_1_0_is_ignored(inner: Inner) {
+    let any = ScriptedProxy::start_with(inner, |layer| layer.protocols(Protocols::any())).await;
+    for proxy in [ScriptedProxy::start(inner).await, any] {
         for upgrade in ["websocket", "h2c", "foo"] {
             let request = handshake("/").replace("HTTP/1.1", "HTTP/1.0").replace("websocket", upgrade);
-            let mut client = proxy.client().await;
+            let mut client = proxy.connect().await;
             let received = proxy.ordinary_request(&mut client, request).await;
-            match setup {
-                Setup::LayerAlone => {
+            match inner {
+                Inner::Application => {
                     assert_eq!(received.first_line(), "GET / HTTP/1.0");
                     proxy.upstream.expect_untouched().await;
                 }
-                Setup::Location => {
+                Inner::Forward => {
                     assert_eq!(received.first_line(), "GET / HTTP/1.1");
                     assert!(
                         received.values("upgrade").is_empty() && received.values("connection").is_empty()

@@ -6,21 +6,19 @@ use std::sync::{
 };
 
 use axum::{Router, extract::Request, middleware::map_request};
-
-use crate::{
-    proxy::{Proxy, Setup},
-    support::{Head, SWITCHING, handshake, serve},
-};
+use test_support::{Head, Inner, SWITCHING, ScriptedProxy, handshake, serve};
 
 /// Starts a proxy with middleware around the layer that counts requests.
-async fn counting(setup: Setup) -> (Proxy, Arc<AtomicUsize>) {
+async fn counting(inner: Inner) -> (ScriptedProxy, Arc<AtomicUsize>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);
     let count = map_request(move |request: Request| {
         counter.fetch_add(1, Ordering::SeqCst);
         async { request }
     });
-    let proxy = setup.proxy_on(|layer| layer, async |app: Router| serve(app.layer(count)).await).await;
+    let proxy =
+        ScriptedProxy::start_on(inner, |layer| layer, async |app: Router| serve(app.layer(count)).await)
+            .await;
     (proxy, requests)
 }
 
@@ -30,9 +28,9 @@ fn fields(head: &Head) -> Vec<(String, String)> {
     fields
 }
 
-async fn b1_refusal_is_relayed_whole_and_the_next_request_is_parsed(setup: Setup) {
+async fn b1_refusal_is_relayed_whole_and_the_next_request_is_parsed(inner: Inner) {
     const DATE: &str = "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
-    let (proxy, requests) = counting(setup).await;
+    let (proxy, requests) = counting(inner).await;
     // Status, end-to-end fields, hop-by-hop fields, the body as sent, and its content.
     let cases = [
         (
@@ -67,8 +65,8 @@ async fn b1_refusal_is_relayed_whole_and_the_next_request_is_parsed(setup: Setup
     }
 }
 
-async fn b2_request_after_a_refused_handshake_is_parsed_and_never_sent_raw(setup: Setup) {
-    let (proxy, requests) = counting(setup).await;
+async fn b2_request_after_a_refused_handshake_is_parsed_and_never_sent_raw(inner: Inner) {
+    let (proxy, requests) = counting(inner).await;
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: b.example\r\nConnection: X-Hop\r\nX-Hop: 1\r\n\r\n";
     let invalid = SWITCHING.replace("Upgrade: websocket\r\n", "");
     let responses = [
@@ -87,14 +85,14 @@ async fn b2_request_after_a_refused_handshake_is_parsed_and_never_sent_raw(setup
         assert_eq!(received.first_line(), "GET /smuggled HTTP/1.1");
         assert_eq!(received.values("host"), ["b.example"]);
         // The request was parsed: the field named by Connection is removed only if the request is forwarded.
-        assert_eq!(received.values("x-hop").is_empty(), setup == Setup::Location);
+        assert_eq!(received.values("x-hop").is_empty(), inner == Inner::Forward);
         assert_eq!(requests.load(Ordering::SeqCst), 2);
         server.expect_end().await;
     }
 }
 
-async fn b3_unknown_version_is_left_to_the_upstream(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b3_unknown_version_is_left_to_the_upstream(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let refusals = [(400, "400 Bad Request\r\n"), (426, "426 Upgrade Required\r\nUpgrade: websocket\r\n")];
     for version in ["1337", "8", "0", "-1", "13, 13"] {
         for (status, refusal) in refusals {

@@ -1,12 +1,9 @@
 //! B. Fields without a meaning in their message.
 
-use crate::{
-    proxy::Setup,
-    support::{ACCEPT, Head, SWITCHING, handshake, ping_pong},
-};
+use test_support::{ACCEPT, Head, Inner, SWITCHING, ScriptedProxy, handshake, ping_pong};
 
-async fn b7_upgrade_without_the_connection_token_is_ordinary(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b7_upgrade_without_the_connection_token_is_ordinary(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let connections = [
         "",
         "Connection: keep-alive\r\n",
@@ -15,10 +12,10 @@ async fn b7_upgrade_without_the_connection_token_is_ordinary(setup: Setup) {
     ];
     for connection in connections {
         let request = handshake("/").replace("Connection: Upgrade\r\n", connection);
-        let mut client = proxy.client().await;
+        let mut client = proxy.connect().await;
         let received = proxy.ordinary_request(&mut client, request).await;
-        match setup {
-            Setup::LayerAlone => {
+        match inner {
+            Inner::Application => {
                 assert_eq!(
                     received.values("upgrade"),
                     ["websocket"],
@@ -26,7 +23,7 @@ async fn b7_upgrade_without_the_connection_token_is_ordinary(setup: Setup) {
                 );
                 proxy.upstream.expect_untouched().await;
             }
-            Setup::Location => {
+            Inner::Forward => {
                 assert!(received.values("upgrade").is_empty() && received.values("connection").is_empty());
             }
         }
@@ -43,8 +40,8 @@ fn names(head: &Head) -> Vec<String> {
 
 const FIELDS_OF_A_101: [&str; 3] = ["connection", "sec-websocket-accept", "upgrade"];
 
-async fn b9_bytes_after_a_101_with_a_length_belong_to_the_tunnel(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b9_bytes_after_a_101_with_a_length_belong_to_the_tunnel(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let framings = [
         "Content-Length: 5\r\n",
         "Content-Length: 0\r\n",
@@ -63,8 +60,8 @@ async fn b9_bytes_after_a_101_with_a_length_belong_to_the_tunnel(setup: Setup) {
     }
 }
 
-async fn b10_hop_by_hop_fields_of_a_101_are_removed(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn b10_hop_by_hop_fields_of_a_101_are_removed(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade, X-Hop\r\nConnection: x-other\r\n\
          Upgrade: websocket\r\nX-Hop: 1\r\nX-Other: 2\r\nKeep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\n\

@@ -1,28 +1,25 @@
 //! F. Request targets.
 
 use axum::Router;
+use test_support::{Head, Inner, ScriptedProxy, ScriptedUpstream, Wire, handshake, serve};
 use tower_upgrade_proxy::{Forward, Protocols, UpgradeProxyLayer, Upstream};
 
-use crate::{
-    hop_by_hop::get_with,
-    proxy::{Proxy, Setup},
-    support::{Head, Scripted, Wire, handshake, serve},
-};
+use crate::hop_by_hop::get_with;
 
 /// Returns the head of a handshake for `target` as received by the upstream, and that of an ordinary request
 /// if the proxy forwards it.
-async fn received(proxy: &Proxy, target: &str) -> Vec<Head> {
+async fn received(proxy: &ScriptedProxy, target: &str) -> Vec<Head> {
     let (_, _, upgrade) = proxy.request(handshake(target)).await;
     let mut heads = vec![upgrade];
-    if proxy.setup == Setup::Location {
+    if proxy.inner == Inner::Forward {
         heads.push(proxy.request(get_with(target, &["X-Kept: 1"])).await.2);
     }
     heads
 }
 
-async fn f1_absolute_target_goes_to_the_configured_upstream(setup: Setup) {
-    let proxy = setup.proxy().await;
-    let other_server = Scripted::start().await;
+async fn f1_absolute_target_goes_to_the_configured_upstream(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    let other_server = ScriptedUpstream::start().await;
     let other = other_server.address;
     let targets = [
         (format!("http://{other}/x?y=%2F"), "/x?y=%2F"),
@@ -57,8 +54,8 @@ const UNUSUAL: [&str; 12] = [
     "/;x=1/.//./x?a?b&c=%zz",
 ];
 
-async fn f1_unusual_path_is_passed_on_unchanged(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn f1_unusual_path_is_passed_on_unchanged(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for target in UNUSUAL {
         for head in received(&proxy, target).await {
             assert_eq!(head.first_line(), format!("GET {target} HTTP/1.1"));
@@ -71,11 +68,11 @@ async fn f1_unusual_path_is_passed_on_unchanged(setup: Setup) {
     }
 }
 
-async fn f1_no_path_escapes_the_base_path(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn f1_no_path_escapes_the_base_path(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let based: Upstream = format!("{}/base", proxy.upstream.uri()).parse().unwrap();
-    let below = setup.proxy_with(|layer| layer.upstream(based)).await;
-    let below = Proxy { upstream: proxy.upstream, ..below };
+    let below = ScriptedProxy::start_with(inner, |layer| layer.upstream(based)).await;
+    let below = ScriptedProxy { upstream: proxy.upstream, ..below };
     for target in UNUSUAL {
         let escapes = target.contains("..") || target.to_ascii_lowercase().contains("%2e%2e");
         if escapes {
@@ -88,11 +85,11 @@ async fn f1_no_path_escapes_the_base_path(setup: Setup) {
     }
 }
 
-async fn f1_target_without_a_path_is_400(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn f1_target_without_a_path_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for target in ["*", "evil:80", "evil", "?x", "@evil", "/caf\u{e9}", "http:///x", "http://[::1/x"] {
         proxy.expect_refusal(handshake(target), 400).await;
-        if setup == Setup::Location {
+        if inner == Inner::Forward {
             proxy.expect_refusal(get_with(target, &["X-Kept: 1"]), 400).await;
             proxy.expect_refusal(format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n"), 400).await;
         }
@@ -121,11 +118,11 @@ async fn expect_end_after(client: &mut Wire, status: u16, case: &str) {
     client.expect_end().await;
 }
 
-async fn f2_refused_connect_closes_the_connection(setup: Setup) {
-    let any = setup.proxy_with(|layer| layer.protocols(Protocols::any())).await;
-    for proxy in [setup.proxy().await, any] {
+async fn f2_refused_connect_closes_the_connection(inner: Inner) {
+    let any = ScriptedProxy::start_with(inner, |layer| layer.protocols(Protocols::any())).await;
+    for proxy in [ScriptedProxy::start(inner).await, any] {
         for request in connects() {
-            let mut client = proxy.client().await;
+            let mut client = proxy.connect().await;
             client.send(format!("{request}{SMUGGLED}")).await;
             expect_end_after(&mut client, 405, &request).await;
             proxy.upstream.expect_untouched().await;
@@ -135,7 +132,7 @@ async fn f2_refused_connect_closes_the_connection(setup: Setup) {
 
 #[tokio::test]
 async fn f2_refused_connect_closes_the_connection_for_other_services() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let forward = Forward::new(upstream.upstream());
     let only = UpgradeProxyLayer::new(upstream.upstream()).into_service();
     let custom = UpgradeProxyLayer::new(upstream.upstream())

@@ -2,22 +2,18 @@
 
 use std::time::Duration;
 
+use test_support::{Inner, ScriptedProxy, bounded, ping_pong};
 use tower_upgrade_proxy::{Drain, TunnelConfig, UpgradeProxyLayer};
-
-use crate::{
-    proxy::Setup,
-    support::{bounded, ping_pong},
-};
 
 /// Sets timeouts that do not expire during a test.
 fn with_long_timeouts(layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
     layer.tunnel(TunnelConfig::new().close_timeout(Duration::from_secs(3600)))
 }
 
-async fn g3_reset_of_one_side_closes_only_the_other_side(setup: Setup) {
+async fn g3_reset_of_one_side_closes_only_the_other_side(inner: Inner) {
     let drain = Drain::new();
     let watcher = drain.watcher();
-    let proxy = setup.proxy_with(|layer| with_long_timeouts(layer).drain(watcher)).await;
+    let proxy = ScriptedProxy::start_with(inner, |layer| with_long_timeouts(layer).drain(watcher)).await;
     let mut others = Vec::new();
     for _ in 0..5 {
         others.push(proxy.tunnel().await);
@@ -52,8 +48,8 @@ async fn g3_reset_of_one_side_closes_only_the_other_side(setup: Setup) {
     }
 }
 
-async fn g5_half_close_is_passed_on_and_the_other_direction_stays_open(setup: Setup) {
-    let proxy = setup.proxy_with(with_long_timeouts).await;
+async fn g5_half_close_is_passed_on_and_the_other_direction_stays_open(inner: Inner) {
+    let proxy = ScriptedProxy::start_with(inner, with_long_timeouts).await;
     for from_client in [true, false] {
         let (client, server) = proxy.tunnel().await;
         let (mut first, mut second) = if from_client { (client, server) } else { (server, client) };
@@ -70,8 +66,8 @@ async fn g5_half_close_is_passed_on_and_the_other_direction_stays_open(setup: Se
     }
 }
 
-async fn g6_last_bytes_are_delivered_before_the_end(setup: Setup) {
-    let proxy = setup.proxy_with(with_long_timeouts).await;
+async fn g6_last_bytes_are_delivered_before_the_end(inner: Inner) {
+    let proxy = ScriptedProxy::start_with(inner, with_long_timeouts).await;
     let last: Vec<u8> = (0..1_u32 << 20).flat_map(u32::to_be_bytes).collect();
     for from_client in [true, false] {
         let (client, server) = proxy.tunnel().await;

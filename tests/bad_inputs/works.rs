@@ -1,15 +1,12 @@
 //! A. Valid upgrades.
 
-use crate::{
-    proxy::Setup,
-    support::{ACCEPT, KEY, SWITCHING, handshake, handshake_with, ping_pong},
-};
+use test_support::{ACCEPT, Inner, KEY, SWITCHING, ScriptedProxy, handshake, handshake_with, ping_pong};
 
-async fn a1_early_client_bytes_wait_for_the_101(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn a1_early_client_bytes_wait_for_the_101(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     // More than a read buffer, with all byte values.
     let early: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
-    let mut client = proxy.client().await;
+    let mut client = proxy.connect().await;
     let request = [handshake("/").into_bytes(), early.clone()].concat();
     let upstream = async {
         let mut server = proxy.upstream.accept().await;
@@ -25,8 +22,8 @@ async fn a1_early_client_bytes_wait_for_the_101(setup: Setup) {
     ping_pong(&mut client, &mut server).await;
 }
 
-async fn a2_upstream_bytes_after_the_101_are_delivered(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn a2_upstream_bytes_after_the_101_are_delivered(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let early: Vec<u8> = (0..=255).cycle().take(70_000).collect();
     let (head, mut client, mut server) =
         proxy.respond([SWITCHING.as_bytes(), early.as_slice()].concat()).await;
@@ -35,8 +32,8 @@ async fn a2_upstream_bytes_after_the_101_are_delivered(setup: Setup) {
     ping_pong(&mut client, &mut server).await;
 }
 
-async fn a3_tokens_match_in_any_case_and_on_any_line(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn a3_tokens_match_in_any_case_and_on_any_line(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let lines = [
         "CONNECTION: keep-alive, uPGRADE\r\nupgrade: WebSocket\r\n",
         "Connection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
@@ -53,8 +50,8 @@ async fn a3_tokens_match_in_any_case_and_on_any_line(setup: Setup) {
     }
 }
 
-async fn a4_interim_responses_before_the_101_are_skipped(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn a4_interim_responses_before_the_101_are_skipped(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for interim in ["103 Early Hints\r\nLink: </style.css>", "100 Continue", "102 Processing"] {
         let response = format!("HTTP/1.1 {interim}\r\n\r\n{SWITCHING}");
         let (head, mut client, mut server) = proxy.respond(response).await;
@@ -64,8 +61,8 @@ async fn a4_interim_responses_before_the_101_are_skipped(setup: Setup) {
     }
 }
 
-async fn a5_subprotocol_extensions_and_cookies_are_unchanged(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn a5_subprotocol_extensions_and_cookies_are_unchanged(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     let offers = ["Sec-WebSocket-Protocol: chat, v2.Chat", "Sec-WebSocket-Protocol: mqtt"];
     let extension = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits, x-a";
     let request = handshake_with("/", &[offers[0], offers[1], extension]);
@@ -88,8 +85,8 @@ async fn a5_subprotocol_extensions_and_cookies_are_unchanged(setup: Setup) {
     ping_pong(&mut client, &mut server).await;
 }
 
-async fn a6_missing_connection_field_of_a_101_is_added(setup: Setup) {
-    let proxy = setup.proxy().await;
+async fn a6_missing_connection_field_of_a_101_is_added(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
     for connection in ["", "Connection: keep-alive\r\n"] {
         let response = SWITCHING.replace("Connection: Upgrade\r\n", connection);
         let (head, mut client, mut server) = proxy.respond(response).await;

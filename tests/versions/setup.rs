@@ -41,7 +41,7 @@ impl Setup {
     ) -> Self {
         let upstream = Upstream::start(upstream).await;
         let layer = change(UpgradeProxyLayer::new(upstream.uri()).forwarded(Forwarded::nginx()));
-        let proxy = TestProxy::start_on(Inner::UpgradeRequired, layer, serve).await;
+        let proxy = TestProxy::start_on(Inner::Application, layer, serve).await;
         let client = Client::connect(client_version, proxy.address).await;
         Self { client, upstream, client_version, proxy }
     }

@@ -15,8 +15,6 @@ pub enum Inner {
     Application,
     /// `Forward`: ordinary requests go to the same upstream.
     Forward,
-    /// `UpgradeRequired`: ordinary requests are refused with 426.
-    UpgradeRequired,
 }
 
 impl Inner {
@@ -24,7 +22,6 @@ impl Inner {
         match self {
             Self::Application => Router::new().fallback(application).layer(layer),
             Self::Forward => Router::new().fallback_service(layer.forward()),
-            Self::UpgradeRequired => Router::new().fallback_service(layer.into_service()),
         }
     }
 }

@@ -86,7 +86,6 @@ impl ScriptedProxy {
                 assert_eq!((response.status(), client.body(&response).await), (200, b"ok".to_vec()));
                 head
             }
-            Inner::UpgradeRequired => panic!("ordinary requests are refused"),
         }
     }
 

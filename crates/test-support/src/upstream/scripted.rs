@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     serve::listen,
-    websocket::handshake::{SWITCHING, handshake},
+    websocket::handshake::{SWITCHING, handshake, switching_protocols},
     wire::{Wire, bounded},
 };
 
@@ -76,6 +76,14 @@ impl ScriptedUpstream {
     #[doc(hidden)]
     pub async fn forget(&self) {
         self.close_waiting().await;
+    }
+
+    /// Accepts the next connection and its handshake, with the 101 for its key.
+    pub async fn accept_upgrade(&self) -> Wire {
+        let mut server = self.accept().await;
+        let head = server.head().await;
+        server.send(switching_protocols(&head, "")).await;
+        server
     }
 
     /// Closes the connections that the test has not taken.
