@@ -3,24 +3,20 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
+use test_support::{ScriptedUpstream, bounded, proxy::Reports};
 use tokio::{
     io::{AsyncReadExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
-    sync::{mpsc, oneshot},
+    sync::oneshot,
     time::Instant,
 };
 use tokio_tungstenite::{
     WebSocketStream, accept_async, client_async,
     tungstenite::{Message, protocol::CloseFrame},
 };
-use tower_upgrade_proxy::{
-    KeepAlive, OnTunnel, Side, TunnelConfig, TunnelEnd, TunnelInfo, TunnelSummary, UpgradeProxyLayer,
-};
+use tower_upgrade_proxy::{KeepAlive, Side, TunnelConfig, TunnelEnd, TunnelSummary, UpgradeProxyLayer};
 
-use crate::{
-    app,
-    support::{ScriptedUpstream, bounded},
-};
+use crate::app;
 
 const INTERVAL: Duration = Duration::from_millis(300);
 
@@ -61,22 +57,13 @@ impl Network {
     }
 }
 
-struct Report(mpsc::UnboundedSender<TunnelSummary>);
-
-impl OnTunnel for Report {
-    fn on_close(&self, _: &TunnelInfo, summary: &TunnelSummary) {
-        self.0.send(summary.clone()).unwrap();
-    }
-}
-
 /// Returns a layer that pings both sides, with the summaries of its tunnels.
-fn with_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<TunnelSummary>) {
-    let (sender, reports) = mpsc::unbounded_channel();
+fn with_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, Reports) {
     let keep_alive = KeepAlive::new().client(INTERVAL).upstream(INTERVAL).timeout(TIMEOUT);
-    let layer = UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap())
-        .tunnel(TunnelConfig::new().keep_alive(keep_alive))
-        .on_tunnel(Report(sender));
-    (layer, reports)
+    Reports::of(
+        UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap())
+            .tunnel(TunnelConfig::new().keep_alive(keep_alive)),
+    )
 }
 
 /// Opens a tunnel between two WebSockets, which respond to Pings when they are read.
@@ -121,13 +108,9 @@ async fn expect_closed(mut stream: TcpStream) {
 }
 
 /// Returns a layer without pings and with an idle timeout, with the summaries of its tunnels.
-fn without_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<TunnelSummary>) {
-    let (sender, reports) = mpsc::unbounded_channel();
+fn without_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, Reports) {
     let config = TunnelConfig::new().idle_timeout(IDLE).close_timeout(INTERVAL);
-    let layer = UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap())
-        .tunnel(config)
-        .on_tunnel(Report(sender));
-    (layer, reports)
+    Reports::of(UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap()).tunnel(config))
 }
 
 /// Sends until a Close arrives. Nothing sent reaches the other side, and after a while writes block.
@@ -150,11 +133,8 @@ async fn flood_until_close(mut socket: WebSocketStream<TcpStream>) {
     }
 }
 
-async fn expect_idle_timeout(
-    mut reports: mpsc::UnboundedReceiver<TunnelSummary>,
-    unreachable: Side,
-) -> TunnelSummary {
-    let summary = bounded("the end of the tunnel", reports.recv()).await.unwrap();
+async fn expect_idle_timeout(mut reports: Reports, unreachable: Side) -> TunnelSummary {
+    let summary = reports.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
     assert_eq!(summary.close_code(unreachable), Some(1006), "{summary:?}");
     summary
@@ -216,7 +196,7 @@ async fn an_unreachable_upstream_is_detected_and_the_client_gets_a_close() {
     let stopped = Instant::now();
     expect_close(&mut client, 1011, "the upstream has gone").await;
     assert!(stopped.elapsed() < INTERVAL + TIMEOUT + Duration::from_secs(3), "{:?}", stopped.elapsed());
-    let summary = bounded("the end of the tunnel", reports.recv()).await.unwrap();
+    let summary = reports.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Upstream }), "{summary:?}");
     assert_eq!([Side::Client, Side::Upstream].map(|side| summary.close_code(side)), [Some(1011), Some(1006)]);
     expect_closed(near).await;
@@ -232,7 +212,7 @@ async fn an_unreachable_client_is_detected_and_the_upstream_gets_a_close() {
     let stopped = Instant::now();
     expect_close(&mut server, 1001, "the client has gone").await;
     assert!(stopped.elapsed() < INTERVAL + TIMEOUT + Duration::from_secs(3), "{:?}", stopped.elapsed());
-    let summary = bounded("the end of the tunnel", reports.recv()).await.unwrap();
+    let summary = reports.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::KeepAliveTimeout { side: Side::Client }), "{summary:?}");
     assert_eq!([Side::Client, Side::Upstream].map(|side| summary.close_code(side)), [Some(1006), Some(1001)]);
     expect_closed(far).await;
@@ -243,6 +223,7 @@ async fn silent_sides_that_answer_pings_stay_connected() {
     let upstream = ScriptedUpstream::start().await;
     let (layer, mut reports) = with_pings(upstream.address);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
+    assert!(reports.next().await.1.is_none(), "open");
     let begun = Instant::now();
     while begun.elapsed() < 2 * (INTERVAL + TIMEOUT) {
         // Each side responds by reading, and receives only Pings.
@@ -258,7 +239,7 @@ async fn silent_sides_that_answer_pings_stay_connected() {
         client.flush().await.unwrap();
         server.flush().await.unwrap();
     }
-    assert!(reports.try_recv().is_err());
+    assert!(reports.is_empty(), "closed");
     client.send(Message::text("still here")).await.unwrap();
     assert_eq!(next_after_pings(&mut server).await, Message::text("still here"));
 }

@@ -19,6 +19,9 @@ use axum::{
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
+use test_support::{
+    Head, SWITCHING, ScriptedUpstream, Wire, handshake, handshake_with, serve, serve_auto, serve_http1,
+};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, request_id,
@@ -26,12 +29,8 @@ use tower_http::{
 };
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use crate::support::{
-    Head, SWITCHING, Scripted, Wire, handshake, handshake_with, serve, serve_auto, serve_http1,
-};
-
 /// Opens a tunnel at `path` and exchanges data. Returns both ends and the 101.
-async fn tunnel(address: SocketAddr, upstream: &Scripted, path: &str) -> (Wire, Wire, Head) {
+async fn tunnel(address: SocketAddr, upstream: &ScriptedUpstream, path: &str) -> (Wire, Wire, Head) {
     let mut client = Wire::connect(address).await;
     client.send(handshake_with(path, &["Origin: http://client.example", "Accept-Encoding: gzip"])).await;
     let mut server = upstream.accept().await;
@@ -47,12 +46,12 @@ async fn tunnel(address: SocketAddr, upstream: &Scripted, path: &str) -> (Wire, 
 }
 
 async fn status(address: SocketAddr, path: &str) -> u16 {
-    Wire::connect(address).await.ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await.status()
+    Wire::connect(address).await.request(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await.status()
 }
 
 #[tokio::test]
 async fn as_router_layer() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let app = Router::new()
         .route("/ws/", get(|| async { "plain" }))
         .layer(UpgradeProxyLayer::new(upstream.upstream()));
@@ -63,28 +62,28 @@ async fn as_router_layer() {
 
 #[tokio::test]
 async fn as_method_router_layer() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let ws = any(|| async { "plain" }).layer(UpgradeProxyLayer::new(upstream.upstream()));
     let address = serve(Router::new().route("/ws", ws)).await;
     tunnel(address, &upstream, "/ws").await;
     assert_eq!(status(address, "/ws").await, 200);
-    assert_eq!(Wire::connect(address).await.ask(handshake("/other")).await.status(), 404);
+    assert_eq!(Wire::connect(address).await.request(handshake("/other")).await.status(), 404);
     upstream.expect_untouched().await;
 }
 
 #[tokio::test]
 async fn as_route_service_with_426_for_the_rest() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let proxy = UpgradeProxyLayer::new(upstream.upstream()).into_service();
     let address = serve(Router::new().route_service("/ws", proxy)).await;
     tunnel(address, &upstream, "/ws").await;
-    let head = Wire::connect(address).await.ask("GET /ws HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let head = Wire::connect(address).await.request("GET /ws HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!((head.status(), head.values("upgrade")), (426, vec!["websocket".to_owned()]));
 }
 
 #[tokio::test]
 async fn as_nest_service_and_fallback_service() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let proxy = UpgradeProxyLayer::new(upstream.upstream()).into_service();
     let app = Router::new().nest_service("/nested", proxy.clone()).fallback_service(proxy);
     let address = serve(app).await;
@@ -95,7 +94,7 @@ async fn as_nest_service_and_fallback_service() {
 
 #[tokio::test]
 async fn under_the_auto_server_and_plain_hyper() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let inner = service_fn(|_: Request| async { Ok::<_, Infallible>(Response::new(Body::from("plain"))) });
     let service = UpgradeProxyLayer::new(upstream.upstream()).layer(inner);
     for address in [serve_auto(service.clone()).await, serve_http1(service).await] {
@@ -128,7 +127,7 @@ macro_rules! composed {
 
 #[tokio::test]
 async fn with_trace() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let seen = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&seen);
     let trace = TraceLayer::new_for_http().on_response(
@@ -143,7 +142,7 @@ async fn with_trace() {
 
 #[tokio::test]
 async fn with_timeout_that_does_not_end_an_open_tunnel() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let limit = Duration::from_secs(1);
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
     let address = composed!(upstream, timeout);
@@ -162,17 +161,17 @@ async fn with_timeout_that_does_not_end_an_open_tunnel() {
 
 #[tokio::test]
 async fn with_compression() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = composed!(upstream, CompressionLayer::new());
     let (.., head) = tunnel(address, &upstream, "/").await;
     assert!(head.values("content-encoding").is_empty());
     let request = "GET /large HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n";
-    assert_eq!(Wire::connect(address).await.ask(request).await.values("content-encoding"), ["gzip"]);
+    assert_eq!(Wire::connect(address).await.request(request).await.values("content-encoding"), ["gzip"]);
 }
 
 #[tokio::test]
 async fn with_catch_panic() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = composed!(upstream, CatchPanicLayer::new());
     let (mut client, mut server, _) = tunnel(address, &upstream, "/").await;
     assert_eq!(status(address, "/panic").await, 500);
@@ -182,7 +181,7 @@ async fn with_catch_panic() {
 
 #[tokio::test]
 async fn with_request_id_passed_to_upstream_and_client() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let set = request_id::SetRequestIdLayer::x_request_id(Fixed);
     let layers = ServiceBuilder::new().layer(set).layer(request_id::PropagateRequestIdLayer::x_request_id());
     let address = composed!(upstream, layers);
@@ -205,7 +204,7 @@ impl request_id::MakeRequestId for Fixed {
 
 #[tokio::test]
 async fn with_set_header() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let name = HeaderName::from_static("x-frame-options");
     let address =
         composed!(upstream, SetResponseHeaderLayer::overriding(name, HeaderValue::from_static("DENY")));
@@ -215,7 +214,7 @@ async fn with_set_header() {
 
 #[tokio::test]
 async fn with_cors() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = composed!(upstream, CorsLayer::permissive());
     let (.., head) = tunnel(address, &upstream, "/").await;
     assert_eq!(head.values("access-control-allow-origin"), ["*"]);
@@ -223,7 +222,7 @@ async fn with_cors() {
 
 #[tokio::test]
 async fn with_compression_of_a_refusal() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = composed!(upstream, CompressionLayer::new());
     let mut client = Wire::connect(address).await;
     client.send(handshake_with("/", &["Accept-Encoding: gzip"])).await;
@@ -243,7 +242,7 @@ async fn with_compression_of_a_refusal() {
 
 #[tokio::test]
 async fn upstream_connection_is_not_exposed_in_response_extensions() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let look = axum::middleware::map_response(|response: Response<Body>| async {
         assert!(response.extensions().get::<OnUpgrade>().is_none());
         response

@@ -1,12 +1,10 @@
 //! Connections to upstreams: by name and address, unix sockets, custom connectors and TLS.
 
 use axum::{Router, extract::Request, middleware::map_request};
+use test_support::{SWITCHING, ScriptedUpstream, Wire, handshake, ping_pong, proxy::describe, serve};
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
-use crate::{
-    app, describe, open,
-    support::{SWITCHING, ScriptedUpstream, Wire, handshake, ping_pong, serve},
-};
+use crate::{app, open};
 
 /// Opens a tunnel through `layer` to `upstream`, and sends bytes through it.
 async fn expect_tunnel(layer: UpgradeProxyLayer, upstream: &ScriptedUpstream) {
@@ -96,12 +94,10 @@ async fn an_upstream_in_the_request_extensions_overrides_the_layers() {
 }
 
 mod tls {
+    use test_support::{SWITCHING, Wire, handshake, ping_pong, tls::TlsServer};
     use tower_upgrade_proxy::{Host, Tls, UpgradeProxyLayer};
 
-    use crate::{
-        app,
-        support::{SWITCHING, Wire, handshake, ping_pong, tls::TlsServer},
-    };
+    use crate::app;
 
     #[tokio::test]
     async fn wss_offers_only_http_1_1_and_names_the_upstream_for_any_host_policy() {

@@ -1,16 +1,14 @@
 //! Detection of upgrades, and other requests.
 
 use http::Method;
+use test_support::{KEY, SWITCHING, ScriptedUpstream, Wire, handshake};
 use tower_upgrade_proxy::{Protocol, Protocols, UpgradeProxyLayer};
 
-use crate::{
-    app, app_for,
-    support::{KEY, SWITCHING, Scripted, Wire, handshake},
-};
+use crate::{app, app_for};
 
 #[tokio::test]
 async fn upgrade_opens_a_tunnel() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app_for(&upstream).await).await;
     client.send(handshake("/chat")).await;
     let mut server = upstream.accept().await;
@@ -25,7 +23,7 @@ async fn upgrade_opens_a_tunnel() {
 
 #[tokio::test]
 async fn other_requests_reach_the_inner_service_unchanged() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app_for(&upstream).await;
     let key = format!("sec-websocket-key: {KEY}\n");
     let cases = [
@@ -52,7 +50,7 @@ async fn other_requests_reach_the_inner_service_unchanged() {
         let mut request: Vec<u8> = format!("{method} //path/%2e%2e?q=%20 HTTP/{version}\r\n").into();
         request.extend(fields.replace('\n', "\r\n").chars().map(|char| char as u8));
         request.extend(format!("\r\n{body}").bytes());
-        let head = client.ask(request).await;
+        let head = client.request(request).await;
         let received: String = client.body(&head).await.into_iter().map(char::from).collect();
         assert_eq!(received, format!("{method} //path/%2e%2e?q=%20 HTTP/{version}\n{fields}\n{body}"));
     }
@@ -65,7 +63,7 @@ async fn inner_service_can_upgrade_to_protocols_that_are_not_allowed() {
     use futures_util::{SinkExt, StreamExt};
     use tokio_tungstenite::tungstenite::Message;
 
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let only_tcp = Protocols::only(Protocol::new("tcp").unwrap());
     let inner = any(|upgrade: WebSocketUpgrade| async {
         upgrade.on_upgrade(|mut socket| async move {
@@ -75,7 +73,7 @@ async fn inner_service_can_upgrade_to_protocols_that_are_not_allowed() {
         })
     });
     let layer = UpgradeProxyLayer::new(upstream.upstream()).protocols(only_tcp);
-    let address = crate::support::serve(Router::new().route("/", inner).layer(layer)).await;
+    let address = test_support::serve(Router::new().route("/", inner).layer(layer)).await;
     let (mut socket, _) = tokio_tungstenite::connect_async(format!("ws://{address}/")).await.unwrap();
     socket.send(Message::text("inner")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("inner"));
@@ -84,7 +82,7 @@ async fn inner_service_can_upgrade_to_protocols_that_are_not_allowed() {
 
 #[tokio::test]
 async fn docker_exec_sends_its_body_before_the_tunnel() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let tcp = Protocol::new("tcp").unwrap().methods([Method::POST]).with_request_body();
     let layer = UpgradeProxyLayer::new(upstream.upstream()).protocols(Protocols::websocket().allow(tcp));
     let address = app(layer).await;
@@ -111,7 +109,7 @@ async fn docker_exec_sends_its_body_before_the_tunnel() {
 
 #[tokio::test]
 async fn kubectl_spdy_is_tunnelled_if_allowed() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let protocols = Protocols::websocket().allow(Protocol::new("SPDY/3.1").unwrap());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).protocols(protocols)).await;
     let mut client = Wire::connect(address).await;
@@ -141,12 +139,12 @@ async fn kubectl_spdy_is_tunnelled_if_allowed() {
 
 #[tokio::test]
 async fn any_allows_unknown_protocols_but_never_http() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).protocols(Protocols::any())).await;
     let request =
         |upgrade| format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: {upgrade}\r\n\r\n");
     for refused in ["h2c", "H2c", "HTTP/2.0", "h2"] {
-        let head = Wire::connect(address).await.ask(request(refused)).await;
+        let head = Wire::connect(address).await.request(request(refused)).await;
         assert_eq!(head.status(), 200, "{refused} is passed to the inner service");
     }
     upstream.expect_untouched().await;
@@ -160,7 +158,7 @@ async fn any_allows_unknown_protocols_but_never_http() {
 
 #[tokio::test]
 async fn malformed_handshake_is_400_and_the_connection_stays_open() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app_for(&upstream).await;
     let head = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
     let key = format!("Sec-WebSocket-Key: {KEY}\r\n");
@@ -177,11 +175,11 @@ async fn malformed_handshake_is_400_and_the_connection_stays_open() {
     ];
     for request in cases {
         let mut client = Wire::connect(address).await;
-        let head = client.ask(&request).await;
+        let head = client.request(&request).await;
         assert_eq!(head.status(), 400, "{request}");
         let reason = String::from_utf8(client.body(&head).await).unwrap();
         assert!(reason.starts_with("400 Bad Request: "), "{reason}");
-        let next = client.ask("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let next = client.request("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert_eq!(next.status(), 200, "{request}");
         assert!(client.body(&next).await.starts_with(b"GET /next HTTP/1.1\n"));
     }

@@ -6,13 +6,11 @@ use std::{
     time::Duration,
 };
 
+use test_support::{ScriptedUpstream, Wire, handshake, http2::Client};
 use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelSummary, UpgradeProxyLayer};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::{
-    app, http2, open,
-    support::{Scripted, Wire, handshake},
-};
+use crate::{app, http2, open};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -71,7 +69,7 @@ impl io::Write for Writer {
 async fn an_upgrade_that_is_not_taken_says_why_at_debug() {
     let log = Log::default();
     let _guard = log.catch();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream())).await;
     let cases = [
         (handshake("/a").replace("Connection: Upgrade", "Connection: close"), "does not contain the token"),
@@ -81,7 +79,7 @@ async fn an_upgrade_that_is_not_taken_says_why_at_debug() {
         ("GET /plain HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), ""),
     ];
     for (request, reason) in cases {
-        assert_eq!(Wire::connect(address).await.ask(&request).await.status(), 200);
+        assert_eq!(Wire::connect(address).await.request(&request).await.status(), 200);
         if !reason.is_empty() {
             let line = log.line(reason);
             assert!(line.contains("DEBUG") && line.contains("upgrade request not taken"), "{line}");
@@ -94,8 +92,8 @@ async fn an_upgrade_that_is_not_taken_says_why_at_debug() {
 async fn an_extended_connect_that_is_not_taken_says_what_it_asked_for() {
     let log = Log::default();
     let _guard = log.catch();
-    let upstream = Scripted::start().await;
-    let mut client = http2::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
+    let upstream = ScriptedUpstream::start().await;
+    let mut client = Client::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     http2::send(&mut client, http2::extended("connect-udp")).await;
     let line = log.line("upgrade request not taken");
     assert!(line.contains("connect-udp") && line.contains("its :protocol is not allowed"), "{line}");
@@ -106,7 +104,7 @@ async fn the_end_of_a_tunnel_is_one_event_at_info_when_it_was_cut() {
     for cut in [true, false] {
         let log = Log::default();
         let _guard = log.catch();
-        let upstream = Scripted::start().await;
+        let upstream = ScriptedUpstream::start().await;
         let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
         let layer = UpgradeProxyLayer::new(upstream.upstream())
             .tunnel(TunnelConfig::new().close_policy(ClosePolicy::none()))
@@ -132,7 +130,7 @@ async fn the_end_of_a_tunnel_is_one_event_at_info_when_it_was_cut() {
 async fn an_event_at_info_says_whose_it_is_where_no_more_than_info_is_seen() {
     let log = Log::default();
     let _guard = log.catch_from(tracing::Level::INFO);
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.upstream())
         .tunnel(TunnelConfig::new().close_policy(ClosePolicy::none()).max_lifetime(Duration::from_millis(50)))
@@ -147,7 +145,7 @@ async fn an_event_at_info_says_whose_it_is_where_no_more_than_info_is_seen() {
 async fn invalid_framing_is_one_event_at_info_for_each_side() {
     let log = Log::default();
     let _guard = log.catch_from(tracing::Level::INFO);
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.upstream())
         .on_tunnel(move |_: &_, summary: &TunnelSummary| ended.send(summary.clone()).unwrap());
@@ -168,7 +166,7 @@ async fn invalid_framing_is_one_event_at_info_for_each_side() {
 async fn a_refused_upgrade_is_a_warning_that_names_upstream_and_cause() {
     let log = Log::default();
     let _guard = log.catch();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     client.send(handshake("/")).await;
     drop(upstream.accept().await);
@@ -182,7 +180,7 @@ async fn a_refused_upgrade_is_a_warning_that_names_upstream_and_cause() {
 async fn tls_without_its_farewell_is_no_news() {
     let log = Log::default();
     let _guard = log.catch();
-    let upstream = crate::support::TlsServer::start("127.0.0.1:0").await;
+    let upstream = test_support::tls::TlsServer::start("127.0.0.1:0").await;
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.uri("https", "localhost").parse().unwrap())
         .tls(tower_upgrade_proxy::Tls::config(upstream.client_config()))
@@ -191,7 +189,7 @@ async fn tls_without_its_farewell_is_no_news() {
     client.send(handshake("/")).await;
     let mut server = Wire::new(upstream.accept().await.0);
     server.head().await;
-    server.send(crate::support::SWITCHING).await;
+    server.send(test_support::SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
     drop(server.stream.into_inner().0);
     end.recv().await.unwrap();

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use axum::{Router, middleware::map_response, response::Response};
 use http::StatusCode;
+use test_support::{ReservedPort, ScriptedUpstream, Wire, handshake, proxy::describe, serve};
 use tower_upgrade_proxy::{Error, UpgradeProxyLayer};
 
-use crate::{
-    app, app_for, describe, open,
-    support::{ReservedPort, ScriptedUpstream, Wire, handshake, serve},
-};
+use crate::{app, app_for, open};
 
 async fn expect_failure(client: &mut Wire, status: u16, case: &str) {
     let head = client.head().await;

@@ -10,9 +10,12 @@ use axum::{
     response::Response,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use test_support::{
+    Head, SWITCHING, ScriptedUpstream, Wire, handshake,
+    http2::{Client, stream::rest},
+    serve,
+};
 use tower_upgrade_proxy::{Error, Forward, UpgradeProxyLayer, proxy_pass};
-
-use crate::support::{Head, SWITCHING, ScriptedUpstream, Wire, handshake, serve};
 
 async fn location(layer: UpgradeProxyLayer) -> SocketAddr {
     serve(Router::new().fallback_service(layer.forward())).await
@@ -194,13 +197,10 @@ async fn a_request_without_a_body_gets_none_from_a_wrapped_body() {
 async fn requests_of_http_2_clients_are_forwarded_in_http_1_1() {
     let upstream = ScriptedUpstream::start().await;
     let address = location_for(&upstream).await;
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
+    let mut client = Client::connect(address).await;
     let request =
         http::Request::delete("http://site.example/x?y").header("cookie", "a=1").header("cookie", "b=2");
-    let response = sender.send_request(request.body(Body::empty()).unwrap());
+    let response = client.send_request(request.body(()).unwrap(), true).response();
     let exchange = async {
         let mut server = upstream.accept().await;
         let head = server.head().await;
@@ -214,10 +214,10 @@ async fn requests_of_http_2_clients_are_forwarded_in_http_1_1() {
         (head.values("host"), head.values("cookie")),
         (vec!["site.example".into()], vec!["a=1; b=2".into()])
     );
-    let response = response.unwrap();
+    let (response, _) = response;
     assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
-    let body = axum::body::to_bytes(Body::new(response.into_body()), 10).await.unwrap();
-    assert_eq!(body, "ok");
+    let body = rest(&mut response.into_body()).await.unwrap().0;
+    assert_eq!(body, b"ok");
 }
 
 #[tokio::test]
@@ -463,9 +463,8 @@ async fn over_a_unix_socket_with_a_base_path() {
 async fn over_tls_only_ordinary_requests_use_http_2() {
     use axum::routing::any;
     use hyper_util::{server::conn::auto, service::TowerToHyperService};
+    use test_support::tls::TlsServer;
     use tower_upgrade_proxy::{Tls, Upstream};
-
-    use crate::support::tls::TlsServer;
 
     let server = TlsServer::start("127.0.0.1:0").await;
     let layer = UpgradeProxyLayer::new(server.uri("https", "localhost").parse::<Upstream>().unwrap().auto())

@@ -1,13 +1,13 @@
 //! Forwarding fields of upgrades and ordinary requests.
 
 use axum::{Router, extract::Request, middleware::map_request};
+use test_support::{
+    Head, SWITCHING, ScriptedUpstream, Wire, bounded, handshake, handshake_with, serve,
+    serve::serve_with_peers,
+};
 use tokio::sync::mpsc;
 use tower_upgrade_proxy::{
     Forwarded, ForwardedField, Host, PathRewrite, Peer, TunnelInfo, TunnelSummary, UpgradeProxyLayer,
-};
-
-use crate::support::{
-    Head, SWITCHING, Scripted, Wire, bounded, handshake, handshake_with, serve, serve_knowing_peers,
 };
 
 const FORGED: &str = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-Forwarded-Proto: gopher\r\n\
@@ -15,8 +15,8 @@ const FORGED: &str = "X-Forwarded-For: 6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\nX-
     Connection: X-Forwarded-For, X-Real-IP, X-Forwarded-Proto, Forwarded\r\n";
 
 /// Sends an upgrade and an ordinary request for `path`. Returns their heads as received by the upstream.
-async fn both(app: Router, upstream: &Scripted, path: &str) -> [Head; 2] {
-    let address = serve_knowing_peers(app).await;
+async fn both(app: Router, upstream: &ScriptedUpstream, path: &str) -> [Head; 2] {
+    let address = serve_with_peers(app).await;
     let ordinary = format!("GET {path} HTTP/1.1\r\nHost: client.example\r\n\r\n");
     let mut heads = Vec::new();
     for request in [handshake(path), ordinary] {
@@ -33,7 +33,7 @@ fn one(value: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn nginx_preset_replaces_forged_fields() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(Forwarded::nginx()).forward();
     for head in both(Router::new().fallback_service(location), &upstream, "/").await {
         assert_eq!(head.values("x-forwarded-for"), one("127.0.0.1"));
@@ -46,7 +46,7 @@ async fn nginx_preset_replaces_forged_fields() {
 
 #[tokio::test]
 async fn fields_of_a_trusted_peer_are_kept_unless_connection_names_them() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let forwarded = Forwarded::all().trust(["127.0.0.0/8".parse().unwrap()]);
     let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(forwarded).forward();
     for head in both(Router::new().fallback_service(location), &upstream, "/").await {
@@ -61,7 +61,7 @@ async fn fields_of_a_trusted_peer_are_kept_unless_connection_names_them() {
 
 #[tokio::test]
 async fn x_forwarded_host_is_the_requested_host_with_any_host_policy() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream())
         .host(Host::upstream())
         .forwarded(Forwarded::none().x_forwarded_host(ForwardedField::Replace));
@@ -74,7 +74,7 @@ async fn x_forwarded_host_is_the_requested_host_with_any_host_policy() {
 
 #[tokio::test]
 async fn x_forwarded_prefix_is_the_prefix_removed_by_nest_or_strip_prefix() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = || {
         let forwarded = Forwarded::none().x_forwarded_prefix(ForwardedField::Append);
         UpgradeProxyLayer::new(upstream.upstream()).forwarded(forwarded)
@@ -103,7 +103,7 @@ async fn x_forwarded_prefix_is_the_prefix_removed_by_nest_or_strip_prefix() {
 
 #[tokio::test]
 async fn address_and_scheme_come_from_the_peer_extension() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let peer = Peer::new("[2001:db8::7]:443".parse().unwrap()).https();
     let insert = map_request(move |mut request: Request| async move {
         request.extensions_mut().insert(peer);
@@ -120,7 +120,7 @@ async fn address_and_scheme_come_from_the_peer_extension() {
 
 #[tokio::test]
 async fn unknown_address_is_not_sent() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let location = UpgradeProxyLayer::new(upstream.upstream()).forwarded(Forwarded::nginx()).forward();
     let address = serve(Router::new().fallback_service(location)).await;
     let mut client = Wire::connect(address).await;
@@ -140,12 +140,12 @@ async fn client_of_a_tunnel_is_the_peer_or_the_address_from_a_trusted_peer() {
         (Forwarded::nginx(), "X-Forwarded-For: 192.0.2.1, 192.0.2.2", "127.0.0.1"),
     ];
     for (forwarded, line, client) in cases {
-        let upstream = Scripted::start().await;
+        let upstream = ScriptedUpstream::start().await;
         let (sender, mut ended) = mpsc::unbounded_channel();
         let layer = UpgradeProxyLayer::new(upstream.upstream())
             .forwarded(forwarded)
             .on_tunnel(move |tunnel: &TunnelInfo, _: &TunnelSummary| sender.send(tunnel.client()).unwrap());
-        let mut wire = Wire::connect(serve_knowing_peers(Router::new().layer(layer)).await).await;
+        let mut wire = Wire::connect(serve_with_peers(Router::new().layer(layer)).await).await;
         wire.send(handshake_with("/", &[line])).await;
         let mut server = upstream.accept().await;
         server.head().await;

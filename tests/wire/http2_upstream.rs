@@ -1,12 +1,10 @@
 //! Upstreams marked for HTTP/2 that support extended CONNECT in part.
 
 use axum::{Router, extract::WebSocketUpgrade, routing::get};
+use test_support::{ACCEPT, Wire, handshake, serve};
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
-use crate::{
-    app,
-    support::{ACCEPT, Wire, handshake, serve},
-};
+use crate::app;
 
 #[tokio::test]
 async fn an_application_that_handles_only_get_gets_the_upgrade_in_http_1_1() {

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use axum::Router;
+use test_support::{ScriptedUpstream, Wire, bounded, handshake, http2::Client, http2::stream::rest, serve};
 use tower_upgrade_proxy::{Protocols, UpgradeProxyLayer};
 
-use crate::{
-    app, http2,
-    support::{ScriptedUpstream, Wire, bounded, handshake, serve},
-};
+use crate::{app, http2};
 
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -118,9 +116,8 @@ async fn a_refusal_in_progress_counts_as_a_tunnel() {
 
 #[tokio::test]
 async fn over_http2_only_the_stream_of_the_refusal_is_reset() {
-    use http_body_util::BodyExt;
     let upstream = ScriptedUpstream::start().await;
-    let mut client = http2::connect(app(layer(&upstream)).await).await;
+    let mut client = Client::connect(app(layer(&upstream)).await).await;
     let sending = tokio::spawn({
         let mut client = client.clone();
         async move { http2::send(&mut client, http2::extended("websocket")).await }
@@ -130,7 +127,7 @@ async fn over_http2_only_the_stream_of_the_refusal_is_reset() {
     server.send("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n").await;
     let refusal = sending.await.unwrap();
     assert_eq!(refusal.status(), 403);
-    assert!(bounded("the end", refusal.into_body().collect()).await.is_err());
+    assert!(rest(&mut refusal.into_body()).await.is_err());
     server.expect_end().await;
     let ordinary = http::Request::get("https://a.example/");
     assert_eq!(http2::send(&mut client, ordinary).await.status(), 200);

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
+use test_support::{ACCEPT, SWITCHING, ScriptedUpstream, Wire, bounded, handshake, handshake_with};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use crate::{
-    app, app_for,
-    support::{ACCEPT, SWITCHING, ScriptedUpstream, Wire, bounded, handshake, handshake_with},
-};
+use crate::{app, app_for};
 
 #[tokio::test]
 async fn a_verified_101_keeps_the_upstreams_fields() {

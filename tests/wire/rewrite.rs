@@ -2,15 +2,13 @@
 
 use axum::{Router, routing::any};
 use http::HeaderValue;
+use test_support::{Head, KEY, ScriptedUpstream, Wire, handshake, handshake_with, serve};
 use tower_upgrade_proxy::{Host, PathRewrite, UpgradeProxyLayer, Upstream};
 
-use crate::{
-    app,
-    support::{Head, KEY, Scripted, Wire, handshake, handshake_with, serve},
-};
+use crate::app;
 
 /// Sends `request` to an application with `layer`. Returns its head as received by the upstream.
-async fn forwarded(upstream: &Scripted, layer: UpgradeProxyLayer, request: impl AsRef<[u8]>) -> Head {
+async fn forwarded(upstream: &ScriptedUpstream, layer: UpgradeProxyLayer, request: impl AsRef<[u8]>) -> Head {
     let mut client = Wire::connect(app(layer).await).await;
     client.send(request).await;
     upstream.accept().await.head().await
@@ -18,7 +16,7 @@ async fn forwarded(upstream: &Scripted, layer: UpgradeProxyLayer, request: impl 
 
 #[tokio::test]
 async fn browser_handshake_arrives_with_all_its_fields() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let request = format!(
         "GET /chat?room=a%2Fb&x= HTTP/1.1\r\n\
          Host: client.example:8080\r\n\
@@ -64,7 +62,7 @@ async fn browser_handshake_arrives_with_all_its_fields() {
 
 #[tokio::test]
 async fn hop_by_hop_fields_are_removed() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let request = handshake_with(
         "/",
         &[
@@ -94,7 +92,7 @@ async fn hop_by_hop_fields_are_removed() {
 
 #[tokio::test]
 async fn each_host_policy_sends_its_host() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = || UpgradeProxyLayer::new(upstream.upstream());
     let cases = [
         (layer(), "client.example".to_owned()),
@@ -110,7 +108,7 @@ async fn each_host_policy_sends_its_host() {
 
 #[tokio::test]
 async fn paths_are_appended_to_the_base_path_and_cannot_escape_it() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let based: Upstream = format!("{}/base/", upstream.uri()).parse().unwrap();
     let strip = UpgradeProxyLayer::new(based.clone()).path(PathRewrite::strip_prefix("/ws"));
     let head = forwarded(&upstream, strip, handshake("/ws/chat?x=%2F")).await;
@@ -122,14 +120,14 @@ async fn paths_are_appended_to_the_base_path_and_cannot_escape_it() {
     assert_eq!(head.first_line(), "GET /api/v1/chat HTTP/1.1");
 
     let address = app(UpgradeProxyLayer::new(based)).await;
-    let head = Wire::connect(address).await.ask(handshake("/x/..%2f../admin")).await;
+    let head = Wire::connect(address).await.request(handshake("/x/..%2f../admin")).await;
     assert_eq!(head.status(), 400);
     upstream.expect_untouched().await;
 }
 
 #[tokio::test]
 async fn nested_path_is_forwarded_stripped_or_original() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = || UpgradeProxyLayer::new(upstream.upstream());
     let nested =
         |layer| Router::new().route("/{*rest}", any(|| async { "inner" })).layer::<UpgradeProxyLayer>(layer);
@@ -144,14 +142,14 @@ async fn nested_path_is_forwarded_stripped_or_original() {
         let head = upstream.accept().await.head().await;
         assert_eq!(head.first_line(), format!("GET {forwarded} HTTP/1.1"));
     }
-    let head = Wire::connect(address).await.ask(handshake("/original/a/../../other")).await;
+    let head = Wire::connect(address).await.request(handshake("/original/a/../../other")).await;
     assert_eq!(head.status(), 400, "the path cannot escape its prefix");
     upstream.expect_untouched().await;
 }
 
 #[tokio::test]
 async fn hook_runs_last_and_cannot_be_overridden_by_the_client() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer =
         UpgradeProxyLayer::new(upstream.upstream()).host(Host::upstream()).on_request(|inbound, outbound| {
             assert_eq!(inbound.headers["connection"], "Upgrade, X-Real-IP");

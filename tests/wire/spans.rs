@@ -11,6 +11,7 @@ use axum::{
     extract::{ConnectInfo, Request},
     middleware::{Next, from_fn},
 };
+use test_support::{ScriptedUpstream, bounded, ping_pong, proxy::describe, serve};
 use tokio::sync::mpsc;
 use tower_http::trace::TraceLayer;
 use tower_upgrade_proxy::{OnTunnel, TunnelInfo, TunnelLabel, TunnelSummary, UpgradeProxyLayer};
@@ -25,10 +26,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::{
-    describe, open,
-    support::{Scripted, bounded, ping_pong, serve},
-};
+use crate::open;
 
 #[derive(Clone, Debug, Default)]
 struct Known {
@@ -108,7 +106,7 @@ async fn close_of(closes: &mut mpsc::UnboundedReceiver<&'static str>, name: &str
 #[tokio::test]
 async fn a_tunnels_span_stands_for_itself_and_follows_from_the_requests() {
     let (spans, mut closes, _guard) = Spans::watch();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let label = from_fn(|mut request: Request, next: Next| {
         request.extensions_mut().insert(TunnelLabel::new("alice"));
         next.run(request)
@@ -159,7 +157,7 @@ impl OnTunnel for Within {
 #[tokio::test]
 async fn hooks_run_inside_the_span_and_messages_do_not() {
     let (spans, mut closes, _guard) = Spans::watch();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (said, mut heard) = mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Within(said));
     let (mut client, mut server) = open(crate::app(layer).await, &upstream).await;

@@ -4,43 +4,17 @@ use std::time::Duration;
 
 use axum::{Router, middleware::map_response, response::Response};
 use http::StatusCode;
-use tokio::sync::mpsc;
-use tower_upgrade_proxy::{OnTunnel, Side, TunnelEnd, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
-
-use crate::{
-    app, describe, open,
-    support::{SWITCHING, ScriptedUpstream, Wire, bounded, handshake, serve, serve_auto, serve_http1},
+use test_support::{
+    SWITCHING, ScriptedUpstream, Wire, handshake, proxy::Reports, proxy::describe, serve, serve_auto,
+    serve_http1,
 };
+use tower_upgrade_proxy::{Side, TunnelEnd, UpgradeProxyLayer};
 
-/// A hook that sends its arguments to the test.
-struct Report(mpsc::UnboundedSender<(TunnelInfo, Option<TunnelSummary>)>);
+use crate::{app, open};
 
-impl OnTunnel for Report {
-    fn on_open(&self, tunnel: &TunnelInfo) {
-        self.0.send((tunnel.clone(), None)).unwrap();
-    }
-
-    fn on_close(&self, tunnel: &TunnelInfo, summary: &TunnelSummary) {
-        self.0.send((tunnel.clone(), Some(summary.clone()))).unwrap();
-    }
-}
-
-/// Returns a layer for `upstream`, and the calls of its hook.
-fn reported(
-    upstream: &ScriptedUpstream,
-) -> (UpgradeProxyLayer, mpsc::UnboundedReceiver<(TunnelInfo, Option<TunnelSummary>)>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    (UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Report(sender)), receiver)
-}
-
-async fn summary_of(
-    reports: &mut mpsc::UnboundedReceiver<(TunnelInfo, Option<TunnelSummary>)>,
-) -> TunnelSummary {
-    loop {
-        if let (_, Some(summary)) = bounded("the end of the tunnel", reports.recv()).await.unwrap() {
-            return summary;
-        }
-    }
+/// Returns a layer for `upstream`, and its reports.
+fn reported(upstream: &ScriptedUpstream) -> (UpgradeProxyLayer, Reports) {
+    Reports::of(UpgradeProxyLayer::new(upstream.upstream()))
 }
 
 #[cfg(target_os = "linux")]
@@ -60,7 +34,7 @@ async fn bulk_data_is_spliced_behind_every_server() {
         let (_, received) = tokio::join!(server.send(&block), client.exactly(block.len()));
         assert!(received == block);
         drop((client, server));
-        let summary = summary_of(&mut reports).await;
+        let summary = reports.ended().await;
         assert!(summary.spliced() > 1 << 19, "{summary:?}");
     }
 }
@@ -94,7 +68,7 @@ async fn a_half_close_of_the_client_leaves_the_other_direction_open() {
     client.expect("not yet").await;
     server.finish().await;
     client.expect_end().await;
-    let summary = summary_of(&mut reports).await;
+    let summary = reports.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
 }
 
@@ -111,7 +85,7 @@ async fn a_half_close_of_the_upstream_leaves_the_other_direction_open() {
     server.expect("not yet").await;
     client.finish().await;
     server.expect_end().await;
-    let summary = summary_of(&mut reports).await;
+    let summary = reports.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Upstream }), "{summary:?}");
 }
 
@@ -133,7 +107,7 @@ async fn a_reset_of_one_side_closes_the_other_at_once() {
             }
         };
         tokio::time::timeout(Duration::from_secs(1), told).await.expect("within a second");
-        let summary = summary_of(&mut reports).await;
+        let summary = reports.ended().await;
         assert!(
             matches!(summary.end(), TunnelEnd::Failed { side: failed, .. } if *failed == side),
             "{summary:?}"
@@ -154,7 +128,7 @@ async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay_open() {
     }
     client.expect_close(1001).await;
     server.expect_close(1001).await;
-    let summary = summary_of(&mut reports).await;
+    let summary = reports.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");
     assert!(summary.duration() >= Duration::from_millis(3500), "{summary:?}");
 }
@@ -170,9 +144,9 @@ async fn the_hook_is_called_at_the_opening_and_at_the_end_with_the_figures() {
     client.exactly(70_000).await;
     drop(client);
     drop(server);
-    let (opened, none) = bounded("open", reports.recv()).await.unwrap();
+    let (opened, none) = reports.next().await;
     assert!(none.is_none());
-    let (closed, summary) = bounded("close", reports.recv()).await.unwrap();
+    let (closed, summary) = reports.next().await;
     let summary = summary.unwrap();
     assert_eq!(opened.id(), closed.id());
     assert_eq!((opened.protocol(), opened.upstream()), ("websocket", &upstream.upstream()));
@@ -200,7 +174,7 @@ async fn a_101_replaced_by_an_outer_service_opens_no_tunnel() {
     let head = client.head().await;
     assert_eq!((head.status(), client.body(&head).await), (200, b"replaced".to_vec()));
     server.expect_end().await;
-    let summary = summary_of(&mut reports).await;
+    let summary = reports.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::UpgradeTimeout), "{summary:?}");
 }
 
@@ -217,9 +191,9 @@ async fn a_client_that_disconnects_while_the_101_is_sent_releases_the_upstream()
     let _ = tokio::io::AsyncWriteExt::write_all(&mut server.stream, SWITCHING.as_bytes()).await;
     server.rest().await;
     // No tunnel is left, whichever the proxy received first, the reset or the 101.
-    let report = tokio::time::timeout(Duration::from_millis(500), reports.recv()).await;
-    if let Ok(Some((_, None))) = report {
-        assert!(!summary_of(&mut reports).await.end().is_orderly());
+    let report = tokio::time::timeout(Duration::from_millis(500), reports.next()).await;
+    if let Ok((_, None)) = report {
+        assert!(!reports.ended().await.end().is_orderly());
     }
 }
 

@@ -10,7 +10,7 @@ use tower::service_fn;
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
 use super::why;
-use crate::support::{Wire, handshake, serve};
+use test_support::{Wire, handshake, serve};
 
 /// `ENFILE`, `EMFILE` and, which is no lack of anything, `EACCES`, as every Unix numbers them.
 #[cfg(unix)]
@@ -48,7 +48,7 @@ async fn g10_without_a_free_descriptor_upgrades_and_requests_are_503_and_any_oth
         let app = Router::new().fallback_service(layer.forward()).layer(map_response(why));
         let mut client = Wire::connect(serve(app).await).await;
         for request in [&handshake("/"), "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
-            let head = client.ask(request).await;
+            let head = client.request(request).await;
             let said = (head.status(), head.values("x-reason").concat(), head.values("retry-after").concat());
             assert_eq!(said, (status, reason.to_owned(), retry_after.to_owned()), "{code}: {request}");
             let body = String::from_utf8(client.body(&head).await).unwrap();

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use super::*;
+use test_support::http2::Client;
+
 use crate::http2;
 
-fn layer(upstream: &Scripted) -> UpgradeProxyLayer {
+fn layer(upstream: &ScriptedUpstream) -> UpgradeProxyLayer {
     UpgradeProxyLayer::new(upstream.upstream()).max_handshakes(1)
 }
 
 #[tokio::test]
 async fn beyond_the_handshakes_in_flight_it_is_a_503_and_tunnels_do_not_count() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream)).await;
     let mut held = Vec::new();
     for _ in 0..3 {
@@ -23,13 +25,13 @@ async fn beyond_the_handshakes_in_flight_it_is_a_503_and_tunnels_do_not_count() 
         held.push((client, server));
     }
     for (client, server) in &mut held {
-        crate::support::ping_pong(client, server).await;
+        test_support::ping_pong(client, server).await;
     }
 }
 
 #[tokio::test]
 async fn whatever_the_upstream_answers_the_handshake_is_over() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream)).await;
     // The body of the second is still to come.
     let answers = [
@@ -56,7 +58,7 @@ async fn whatever_the_upstream_answers_the_handshake_is_over() {
 
 #[tokio::test]
 async fn a_handshake_that_times_out_is_over() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream).handshake_timeout(Duration::from_secs(1))).await;
     let (mut client, _server) = start(address, &upstream, &handshake("/")).await;
     assert_eq!(client.head().await.status(), 504);
@@ -65,14 +67,14 @@ async fn a_handshake_that_times_out_is_over() {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_its_handshake() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream)).await;
     let (client, mut server) = start(address, &upstream, &handshake("/")).await;
     drop(client);
     server.rest().await;
     let held = until_admitted(address, &upstream, &handshake("/")).await;
 
-    let mut client = http2::connect(address).await;
+    let mut client = Client::connect(address).await;
     let pending = tokio::spawn(async move { http2::send(&mut client, http2::extended("websocket")).await });
     let mut server = upstream.accept().await;
     server.head().await;
@@ -85,7 +87,7 @@ async fn a_client_that_leaves_ends_its_handshake() {
 
 #[tokio::test]
 async fn clones_of_a_layer_count_together() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = layer(&upstream);
     let (one, two) = (limited(layer.clone()).await, limited(layer).await);
     let (_client, _server) = start(one, &upstream, &handshake("/")).await;

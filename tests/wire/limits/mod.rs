@@ -16,17 +16,16 @@ use axum::{
     middleware::{map_request, map_response},
     response::Response,
 };
-use tower_upgrade_proxy::{Error, Peer, UpgradeProxyLayer, Upstream};
-
-use crate::{
-    describe,
-    support::{SWITCHING, Scripted, Wire, bounded, handshake, handshake_with, serve_knowing_peers},
+use test_support::{
+    SWITCHING, ScriptedUpstream, Wire, bounded, handshake, handshake_with, proxy::describe,
+    serve::serve_with_peers,
 };
+use tower_upgrade_proxy::{Error, Peer, UpgradeProxyLayer, Upstream};
 
 /// An application that knows its peers, and tells why a request was refused.
 async fn limited(layer: UpgradeProxyLayer) -> SocketAddr {
     let app = Router::new().fallback(describe).layer(layer);
-    serve_knowing_peers(app.layer(map_request(told)).layer(map_response(why))).await
+    serve_with_peers(app.layer(map_request(told)).layer(map_response(why))).await
 }
 
 /// Lets a test choose peer and upstream of a request by its fields.
@@ -68,16 +67,16 @@ fn from(peer: &str) -> String {
 /// Requires that `request` is refused for that reason, and that its connection goes on.
 async fn expect_refusal(address: SocketAddr, request: &str, status: u16, reason: &str) {
     let mut client = Wire::connect(address).await;
-    let head = client.ask(request).await;
+    let head = client.request(request).await;
     let said = (head.status(), head.values("retry-after").concat(), head.values("x-reason").concat());
     assert_eq!(said, (status, "5".to_owned(), reason.to_owned()), "{request}");
     client.body(&head).await;
-    let ordinary = client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let ordinary = client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(ordinary.status(), 200, "ordinary requests are not counted");
 }
 
 /// Requires that `request` is admitted at once: a client's end that waits, and the upstream's.
-async fn start(address: SocketAddr, upstream: &Scripted, request: &str) -> (Wire, Wire) {
+async fn start(address: SocketAddr, upstream: &ScriptedUpstream, request: &str) -> (Wire, Wire) {
     let mut client = Wire::connect(address).await;
     client.send(request).await;
     let refused = async {
@@ -93,7 +92,7 @@ async fn start(address: SocketAddr, upstream: &Scripted, request: &str) -> (Wire
 }
 
 /// The same, agreed.
-async fn open(address: SocketAddr, upstream: &Scripted, request: &str) -> (Wire, Wire) {
+async fn open(address: SocketAddr, upstream: &ScriptedUpstream, request: &str) -> (Wire, Wire) {
     let (mut client, mut server) = start(address, upstream, request).await;
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
@@ -101,7 +100,7 @@ async fn open(address: SocketAddr, upstream: &Scripted, request: &str) -> (Wire,
 }
 
 /// Requires that the one place is taken by a handshake, and free again when that fails or its client leaves.
-async fn expect_place_back(address: SocketAddr, upstream: &Scripted, status: u16, reason: &str) {
+async fn expect_place_back(address: SocketAddr, upstream: &ScriptedUpstream, status: u16, reason: &str) {
     let (mut client, server) = start(address, upstream, &handshake("/")).await;
     expect_refusal(address, &handshake("/"), status, reason).await;
     drop(server);
@@ -114,7 +113,7 @@ async fn expect_place_back(address: SocketAddr, upstream: &Scripted, status: u16
 }
 
 /// Asks until a place is free: it becomes so a moment after the last tunnel's peers see its end.
-async fn until_admitted(address: SocketAddr, upstream: &Scripted, request: &str) -> (Wire, Wire) {
+async fn until_admitted(address: SocketAddr, upstream: &ScriptedUpstream, request: &str) -> (Wire, Wire) {
     bounded("a place", async {
         loop {
             let mut client = Wire::connect(address).await;

@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn request(peer: &str, upstream: &Scripted) -> String {
+fn request(peer: &str, upstream: &ScriptedUpstream) -> String {
     handshake_with("/", &[&format!("X-Peer: {peer}"), &format!("X-Upstream: {}", upstream.uri())])
 }
 
 #[tokio::test]
 async fn handshakes_then_tunnels_then_the_client_then_the_upstream() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let asked = request("192.0.2.1", &upstream);
     let upstream_full = UpgradeProxyLayer::per_request().max_tunnels_per_upstream(1);
     let client_full = upstream_full.clone().max_tunnels_per_client(1);
@@ -34,16 +34,16 @@ async fn handshakes_then_tunnels_then_the_client_then_the_upstream() {
 
 #[tokio::test]
 async fn a_malformed_handshake_is_a_400_though_no_place_is_free() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(UpgradeProxyLayer::new(upstream.upstream()).max_tunnels(0)).await;
-    let head = Wire::connect(address).await.ask(handshake("/").replace("Host", "X-Host")).await;
+    let head = Wire::connect(address).await.request(handshake("/").replace("Host", "X-Host")).await;
     assert_eq!(head.status(), 400);
     expect_refusal(address, &handshake("/"), 503, "tunnel_limit").await;
 }
 
 #[tokio::test]
 async fn who_is_refused_takes_no_place_from_those_who_are_not() {
-    let (one, two) = (Scripted::start().await, Scripted::start().await);
+    let (one, two) = (ScriptedUpstream::start().await, ScriptedUpstream::start().await);
     let layer = UpgradeProxyLayer::per_request()
         .max_handshakes(1)
         .max_tunnels(3)
@@ -55,7 +55,7 @@ async fn who_is_refused_takes_no_place_from_those_who_are_not() {
         expect_refusal(address, &request("192.0.2.1", &one), 503, "upstream_limit").await;
         expect_refusal(address, &request("192.0.2.2", &one), 503, "upstream_limit").await;
         // Without any upstream.
-        let head = Wire::connect(address).await.ask(from("192.0.2.2")).await;
+        let head = Wire::connect(address).await.request(from("192.0.2.2")).await;
         assert_eq!((head.status(), head.values("x-reason").concat()), (503, "no_upstream".to_owned()));
     }
     let second = open(address, &two, &request("192.0.2.1", &two)).await;
@@ -64,7 +64,7 @@ async fn who_is_refused_takes_no_place_from_those_who_are_not() {
     }
     drop(second);
     let _third = until_admitted(address, &two, &request("192.0.2.2", &two)).await;
-    let three = Scripted::start().await;
+    let three = ScriptedUpstream::start().await;
     let _fourth = open(address, &three, &request("192.0.2.2", &three)).await;
     expect_refusal(address, &request("192.0.2.3", &three), 503, "tunnel_limit").await;
 }

@@ -3,9 +3,11 @@
 use tower_upgrade_proxy::Forwarded;
 
 use super::*;
+use test_support::http2::Client;
+
 use crate::{app, http2};
 
-fn layer(upstream: &Scripted, limit: usize) -> UpgradeProxyLayer {
+fn layer(upstream: &ScriptedUpstream, limit: usize) -> UpgradeProxyLayer {
     UpgradeProxyLayer::new(upstream.upstream()).max_tunnels_per_client(limit)
 }
 
@@ -15,7 +17,7 @@ fn trusting_loopback() -> Forwarded {
 
 #[tokio::test]
 async fn a_client_beyond_its_limit_gets_a_429_until_one_of_its_tunnels_has_ended() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 2)).await;
     let (one, other) = (from("192.0.2.1"), from("192.0.2.2"));
     let first = open(address, &upstream, &one).await;
@@ -31,7 +33,7 @@ async fn a_client_beyond_its_limit_gets_a_429_until_one_of_its_tunnels_has_ended
 
 #[tokio::test]
 async fn a_client_is_its_ipv4_address_or_its_64_of_ipv6() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1)).await;
     let mut held = Vec::new();
     let cases = [
@@ -48,14 +50,14 @@ async fn a_client_is_its_ipv4_address_or_its_64_of_ipv6() {
 
 #[tokio::test]
 async fn a_place_comes_back_when_the_handshake_fails_or_its_client_leaves() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1)).await;
     expect_place_back(address, &upstream, 429, "client_limit").await;
 }
 
 #[tokio::test]
 async fn clients_behind_a_trusted_proxy_count_apart() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1).forwarded(trusting_loopback())).await;
     let behind = |list| handshake_with("/", &[&format!("X-Forwarded-For: {list}")]);
     let _one = open(address, &upstream, &behind("192.0.2.1")).await;
@@ -70,7 +72,7 @@ async fn clients_behind_a_trusted_proxy_count_apart() {
 
 #[tokio::test]
 async fn a_stranger_is_who_it_is_whatever_it_says() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1).forwarded(trusting_loopback())).await;
     let claiming = |line| handshake_with("/", &["X-Peer: 198.51.100.1", line]);
     let _held = open(address, &upstream, &from("198.51.100.1")).await;
@@ -82,7 +84,7 @@ async fn a_stranger_is_who_it_is_whatever_it_says() {
 
 #[tokio::test]
 async fn a_client_whose_address_is_not_known_is_not_limited() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app(layer(&upstream, 1)).await;
     let mut held = Vec::new();
     for _ in 0..3 {
@@ -92,9 +94,9 @@ async fn a_client_whose_address_is_not_known_is_not_limited() {
 
 #[tokio::test]
 async fn streams_of_one_connection_are_of_one_client() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1)).await;
-    let mut client = http2::connect(address).await;
+    let mut client = Client::connect(address).await;
     let pending = tokio::spawn({
         let mut client = client.clone();
         async move { http2::send(&mut client, http2::extended("websocket")).await }

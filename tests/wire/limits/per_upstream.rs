@@ -3,13 +3,13 @@
 use super::*;
 
 /// A client that is sent to `upstream`, below `base`.
-fn to(upstream: &Scripted, base: &str) -> String {
+fn to(upstream: &ScriptedUpstream, base: &str) -> String {
     handshake_with("/", &[&format!("X-Upstream: {}{base}", upstream.uri())])
 }
 
 #[tokio::test]
 async fn beyond_its_limit_an_upstream_is_left_alone_and_others_are_not() {
-    let (one, other) = (Scripted::start().await, Scripted::start().await);
+    let (one, other) = (ScriptedUpstream::start().await, ScriptedUpstream::start().await);
     let address = limited(UpgradeProxyLayer::per_request().max_tunnels_per_upstream(2)).await;
     let first = open(address, &one, &to(&one, "")).await;
     let _second = open(address, &one, &to(&one, "/base")).await;
@@ -25,7 +25,7 @@ async fn beyond_its_limit_an_upstream_is_left_alone_and_others_are_not() {
 
 #[tokio::test]
 async fn a_place_comes_back_when_the_handshake_fails_or_its_client_leaves() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).max_tunnels_per_upstream(1);
     let address = limited(layer).await;
     expect_place_back(address, &upstream, 503, "upstream_limit").await;

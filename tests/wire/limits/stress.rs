@@ -45,7 +45,7 @@ impl OnTunnel for Open {
 }
 
 /// Does with each handshake what its path says.
-async fn serve_scripted(upstream: Arc<Scripted>) {
+async fn serve_scripted(upstream: Arc<ScriptedUpstream>) {
     loop {
         let mut server = upstream.accept().await;
         tokio::spawn(async move {
@@ -65,7 +65,7 @@ async fn serve_scripted(upstream: Arc<Scripted>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn after_many_handshakes_with_every_end_all_counts_are_zero() {
-    let upstreams = [Arc::new(Scripted::start().await), Arc::new(Scripted::start().await)];
+    let upstreams = [Arc::new(ScriptedUpstream::start().await), Arc::new(ScriptedUpstream::start().await)];
     for upstream in &upstreams {
         tokio::spawn(serve_scripted(Arc::clone(upstream)));
     }

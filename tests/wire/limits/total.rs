@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn beyond_max_tunnels_it_is_a_503_until_one_has_ended() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(UpgradeProxyLayer::new(upstream.upstream()).max_tunnels(2)).await;
     let first = open(address, &upstream, &handshake("/")).await;
     let mut second = open(address, &upstream, &handshake("/")).await;
@@ -19,7 +19,7 @@ async fn beyond_max_tunnels_it_is_a_503_until_one_has_ended() {
 
 #[tokio::test]
 async fn a_handshake_in_flight_holds_a_place_and_gives_it_back_when_it_fails() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(UpgradeProxyLayer::new(upstream.upstream()).max_tunnels(1)).await;
     let (mut pending, server) = start(address, &upstream, &handshake("/")).await;
     expect_refusal(address, &handshake("/"), 503, "tunnel_limit").await;
@@ -30,7 +30,7 @@ async fn a_handshake_in_flight_holds_a_place_and_gives_it_back_when_it_fails() {
 
 #[tokio::test]
 async fn a_client_that_leaves_before_the_101_gives_its_place_back() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = limited(UpgradeProxyLayer::new(upstream.upstream()).max_tunnels(1)).await;
     let (pending, mut server) = start(address, &upstream, &handshake("/")).await;
     drop(pending);
@@ -47,7 +47,7 @@ async fn clones_of_a_layer_count_together_and_every_route_it_wraps_too() {
         (|layer| layer.max_tunnels_per_upstream(1), 503, "upstream_limit"),
     ];
     for (limit, status, reason) in limits {
-        let upstream = Scripted::start().await;
+        let upstream = ScriptedUpstream::start().await;
         let layer = limit(UpgradeProxyLayer::new(upstream.upstream()));
         let (one, two) = (limited(layer.clone()).await, limited(layer).await);
         let held = open(one, &upstream, &handshake("/")).await;

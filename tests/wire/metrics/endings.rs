@@ -9,10 +9,9 @@ use tower_upgrade_proxy::{
 };
 
 use super::{Metrics, from_client};
-use crate::{
-    app, describe, open,
-    support::{SWITCHING, Scripted, Wire, handshake, serve},
-};
+use test_support::{SWITCHING, ScriptedUpstream, Wire, handshake, proxy::describe, serve};
+
+use crate::{app, open};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -32,7 +31,7 @@ impl Metrics {
 
 /// A tunnel through `layer`, both its ends.
 async fn tunnel(layer: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> (Wire, Wire) {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     open(app(layer(UpgradeProxyLayer::new(upstream.upstream()))).await, &upstream).await
 }
 
@@ -114,7 +113,7 @@ async fn losing(layer: UpgradeProxyLayer, panics: bool) -> SocketAddr {
 async fn upgrades_that_fail() {
     for (reason, panics) in [("upgrade_timeout", false), ("upgrade_failed", true)] {
         let metrics = Metrics::install();
-        let upstream = Scripted::start().await;
+        let upstream = ScriptedUpstream::start().await;
         let limit = if panics { Duration::from_secs(60) } else { SOON };
         let layer = UpgradeProxyLayer::new(upstream.upstream()).upgrade_timeout(limit);
         let mut client = Wire::connect(losing(layer, panics).await).await;
@@ -158,7 +157,7 @@ impl OnTunnel for Panics {
 #[tokio::test]
 async fn lost_in_a_panic() {
     let metrics = Metrics::install();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Panics);
     let mut client = Wire::connect(app(layer).await).await;
     client.send(handshake("/")).await;

@@ -5,12 +5,13 @@ mod refusals;
 
 use ::metrics::{LocalRecorderGuard, set_default_local_recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use tower_upgrade_proxy::{Protocols, UpgradeProxyLayer};
-
-use crate::{
-    app, app_for, open,
-    support::{Scripted, Wire, bounded, handshake, handshake_with},
+use test_support::{
+    ScriptedUpstream, Wire, bounded, handshake, handshake_with,
+    websocket::frame::{TEXT, frame},
 };
+use tower_upgrade_proxy::{Protocols, Side, UpgradeProxyLayer};
+
+use crate::{app, app_for, open};
 
 /// What is not in the text of a sample's name.
 const NAMESPACE: &str = "tower_upgrade_proxy_";
@@ -56,21 +57,20 @@ impl Metrics {
     }
 }
 
-/// A masked text message of a client, 6 bytes and the text's.
+/// A text message of a client, 6 bytes and the text's.
 fn from_client(text: &str) -> Vec<u8> {
-    let head = [0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
-    [&head, text.as_bytes()].concat()
+    frame(Side::Client, TEXT, text.as_bytes())
 }
 
 /// A text message of a server, 2 bytes and the text's.
 fn from_server(text: &str) -> Vec<u8> {
-    [&[0x81, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
+    frame(Side::Upstream, TEXT, text.as_bytes())
 }
 
 #[tokio::test]
 async fn bytes_and_messages_are_counted_while_the_tunnel_stands_and_the_rest_at_its_end() {
     let metrics = Metrics::install();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (mut client, mut server) = open(app_for(&upstream).await, &upstream).await;
     assert_eq!(metrics.value("tunnels_opened_total"), 1.0);
     assert_eq!(metrics.value("tunnels_active"), 1.0);
@@ -99,7 +99,7 @@ async fn bytes_and_messages_are_counted_while_the_tunnel_stands_and_the_rest_at_
 #[tokio::test]
 async fn invalid_framing_is_counted_once_for_who_sent_it_first_and_goes_through() {
     let metrics = Metrics::install();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (mut client, mut server) = open(app_for(&upstream).await, &upstream).await;
     for expected in [1.0, 1.0] {
         client.send([0x83, 0x80, 0, 0, 0, 0]).await;
@@ -120,7 +120,7 @@ async fn invalid_framing_is_counted_once_for_who_sent_it_first_and_goes_through(
 #[tokio::test]
 async fn a_handshake_is_timed_by_what_came_of_it() {
     let metrics = Metrics::install();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app_for(&upstream).await;
     let _tunnel = open(address, &upstream).await;
 
@@ -138,10 +138,10 @@ async fn a_handshake_is_timed_by_what_came_of_it() {
 
     let mut malformed = Wire::connect(address).await;
     let request = handshake("/").replace("Sec-WebSocket-Key: d", "Sec-WebSocket-Key: ");
-    let head = malformed.ask(request).await;
+    let head = malformed.request(request).await;
     assert_eq!(head.status(), 400);
     malformed.body(&head).await;
-    let ordinary = malformed.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let ordinary = malformed.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(ordinary.status(), 200, "no handshake, and not counted");
 
     let mut gone = Wire::connect(address).await;
@@ -159,7 +159,7 @@ async fn a_handshake_is_timed_by_what_came_of_it() {
 #[tokio::test]
 async fn no_label_holds_what_a_client_sent() {
     let metrics = Metrics::install();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).protocols(Protocols::any())).await;
     let mut client = Wire::connect(address).await;
     let request = handshake_with("/secret?secret", &["X-Secret: secret", "Origin: http://secret"]);
@@ -178,7 +178,7 @@ async fn no_label_holds_what_a_client_sent() {
 
 #[tokio::test]
 async fn a_recorder_that_comes_late_has_everything_described() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream());
     let address = app(layer.clone()).await;
     let early = open(address, &upstream).await;
@@ -186,7 +186,7 @@ async fn a_recorder_that_comes_late_has_everything_described() {
     let (mut client, server) = open(address, &upstream).await;
     client.send(from_client("hello")).await;
     let refused = app(layer.max_tunnels(0)).await;
-    assert_eq!(Wire::connect(refused).await.ask(handshake("/")).await.status(), 503);
+    assert_eq!(Wire::connect(refused).await.request(handshake("/")).await.status(), 503);
     drop((client, server, early));
     metrics.until("tunnels_active", 0.0).await;
 

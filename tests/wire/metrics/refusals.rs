@@ -7,10 +7,7 @@ use tower::service_fn;
 use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
 
 use super::Metrics;
-use crate::{
-    describe,
-    support::{Scripted, Wire, handshake, serve_knowing_peers},
-};
+use test_support::{ScriptedUpstream, Wire, handshake, proxy::describe, serve::serve_with_peers};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -21,14 +18,14 @@ async fn status(layer: UpgradeProxyLayer, request: &str, forward: bool) -> u16 {
         false => axum::Router::new().fallback(describe).layer(layer),
     };
     // Whose address is unknown is not limited.
-    let address = serve_knowing_peers(app).await;
-    Wire::connect(address).await.ask(request).await.status()
+    let address = serve_with_peers(app).await;
+    Wire::connect(address).await.request(request).await.status()
 }
 
 #[tokio::test]
 async fn each_refusal_is_counted_by_its_reason() {
     let metrics = Metrics::install();
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let layer = || UpgradeProxyLayer::new(upstream.upstream());
     let upgrade = handshake("/");
     let nobody = UpgradeProxyLayer::new("http://127.0.0.1:1".parse().unwrap());
@@ -38,7 +35,7 @@ async fn each_refusal_is_counted_by_its_reason() {
     let exhausted = service_fn(|_: http::Uri| async {
         Err::<TokioIo<tokio::net::TcpStream>, _>(std::io::Error::from_raw_os_error(24))
     });
-    let liar = Scripted::start().await;
+    let liar = ScriptedUpstream::start().await;
     let lied_to = UpgradeProxyLayer::new(liar.upstream());
     tokio::spawn(async move { while let Ok(()) = liar.accept().await.stream.set_zero_linger() {} });
     let drain = Drain::new();
