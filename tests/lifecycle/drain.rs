@@ -8,22 +8,22 @@ use std::{
     time::{Duration, Instant},
 };
 
+use test_support::{
+    EchoUpstream, Inner, ScriptedUpstream, Wire, bounded,
+    proxy::Worker,
+    websocket::{Client, going_away},
+};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, Drain, Http2, Protocol, Protocols, UpgradeProxyLayer};
 
-use crate::{
-    app, open,
-    support::{Scripted, Wire, bounded},
-    upstream::Echo,
-    websocket::{Client, going_away},
-    worker::Worker,
-};
+use crate::{app, open};
 
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn both_sides_are_told_in_any_pair_of_versions_and_it_is_over_when_they_have_answered() {
     for http2 in [false, true] {
-        let (mut upstream, drain) = (Echo::start().await, Drain::new().jitter(Duration::from_millis(50)));
+        let (mut upstream, drain) =
+            (EchoUpstream::start().await, Drain::new().jitter(Duration::from_millis(50)));
         let place = if http2 { upstream.upstream().http2() } else { upstream.upstream() };
         let address = app(UpgradeProxyLayer::new(place).http2(Http2::new()).drain(drain.watcher())).await;
         let mut clients = Vec::new();
@@ -37,10 +37,10 @@ async fn both_sides_are_told_in_any_pair_of_versions_and_it_is_over_when_they_ha
         assert_eq!(drain.active(), 10);
         let (start, drained) = (Instant::now(), drain.shutdown(LONG));
         for client in &mut clients {
-            assert_eq!(client.told().await, going_away());
+            assert_eq!(client.closed().await, going_away());
         }
         for _ in &clients {
-            assert_eq!(upstream.told().await, going_away());
+            assert_eq!(upstream.closed().await, going_away());
         }
         let drained = bounded("the drain", drained).await;
         assert_eq!((drained.closed(), drained.total(), drained.is_clean()), (10, 10, true), "{drained}");
@@ -50,19 +50,19 @@ async fn both_sides_are_told_in_any_pair_of_versions_and_it_is_over_when_they_ha
 
 #[tokio::test]
 async fn code_and_reason_are_the_users() {
-    let mut upstream = Echo::start().await;
+    let mut upstream = EchoUpstream::start().await;
     let drain = Drain::new().close(CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("deploy 42"));
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Client::http1(address, "/").await;
     drop(drain.shutdown(LONG));
     let told = (1012, "deploy 42".to_owned());
-    assert_eq!((client.told().await, upstream.told().await), (told.clone(), told));
+    assert_eq!((client.closed().await, upstream.closed().await), (told.clone(), told));
 }
 
 #[tokio::test]
 async fn who_does_not_answer_is_cut_at_the_deadline() {
     let grace = Duration::from_millis(300);
-    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let (mut client, mut server) = open(address, &upstream).await;
     let (start, drained) = (Instant::now(), drain.shutdown(grace));
@@ -77,7 +77,7 @@ async fn who_does_not_answer_is_cut_at_the_deadline() {
 
 #[tokio::test]
 async fn without_any_grace_all_are_cut_after_their_close() {
-    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let (mut client, mut server) = open(address, &upstream).await;
     let drained = bounded("the drain", drain.shutdown(Duration::ZERO)).await;
@@ -89,7 +89,7 @@ async fn without_any_grace_all_are_cut_after_their_close() {
 #[tokio::test]
 async fn another_protocol_ends_when_its_upstream_finishes_and_else_at_the_deadline() {
     for finishes in [true, false] {
-        let (upstream, drain) = (Scripted::start().await, Drain::new());
+        let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
         let layer = UpgradeProxyLayer::new(upstream.upstream())
             .protocols(Protocols::websocket().allow(Protocol::new("tcp").unwrap()))
             .drain(drain.watcher());
@@ -115,10 +115,11 @@ async fn another_protocol_ends_when_its_upstream_finishes_and_else_at_the_deadli
 
 #[tokio::test]
 async fn tunnels_of_two_layers_on_two_runtimes_are_told_from_a_third() {
-    let (mut upstream, drain) = (Echo::start().await, Drain::new());
+    let (mut upstream, drain) = (EchoUpstream::start().await, Drain::new());
     let layer = UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher());
     let other = UpgradeProxyLayer::per_request().upstream(upstream.upstream()).drain(drain.watcher());
-    let workers = [Worker::start(&layer).await, Worker::start(&other).await];
+    let workers =
+        [Worker::start(Inner::Application, &layer).await, Worker::start(Inner::Application, &other).await];
     let mut clients = Vec::new();
     for worker in &workers {
         clients.push(Client::http1(worker.address, "/").await);
@@ -127,8 +128,8 @@ async fn tunnels_of_two_layers_on_two_runtimes_are_told_from_a_third() {
     assert_eq!(drain.active(), 4);
     let drained = drain.shutdown(LONG);
     for client in &mut clients {
-        assert_eq!(client.told().await, going_away());
-        assert_eq!(upstream.told().await, going_away());
+        assert_eq!(client.closed().await, going_away());
+        assert_eq!(upstream.closed().await, going_away());
     }
     assert_eq!(bounded("the drain", drained).await.closed(), 4);
     for worker in workers {
@@ -138,7 +139,7 @@ async fn tunnels_of_two_layers_on_two_runtimes_are_told_from_a_third() {
 
 #[tokio::test]
 async fn a_later_deadline_does_not_replace_an_earlier_one_that_the_tunnel_knows() {
-    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let _tunnels = [open(address, &upstream).await, open(address, &upstream).await];
     let first = drain.shutdown(Duration::from_millis(600));
@@ -153,7 +154,7 @@ async fn a_later_deadline_does_not_replace_an_earlier_one_that_the_tunnel_knows(
 
 #[tokio::test]
 async fn what_has_ended_otherwise_is_counted_so() {
-    let (upstream, drain) = (Scripted::start().await, Drain::new().jitter(LONG));
+    let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new().jitter(LONG));
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let tunnels = [open(address, &upstream).await, open(address, &upstream).await];
     let drained = drain.shutdown(LONG);
@@ -165,17 +166,21 @@ async fn what_has_ended_otherwise_is_counted_so() {
 
 #[tokio::test]
 async fn every_hook_has_returned_when_it_is_over() {
-    let (upstream, drain, closed) = (Echo::start().await, Drain::new(), Arc::new(AtomicUsize::new(0)));
+    let (upstream, drain, closed) =
+        (EchoUpstream::start().await, Drain::new(), Arc::new(AtomicUsize::new(0)));
     let layer = UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher());
     let counted = Arc::clone(&closed);
-    let worker = Worker::start(&layer.on_tunnel(move |_: &_, _: &_| {
-        std::thread::sleep(Duration::from_millis(100));
-        counted.fetch_add(1, Ordering::SeqCst);
-    }))
+    let worker = Worker::start(
+        Inner::Application,
+        &layer.on_tunnel(move |_: &_, _: &_| {
+            std::thread::sleep(Duration::from_millis(100));
+            counted.fetch_add(1, Ordering::SeqCst);
+        }),
+    )
     .await;
     let mut client = Client::http1(worker.address, "/").await;
     let drained = drain.shutdown(LONG);
-    assert_eq!(client.told().await, going_away());
+    assert_eq!(client.closed().await, going_away());
     assert_eq!((bounded("the drain", drained).await.total(), closed.load(Ordering::SeqCst)), (1, 1));
     worker.stop();
 }

@@ -1,42 +1,42 @@
 //! Every end that is told, in any pair of HTTP's versions, by what libraries make of it.
 
-use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
+use std::{num::NonZeroU64, time::Duration};
 
-use tokio::sync::mpsc;
+use test_support::{
+    EchoUpstream, bounded,
+    proxy::Reports,
+    websocket::{ABNORMAL, Client, CloseReceived},
+};
 use tokio_tungstenite::tungstenite::Message;
 use tower_upgrade_proxy::{
-    CloseCode, CloseFrame, ClosePolicy, KeepAlive, RateLimit, Side, TunnelConfig, TunnelEnd, TunnelInfo,
-    TunnelSummary, UpgradeProxyLayer, Upstream,
+    CloseCode, CloseFrame, ClosePolicy, KeepAlive, RateLimit, Side, TunnelConfig, TunnelEnd, TunnelSummary,
+    UpgradeProxyLayer,
 };
 
-use crate::{
-    app,
-    support::bounded,
-    upstream::Echo,
-    websocket::{ABNORMAL, Client, Told},
-};
+use crate::app;
 
 const SHORT: Duration = Duration::from_secs(1);
 
 /// A tunnel by way of the layer, in one pair of versions.
 struct Pair {
     client: Client,
-    upstream: Echo,
-    ends: mpsc::UnboundedReceiver<TunnelSummary>,
+    upstream: EchoUpstream,
+    reports: Reports,
 }
 
 impl Pair {
     /// In each pair.
     async fn each(config: TunnelConfig, scenario: impl AsyncFn(Self)) {
         for (http2_client, http2_upstream) in [(false, false), (false, true), (true, false), (true, true)] {
-            let upstream = Echo::start().await;
+            let upstream = EchoUpstream::start().await;
             let place = if http2_upstream { upstream.upstream().http2() } else { upstream.upstream() };
-            let (address, ends) = layer(place, config.clone()).await;
+            let (layer, reports) = Reports::of(UpgradeProxyLayer::new(place).tunnel(config.clone()));
+            let address = app(layer).await;
             let client = match http2_client {
                 true => Client::http2(address, "/").await,
                 false => Client::http1(address, "/").await,
             };
-            let mut pair = Self { client, upstream, ends };
+            let mut pair = Self { client, upstream, reports };
             pair.client.echo("before").await;
             scenario(pair).await;
         }
@@ -45,23 +45,11 @@ impl Pair {
     /// Once the client has left.
     async fn ended(mut self) -> TunnelSummary {
         drop(self.client);
-        bounded("the tunnel's end", self.ends.recv()).await.unwrap()
+        self.reports.ended().await
     }
 }
 
-async fn layer(
-    upstream: Upstream,
-    config: TunnelConfig,
-) -> (SocketAddr, mpsc::UnboundedReceiver<TunnelSummary>) {
-    let (sender, ends) = mpsc::unbounded_channel();
-    let layer = UpgradeProxyLayer::new(upstream).tunnel(config);
-    let layer = layer.on_tunnel(move |_: &TunnelInfo, summary: &TunnelSummary| {
-        let _ = sender.send(summary.clone());
-    });
-    (app(layer).await, ends)
-}
-
-fn told(code: u16, reason: &str) -> Told {
+fn told(code: u16, reason: &str) -> CloseReceived {
     (code, reason.to_owned())
 }
 
@@ -72,8 +60,8 @@ async fn a_tunnel_that_is_idle_or_old_goes_away_on_both_sides() {
         (TunnelConfig::new().max_lifetime(SHORT), "maximum lifetime reached"),
     ] {
         Pair::each(config, async |mut pair| {
-            assert_eq!(pair.client.told().await, told(1001, reason));
-            assert_eq!(pair.upstream.told().await, told(1001, reason));
+            assert_eq!(pair.client.closed().await, told(1001, reason));
+            assert_eq!(pair.upstream.closed().await, told(1001, reason));
             let summary = pair.ended().await;
             let codes = [Side::Client, Side::Upstream].map(|side| summary.close_code(side));
             assert_eq!(codes, [Some(1001); 2], "both have answered: {summary:?}");
@@ -89,8 +77,8 @@ async fn a_message_above_the_limit_is_too_big_for_both_sides() {
     Pair::each(config, async |mut pair| {
         pair.client.echo(&"x".repeat(1000)).await;
         pair.client.send(&"x".repeat(1001)).await;
-        assert_eq!(pair.client.told().await, told(1009, "message too big"));
-        assert_eq!(pair.upstream.told().await, told(1009, "message too big"));
+        assert_eq!(pair.client.closed().await, told(1009, "message too big"));
+        assert_eq!(pair.upstream.closed().await, told(1009, "message too big"));
         let summary = pair.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
         assert_eq!(summary.messages(Side::Upstream), 2);
@@ -109,7 +97,7 @@ async fn an_upstream_that_is_gone_is_told_to_the_client_with_the_code_that_was_c
     ] {
         Pair::each(TunnelConfig::new().close_policy(closes), async |mut pair| {
             pair.client.send("leave without a Close").await;
-            assert_eq!(pair.client.told().await, expected);
+            assert_eq!(pair.client.closed().await, expected);
         })
         .await;
     }
@@ -125,7 +113,7 @@ async fn a_limited_rate_lets_everything_through_in_its_time() {
         // 80,000 bytes beyond the burst.
         assert!(start.elapsed() >= Duration::from_millis(190), "{:?}", start.elapsed());
         pair.client.close().await;
-        pair.client.told().await;
+        pair.client.closed().await;
         let summary = pair.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
     })
@@ -154,7 +142,7 @@ async fn pings_of_ours_are_answered_by_libraries_and_keep_the_tunnel() {
             }
         }
         pair.client.close().await;
-        pair.client.told().await;
+        pair.client.closed().await;
         let summary = pair.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::Closed { first: Side::Client }), "{summary:?}");
         assert_eq!(summary.messages(Side::Client), 2);

@@ -2,13 +2,10 @@
 
 use std::{pin::pin, task::Poll, time::Duration};
 
+use test_support::{SWITCHING, ScriptedUpstream, Wire, bounded, handshake};
 use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
 
-use crate::{
-    app, app_that_replaces_101s,
-    support::{SWITCHING, Scripted, Wire, bounded, handshake},
-    until,
-};
+use crate::{app, app_that_replaces_101s, until};
 
 /// Close 1001 "going away", as it is sent to a client.
 const GOING_AWAY: &[u8] = b"\x88\x0c\x03\xe9going away";
@@ -19,10 +16,10 @@ async fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
 
 #[tokio::test]
 async fn one_that_succeeds_gets_its_101_and_then_its_close() {
-    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Wire::connect(address).await;
-    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    let mut server = upstream.receive(&mut client, handshake("/")).await;
     let mut drained = pin!(drain.shutdown(Duration::from_secs(60)));
     assert!(is_pending(&mut drained).await, "it is waited for");
 
@@ -41,10 +38,10 @@ async fn one_that_succeeds_gets_its_101_and_then_its_close() {
 
 #[tokio::test]
 async fn one_that_fails_is_not_waited_for_any_longer() {
-    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Wire::connect(address).await;
-    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    let mut server = upstream.receive(&mut client, handshake("/")).await;
     let drained = drain.shutdown(Duration::from_secs(60));
     server.send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(client.head().await.status(), 401);
@@ -53,13 +50,13 @@ async fn one_that_fails_is_not_waited_for_any_longer() {
 
 #[tokio::test]
 async fn a_pending_upgrade_is_aborted_at_the_deadline() {
-    let (upstream, drain) = (Scripted::start().await, Drain::new());
+    let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let layer = UpgradeProxyLayer::new(upstream.upstream())
         .upgrade_timeout(Duration::from_secs(3600))
         .drain(drain.watcher());
     let address = app_that_replaces_101s(layer).await;
     let mut client = Wire::connect(address).await;
-    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    let mut server = upstream.receive(&mut client, handshake("/")).await;
     server.send(SWITCHING).await;
     until(drain.tunnels(), 1).await;
     let drained = bounded("the drain", drain.shutdown(Duration::from_millis(100))).await;

@@ -8,13 +8,12 @@ mod refusal;
 mod registry;
 mod restart;
 mod some;
-mod worker;
 
 use std::net::SocketAddr;
 
 use axum::{Router, middleware::map_response, response::Response};
 use http::StatusCode;
-use test_support::{self as support, Scripted, Wire, bounded, echo as upstream, serve, websocket};
+use test_support::{ScriptedUpstream, Wire, bounded, serve};
 use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
 
 /// An application with `layer` around an ordinary page.
@@ -34,7 +33,7 @@ async fn app_that_replaces_101s(layer: UpgradeProxyLayer) -> SocketAddr {
 }
 
 /// Both ends of a tunnel as bytes.
-async fn open(address: SocketAddr, upstream: &Scripted) -> (Wire, Wire) {
+async fn open(address: SocketAddr, upstream: &ScriptedUpstream) -> (Wire, Wire) {
     upstream.tunnel(Wire::connect(address).await).await
 }
 

@@ -3,29 +3,26 @@
 use std::time::Duration;
 
 use axum::Router;
+use test_support::{
+    EchoUpstream, Inner, SWITCHING, ScriptedUpstream, Wire, handshake, proxy::Worker,
+    serve::serve_with_peers, websocket::Client,
+};
 use tower_upgrade_proxy::{Side, TunnelConfig, TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
 
-use crate::{
-    app, app_that_replaces_101s, open,
-    support::{SWITCHING, Scripted, Wire, handshake, serve_knowing_peers},
-    until,
-    upstream::Echo,
-    websocket::Client,
-    worker::Worker,
-};
+use crate::{app, app_that_replaces_101s, open, until};
 
 /// A layer for `upstream` with its registry.
-fn listed(upstream: &Scripted) -> (UpgradeProxyLayer, Tunnels) {
+fn listed(upstream: &ScriptedUpstream) -> (UpgradeProxyLayer, Tunnels) {
     let tunnels = Tunnels::new();
     (UpgradeProxyLayer::new(upstream.upstream()).tunnels(&tunnels), tunnels)
 }
 
 #[tokio::test]
 async fn a_tunnel_says_which_it_is_and_its_numbers_grow() {
-    let (upstream, tunnels) = (Echo::start().await, Tunnels::new());
+    let (upstream, tunnels) = (EchoUpstream::start().await, Tunnels::new());
     let layer = UpgradeProxyLayer::new(upstream.upstream()).tunnels(&tunnels);
     let app = Router::new().fallback_service(layer.into_service());
-    let mut client = Client::http1(serve_knowing_peers(app).await, "/chat?token=secret").await;
+    let mut client = Client::http1(serve_with_peers(app).await, "/chat?token=secret").await;
     client.echo("one").await;
     let list = tunnels.list();
     let [first] = &list[..] else { panic!("{list:?}") };
@@ -52,7 +49,7 @@ async fn a_tunnel_says_which_it_is_and_its_numbers_grow() {
 
 #[tokio::test]
 async fn it_is_half_closed_when_one_side_has_finished() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     client.finish().await;
@@ -66,7 +63,7 @@ async fn it_is_half_closed_when_one_side_has_finished() {
 
 #[tokio::test]
 async fn a_failed_tunnel_and_one_whose_time_is_over_go() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let (client, _server) = open(app(layer.clone()).await, &upstream).await;
     assert_eq!(tunnels.len(), 1);
@@ -81,11 +78,11 @@ async fn a_failed_tunnel_and_one_whose_time_is_over_go() {
 
 #[tokio::test]
 async fn a_refused_upgrade_never_comes() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let address = app(layer).await;
     let mut client = Wire::connect(address).await;
-    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    let mut server = upstream.receive(&mut client, handshake("/")).await;
     assert!(tunnels.is_empty(), "a handshake is no tunnel yet");
     server.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(client.head().await.status(), 403);
@@ -94,12 +91,12 @@ async fn a_refused_upgrade_never_comes() {
 
 #[tokio::test]
 async fn a_pending_upgrade_is_listed_as_opening_until_it_fails() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let layer = layer.upgrade_timeout(Duration::from_secs(1));
     let address = app_that_replaces_101s(layer).await;
     let mut client = Wire::connect(address).await;
-    let mut server = upstream.asked(&mut client, handshake("/")).await;
+    let mut server = upstream.receive(&mut client, handshake("/")).await;
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 200);
     assert_eq!(tunnels.list()[0].state(), TunnelState::Opening);
@@ -108,10 +105,11 @@ async fn a_pending_upgrade_is_listed_as_opening_until_it_fails() {
 
 #[tokio::test]
 async fn two_layers_on_two_runtimes_have_one_registry_and_a_runtime_takes_its_tunnels_along() {
-    let upstream = Scripted::start().await;
+    let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let other = UpgradeProxyLayer::per_request().upstream(upstream.upstream()).tunnels(&tunnels);
-    let (one, two) = (Worker::start(&layer).await, Worker::start(&other).await);
+    let (one, two) =
+        (Worker::start(Inner::Application, &layer).await, Worker::start(Inner::Application, &other).await);
     let mut pairs = Vec::new();
     for address in [one.address, two.address, one.address] {
         pairs.push(open(address, &upstream).await);

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
+use test_support::{ReservedPort, bounded, serve::listen};
 use tokio::{net::TcpStream, runtime::Handle, task::JoinSet, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream, accept_async, client_async,
@@ -10,11 +11,7 @@ use tokio_tungstenite::{
 };
 use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
 
-use crate::{
-    app,
-    support::{Reserved, bounded, listen},
-    until,
-};
+use crate::{app, until};
 
 const TUNNELS: usize = 500;
 
@@ -47,15 +44,16 @@ fn start(address: SocketAddr) -> JoinSet<()> {
     upstream
 }
 
-type Client = WebSocketStream<TcpStream>;
+/// Without the time limits of `test_support`'s client, which five hundred at once may exceed.
+type Socket = WebSocketStream<TcpStream>;
 
-async fn open(address: SocketAddr) -> Result<Client, tungstenite::Error> {
+async fn open(address: SocketAddr) -> Result<Socket, tungstenite::Error> {
     let stream = TcpStream::connect(address).await.unwrap();
     client_async(format!("ws://{address}/"), stream).await.map(|(socket, _)| socket)
 }
 
 /// All of them at once, each with an echo of its own.
-async fn open_all(address: SocketAddr) -> Vec<Client> {
+async fn open_all(address: SocketAddr) -> Vec<Socket> {
     let mut opening = JoinSet::new();
     for number in 0..TUNNELS {
         opening.spawn(async move {
@@ -71,7 +69,7 @@ async fn open_all(address: SocketAddr) -> Vec<Client> {
 
 #[tokio::test]
 async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_after_it() {
-    let (place, tunnels) = (Reserved::new(), Tunnels::new());
+    let (place, tunnels) = (ReservedPort::new(), Tunnels::new());
     let layer = UpgradeProxyLayer::new(place.uri().parse().unwrap());
     let address = app(layer.tunnels(&tunnels)).await;
     let tasks = Handle::current().metrics();

@@ -3,28 +3,24 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::Request, middleware::map_request};
+use test_support::{EchoUpstream, bounded, serve, websocket::Client};
 use tower_upgrade_proxy::{
     CloseCode, CloseFrame, DrainConfig, TunnelInfo, TunnelLabel, Tunnels, UpgradeProxyLayer, Upstream,
 };
 
-use crate::{
-    support::{bounded, serve},
-    until,
-    upstream::Echo,
-    websocket::Client,
-};
+use crate::until;
 
 /// Two upstreams, below `/a` and `/b`; a tunnel's label is the last part of its path.
 struct Stage {
     tunnels: Tunnels,
     address: SocketAddr,
-    a: Echo,
-    b: Echo,
+    a: EchoUpstream,
+    b: EchoUpstream,
 }
 
 impl Stage {
     async fn start() -> Self {
-        let (tunnels, a, b) = (Tunnels::new(), Echo::start().await, Echo::start().await);
+        let (tunnels, a, b) = (Tunnels::new(), EchoUpstream::start().await, EchoUpstream::start().await);
         let [to_a, to_b] =
             [&a, &b].map(|echo| UpgradeProxyLayer::new(echo.upstream()).tunnels(&tunnels).into_service());
         let label = map_request(async |mut request: Request| {
@@ -61,7 +57,7 @@ impl Stage {
         for ((client, marked), index) in clients.iter_mut().zip(marked).zip(0..) {
             if marked {
                 let upstream = if index < 3 { &mut self.a } else { &mut self.b };
-                assert_eq!((client.told().await, upstream.told().await), (told.clone(), told.clone()));
+                assert_eq!((client.closed().await, upstream.closed().await), (told.clone(), told.clone()));
             }
         }
         let number = marked.iter().filter(|marked| **marked).count();
