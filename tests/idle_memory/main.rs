@@ -1,88 +1,75 @@
-//! What an open tunnel keeps on the heap while nothing moves. Allocations are counted by thread, so
-//! the proxy has this one for itself, and clients and upstream share another.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+//! Heap memory of an open tunnel without traffic. Allocations are counted per thread: the proxy runs in this thread,
+//! clients and upstream in another.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
-mod http1;
-mod http2;
 mod unread;
 
 use std::{net::SocketAddr, thread};
 
 use hyper_util::{rt::TokioExecutor, server::conn::auto};
-use test_support::{self as support, bounded, serve_auto_with};
+use test_support::{
+    bounded,
+    serve::{FREE_PORT, listen, serve_auto_with},
+    versions::{
+        Client, End, Upstream,
+        Version::{self, Http1, Http2},
+    },
+};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
     runtime::{Builder, Runtime},
     sync::mpsc,
     task::JoinSet,
 };
-use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
+use tower_upgrade_proxy::UpgradeProxyLayer;
 
-/// Opened before anything is counted, so that what all tunnels share is there.
+/// Tunnels opened before the count, so that everything shared by all tunnels is allocated.
 const FIRST: usize = 20;
 
 const COUNTED: usize = 200;
 
-/// A stream, or a socket.
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-/// Opens tunnels.
-#[derive(Clone)]
-enum Client {
-    Http1(SocketAddr),
-    Http2(http2::Sender),
-}
-
-#[derive(Clone, Copy)]
-enum Speaks {
-    Http1,
-    Http2,
-}
-
-/// Two sockets as tokio sees them take half of it.
+/// tokio's part of two sockets is half of it.
 #[test]
 fn from_a_socket_to_a_socket() {
-    expect_at_most(1850, Speaks::Http1, Speaks::Http1);
+    expect_at_most(1850, Http1, Http1);
 }
 
 #[test]
 fn from_a_stream_to_a_socket() {
-    expect_at_most(4600, Speaks::Http2, Speaks::Http1);
+    expect_at_most(4600, Http2, Http1);
 }
 
 #[test]
 fn from_a_socket_to_a_stream() {
-    expect_at_most(4200, Speaks::Http1, Speaks::Http2);
+    expect_at_most(4200, Http1, Http2);
 }
 
 #[test]
 fn from_a_stream_to_a_stream() {
-    expect_at_most(5600, Speaks::Http2, Speaks::Http2);
+    expect_at_most(5600, Http2, Http2);
 }
 
-fn expect_at_most(bytes: i64, client: Speaks, upstream: Speaks) {
-    let (addresses, mut listening) = mpsc::unbounded_channel();
-    let (wanted, mut orders) = mpsc::unbounded_channel::<(SocketAddr, usize)>();
+fn expect_at_most(bytes: i64, client: Version, upstream: Version) {
+    let (upstreams, mut listening) = mpsc::unbounded_channel();
+    let (requested, mut requests) = mpsc::unbounded_channel::<(SocketAddr, usize)>();
     let (opened, mut open) = mpsc::unbounded_channel();
-    let others = thread::spawn(move || {
+    let peers = thread::spawn(move || {
         runtime().block_on(async {
-            addresses.send(upstream_speaking(upstream).await).unwrap();
-            let mut clients = Vec::new();
-            let mut opener = None;
-            while let Some((proxy, more)) = orders.recv().await {
-                if opener.is_none() {
-                    opener = Some(match client {
-                        Speaks::Http1 => Client::Http1(proxy),
-                        Speaks::Http2 => Client::Http2(http2::connect(proxy).await),
-                    });
+            let upstream = Upstream::start(upstream).await;
+            upstreams.send(upstream.uri()).unwrap();
+            let mut connection = None;
+            let mut tunnels = Vec::new();
+            while let Some((proxy, number)) = requests.recv().await {
+                if connection.is_none() {
+                    connection = Some(Client::connect(client, proxy).await);
                 }
-                let opener = opener.as_ref().unwrap();
-                let mut opening: JoinSet<Box<dyn Io>> = (0..more).map(|_| opener.clone().tunnel()).collect();
-                while let Some(client) = opening.join_next().await {
-                    clients.push(client.unwrap());
+                let mut opening: JoinSet<End> =
+                    (0..number).map(|_| open_tunnel(client, connection.clone().unwrap())).collect();
+                for _ in 0..number {
+                    tokio::spawn(echo(upstream.next().await.accept(&[], "").await));
+                }
+                while let Some(tunnel) = opening.join_next().await {
+                    tunnels.push(tunnel.unwrap());
                 }
                 opened.send(()).unwrap();
             }
@@ -91,18 +78,15 @@ fn expect_at_most(bytes: i64, client: Speaks, upstream: Speaks) {
 
     let proxy = runtime();
     let upstream = proxy.block_on(listening.recv()).unwrap();
-    let address = proxy.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        serve(listener, UpgradeProxyLayer::new(upstream))
-    });
-    let mut open_more = |tunnels| {
-        wanted.send((address, tunnels)).unwrap();
+    let address = proxy.block_on(async { serve(listen(FREE_PORT), UpgradeProxyLayer::new(upstream)) });
+    let mut open_tunnels = |number| {
+        requested.send((address, number)).unwrap();
         proxy.block_on(bounded("all tunnels", open.recv())).unwrap();
     };
-    open_more(FIRST);
-    let counted = allocation_counter::measure(|| open_more(COUNTED));
-    drop(wanted);
-    others.join().unwrap();
+    open_tunnels(FIRST);
+    let counted = allocation_counter::measure(|| open_tunnels(COUNTED));
+    drop(requested);
+    peers.join().unwrap();
 
     let each = counted.bytes_current / COUNTED as i64;
     println!("{each} bytes for each tunnel");
@@ -121,40 +105,24 @@ fn serve(listener: TcpListener, layer: UpgradeProxyLayer) -> SocketAddr {
     serve_auto_with(builder, listener, layer.into_service())
 }
 
-/// One that agrees to every upgrade and sends back what comes.
-async fn upstream_speaking(speaks: Speaks) -> Upstream {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream: Upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    tokio::spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            match speaks {
-                Speaks::Http1 => drop(tokio::spawn(http1::answer(socket))),
-                Speaks::Http2 => drop(tokio::spawn(http2::answer(socket))),
-            }
-        }
-    });
-    match speaks {
-        Speaks::Http1 => upstream,
-        Speaks::Http2 => upstream.http2(),
-    }
+/// Opens a tunnel, sends a message through it and reads the echo.
+async fn open_tunnel(version: Version, client: Client) -> End {
+    let response = client.request("/", &[]).await;
+    assert!([101, 200].contains(&response.status.as_u16()), "{}", response.status);
+    let mut tunnel = response.end;
+    // hyper's server keeps the last frame received on a stream, which is larger for a larger message.
+    let message = vec![b'x'; if version == Http1 { 60_000 } else { 1000 }];
+    tunnel.send(&message).await;
+    assert!(tunnel.exactly(message.len()).await == message);
+    tunnel
 }
 
-impl Client {
-    /// Opens a tunnel and sends something through it and back.
-    async fn tunnel(self) -> Box<dyn Io> {
-        match self {
-            Self::Http1(address) => echoed(http1::open(address).await, 60_000).await,
-            // hyper's server keeps the last frame that came on a stream, and more as it is larger.
-            Self::Http2(sender) => echoed(http2::open(sender).await, 1000).await,
+/// Sends every byte back.
+async fn echo(end: End) {
+    let End { mut sending, mut receiving } = end;
+    while let Ok(bytes) = receiving.chunk().await {
+        if sending.try_send(&bytes).await.is_err() {
+            return;
         }
     }
-}
-
-async fn echoed(mut tunnel: impl Io + 'static, length: usize) -> Box<dyn Io> {
-    let message = vec![b'x'; length];
-    let mut echo = vec![0; message.len()];
-    bounded("to send", tunnel.write_all(&message)).await.unwrap();
-    bounded("the echo", tunnel.read_exact(&mut echo)).await.unwrap();
-    assert!(echo == message);
-    Box::new(tunnel)
 }

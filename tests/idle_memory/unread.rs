@@ -1,10 +1,11 @@
-//! What a client who does not read costs, when an upstream in HTTP/2 goes on sending small messages.
+//! Memory for a client that does not read while an upstream in HTTP/2 sends small messages.
 
 use std::{net::SocketAddr, thread, time::Duration};
 
 use bytes::Bytes;
 use h2::{Ping, PingPong, SendStream};
 use http::Response;
+use test_support::{Wire, bounded, handshake};
 use tokio::{
     net::{TcpListener, TcpSocket},
     sync::mpsc,
@@ -12,20 +13,17 @@ use tokio::{
 };
 use tower_upgrade_proxy::{Http2, UpgradeProxyLayer, Upstream};
 
-use crate::{
-    runtime, serve,
-    support::{Wire, bounded, handshake},
-};
+use crate::{runtime, serve};
 
 const WINDOW: u32 = 1 << 16;
 
-/// What the kernel keeps for the sockets, so that little is on its way.
+/// Size of the sockets' buffers, so that few bytes are in transit.
 const SOCKET_BUFFER: u32 = 4096;
 
-/// Frames sent before the proxy is known to have had its turn: h2 keeps the room that the largest burst took.
+/// Number of frames sent before the proxy is known to have read them: h2 keeps the memory of the largest burst.
 const BURST: usize = 64;
 
-/// The window's bytes, and as many again while their memory grows.
+/// Limit: the window, and twice as much while its memory grows.
 const MOST_BYTES: i64 = 3 * WINDOW as i64;
 
 #[test]
@@ -33,19 +31,19 @@ fn small_frames_cost_little_more_than_their_bytes() {
     let (addresses, mut listening) = mpsc::unbounded_channel::<SocketAddr>();
     let (proxies, mut proxy_at) = mpsc::unbounded_channel();
     let (opened, mut open) = mpsc::unbounded_channel();
-    let (begin, mut begun) = mpsc::unbounded_channel::<()>();
-    let others = thread::spawn(move || {
+    let (start, mut started) = mpsc::unbounded_channel::<()>();
+    let peers = thread::spawn(move || {
         runtime().block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.send(listener.local_addr().unwrap()).unwrap();
             let address = proxy_at.recv().await.unwrap();
             let opening = async { (client(address).await, client(address).await) };
-            let (clients, (mut streams, mut pings)) = tokio::join!(opening, agree_twice(listener));
+            let (clients, (mut streams, mut pings)) = tokio::join!(opening, accept_two_tunnels(listener));
             for stream in &mut streams {
                 while timeout(Duration::from_millis(500), send_burst(stream, &mut pings)).await.is_ok() {}
                 opened.send(()).unwrap();
-                // Until the other one is to begin, or the count is taken.
-                let _ = begun.recv().await;
+                // Waits until the other flood is to start, or the count has ended.
+                let _ = started.recv().await;
             }
             drop(clients);
         });
@@ -55,20 +53,20 @@ fn small_frames_cost_little_more_than_their_bytes() {
     let upstream: Upstream = format!("http://{}", proxy.block_on(listening.recv()).unwrap()).parse().unwrap();
     let layer = UpgradeProxyLayer::new(upstream.http2()).http2(Http2::new().stream_window(WINDOW));
     proxies.send(proxy.block_on(async { serve(listener(), layer) })).unwrap();
-    // What h2 has room for, after a burst of frames, serves all streams of the connection.
+    // The memory that h2 has allocated for a burst of frames is used for all streams of the connection.
     proxy.block_on(bounded("the first flood", open.recv())).unwrap();
     let counted = allocation_counter::measure(|| {
-        begin.send(()).unwrap();
+        start.send(()).unwrap();
         proxy.block_on(bounded("the second flood", open.recv())).unwrap();
     });
-    drop(begin);
-    others.join().unwrap();
+    drop(start);
+    peers.join().unwrap();
     let kept = counted.bytes_current;
     println!("{kept} bytes for a window of {WINDOW}");
     assert!((i64::from(WINDOW) / 2..MOST_BYTES).contains(&kept), "{kept} bytes");
 }
 
-/// A listener whose connections take little that is not read.
+/// A listener whose connections have small buffers.
 fn listener() -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(SOCKET_BUFFER).unwrap();
@@ -76,17 +74,17 @@ fn listener() -> TcpListener {
     socket.listen(1).unwrap()
 }
 
-/// A client who reads the head of the answer, and nothing more.
+/// A client that reads the head of the response, and nothing after it.
 async fn client(proxy: SocketAddr) -> Wire {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(SOCKET_BUFFER).unwrap();
     let mut client = Wire::new(socket.connect(proxy).await.unwrap());
-    assert_eq!(client.ask(handshake("/")).await.status(), 101);
+    assert_eq!(client.request(handshake("/")).await.status(), 101);
     client
 }
 
-/// The upstream's side of two tunnels, and its connection's pings.
-async fn agree_twice(listener: TcpListener) -> (Vec<SendStream<Bytes>>, PingPong) {
+/// Accepts two tunnels. Returns their streams, and the pings of their connection.
+async fn accept_two_tunnels(listener: TcpListener) -> (Vec<SendStream<Bytes>>, PingPong) {
     let (socket, _) = listener.accept().await.unwrap();
     let mut builder = h2::server::Builder::new();
     let mut connection = builder.enable_connect_protocol().handshake(socket).await.unwrap();
@@ -100,7 +98,7 @@ async fn agree_twice(listener: TcpListener) -> (Vec<SendStream<Bytes>>, PingPong
     (streams, pings)
 }
 
-/// Bytes in frames of their own, when the window allows it, and a ping that comes back from behind them.
+/// Sends frames of one byte, as the window allows, and waits for the response to a ping sent after them.
 async fn send_burst(stream: &mut SendStream<Bytes>, pings: &mut PingPong) {
     for _ in 0..BURST {
         stream.reserve_capacity(1);

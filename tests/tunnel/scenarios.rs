@@ -1,6 +1,7 @@
 //! Random bytes in random chunks, with pauses, failures and ends at random times.
 
 use proptest::{collection::vec, prelude::*};
+use test_support::websocket::frame::{BINARY, FIN, PING, PONG, frame_with};
 use tokio::runtime::Builder;
 use tower_upgrade_proxy::{Side, TunnelEnd};
 
@@ -33,12 +34,11 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
     let payload = prop_oneof![vec(any::<u8>(), 0..20), vec(any::<u8>(), 100..125)];
     let frame =
         (0..16_u8, any::<bool>(), any::<bool>(), payload).prop_map(|(opcode, last, masked, payload)| {
-            let first = if last { 0x80 } else { 0 } | opcode;
-            let (bit, key) = if masked { (0x80, &[0; 4][..]) } else { (0, &[][..]) };
-            [&[first, bit | payload.len() as u8], key, &payload].concat()
+            let first = if last { FIN } else { 0 } | opcode;
+            frame_with(first, &payload, masked.then_some([0; 4]))
         });
     let valid = (0..3_u8, vec(any::<u8>(), 0..125)).prop_map(|(kind, payload)| {
-        [&[[0x82, 0x89, 0x8a][usize::from(kind)], 0x80 | payload.len() as u8][..], &[0; 4], &payload].concat()
+        frame_with([BINARY, PING, PONG][usize::from(kind)], &payload, Some([0; 4]))
     });
     (vec(prop_oneof![8 => valid, 1 => frame], 0..12), 0..15_usize).prop_map(|(frames, missing)| {
         let mut sends = frames.concat();

@@ -1,6 +1,7 @@
 //! Random bytes in random chunks between sockets, most of them spliced.
 
 use proptest::{collection::vec, prelude::*};
+use test_support::websocket::frame::{BINARY, FrameHeader, KEY};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -58,15 +59,8 @@ fn bytes() -> impl Strategy<Value = Sends> + Clone {
 fn frames() -> impl Strategy<Value = Sends> + Clone {
     let length = prop_oneof![2 => 0..126_usize, 1 => 126..70_000_usize, 2 => 70_000..200_000_usize];
     let frame = (any::<u8>(), length, any::<bool>()).prop_map(|(seed, length, masked)| {
-        let bit = if masked { 0x80 } else { 0 };
-        let key: &[u8] = if masked { &[1, 2, 3, 4] } else { &[] };
-        let long = (length as u64).to_be_bytes();
-        let (short, long) = match length {
-            0..126 => (length as u8, &long[8..]),
-            126..65_536 => (126, &long[6..]),
-            _ => (127, &long[..]),
-        };
-        [&[0x82, bit | short], long, key, &numbered(seed, length)].concat()
+        let (header, size) = FrameHeader::new(BINARY, length as u64, masked.then_some(KEY)).to_bytes();
+        [&header[..size], &numbered(seed, length)].concat()
     });
     vec(frame, 0..8).prop_map(|frames| (frames.concat(), frames.len() as u64))
 }

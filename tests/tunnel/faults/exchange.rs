@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use test_support::websocket::frame::{BINARY, CLOSE, close_payload, decode, frame};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
     time::{Instant, sleep, timeout},
@@ -15,10 +16,6 @@ use tokio::{
 use tower_upgrade_proxy::{CloseCode, CloseFrame, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
 
 use super::stream::{FaultyStream, Log, Plan};
-use crate::websocket::{
-    peer::{BINARY, CLOSE, close_payload, frame},
-    random::decode::decode,
-};
 
 /// Capacity of a stream per direction: less than the bytes sent.
 const CAPACITY: usize = 64;

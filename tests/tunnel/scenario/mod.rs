@@ -115,7 +115,7 @@ impl Scenario {
     }
 
     /// Checks that a side received the bytes of the other in order, and then at most a Close of the tunnel, or
-    /// the part of it that was accepted.
+    /// the part of it that was accepted. The fuzz target plays scenarios too, without the tests' frame codec.
     fn check_received(&self, from: Side, sent: &[u8], log: &Log, counted: usize) {
         let (relayed, injected) =
             log.received.split_at_checked(counted).expect("counted bytes were received");

@@ -1,13 +1,12 @@
 //! Tunnels that are drained.
 
+use test_support::websocket::frame::{BINARY, CLOSE, TEXT, close_payload};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, TunnelEnd, TunnelState};
 
 use super::{
     MILLISECOND, Pair,
     clock::{advance, frozen},
-    config, each_way,
-    peer::{BINARY, CLOSE, TEXT, close_payload},
-    seconds,
+    config, each_way, seconds,
 };
 
 pub(super) fn restart() -> CloseFrame {

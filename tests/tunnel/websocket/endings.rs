@@ -1,14 +1,9 @@
 //! Sides that end or fail, and the Close that the other side is sent.
 
+use test_support::websocket::frame::{CLOSE, TEXT, close_payload, frame};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, ClosePolicy, Framing, Side, TunnelEnd};
 
-use super::{
-    Pair,
-    clock::advance,
-    config, each_way, from,
-    peer::{CLOSE, TEXT, close_payload},
-    seconds,
-};
+use super::{Pair, clock::advance, config, each_way, from, seconds};
 
 pub(super) fn custom(code: u16) -> CloseFrame {
     CloseFrame::new(CloseCode::new(code).unwrap()).with_reason("as configured")
@@ -87,7 +82,7 @@ async fn the_close_at_the_end_of_the_other_side_is_configurable() {
 
 #[tokio::test(start_paused = true)]
 async fn no_close_is_injected_into_an_unfinished_frame() {
-    let whole = super::frame(Side::Upstream, TEXT, &[b'x'; 300]);
+    let whole = frame(Side::Upstream, TEXT, &[b'x'; 300]);
     for kept in [1, 3, 4, 5, 303] {
         from(Side::Upstream, config(), async |mut pair| {
             pair.near.send(&whole[..kept]).await;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use test_support::websocket::frame::{PING, PONG, TEXT};
 use tower_upgrade_proxy::{KeepAlive, Side, TunnelConfig};
 
 use super::{
     MILLISECOND, Pair,
     clock::{advance, settle},
-    config, from,
-    peer::{PING, PONG, TEXT},
-    seconds,
+    config, from, seconds,
 };
 
 fn keep_alive(side: Side, interval: Duration) -> KeepAlive {

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use test_support::websocket::frame::{BINARY, Frame, frame};
 use tokio::{
     io::{AsyncRead, AsyncWrite, duplex},
     task::JoinHandle,
@@ -35,7 +36,7 @@ use crate::{
     tcp::tcp_pair,
 };
 use clock::frozen;
-use peer::{BINARY, Frame, Peer, frame};
+use peer::Peer;
 use stream::{PeerStream, Resettable};
 
 /// A WebSocket tunnel and its two peers. A scenario starts at `near`.

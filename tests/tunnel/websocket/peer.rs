@@ -2,6 +2,7 @@
 
 use std::{io, sync::atomic::Ordering};
 
+use test_support::websocket::frame::{self, CLOSE, Frame, close_payload};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_upgrade_proxy::Side;
 
@@ -10,53 +11,10 @@ use super::{
     stream::PeerStream,
 };
 
-pub(crate) const TEXT: u8 = 0x81;
-pub(crate) const BINARY: u8 = 0x82;
-pub(crate) const CLOSE: u8 = 0x88;
-pub(crate) const PING: u8 = 0x89;
-pub(crate) const PONG: u8 = 0x8a;
-
 /// One side of a tunnel.
 pub(super) struct Peer {
     pub(super) side: Side,
     stream: PeerStream,
-}
-
-/// A received frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) first: u8,
-    pub(crate) payload: Vec<u8>,
-}
-
-/// Encodes a frame of `from`, masked if that is the client.
-pub(crate) fn frame(from: Side, first: u8, payload: &[u8]) -> Vec<u8> {
-    let bit = if from == Side::Client { 0x80 } else { 0 };
-    let mut frame = vec![first];
-    match payload.len() {
-        length @ ..126 => frame.push(bit | length as u8),
-        length @ 126..65_536 => {
-            frame.push(bit | 126);
-            frame.extend(&(length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(bit | 127);
-            frame.extend(&(length as u64).to_be_bytes());
-        }
-    }
-    if bit == 0 {
-        frame.extend(payload);
-    } else {
-        let key = [0x37, 0xfa, 0x21, 0x3d];
-        frame.extend(key);
-        frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
-    }
-    frame
-}
-
-/// Payload of a Close.
-pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
-    [&code.to_be_bytes()[..], reason.as_bytes()].concat()
 }
 
 impl Peer {
@@ -65,7 +23,7 @@ impl Peer {
     }
 
     pub(crate) fn frame(&self, first: u8, payload: &[u8]) -> Vec<u8> {
-        frame(self.side, first, payload)
+        frame::frame(self.side, first, payload)
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) {
@@ -140,29 +98,13 @@ impl Peer {
     }
 
     async fn read(&mut self) -> io::Result<Option<Frame>> {
-        let mut first = [0];
-        if self.stream.read(&mut first).await? == 0 {
-            return Ok(None);
-        }
-        let second = self.stream.read_u8().await?;
-        let length = match second & 127 {
-            126 => self.stream.read_u16().await?.into(),
-            127 => self.stream.read_u64().await?,
-            short => short.into(),
-        };
+        let Some((frame, is_masked)) = frame::read(&mut self.stream).await? else { return Ok(None) };
         assert_eq!(
-            second >> 7 == 1,
+            is_masked,
             self.side == Side::Upstream,
             "frames to the upstream are masked, and no others"
         );
-        let mut key = [0; 4];
-        if second >> 7 == 1 {
-            self.stream.read_exact(&mut key).await?;
-        }
-        let mut payload = vec![0; length as usize];
-        self.stream.read_exact(&mut payload).await?;
-        payload.iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
-        Ok(Some(Frame { first: first[0], payload }))
+        Ok(Some(frame))
     }
 
     #[track_caller]

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
+use test_support::websocket::frame::{BINARY, TEXT};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tower_upgrade_proxy::{
     CloseCode, CloseFrame, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd,
@@ -10,9 +11,7 @@ use tower_upgrade_proxy::{
 use super::{
     Pair,
     clock::{advance, frozen, settle},
-    config, from,
-    peer::{BINARY, TEXT},
-    seconds,
+    config, from, seconds,
 };
 
 /// Larger than the warm-up that makes a direction bulk.

@@ -1,13 +1,9 @@
 //! Frames and messages above the limits.
 
+use test_support::websocket::frame::{BINARY, CLOSE, PING, TEXT, close_payload, frame};
 use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelEnd};
 
-use super::{
-    Pair,
-    clock::settle,
-    config, each_way,
-    peer::{BINARY, CLOSE, PING, TEXT, close_payload, frame},
-};
+use super::{Pair, clock::settle, config, each_way};
 
 /// Larger than the warm-up that makes a direction bulk.
 const LIMIT: usize = 256 * 1024;

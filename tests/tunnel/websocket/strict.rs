@@ -2,15 +2,14 @@
 
 use std::io::Cursor;
 
+use test_support::websocket::frame::{BINARY, CLOSE, TEXT, close_payload, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, join, sink};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, ClosePolicy, Framing, KeepAlive, Side, Tunnel, TunnelEnd};
 
 use super::{
     Pair,
     clock::{advance, frozen, settle},
-    config, each_way,
-    peer::{BINARY, CLOSE, TEXT, close_payload},
-    seconds,
+    config, each_way, seconds,
 };
 
 /// Invalid unmasked frames and their errors. A payload length is at least 1000 bytes.
@@ -80,7 +79,7 @@ async fn strict_framing_rejects_frames_with_wrong_masking() {
     let reason = "frame masked by a server, or not by a client";
     for (first, size) in [(TEXT, 5), (BINARY, 40_000), (0x89, 4), (0x89, 100), (CLOSE, 2)] {
         each_way(config().framing(Framing::Strict), async |mut pair| {
-            let bytes = super::frame(pair.far.side, first, &vec![3; size]);
+            let bytes = frame(pair.far.side, first, &vec![3; size]);
             pair.near.send(&bytes).await;
             pair.far.expect(CLOSE, &close_payload(1002, "invalid framing")).await;
             pair.near.expect(CLOSE, &close_payload(1002, "invalid framing")).await;
@@ -127,7 +126,7 @@ async fn strict_framing_rejects_a_close_with_a_reserved_code() {
 #[tokio::test(start_paused = true)]
 async fn a_wrongly_masked_ping_in_several_writes_is_the_last_frame_that_passes() {
     each_way(config().framing(Framing::Strict), async |mut pair| {
-        let ping = super::frame(pair.far.side, 0x89, &[3; 100]);
+        let ping = frame(pair.far.side, 0x89, &[3; 100]);
         let bulk = pair.near.frame(BINARY, &[4; 300_000]);
         pair.near.send(&ping[..50]).await;
         assert_eq!(pair.far.bytes(50).await, ping[..50]);
@@ -141,9 +140,9 @@ async fn a_wrongly_masked_ping_in_several_writes_is_the_last_frame_that_passes()
 
 #[tokio::test(start_paused = true)]
 async fn nothing_follows_a_rejected_close_that_was_written() {
-    let close = super::frame(Side::Client, CLOSE, &close_payload(1005, "a reason"));
+    let close = frame(Side::Client, CLOSE, &close_payload(1005, "a reason"));
     let (first, second) = close.split_at(close.len() - 2);
-    let next = super::frame(Side::Client, TEXT, b"next");
+    let next = frame(Side::Client, TEXT, b"next");
     // Three separate reads.
     let reads = Cursor::new(first.to_vec()).chain(Cursor::new(second.to_vec())).chain(Cursor::new(next));
     let (mut upstream, upstream_end) = duplex(1000);

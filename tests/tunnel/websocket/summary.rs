@@ -1,14 +1,13 @@
 //! Summary and handle of a tunnel.
 
+use test_support::websocket::frame::{CLOSE, PING, PONG, TEXT, frame};
 use tokio::io::{AsyncWriteExt, duplex};
 use tower_upgrade_proxy::{KeepAlive, Side, Tunnel, TunnelEnd, TunnelState};
 
 use super::{
     Pair,
     clock::{advance, frozen, settle},
-    config, each_way,
-    peer::{CLOSE, PING, PONG, TEXT},
-    seconds,
+    config, each_way, seconds,
 };
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +51,7 @@ async fn undelivered_bytes_are_not_counted() {
     let (mut client, client_end) = duplex(1000);
     let (upstream, upstream_end) = duplex(10);
     let tunnel = tokio::spawn(Tunnel::new(client_end, upstream_end, config()).websocket());
-    client.write_all(&super::frame(Side::Client, TEXT, &[b'x'; 100])).await.unwrap();
+    client.write_all(&frame(Side::Client, TEXT, &[b'x'; 100])).await.unwrap();
     settle().await;
     drop((client, upstream));
     let summary = frozen(tunnel).await.unwrap();

@@ -2,18 +2,11 @@
 
 use std::time::Duration;
 
+use test_support::websocket::frame::{CLOSE, TEXT, close_payload};
 use tokio::time::Instant;
 use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelEnd};
 
-use super::{
-    MILLISECOND, Pair,
-    clock::advance,
-    config, each_way,
-    endings::custom,
-    from,
-    peer::{CLOSE, TEXT, close_payload},
-    seconds,
-};
+use super::{MILLISECOND, Pair, clock::advance, config, each_way, endings::custom, from, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn the_idle_timeout_sends_a_close_to_both_sides_and_waits_for_the_answers() {

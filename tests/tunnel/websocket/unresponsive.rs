@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use test_support::websocket::frame::{BINARY, PING, PONG, TEXT};
 use tower_upgrade_proxy::{ClosePolicy, Side, TunnelEnd};
 
 use super::{
     MILLISECOND, Pair,
     clock::{advance, advance_now, settle},
     keep_alive::{ping, pinging},
-    peer::{BINARY, PING, PONG, TEXT},
     seconds,
 };
 

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, io, time::Duration};
 
+use test_support::websocket::frame::{CLOSE, Frame, PING, PONG, close_payload, decode_first, frame};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, split},
     sync::Notify,
@@ -9,11 +10,6 @@ use tokio::{
     time::sleep,
 };
 use tower_upgrade_proxy::Side;
-
-use super::{
-    super::peer::{CLOSE, Frame, PING, PONG, close_payload, frame},
-    decode::first_of,
-};
 
 /// Behaviour of an endpoint.
 #[derive(Clone, Debug)]
@@ -93,7 +89,7 @@ impl Endpoint {
             let mut received = self.received.borrow_mut();
             received.end = read == 0;
             // Invalid frames are reported at the end, by `decode`.
-            while let Ok(Some((frame, size))) = first_of(other, &log.received[received.bytes..]) {
+            while let Ok(Some((frame, size))) = decode_first(other, &log.received[received.bytes..]) {
                 received.bytes += size;
                 match frame.first {
                     PING => received.pings.push(frame.payload),

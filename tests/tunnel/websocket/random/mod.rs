@@ -1,20 +1,18 @@
 //! Two WebSocket endpoints that send random frames at random times, and a tunnel that is drained, pings,
 //! limits and times out meanwhile. The frames that each receives are compared with those the other sent.
 
-pub(crate) mod decode;
 mod endpoint;
 
 use std::{future::poll_fn, task::Context, time::Duration};
 
 use proptest::{collection::vec, option, prelude::*};
+use test_support::websocket::frame::{CLOSE, Decoded, Frame, PING, PONG, decode};
 use tokio::{io::duplex, time::sleep};
 use tower_upgrade_proxy::{
     CloseCode, CloseFrame, KeepAlive, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary,
 };
 
-use super::peer::{CLOSE, Frame, PING, PONG};
 use crate::trickle::Trickle;
-use decode::{Decoded, decode};
 use endpoint::{Endpoint, Log, Script};
 
 /// Everything random about a run.
@@ -150,7 +148,7 @@ fn check(summary: &TunnelSummary, from: &Log, to: &Log) -> Result<(), TestCaseEr
     let Decoded { mut frames, rest } = decode(from.side, &to.received).map_err(TestCaseError::fail)?;
     let passed = to.received.len() as u64;
     let mut injected = 0;
-    let size = |frame: &Frame| super::frame(from.side, frame.first, &frame.payload).len() as u64;
+    let size = |frame: &Frame| frame.encode(from.side).len() as u64;
 
     // The Pings of the proxy are those that no endpoint sent. All others are relayed, except for the Pongs to
     // the proxy's.
@@ -188,7 +186,7 @@ fn check(summary: &TunnelSummary, from: &Log, to: &Log) -> Result<(), TestCaseEr
     let mut ambiguous = 0;
     if !rest.is_empty() {
         // A frame that the sender did not finish, or that the proxy aborted.
-        let next = sent.get(frames.len()).map(|frame| super::frame(from.side, frame.first, &frame.payload));
+        let next = sent.get(frames.len()).map(|frame| frame.encode(from.side));
         let is_relayed = next.unwrap_or(from.unfinished.clone()).starts_with(&rest);
         let may_be_injected = [CLOSE, PING].contains(&rest[0]);
         prop_assert!(is_relayed || may_be_injected, "{:x?}", rest);
