@@ -1,5 +1,5 @@
-//! A request that is no upgrade costs the layer no allocation.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+//! The layer allocates nothing for a request that is not an upgrade.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::{convert::Infallible, future::ready, hint::black_box};
 
@@ -10,7 +10,7 @@ use http_body_util::Empty;
 use tower::{Layer, Service, service_fn};
 use tower_upgrade_proxy::{Protocols, UpgradeProxyLayer};
 
-/// Allocations while `service` answers `request`, the making of the request not counted.
+/// Number of allocations while `service` handles `request`, without those for the request itself.
 fn allocations<S>(service: &mut S, request: Request<Empty<Bytes>>) -> u64
 where
     S: Service<Request<Empty<Bytes>>, Error = Infallible>,
@@ -47,7 +47,7 @@ fn pass_through_allocates_nothing() {
         ("GET", &[]),
         ("GET", &[("connection", "keep-alive")]),
         ("GET", &[("upgrade", "websocket")]),
-        // No `OnUpgrade`: the connection is not one that can be upgraded.
+        // Without `OnUpgrade`, the connection cannot be upgraded.
         ("GET", &websocket),
         ("POST", &websocket),
         ("GET", &h2c),

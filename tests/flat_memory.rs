@@ -1,8 +1,9 @@
-//! A gibibyte each way through `Forward`, in a program of its own, so that its memory can be read.
+//! Memory of the process while a gibibyte passes through `Forward` in each direction. A program of its own, because it
+//! reads the memory of the process.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
-use test_support::{Scripted, Wire, bounded, serve};
+use test_support::{ScriptedUpstream, Wire, bounded, serve};
 use tokio::io::AsyncReadExt;
 use tower_upgrade_proxy::proxy_pass;
 
@@ -16,8 +17,8 @@ fn resident() -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-/// Carries a gibibyte from one connection to the other. Returns how much memory grew meanwhile.
-async fn carry(mut from: Wire, mut to: Wire) -> usize {
+/// Sends a gibibyte from one connection to the other. Returns the growth of memory meanwhile.
+async fn transfer(mut from: Wire, mut to: Wire) -> usize {
     let before = resident();
     let sender = tokio::spawn(async move {
         let block = vec![7; BLOCK];
@@ -43,15 +44,15 @@ async fn carry(mut from: Wire, mut to: Wire) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gibibyte_each_way_takes_no_memory() {
-    let upstream = Scripted::start().await;
+async fn memory_does_not_grow_with_a_gibibyte_in_each_direction() {
+    let upstream = ScriptedUpstream::start().await;
     let address = serve(axum::Router::new().fallback_service(proxy_pass(upstream.upstream()))).await;
 
     let mut client = Wire::connect(address).await;
     client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {GIBIBYTE}\r\n\r\n")).await;
     let mut server = upstream.accept().await;
     server.head().await;
-    let up = carry(client, server).await;
+    let up = transfer(client, server).await;
 
     let mut client = Wire::connect(address).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -59,7 +60,7 @@ async fn a_gibibyte_each_way_takes_no_memory() {
     server.head().await;
     server.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {GIBIBYTE}\r\n\r\n")).await;
     client.head().await;
-    let down = carry(server, client).await;
+    let down = transfer(server, client).await;
 
     let mib = |bytes: usize| bytes >> 20;
     eprintln!("memory grew by {} MiB during the upload, {} MiB during the download", mib(up), mib(down));

@@ -1,7 +1,7 @@
-//! How many pipes bulk tunnels take from the system, and that they do without when they get none.
-//! In a process of its own, because it counts the process's file descriptors.
+//! The number of pipes that bulk tunnels use, and bulk without any. A program of its own, because it counts the file
+//! descriptors of the process.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::{
     fs,
@@ -20,19 +20,19 @@ use tokio::{
 };
 use tower_upgrade_proxy::{Tunnel, TunnelConfig, TunnelSummary};
 
-/// Each test looks at the whole process.
+/// Held by the running test, as each test counts for the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Pipes that may hold bytes at once.
-const LENT: usize = 64;
+/// Limit of the pipes that hold bytes at once.
+const IN_USE: usize = 64;
 
-/// Empty pipes that a thread may keep.
+/// Limit of the empty pipes that a thread keeps.
 const KEPT: usize = 4;
 
-/// Enough that a reader who does not read blocks the sender.
+/// Enough bytes to block the sender while nobody reads.
 const FLOOD: usize = 2_000_000;
 
-/// A sender that floods, a tunnel, and a reader that has not begun.
+/// A sender that floods, a tunnel, and a reader that has not started.
 struct Transfer {
     sender: JoinHandle<TcpStream>,
     reader: TcpStream,
@@ -51,7 +51,7 @@ impl Transfer {
         Self { sender, reader, tunnel }
     }
 
-    /// Reads everything, checks it, and closes.
+    /// Reads and checks all bytes, and closes.
     async fn finish(mut self, seed: u8) -> TunnelSummary {
         let mut read = vec![0; FLOOD];
         self.reader.read_exact(&mut read).await.unwrap();
@@ -61,7 +61,7 @@ impl Transfer {
     }
 }
 
-/// No two blocks alike, and different for each seed.
+/// Bytes of which no two blocks are equal, different for each seed.
 fn bytes(seed: u8) -> Vec<u8> {
     let mut bytes = vec![seed; FLOOD];
     for (number, block) in (0_u32..).zip(bytes.chunks_mut(1000)) {
@@ -70,13 +70,13 @@ fn bytes(seed: u8) -> Vec<u8> {
     bytes
 }
 
-/// Pipes of this process; each has two ends.
+/// Number of pipes of this process; each has two ends.
 fn pipes() -> usize {
     let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| fs::read_link(fd.ok()?.path()).ok());
     links.filter(|link| link.to_string_lossy().starts_with("pipe:")).count() / 2
 }
 
-/// Runs until nothing can go on any more: with paused time a timer fires only then.
+/// Waits until no task can run: with paused time, only then does a timer fire.
 async fn settle() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
@@ -87,19 +87,19 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 #[test]
-fn readers_that_do_not_read_cannot_take_all_pipes_and_lose_nothing() {
+fn stalled_readers_cannot_use_all_pipes_and_lose_nothing() {
     run(async {
         let before = pipes();
         let mut stalled = Vec::new();
-        for seed in 0..2 * LENT as u8 {
+        for seed in 0..2 * IN_USE as u8 {
             stalled.push(Transfer::start(seed).await);
         }
         settle().await;
-        let taken = pipes() - before;
-        assert!(taken > 4, "{taken} pipes were used");
-        assert!(taken <= LENT / 2 + 1 + KEPT, "{taken} pipes wait for readers");
+        let used = pipes() - before;
+        assert!(used > 4, "{used} pipes are used");
+        assert!(used <= IN_USE / 2 + 1 + KEPT, "{used} pipes are used by stalled readers");
 
-        // There are pipes left for a reader that reads.
+        // A reader that reads still gets a pipe.
         let summary = Transfer::start(200).await.finish(200).await;
         assert!(summary.spliced() > FLOOD as u64 / 2, "{summary:?}");
 
@@ -107,14 +107,14 @@ fn readers_that_do_not_read_cannot_take_all_pipes_and_lose_nothing() {
             transfer.finish(seed).await;
         }
         let kept = pipes() - before;
-        assert!(kept <= KEPT, "{kept} pipes are kept by one quiet thread");
+        assert!(kept <= KEPT, "{kept} pipes are kept by one idle thread");
     });
 }
 
 #[test]
-fn a_tunnel_that_gets_no_pipe_carries_its_bytes_all_the_same() {
+fn a_tunnel_without_a_pipe_still_transfers_its_bytes() {
     run(async {
-        // A thread of its own has no pipe in store yet.
+        // This thread keeps no pipe yet.
         let transfer = Transfer::start(1).await;
         let limit = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, Rlimit { current: Some(3), maximum: limit.maximum }).unwrap();
@@ -122,6 +122,6 @@ fn a_tunnel_that_gets_no_pipe_carries_its_bytes_all_the_same() {
         setrlimit(Resource::Nofile, limit).unwrap();
         assert_eq!(summary.unwrap().spliced(), 0);
         let summary = Transfer::start(2).await.finish(2).await;
-        assert!(summary.spliced() > 0, "with descriptors to be had, it splices again: {summary:?}");
+        assert!(summary.spliced() > 0, "spliced again with descriptors: {summary:?}");
     });
 }

@@ -83,7 +83,7 @@ async fn g1_garbage_from_the_upstream_is_502(inner: Inner) {
     for request in requests(inner) {
         for garbage in garbage {
             let mut client = proxy.connect().await;
-            let mut server = proxy.upstream.asked(&mut client, &request).await;
+            let mut server = proxy.upstream.receive(&mut client, &request).await;
             server.send(garbage).await;
             let case = String::from_utf8_lossy(garbage);
             expect_failure(&proxy, &mut client, 502, &case).await;
@@ -97,7 +97,7 @@ async fn g1_incomplete_head_is_502(inner: Inner) {
     for request in requests(inner) {
         for half in ["HTTP/1.1 101 Switching Protocols\r\nUpgrade: webso", "HTTP/1.1 200 OK\r\n", "HTT"] {
             let mut client = proxy.connect().await;
-            let mut server = proxy.upstream.asked(&mut client, &request).await;
+            let mut server = proxy.upstream.receive(&mut client, &request).await;
             server.send(half).await;
             server.finish().await;
             expect_failure(&proxy, &mut client, 502, half).await;
@@ -111,7 +111,7 @@ async fn g1_head_with_too_many_fields_is_502(inner: Inner) {
     for request in requests(inner) {
         for (fields, status) in [(100, 403), (101, 502), (5000, 502)] {
             let mut client = proxy.connect().await;
-            let mut server = proxy.upstream.asked(&mut client, &request).await;
+            let mut server = proxy.upstream.receive(&mut client, &request).await;
             let lines: String = (2..fields).map(|number| format!("X-{number}: v\r\n")).collect();
             let last = "Connection: close\r\nContent-Length: 0\r\n\r\n";
             server.send(format!("HTTP/1.1 403 Forbidden\r\n{lines}{last}")).await;
@@ -130,7 +130,7 @@ async fn g1_endless_head_is_502_in_bounded_memory(inner: Inner) {
         for request in requests(inner) {
             for rest in ["x".repeat(1 << 14), "X-Field: value\r\n".repeat(1 << 10)] {
                 let mut client = proxy.connect().await;
-                let mut server = proxy.upstream.asked(&mut client, &request).await;
+                let mut server = proxy.upstream.receive(&mut client, &request).await;
                 server.send("HTTP/1.1 101 Switching Protocols\r\nX-Endless: ").await;
                 let mut taken = 0;
                 while bounded("to send", server.stream.write_all(rest.as_bytes())).await.is_ok() {
@@ -155,7 +155,7 @@ async fn g2_silent_upstream_is_504_at_the_timeout(inner: Inner) {
     let proxy = ScriptedProxy::start_with(inner, with_short_timeouts).await;
     for request in requests(inner) {
         let (mut client, start_time) = (proxy.connect().await, Instant::now());
-        let mut server = proxy.upstream.asked(&mut client, &request).await;
+        let mut server = proxy.upstream.receive(&mut client, &request).await;
         expect_failure(&proxy, &mut client, 504, "silent").await;
         assert!(start_time.elapsed() >= TIMEOUT);
         server.expect_end().await;
@@ -166,7 +166,7 @@ async fn g2_dripping_upstream_is_504_at_the_timeout(inner: Inner) {
     let proxy = ScriptedProxy::start_with(inner, with_short_timeouts).await;
     for request in requests(inner) {
         let (mut client, start_time) = (proxy.connect().await, Instant::now());
-        let mut server = proxy.upstream.asked(&mut client, &request).await;
+        let mut server = proxy.upstream.receive(&mut client, &request).await;
         let dripping = tokio::spawn(async move {
             server.send("HTTP/1.1 101 Switching Protocols\r\nX-Slow: ").await;
             while server.stream.write_all(b"x").await.is_ok() {
@@ -186,7 +186,7 @@ async fn g4_client_disconnect_during_the_handshake_releases_the_upstream(inner: 
     for request in requests(inner) {
         for resets in [true, false] {
             let mut client = proxy.connect().await;
-            let mut server = proxy.upstream.asked(&mut client, &request).await;
+            let mut server = proxy.upstream.receive(&mut client, &request).await;
             server.send("HTTP/1.1 10").await;
             if resets {
                 client.reset();

@@ -16,7 +16,7 @@ use std::{future::Future, process::ExitCode};
 use libtest_mimic::Arguments;
 use proxy::{Server, orderly_end, url};
 use test_support::{
-    self as support, browser,
+    browser,
     process::{
         script::{self, Language, Script},
         trials::{announced, trial},

@@ -3,10 +3,9 @@
 use std::{convert::Infallible, fmt, net::SocketAddr};
 
 use axum::{Router, body::Body, extract::Request, http::StatusCode, response::IntoResponse};
+use test_support::{proxy::Reports, serve, serve_http1};
 use tower::{Layer, service_fn};
 use tower_upgrade_proxy::{TunnelSummary, UpgradeProxyLayer, Upstream};
-
-use crate::support::{proxy::Reports, serve, serve_http1};
 
 /// The server of an application with the layer.
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 //! tokio-tungstenite as the client.
 
 use futures_util::{SinkExt, StreamExt};
+use test_support::bounded;
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async_with_config,
@@ -11,8 +12,6 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
     },
 };
-
-use crate::support::bounded;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt, StreamExt};
+use test_support::{
+    bounded,
+    serve::{FREE_PORT, listen},
+};
 use tokio::{
     net::TcpStream,
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
@@ -15,11 +19,6 @@ use tokio_tungstenite::{
         http::{HeaderValue, StatusCode, header},
         protocol::{CloseFrame, WebSocketConfig},
     },
-};
-
-use crate::support::{
-    bounded,
-    serve::{FREE_PORT, listen},
 };
 
 /// Code and reason of a Close.

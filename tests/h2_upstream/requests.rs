@@ -123,7 +123,7 @@ async fn a_host_that_is_not_an_authority_is_a_400() {
     let layer = UpgradeProxyLayer::new(upstream.upstream()).host(Host::fixed("no authority").unwrap());
     let mut proxy = TestProxy::start(Inner::Forward, layer).await;
     let mut client = proxy.connect().await;
-    assert_eq!(client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 400);
+    assert_eq!(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 400);
     assert!(proxy.error().await.is_bad_request());
     assert_eq!(proxy.connect_with_handshake().await.head().await.status(), 400);
 }

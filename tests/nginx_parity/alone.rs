@@ -3,6 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use test_support::{Inner, TestProxy, handshake, serve};
 use tower_upgrade_proxy::{TunnelEnd, UpgradeProxyLayer, Upstream};
 
 use crate::{
@@ -11,7 +12,6 @@ use crate::{
     recorder::Recorder,
     response::{After, CannedResponse, ok, raw, response, switching},
     setups::cache,
-    support::{Inner, TestProxy, handshake, serve},
 };
 
 const RESPONSE: Step = Step::Response { to_head: false };

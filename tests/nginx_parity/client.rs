@@ -2,13 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use test_support::{bounded, io::Io};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 
-use crate::{
-    message::Message,
-    proxy::Address,
-    support::{bounded, io::Io},
-};
+use crate::{message::Message, proxy::Address};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {

@@ -23,7 +23,6 @@ use std::process::ExitCode;
 
 use case::Case;
 use libtest_mimic::{Arguments, Failed, Trial};
-use test_support as support;
 
 fn main() -> ExitCode {
     let missing = nginx::find().err();

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{proxy::Address, support::ReservedPort};
+use test_support::ReservedPort;
+
+use crate::proxy::Address;
 
 /// The configuration around that of a set-up.
 const MAIN_CONFIG: &str = "\

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use axum::Router;
+use test_support::{io::Io, serve};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
@@ -10,7 +11,6 @@ use crate::{
     nginx::Nginx,
     recorder::Recorder,
     setups::{a, b, c, d, e},
-    support::{io::Io, serve},
     tls,
 };
 

@@ -44,7 +44,7 @@ pub(crate) fn switching() -> CannedResponse {
 }
 
 pub(crate) fn switching_with(lines: &str) -> CannedResponse {
-    let accept = crate::support::ACCEPT;
+    let accept = test_support::ACCEPT;
     response(
         "101 Switching Protocols",
         &format!("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n{lines}"),

@@ -7,6 +7,7 @@ use std::{
 };
 
 use test_support::tls::{Certificate, client_config};
+
 use tokio_rustls::TlsConnector;
 
 /// Name in the certificate.

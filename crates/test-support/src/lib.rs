@@ -39,28 +39,3 @@ pub use websocket::handshake::{
     ACCEPT, KEY, SWITCHING, accept, handshake, handshake_with, switching_protocols,
 };
 pub use wire::{Head, Wire, bounded, ping_pong};
-
-// Former names, until all programs have the new ones.
-pub use process::{script, socketio, trials};
-pub use reserved::ReservedPort as Reserved;
-pub use serve::{
-    FREE_PORT, listen, serve_auto_with, serve_http1_with, serve_with_peers as serve_knowing_peers,
-};
-pub use tls::TlsServer;
-pub use upstream::ScriptedUpstream as Scripted;
-pub use websocket::frame::close_code;
-pub mod frame {
-    pub use crate::http2::frame::*;
-}
-pub mod echo {
-    pub use crate::upstream::EchoUpstream as Echo;
-}
-pub mod identity {
-    pub use crate::tls::{CertificateFiles as Identity, NAME, connect};
-}
-pub mod program {
-    pub use crate::process::{Program, run as end};
-}
-pub mod devtools {
-    pub use crate::browser::Browser;
-}

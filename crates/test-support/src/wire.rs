@@ -58,11 +58,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.head().await
     }
 
-    #[doc(hidden)]
-    pub async fn ask(&mut self, request: impl AsRef<[u8]>) -> Head {
-        self.request(request).await
-    }
-
     /// Takes the bytes that were read and not returned yet.
     pub fn buffered(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.read)

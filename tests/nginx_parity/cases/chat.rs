@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{get, get_with};
+use test_support::handshake;
+
 use crate::{
     case::{Case, exchange, ordinary},
     client::Step,
     proxy::Setup::D,
     response::{After, ok, raw, response, switching},
-    support::handshake,
 };
 
 pub(crate) fn cases() -> Vec<Case> {

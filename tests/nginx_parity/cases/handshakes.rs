@@ -1,12 +1,13 @@
 //! Accepted upgrades, and forms of requests for them.
 
 use super::HOP_BY_HOP;
+use test_support::{KEY, handshake, handshake_with};
+
 use crate::{
     case::{Case, exchange, ordinary},
     client::Step,
     proxy::Setup::{A, B, Pitfalls},
     response::{After, CannedResponse, ok, raw, response, switching, switching_with},
-    support::{KEY, handshake, handshake_with},
 };
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -1,11 +1,12 @@
 //! Sockets to one upstream, pages to another.
 
 use super::{get, send};
+use test_support::handshake;
+
 use crate::{
     case::{Case, exchange, ordinary},
     proxy::Setup::E,
     response::{CannedResponse, ok, switching},
-    support::handshake,
 };
 
 pub(crate) fn cases() -> Vec<Case> {

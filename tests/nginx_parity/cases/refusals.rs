@@ -1,11 +1,12 @@
 //! Refused upgrades, and upstreams that violate the protocol.
 
 use super::{MALFORMED_RESPONSE, get};
+use test_support::{ACCEPT, handshake};
+
 use crate::{
     case::{Case, exchange, ordinary},
     proxy::Setup::{A, B},
     response::{After, CannedResponse, ok, raw, response, switching},
-    support::{ACCEPT, handshake},
 };
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -1,11 +1,12 @@
 //! Responses to ordinary requests.
 
 use super::{NO_BODY, OLD_VERSION, get, get_with, send};
+use test_support::handshake;
+
 use crate::{
     case::{Case, exchange, ordinary},
     proxy::Setup::B,
     response::{After, CannedResponse, ok, raw, response, switching},
-    support::handshake,
 };
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -1,11 +1,12 @@
 //! The whole site: TLS, forwarding headers, and the redirect.
 
 use super::{HOP_BY_HOP, get, get_with};
+use test_support::{handshake, handshake_with};
+
 use crate::{
     case::{Case, exchange, ordinary, refused},
     proxy::Setup::C,
     response::{ok, switching},
-    support::{handshake, handshake_with},
 };
 
 pub(crate) fn cases() -> Vec<Case> {

@@ -28,9 +28,6 @@ pub async fn bounded_visit(visit: impl Future<Output = ()>) {
     timeout(TIMEOUT, visit).await.expect("the visit took too long");
 }
 
-#[doc(hidden)]
-pub use bounded_visit as patiently;
-
 /// Saves a picture of the page, to be looked at by people.
 pub async fn picture(page: &mut Browser, name: &str, width: u32, colours: &str) {
     let test = std::env::current_exe().unwrap();

@@ -26,11 +26,6 @@ impl TlsServer {
         Self { listener, acceptor: certificate.acceptor(alpn), certificate }
     }
 
-    #[doc(hidden)]
-    pub async fn speaking(address: &str, alpn: &[&str]) -> Self {
-        Self::with_protocols(address, alpn).await
-    }
-
     pub fn uri(&self, scheme: &str, host: &str) -> String {
         format!("{scheme}://{host}:{}", self.listener.local_addr().unwrap().port())
     }

@@ -43,11 +43,6 @@ impl EchoUpstream {
         format!("http://{}", self.address).parse().unwrap()
     }
 
-    #[doc(hidden)]
-    pub async fn told(&mut self) -> CloseReceived {
-        self.closed().await
-    }
-
     /// Messages echoed so far.
     pub fn echoes(&self) -> usize {
         self.echoes.load(Ordering::SeqCst)

@@ -68,16 +68,6 @@ impl ScriptedUpstream {
         (client, server)
     }
 
-    #[doc(hidden)]
-    pub async fn asked(&self, client: &mut Wire, request: impl AsRef<[u8]>) -> Wire {
-        self.receive(client, request).await
-    }
-
-    #[doc(hidden)]
-    pub async fn forget(&self) {
-        self.close_waiting().await;
-    }
-
     /// Accepts the next connection and its handshake, with the 101 for its key.
     pub async fn accept_upgrade(&self) -> Wire {
         let mut server = self.accept().await;

@@ -89,11 +89,6 @@ impl Client {
         bounded("close", self.socket.close(None)).await.unwrap();
     }
 
-    #[doc(hidden)]
-    pub async fn told(&mut self) -> CloseReceived {
-        self.closed().await
-    }
-
     /// Waits for the end of the connection. Returns the Close received before it.
     pub async fn closed(&mut self) -> CloseReceived {
         let mut close = None;

@@ -6,6 +6,3 @@ pub mod frame;
 pub mod handshake;
 
 pub use client::{ABNORMAL, Client, CloseReceived, extended_connect, going_away};
-
-// Former names.
-pub use client::{CloseReceived as Told, extended_connect as extended};
