@@ -155,7 +155,7 @@ async fn an_incomplete_refusal_aborts_the_clients_response() {
     client.expect_end().await;
 }
 
-/// Codes of a reset after END_STREAM, which stops the other direction: sent by servers of the `h2` crate that drop a
+/// Codes of a reset after `END_STREAM`, which stops the other direction: sent by servers of the `h2` crate that drop a
 /// stream, and by HAProxy.
 const STOP_SENDING: [u32; 2] = [NO_ERROR, CANCEL];
 

@@ -15,7 +15,8 @@
 //!
 //! A failure panics: that is how a test fails. The items that most tests need are also at the root.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
-#![allow(missing_docs, missing_debug_implementations, clippy::must_use_candidate, reason = "for tests alone")]
+#![allow(missing_docs, missing_debug_implementations, reason = "for tests only")]
+#![allow(clippy::must_use_candidate, clippy::new_without_default, reason = "for tests only")]
 
 pub mod browser;
 pub mod http2;

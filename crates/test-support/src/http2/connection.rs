@@ -8,8 +8,7 @@ use tokio::{
 };
 
 use super::frame::{
-    self, ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, NO_ERROR, OK, PING, PREFACE,
-    RST_STREAM, RawFrame, SETTINGS,
+    self, ACK, DATA, END_STREAM, GOAWAY, HEADERS, NO_ERROR, PING, PREFACE, RST_STREAM, RawFrame, SETTINGS,
 };
 use crate::{upstream::ScriptedUpstream, wire::bounded};
 
@@ -59,7 +58,7 @@ pub struct FrameConnection<S = TcpStream> {
     /// Received while waiting for another frame.
     read: VecDeque<Frame>,
     acknowledged: usize,
-    next_stream: u32,
+    pub(super) next_stream: u32,
 }
 
 /// Ends of a socket.
@@ -172,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameConnection<S> {
         }
     }
 
-    /// Expects DATA with these bytes on `stream`, in any number of frames, and no END_STREAM.
+    /// Expects DATA with these bytes on `stream`, in any number of frames, and no `END_STREAM`.
     pub async fn expect_data(&mut self, stream: u32, expected: impl AsRef<[u8]>) {
         let (expected, mut read) = (String::from_utf8_lossy(expected.as_ref()), Vec::new());
         while read.len() < expected.len() {
@@ -212,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameConnection<S> {
         self.write(GOAWAY, 0, 0, &[last.to_be_bytes(), NO_ERROR.to_be_bytes()].concat()).await;
     }
 
-    async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    pub(super) async fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         bounded("send", self.stream.write_all(&frame::frame(kind, flags, stream, payload))).await.unwrap();
         bounded("send", self.stream.flush()).await.unwrap();
     }
@@ -241,82 +240,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameConnection<S> {
             PING => Some(Frame::Ping(frame.payload)),
             _ => None,
         }
-    }
-}
-
-/// Requests of a client.
-impl<S: AsyncRead + AsyncWrite + Unpin> FrameConnection<S> {
-    /// Opens a stream with `block` as its header block.
-    pub async fn open_stream(&mut self, block: &[u8]) -> u32 {
-        let stream = self.next_stream;
-        self.next_stream += 2;
-        self.headers(stream, block).await;
-        stream
-    }
-
-    /// The status of the response on `stream`.
-    pub async fn status(&mut self, stream: u32) -> u16 {
-        match self.next_of(stream).await {
-            Frame::Headers { status: Some(status), .. } => status,
-            frame => panic!("{frame:?} instead of a response"),
-        }
-    }
-
-    /// Expects these bytes as the next DATA of `stream`, whatever comes on other streams.
-    pub async fn expect_of(&mut self, stream: u32, expected: impl AsRef<[u8]>) {
-        let (expected, mut read) = (expected.as_ref(), Vec::new());
-        while read.len() < expected.len() {
-            match self.next_of(stream).await {
-                Frame::Data { bytes, .. } => read.extend(bytes),
-                frame => panic!("{frame:?} instead of {expected:?}"),
-            }
-        }
-        assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(expected));
-    }
-}
-
-/// Responses of an upstream, and the headers of either side.
-impl<S: AsyncRead + AsyncWrite + Unpin> FrameConnection<S> {
-    /// The stream of the next request, which must not have ended.
-    pub async fn next_request(&mut self) -> u32 {
-        match self.next().await {
-            Frame::Headers { stream, ends: false, .. } => stream,
-            frame => panic!("{frame:?} instead of a request"),
-        }
-    }
-
-    /// Accepts a tunnel: responds with 200 and nothing else.
-    pub async fn accept_tunnel(&mut self, stream: u32) {
-        self.headers(stream, OK).await;
-    }
-
-    pub async fn headers(&mut self, stream: u32, block: &[u8]) {
-        self.write(HEADERS, END_HEADERS, stream, block).await;
-    }
-
-    /// Sends headers that end the stream.
-    pub async fn last_headers(&mut self, stream: u32, block: &[u8]) {
-        self.write(HEADERS, END_HEADERS | END_STREAM, stream, block).await;
-    }
-
-    /// Sends a header block in as many frames as it needs.
-    pub async fn long_headers(&mut self, stream: u32, block: &[u8]) {
-        let mut pieces = block.chunks(1 << 14);
-        self.write(HEADERS, 0, stream, pieces.next().unwrap()).await;
-        for piece in pieces {
-            self.write(CONTINUATION, 0, stream, piece).await;
-        }
-        self.write(CONTINUATION, END_HEADERS, stream, b"").await;
-    }
-
-    /// Sends a header block without end. Returns how many bytes of it the proxy accepted.
-    pub async fn endless_headers(&mut self, stream: u32, start: &[u8], continued: &[u8]) -> usize {
-        self.write(HEADERS, 0, stream, start).await;
-        let frame = frame::frame(CONTINUATION, 0, stream, continued);
-        let mut sent = start.len();
-        while bounded("send", self.stream.write_all(&frame)).await.is_ok() {
-            sent += frame.len();
-        }
-        sent
     }
 }

@@ -7,6 +7,7 @@
 mod client;
 mod connection;
 pub mod frame;
+mod messages;
 pub mod stream;
 mod upstream;
 

@@ -61,9 +61,8 @@ async fn echo(mut socket: WebSocket, echoes: &AtomicUsize) -> CloseReceived {
             Message::Close(frame) => close = frame.map(|frame| (frame.code, frame.reason.to_string())),
             Message::Text(text) if text.as_str().starts_with("leave") => break,
             Message::Text(_) | Message::Binary(_) => {
-                if socket.send(message).await.is_ok() {
-                    echoes.fetch_add(1, Ordering::SeqCst);
-                }
+                let is_sent = socket.send(message).await.is_ok();
+                echoes.fetch_add(usize::from(is_sent), Ordering::SeqCst);
             }
             _ => {}
         }
