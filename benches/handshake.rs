@@ -1,19 +1,19 @@
-//! What an upgrade costs, stage by stage, in the handshake of a browser (15 lines).
+//! Cost of an upgrade, stage by stage, for a browser's handshake (15 lines).
 //!
-//! Each figure holds everything of the one before it, in `plain`, and with `Forwarded::all()` in
+//! Each figure includes everything of the one before it, by default in `plain`, and with `Forwarded::all()` in
 //! `forwarded`:
 //!
-//! - `dropped`: no layer at all; the request is dropped and an empty response made. The floor.
+//! - `dropped`: no layer; the request is dropped and an empty response made. The baseline.
 //! - `refused`: detect. The key is not valid: 400.
 //! - `undialled`: detect, select, rewrite, encode. The connector fails at once: 502.
-//! - `upgraded`: all of it. An upstream behind an in-memory connection answers 101, and the upgrade
-//!   is given up, because no server stands in front.
-//! - `served`: the same below hyper's server on an in-memory connection, with the upgrade, until the
-//!   tunnel is closed, not a byte in it.
+//! - `upgraded`: all of it. An upstream behind an in-memory connection responds with 101, and the upgrade
+//!   is given up, because there is no server in front.
+//! - `served`: the same within hyper's server on an in-memory connection, with the upgrade, until the
+//!   tunnel is closed without a byte in it.
 //!
-//! `hyper_client` is the share of `upgraded` that is not this crate's: hyper's own client, the
-//! same head, the same upstream.
-#![allow(clippy::unwrap_used, reason = "a panic is how a bench fails")]
+//! `hyper_client` is the part of `upgraded` outside this crate: hyper's client with the same head and the same
+//! upstream.
+#![allow(clippy::unwrap_used, reason = "benchmarks fail by panicking")]
 
 use std::{
     convert::Infallible,
@@ -56,7 +56,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
     Sec-WebSocket-Protocol: graphql-transport-ws\r\n\
     \r\n";
 
-/// What Chrome sends, but for the key.
+/// Chrome's fields, without the key.
 const BROWSER: [(&str, &str); 14] = [
     ("Host", "a.example"),
     ("Connection", "Upgrade"),
@@ -74,7 +74,7 @@ const BROWSER: [(&str, &str); 14] = [
     ("Sec-GPC", "1"),
 ];
 
-/// The browser's request as a server hands it to the layer, but with no connection behind it.
+/// The browser's request as a server passes it to the layer, but without a connection.
 fn request(key: &str) -> Inbound {
     let builder = BROWSER
         .iter()
@@ -86,7 +86,7 @@ fn request(key: &str) -> Inbound {
     request
 }
 
-/// The same as bytes.
+/// The browser's request as bytes.
 fn head() -> Vec<u8> {
     let lines: String = BROWSER.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("GET /chat?room=1 HTTP/1.1\r\n{lines}Sec-WebSocket-Key: {KEY}\r\n\r\n").into_bytes()
@@ -110,7 +110,7 @@ async fn read_head(io: &mut (impl AsyncRead + Unpin)) {
     }
 }
 
-/// An upstream that agrees to the upgrade and closes when its peer does.
+/// Connects to an upstream that accepts the upgrade and closes when its peer does.
 fn dial() -> DuplexStream {
     let (near, mut far) = duplex(BUFFER);
     tokio::spawn(async move {
@@ -121,7 +121,7 @@ fn dial() -> DuplexStream {
     near
 }
 
-/// Requests that are answered without waiting for anything.
+/// Measures requests that are ready at once.
 fn at_once<S, B>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
@@ -139,7 +139,7 @@ fn at_once<S, B>(
     });
 }
 
-/// Exchanges on `runtime`, one after the other; `prepare` is not in the figure.
+/// Measures exchanges on `runtime`, one after the other, without `prepare`.
 fn awaited<T, F>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
@@ -196,7 +196,7 @@ fn refused() -> io::Error {
     io::ErrorKind::ConnectionRefused.into()
 }
 
-/// A client's connection to hyper's server with the layer behind it, from the request to the close.
+/// Runs a client's connection to hyper's server with the layer, from the request to the close.
 async fn served(layer: &UpgradeProxyLayer, head: &[u8]) {
     let (mut client, io) = duplex(BUFFER);
     let service = layer.layer(inner()).map_request(|mut request: Request<_>| {
@@ -214,7 +214,7 @@ async fn served(layer: &UpgradeProxyLayer, head: &[u8]) {
     assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
 }
 
-/// hyper's client alone, driven in place as the layer does it.
+/// Runs hyper's client only, polled in place as the layer does.
 async fn hyper_client(request: Inbound) {
     let (mut sender, connection) = http1::handshake(TokioIo::new(dial())).await.unwrap();
     let mut connection = Box::pin(connection.with_upgrades());

@@ -1,7 +1,7 @@
-//! What the layer costs a request that is no upgrade.
+//! Cost of the layer for a request that is not an upgrade.
 //!
 //! Each request goes to a service that is always ready, alone (`inner`) and below the layer
-//! (`websocket`, `any`, after the layer's [`Protocols`]), and the answer is awaited. The layer's cost
+//! (`websocket`, `any`, after the layer's [`Protocols`]), and the response is awaited. The layer's cost
 //! is the difference to `inner`; it must be at most 50 ns.
 //!
 //! - `minimal`: `Host` and `Accept`.
@@ -9,7 +9,7 @@
 //! - `not_taken`: an `Upgrade` to `h2c`, as curl sends it: read token by token, and let through.
 //!
 //! The service hands every request back, so that making and dropping one is not in the figures.
-#![allow(clippy::unwrap_used, reason = "a panic is how a bench fails")]
+#![allow(clippy::unwrap_used, reason = "benchmarks fail by panicking")]
 
 use std::{
     cell::Cell,
@@ -55,7 +55,7 @@ const NOT_TAKEN: &[(&str, &str)] = &[
     ("http2-settings", "AAMAAABkAAQAAP__"),
 ];
 
-/// Answers at once, and keeps the request for the next call.
+/// Responds at once, and keeps the request for the next call.
 #[derive(Clone, Default)]
 struct HandBack(Rc<Cell<Option<Outbound>>>);
 
@@ -74,7 +74,7 @@ impl Service<Outbound> for HandBack {
     }
 }
 
-/// One request, over and over, through `service`, at whose end is `inner`.
+/// Measures `service` around `inner`, with the same request each time.
 fn through<S>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,

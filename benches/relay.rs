@@ -1,17 +1,17 @@
-//! What the relay costs between two connections.
+//! Cost of the relay between two connections.
 //!
-//! A client sends, the far end answers when all has come, and the client waits for that. Everything is
-//! on one thread, so a figure is the processor time of both ends, the kernel and the relay together:
-//! compare it with those of the same row, not with a network's.
+//! A client sends, the far end responds when it has received everything, and the client waits for that. Everything is
+//! on one thread, so that a figure is the processor time of both ends, the kernel and the relay together:
+//! compare it with others of its row, not with a network's.
 //!
-//! - Rows, the exchanges: `ping_125` (125 bytes each way), `ping_64k` (64 KiB each way), `bulk_16m`
-//!   (16 MiB there, one byte back).
-//! - Columns, what is between the ends: `direct` nothing, which is the floor; `tunnel` a [`Tunnel`];
+//! - Rows are exchanges: `ping_125` (125 bytes each way), `ping_64k` (64 KiB each way), `bulk_16m`
+//!   (16 MiB one way, one byte back).
+//! - Columns are relays: `direct` none, the baseline; `tunnel` a [`Tunnel`];
 //!   `copy` tokio's `copy_bidirectional` (buffers of 8 KiB), and `copy_64k` the same with the
 //!   64 KiB that a tunnel reads at once.
 //! - `relay/tcp` has sockets on the loopback, where a tunnel on Linux splices `ping_64k` and
 //!   `bulk_16m`. `relay/duplex` has memory, where every byte goes through the tunnel's buffer.
-#![allow(clippy::unwrap_used, reason = "a panic is how a bench fails")]
+#![allow(clippy::unwrap_used, reason = "benchmarks fail by panicking")]
 
 use std::time::{Duration, Instant};
 
@@ -26,12 +26,12 @@ use tokio::{
 };
 use tower_upgrade_proxy::{Tunnel, TunnelConfig};
 
-/// What is written and read at once, at most.
+/// Limit of a single write or read.
 const PIECE: usize = 256 * 1024;
 
 const KIB_64: usize = 64 * 1024;
 
-/// So many bytes there, so many back.
+/// Numbers of bytes sent and received.
 #[derive(Clone, Copy)]
 struct Exchange {
     name: &'static str,
@@ -45,7 +45,7 @@ const EXCHANGES: [Exchange; 3] = [
     Exchange { name: "bulk_16m", there: 16 * 1024 * 1024, back: 1 },
 ];
 
-/// What joins the two connections.
+/// The relay between the two connections.
 #[derive(Clone, Copy)]
 enum Between {
     Direct,
@@ -68,7 +68,7 @@ struct End<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
-    /// The buffer is not zero: zeroed memory that was never written is one page, and always cached.
+    /// The buffer is not zero: zeroed memory that was never written is a single page, and always cached.
     fn new(stream: S) -> Self {
         Self { stream, buffer: vec![b'.'; PIECE].into() }
     }
@@ -82,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
         }
     }
 
-    /// Whether so many bytes came before the end of the stream.
+    /// Reads this number of bytes; false at the end of the stream.
     async fn receive(&mut self, bytes: usize) -> bool {
         let mut left = bytes;
         while left > 0 {
@@ -96,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
     }
 }
 
-/// The client's end of two joined connections, at whose other end each exchange is answered.
+/// Two joined connections with responses to each exchange at the far end. Returns the client's end.
 async fn connected<S>(pair: impl AsyncFn() -> (S, S), between: Between, exchange: Exchange) -> End<S>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,

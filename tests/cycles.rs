@@ -115,7 +115,7 @@ async fn tunnel(proxy: Arc<ScriptedProxy>, number: usize) {
     }
 }
 
-/// A handshake whose 101 is invalid.
+/// A handshake with an invalid 101.
 async fn invalid_101(proxy: Arc<ScriptedProxy>, number: usize) {
     let mut client = proxy.connect().await;
     client.send(handshake("/")).await;

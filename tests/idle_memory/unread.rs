@@ -66,7 +66,7 @@ fn small_frames_cost_little_more_than_their_bytes() {
     assert!((i64::from(WINDOW) / 2..MOST_BYTES).contains(&kept), "{kept} bytes");
 }
 
-/// A listener whose connections have small buffers.
+/// A listener with small buffers for its connections.
 fn listener() -> TcpListener {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_send_buffer_size(SOCKET_BUFFER).unwrap();

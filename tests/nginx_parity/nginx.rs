@@ -49,7 +49,7 @@ pub(crate) fn find() -> Result<PathBuf, String> {
 }
 
 impl Nginx {
-    /// Starts nginx with `config`, whose upstreams are replaced by `upstreams`.
+    /// Starts nginx with `config` and `upstreams` in the place of its upstreams.
     pub(crate) async fn start(config: &str, upstreams: [SocketAddr; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (site, addresses, ports) = configure(config, folder.path(), upstreams);

@@ -6,7 +6,7 @@
 //! | [`http2`] | HTTP/2 as frames, and as streams of the `h2` crate: clients and upstreams |
 //! | [`websocket`] | handshakes and frames of WebSockets, a client by tungstenite |
 //! | [`versions`] | clients, upstreams and tunnels in either version of HTTP |
-//! | [`upstream`] | an upstream whose every byte the test writes, and one that echoes |
+//! | [`upstream`] | an upstream scripted by the test, byte for byte, and one that echoes |
 //! | [`proxy`] | the layer under test, served, with its reports |
 //! | [`serve`] | servers by axum and hyper |
 //! | [`tls`] | certificates, upstreams behind TLS |

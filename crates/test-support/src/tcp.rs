@@ -1,4 +1,4 @@
-//! Connections whose buffers have a fixed size, so that few bytes are in transit.
+//! Connections with buffers of a fixed size, so that few bytes are in transit.
 
 use tokio::net::{TcpSocket, TcpStream};
 

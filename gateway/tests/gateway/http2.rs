@@ -150,7 +150,7 @@ async fn streams_that_nobody_reads_do_not_block_the_last_one() {
     }
 }
 
-/// An upstream whose responses, and messages to a WebSocket, name the version and target of the request.
+/// An upstream that responds with the version and target of the request, and sends them to a WebSocket.
 async fn describing_versions() -> String {
     let app = Router::new().fallback(async |upgrade: Upgrade, version: Version, uri: Uri| {
         let request = format!("{version:?} {uri}");

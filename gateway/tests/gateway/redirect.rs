@@ -95,8 +95,8 @@ async fn a_request_without_one_valid_host_or_without_a_path_gets_400() {
         "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n",
     ];
     for head in heads {
-        let answer = Wire::connect(plain).await.request(format!("{head}\r\n")).await;
-        assert_eq!(answer.status(), 400, "{head}: {}", answer.text());
-        assert!(answer.values("location").is_empty());
+        let response = Wire::connect(plain).await.request(format!("{head}\r\n")).await;
+        assert_eq!(response.status(), 400, "{head}: {}", response.text());
+        assert!(response.values("location").is_empty());
     }
 }

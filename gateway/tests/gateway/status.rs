@@ -6,7 +6,7 @@ use test_support::{Wire, bounded, http2::Client, websocket};
 
 use crate::{Gateway, upstream};
 
-/// The values of these gauges, whose types are checked.
+/// The values of these gauges, after a check of their types.
 async fn gauges<const N: usize>(status: SocketAddr, names: [&str; N]) -> [usize; N] {
     let mut wire = Wire::connect(status).await;
     let head = wire.request("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;

@@ -8,8 +8,8 @@ use axum::{
 use http::{HeaderMap, Uri, header::HOST};
 use test_support::serve;
 
-/// Starts one whose responses are its name, the request's target and host, and the request's body. A WebSocket gets the
-/// same, without a body, for each message.
+/// Starts one that responds with its name, the request's target, host and body. A WebSocket receives the same, without
+/// a body, for each message.
 pub(crate) async fn start(name: &'static str) -> String {
     format!("http://{}", serve(app(name)).await)
 }

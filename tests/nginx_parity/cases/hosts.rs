@@ -11,7 +11,7 @@ pub(crate) fn cases() -> Vec<Case> {
     [passed(), refused_by_both(), old()].into_iter().flatten().collect()
 }
 
-/// A request whose `Host` is replaced by these lines.
+/// A request with these lines in the place of `Host`.
 fn hosted(lines: &str) -> String {
     get("/x").replace("Host: client.example\r\n", lines)
 }

@@ -17,10 +17,10 @@ const INK: &str = "#1e293b";
 const FAINT: &str = "#64748b";
 const GRID: &str = "#e2e8f0";
 
-/// More points than this are not to be told apart.
+/// Limit of the points that can be distinguished.
 const POINTS: usize = 600;
 
-/// Two panels on white, whatever is behind.
+/// Two panels on a white background.
 pub(crate) fn svg(samples: &[Sample], load: Duration, report: &Report) -> String {
     let (sums, width, height) = (report.sums(), LEFT + WIDTH + RIGHT, 2.0f64.mul_add(STEP, HEAD));
     let about = format!(
@@ -39,7 +39,7 @@ pub(crate) fn svg(samples: &[Sample], load: Duration, report: &Report) -> String
     };
     let memory =
         panel("resident memory of the gateway, MiB", MEMORY, HEAD, |sample| mib(sample.holdings.resident));
-    let tunnels = panel("tunnels that stand", TUNNELS, HEAD + STEP, |sample| sample.holdings.tunnels as f64);
+    let tunnels = panel("open tunnels", TUNNELS, HEAD + STEP, |sample| sample.holdings.tunnels as f64);
     let title = match load.as_secs() {
         seconds @ 0..120 => format!("A soak of {seconds} seconds"),
         seconds => format!("A soak of {} minutes", seconds / 60),
@@ -84,13 +84,13 @@ fn panel(title: &str, color: &str, top: f64, points: &[(f64, f64)], load: f64) -
     svg
 }
 
-/// Of neighbours, the largest.
+/// Groups neighbouring points and keeps the largest of each group.
 fn thinned(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
     let size = points.len().div_ceil(POINTS).max(1);
     points.chunks(size).filter_map(|chunk| chunk.iter().copied().max_by(|(_, a), (_, b)| a.total_cmp(b)))
 }
 
-/// The next number upwards that is easy to count with.
+/// The next larger round number.
 fn round(number: f64) -> f64 {
     let unit = 10.0f64.powf(number.max(0.01).log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
@@ -101,7 +101,7 @@ fn rule((x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: &str) -> String {
     format!("<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\"/>\n")
 }
 
-/// No content here has anything to escape.
+/// A text element; its content needs no escaping.
 fn text(x: f64, y: f64, size: f64, fill: &str, more: &str, content: &str) -> String {
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" fill=\"{fill}\" {more}>{content}</text>\n")
 }

@@ -87,7 +87,7 @@ impl Client {
         self.connection.abort();
     }
 
-    /// Sends a request, whose body ends with it if `ends`.
+    /// Sends the head of a request; with `ends`, there is no body.
     pub fn send_request(&mut self, request: Request<()>, ends: bool) -> PendingResponse {
         let (response, send) = self.sender.send_request(request, ends).unwrap();
         PendingResponse { send, response }
@@ -120,7 +120,7 @@ impl Client {
     }
 }
 
-/// Large windows: h2 closes a connection whose window is small for its number of small DATA frames.
+/// Large windows: h2 closes a connection with too many small DATA frames for its window.
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.initial_window_size(1 << 20).initial_connection_window_size(5 << 20);

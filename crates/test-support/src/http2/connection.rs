@@ -33,7 +33,7 @@ pub enum Frame {
     GoAway {
         reason: u32,
     },
-    /// Reported by the connection of an upstream only; a client's answers it.
+    /// Reported on connections of upstreams only; those of clients respond to it.
     Ping(Vec<u8>),
     /// End of the connection, a reset included.
     End,
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameConnection<S> {
         }
     }
 
-    /// The next frame other than PING; a PING is answered.
+    /// The next frame other than PING, with a response to every PING before it.
     pub async fn next_after_pings(&mut self) -> Frame {
         loop {
             match self.next().await {
@@ -163,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameConnection<S> {
         assert_eq!(self.next().await, expected);
     }
 
-    /// Expects a PING and answers it.
+    /// Expects a PING and responds to it.
     pub async fn expect_ping(&mut self) {
         match self.next().await {
             Frame::Ping(payload) => self.pong(&payload).await,

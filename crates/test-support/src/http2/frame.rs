@@ -98,7 +98,7 @@ pub fn literal_fields(fields: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-/// A field `x` whose value has `length` bytes, more than 127.
+/// A field `x` with a value of `length` bytes, more than 127.
 pub fn long_field(length: usize) -> Vec<u8> {
     let (mut field, mut rest) = (b"\x00\x01x\x7f".to_vec(), length - 127);
     while rest > 127 {

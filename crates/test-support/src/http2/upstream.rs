@@ -1,4 +1,4 @@
-//! An upstream whose requests and responses are streams of the `h2` crate.
+//! An upstream with the streams of the `h2` crate as requests and responses.
 
 use std::{
     net::SocketAddr,
@@ -21,7 +21,7 @@ use crate::{
     wire::bounded,
 };
 
-/// A listener whose requests the test receives and responds to.
+/// A listener that hands its requests to the test.
 pub struct Upstream {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,

@@ -11,7 +11,7 @@ use tower_upgrade_proxy::UpgradeProxyLayer;
 /// What a layer wraps, and so what becomes of ordinary requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inner {
-    /// An application whose response describes the head of the request, as [`describe`] does. CONNECT is a 405, as in most applications.
+    /// An application that responds with the head of the request, as [`describe`] does. CONNECT is a 405, as in most applications.
     Application,
     /// `Forward`: ordinary requests go to the same upstream.
     Forward,
@@ -34,7 +34,7 @@ async fn application(request: Request) -> Response {
     head(&request.into_parts().0).into_response()
 }
 
-/// A response whose body is the request: method, target and version, every field, a line each; then the body.
+/// Responds with the request: method, target and version, every field, a line each; then the body.
 pub async fn describe(request: Request) -> Vec<u8> {
     let (parts, body) = request.into_parts();
     let mut text = head(&parts);

@@ -68,7 +68,7 @@ pub fn client_config(root: &CertificateDer<'static>, alpn: &[&str]) -> ClientCon
     config
 }
 
-/// Starts TLS with a server whose certificate has `name` and is certified by `root`.
+/// Starts TLS with a server that has a certificate for `name`, certified by `root`.
 pub async fn connect(
     root: &CertificateDer<'static>,
     name: &'static str,

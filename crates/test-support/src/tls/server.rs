@@ -6,7 +6,7 @@ use tokio_rustls::{TlsAcceptor, rustls::ClientConfig, server::TlsStream};
 use super::Certificate;
 use crate::wire::bounded;
 
-/// A listener whose connections the test accepts.
+/// A listener that hands its connections to the test.
 pub struct TlsServer {
     pub listener: TcpListener,
     pub acceptor: TlsAcceptor,

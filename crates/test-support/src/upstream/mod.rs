@@ -1,5 +1,5 @@
-//! Upstreams: one whose every byte the test writes, and one that echoes. For upstreams that speak HTTP/2 see
-//! [`http2`](crate::http2), for those of either version [`versions`](crate::versions).
+//! Upstreams: one scripted by the test, byte for byte, and one that echoes. For upstreams in HTTP/2 see
+//! [`http2`](crate::http2), in either version [`versions`](crate::versions).
 
 mod echo;
 mod scripted;

@@ -1,4 +1,4 @@
-//! An upstream whose every byte the test writes.
+//! An upstream scripted by the test, byte for byte.
 
 use std::{net::SocketAddr, sync::Arc};
 

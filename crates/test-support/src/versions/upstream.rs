@@ -1,4 +1,4 @@
-//! An upstream in either HTTP version whose responses are given by the test.
+//! An upstream in either HTTP version with responses given by the test.
 
 use std::{future::poll_fn, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     wire::{Head, Wire, bounded},
 };
 
-/// A listener whose handshakes the test receives.
+/// A listener that hands its handshakes to the test.
 pub struct Upstream {
     pub version: Version,
     address: SocketAddr,

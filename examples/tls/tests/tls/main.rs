@@ -166,8 +166,8 @@ async fn a_redirect_needs_one_valid_host_and_a_path() {
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n",
     ] {
-        let answer = plain(&example, &format!("{head}\r\n")).await;
-        assert_eq!(answer.status(), 400, "{head}: {}", answer.text());
+        let response = plain(&example, &format!("{head}\r\n")).await;
+        assert_eq!(response.status(), 400, "{head}: {}", response.text());
     }
 }
 

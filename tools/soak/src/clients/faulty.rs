@@ -42,14 +42,14 @@ pub(super) async fn late(client: &mut Client) -> Result<(), Fault> {
         }
     };
     tokio::select! {
-        answered = refusal(client, path, 504) => answered,
+        refused = refusal(client, path, 504) => refused,
         () = leave => Ok(()),
     }
 }
 
 async fn refusal(client: &Client, path: &str, status: u16) -> Result<(), Fault> {
     match frames::open(client, path).await {
-        Err(Fault::Status(answer)) if answer == status => {
+        Err(Fault::Status(received)) if received == status => {
             client.tally().expected();
             Ok(())
         }

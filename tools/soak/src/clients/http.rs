@@ -28,7 +28,7 @@ impl Connection {
         self.stream
     }
 
-    /// Sends a request and reads the response, whose length is in its head.
+    /// Sends a request and reads the response, which has `Content-Length`.
     pub(super) async fn request(&mut self, request: &[u8]) -> Result<Response, Fault> {
         self.stream.write_all(request).await?;
         let end = loop {
