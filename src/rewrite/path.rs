@@ -96,6 +96,10 @@ impl PathRewrite {
             return Err(Error::new(Kind::Request("the path escapes its prefix")));
         }
         match uri.path_and_query() {
+            // In older versions of `http`, the path of `http://host` is empty, and is sent as such.
+            Some(root) if base.is_empty() && !bounded && root.as_str() == "/" => {
+                Ok(PathAndQuery::from_static("/"))
+            }
             Some(same) if base.is_empty() && !bounded && same.as_str().starts_with('/') => Ok(same.clone()),
             _ => {
                 let slash = if rest.starts_with('/') { "" } else { "/" };
@@ -197,7 +201,8 @@ mod tests {
 
     fn apply(policy: &PathRewrite, target: &str, upstream: &str) -> Result<String, Error> {
         let (parts, ()) = Request::get(target).body(()).unwrap().into_parts();
-        policy.apply(&parts, &upstream.parse().unwrap()).map(|path| path.to_string())
+        // As it is sent.
+        policy.apply(&parts, &upstream.parse().unwrap()).map(|path| Uri::from(path).to_string())
     }
 
     #[test]
