@@ -146,11 +146,11 @@ async fn d3_framing_fields_are_kept_if_connection_names_them(inner: Inner) {
 async fn d4_hop_by_hop_fields_are_removed_without_being_named(inner: Inner) {
     let proxy = ScriptedProxy::start(inner).await;
     let lines = [
-        "ScriptedProxy-Connection: keep-alive",
+        "Proxy-Connection: keep-alive",
         "Keep-Alive: timeout=5",
         "TE: gzip, deflate;q=0.5",
-        "ScriptedProxy-Authorization: Basic eDp5",
-        "ScriptedProxy-Authenticate: Basic",
+        "Proxy-Authorization: Basic eDp5",
+        "Proxy-Authenticate: Basic",
         "X-Kept: 1",
     ];
     for head in received(&proxy, "/", &lines).await {
