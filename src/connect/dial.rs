@@ -8,7 +8,11 @@ use tokio::net::TcpStream;
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_service::Service;
 
-use crate::{error::BoxError, error::ConnectTimeout, io::transport::Transport, upstream::Address};
+use crate::{
+    error::{BoxError, ConnectTimeout},
+    io::transport::Transport,
+    upstream::Address,
+};
 
 /// Versions of HTTP offered by ALPN
 /// ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)).
@@ -20,7 +24,7 @@ pub(crate) enum Alpn {
     Http2,
 }
 
-/// Timeouts for opening a connection, and for keeping a shared one that is not used.
+/// Timeouts of a connection: for opening it, and for closing a shared one that has no streams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectTimeouts {
     pub(crate) connect: Duration,
@@ -36,7 +40,7 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Opens all connections but those to unix sockets by `service`.
+    /// Replaces the connector: `service` opens all connections but those to unix sockets.
     pub(crate) fn set_custom<C>(&mut self, service: C)
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,
@@ -93,7 +97,8 @@ impl Dialer {
     }
 
     /// Opens a TCP connection: directly to an IP address, or by name through hyper-util's connector, with
-    /// happy eyeballs. The timeout is shared among the addresses of a name.
+    /// happy eyeballs ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)). The timeout is shared among the
+    /// addresses of a name.
     async fn tcp(&self, uri: &Uri, timeout: Duration) -> Result<TcpStream, BoxError> {
         if let Some(address) = socket_address(uri) {
             let tcp = TcpStream::connect(address).await?;
@@ -114,4 +119,36 @@ fn socket_address(uri: &Uri) -> Option<SocketAddr> {
     let ip = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()?;
     let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
     Some(SocketAddr::new(ip, uri.port_u16().unwrap_or(default)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Upstream;
+
+    #[cfg_attr(miri, ignore = "opens sockets")]
+    #[tokio::test]
+    async fn nagle_is_switched_off_on_tcp_connections() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream: Upstream = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let second = Duration::from_secs(1);
+        let transport = Dialer::default().connect(upstream.address(), second, Alpn::Http1).await.unwrap();
+        assert!(matches!(transport, Transport::Tcp(tcp) if tcp.nodelay().unwrap()));
+    }
+
+    #[test]
+    fn ip_addresses_need_no_resolver() {
+        for (uri, address) in [
+            ("http://127.0.0.1:9000/base", Some("127.0.0.1:9000")),
+            ("http://192.0.2.1/", Some("192.0.2.1:80")),
+            ("https://192.0.2.1/", Some("192.0.2.1:443")),
+            ("https://[2001:db8::1]:8443/", Some("[2001:db8::1]:8443")),
+            ("http://[::1]/", Some("[::1]:80")),
+            ("http://localhost:9000/", None),
+            ("http://127.1/", None),
+        ] {
+            let expected = address.map(|address| address.parse().unwrap());
+            assert_eq!(socket_address(&uri.parse().unwrap()), expected, "{uri}");
+        }
+    }
 }
