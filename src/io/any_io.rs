@@ -46,16 +46,6 @@ impl AnyIo for tokio_rustls::client::TlsStream<TcpStream> {}
 
 impl<T: hyper::rt::Read + hyper::rt::Write + Send + Unpin> AnyIo for TokioIo<T> {}
 
-impl<T: AnyIo + ?Sized> AnyIo for Box<T> {
-    fn buffer_incoming(&mut self, cx: &mut Context<'_>) {
-        (**self).buffer_incoming(cx);
-    }
-
-    fn reset_on_drop(&mut self) {
-        (**self).reset_on_drop();
-    }
-}
-
 /// Returns true if `error` is the reset of a stream in HTTP/2
 /// ([RFC 9113, 5.4.2](https://www.rfc-editor.org/rfc/rfc9113#section-5.4.2)).
 pub(crate) fn is_stream_reset(error: &io::Error) -> bool {

@@ -101,8 +101,8 @@ impl Transport {
             #[cfg(unix)]
             Self::Unix(unix) => unix,
             #[cfg(feature = "rustls")]
-            Self::Tls(tls) => tls,
-            Self::Other(other) => other,
+            Self::Tls(tls) => &mut **tls,
+            Self::Other(other) => &mut **other,
         }
     }
 }
