@@ -15,9 +15,16 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
-    body::BoxBody, body::ProxyBody, config::Hooks, error::Error, error::Kind, handshake::Handshake,
-    handshake::Mechanism, handshake::is_websocket, limits::Permit, metrics, refusal, refusal::BodyLimits,
-    refusal::TooLarge, rewrite::hop_by_hop, rewrite::tokens, trace, upstream::Upstream,
+    body::{BoxBody, ProxyBody},
+    config::Hooks,
+    error::{Error, Kind},
+    handshake::{Handshake, Mechanism, is_websocket},
+    limits::Permit,
+    metrics,
+    refusal::{self, BodyLimits, TooLarge},
+    rewrite::{hop_by_hop, tokens},
+    trace,
+    upstream::Upstream,
 };
 
 /// `Retry-After` of a 429 or 503: long enough for a tunnel to end, short enough for a person.
@@ -37,7 +44,7 @@ pub(crate) fn error(hooks: &Hooks, error: &Error) -> Response<ProxyBody> {
 
 fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {
     let status = error.status();
-    let mut response = Response::new(Full::from(format!("{status}: {}\n", error.public_reason())));
+    let mut response = Response::new(Full::from(format!("{status}: {}\n", error.public_text())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

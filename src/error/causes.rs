@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io};
 
 use super::BoxError;
 
-/// The connect timeout ran out.
+/// Error: the connect timeout has expired.
 #[derive(Debug)]
 pub(crate) struct ConnectTimeout;
 
@@ -16,7 +16,7 @@ impl fmt::Display for ConnectTimeout {
 
 impl Error for ConnectTimeout {}
 
-/// All HTTP/2 connections were full until the connect timeout ran out.
+/// Error: all HTTP/2 connections were full until the connect timeout expired.
 #[derive(Debug)]
 pub(crate) struct NoStreamFree;
 
@@ -28,7 +28,7 @@ impl fmt::Display for NoStreamFree {
 
 impl Error for NoStreamFree {}
 
-/// The client's body is incomplete or malformed: not a failure of the upstream.
+/// Error: the client's body is incomplete or malformed. It is not a failure of the upstream.
 #[derive(Debug)]
 pub(crate) struct ClientBody(BoxError);
 

@@ -40,10 +40,10 @@ pub(crate) enum Kind {
 /// A row of the table.
 pub(super) struct Row {
     pub(super) status: Status,
-    /// The word for metrics and logs; see [`Error::reason`](super::Error::reason).
+    /// The word for metrics; see [`Error::reason`](super::Error::reason).
     pub(super) reason: &'static str,
     /// The text for the client, without addresses and causes.
-    pub(super) public_reason: &'static str,
+    pub(super) public_text: &'static str,
     /// The text for logs. `{}` is the place of [`Kind::detail`].
     pub(super) text: &'static str,
 }
@@ -51,7 +51,7 @@ pub(super) struct Row {
 impl Kind {
     #[rustfmt::skip]
     pub(super) fn row(self) -> Row {
-        let (status, reason, public_reason, text) = match self {
+        let (status, reason, public_text, text) = match self {
             Self::Handshake(why) => (Status::BAD_REQUEST, "bad_handshake", why, "bad handshake: {}"),
             Self::Request(why) => (Status::BAD_REQUEST, "bad_request", why, "bad request: {}"),
             Self::Body => (Status::BAD_REQUEST, "bad_request", "the request body is incomplete or malformed", "bad request"),
@@ -74,10 +74,10 @@ impl Kind {
             Self::DescriptorLimit => (Status::SERVICE_UNAVAILABLE, "descriptor_limit", "too many connections are open", "connect"),
             Self::Draining => (Status::SERVICE_UNAVAILABLE, "draining", "the server is shutting down", "tunnels are being drained"),
         };
-        Row { status, reason, public_reason, text }
+        Row { status, reason, public_text, text }
     }
 
-    /// The reason given with some kinds.
+    /// Returns the reason that some kinds carry; it replaces `{}` in the text for logs.
     pub(super) fn detail(self) -> &'static str {
         match self {
             Self::Handshake(why) | Self::Request(why) | Self::Response(why) | Self::NoHttp2(why) => why,

@@ -1,6 +1,6 @@
 //! [`Error`]: a failure before a tunnel is open, and the status of its response.
 //!
-//! [`kind`] is the table of failures, and [`causes`] are the errors that select one of them.
+//! [`kind`] has the table of failures, and [`causes`] the errors that select one of them.
 
 mod causes;
 mod kind;
@@ -79,7 +79,7 @@ impl Error {
         Self::caused(kind, upstream, cause)
     }
 
-    /// Replaces the kind, and keeps the cause.
+    /// Replaces the kind, and keeps upstream and cause. An error that has been cloned stays as it is.
     pub(crate) fn with_kind(self, kind: Kind) -> Self {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => Self(Arc::new(Inner { kind, ..inner })),
@@ -137,7 +137,7 @@ impl Error {
         matches!(self.0.kind, Kind::Exchange | Kind::Response(_))
     }
 
-    /// Returns true if the connect, handshake or header timeout ran out. Status 504.
+    /// Returns true if the connect, handshake or header timeout has expired. Status 504.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self.0.kind, Kind::ConnectTimeout | Kind::HandshakeTimeout | Kind::HeaderTimeout)
@@ -193,7 +193,7 @@ impl Error {
         self.0.kind == Kind::NoUpstream
     }
 
-    /// Returns the upstream concerned, once one is selected.
+    /// Returns the upstream of the request; `None` if the failure came before its selection.
     #[must_use]
     pub fn upstream(&self) -> Option<&Upstream> {
         self.0.upstream.as_ref()
@@ -233,8 +233,8 @@ impl Error {
     }
 
     /// Returns the text for the client, without addresses and causes.
-    pub(crate) fn public_reason(&self) -> &'static str {
-        self.0.kind.row().public_reason
+    pub(crate) fn public_text(&self) -> &'static str {
+        self.0.kind.row().public_text
     }
 }
 
@@ -282,7 +282,7 @@ mod tests {
         let upstream: Upstream = "http://10.1.2.3:9000".parse().unwrap();
         let error = Error::caused(Kind::Connect, &upstream, "no route");
         assert_eq!(error.to_string(), "upstream http://10.1.2.3:9000: connect: no route");
-        assert!(!error.public_reason().contains("10.1.2.3"));
+        assert!(!error.public_text().contains("10.1.2.3"));
         assert!(error.source().is_some());
     }
 
