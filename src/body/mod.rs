@@ -1,4 +1,4 @@
-//! Bodies of requests and responses: [`ResponseBody`], and the types of which it consists.
+//! Bodies of responses ([`ResponseBody`]) and of requests to an upstream ([`Outgoing`]).
 
 mod delayed;
 
@@ -34,21 +34,23 @@ pin_project! {
     }
 }
 
+/// A body of any type.
+pub(crate) type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
+
 /// The body of a request to the upstream: empty, or the client's.
-pub(crate) type Outgoing = Either<Empty<Bytes>, UnsyncBoxBody<Bytes, BoxError>>;
+pub(crate) type Outgoing = Either<Empty<Bytes>, BoxBody>;
 
 /// Returns an empty request body.
 pub(crate) fn empty() -> Outgoing {
     Either::Left(Empty::new())
 }
 
-/// The body of a relayed response, with the connection it is received on.
-pub(crate) type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
-
 /// The body of a response that is not the inner service's.
 #[derive(Debug)]
 pub(crate) enum ProxyBody {
+    /// Of a relayed response, with the connection on which it is received.
     Upstream(BoxBody),
+    /// Of a failure response; empty in a 101.
     Text(Full<Bytes>),
 }
 

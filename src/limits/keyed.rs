@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use crate::{sync::Mutex, sync::MutexGuard};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Capacity below which the map is never shrunk.
 const SMALL: usize = 64;
@@ -18,7 +18,7 @@ pub(super) struct Keyed<K> {
     counts: Mutex<HashMap<K, usize>>,
 }
 
-/// A permit for one key, given back on drop.
+/// A permit for one key. Released on drop.
 pub(super) struct KeyedPermit<K: Eq + Hash> {
     limit: Arc<Keyed<K>>,
     key: K,

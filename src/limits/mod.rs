@@ -1,8 +1,7 @@
 //! Limits on concurrent tunnels (in total, per client, per upstream) and on concurrent handshakes.
 //!
 //! Tunnels in total and handshakes are always limited. A limit per client or per upstream that is not set costs
-//! nothing: no lock, no allocation. A [`Permit`] is held for as long as it is used: by a handshake until its
-//! response, by a tunnel until it has ended.
+//! nothing: no lock, no allocation.
 //!
 //! # Order
 //!
@@ -12,10 +11,10 @@
 //!
 //! # Release
 //!
-//! A [`Permit`] is released when it is dropped. A refused request drops those it has, a client that
-//! disconnects drops the response future with all of them, and a tunnel's task holds the rest until its end.
-//! The counts per client and per upstream are entries of one map each. An entry is removed with its last
-//! permit, so that strangers can fill a map only with open tunnels.
+//! A [`Permit`] is released when it is dropped: that of a handshake with its response, that of a tunnel at the
+//! tunnel's end. A refused request drops those it has, and if the client disconnects, the server drops the
+//! response future with all of them. The counts per client and per upstream are entries of one map each. An
+//! entry is removed with its last permit, so only open tunnels and handshakes in flight can fill a map.
 //!
 //! An IPv6 client is counted by its /64 network, within which it can choose any address.
 
@@ -29,7 +28,10 @@ use std::{
 use http::uri::{Authority, Scheme};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{error::Error, error::Kind, upstream::Upstream};
+use crate::{
+    error::{Error, Kind},
+    upstream::Upstream,
+};
 use keyed::{Keyed, KeyedPermit};
 
 /// The network part of an IPv6 address that one client commonly has for itself
@@ -53,9 +55,10 @@ pub(crate) struct Limits {
     per_upstream: Option<Arc<Keyed<(Scheme, Authority)>>>,
 }
 
-/// Permission for one handshake in flight or for one tunnel, given back on drop.
+/// Permission for one handshake in flight or for one tunnel. Released on drop.
 ///
-/// That of a tunnel is held from before the upstream is dialled until the tunnel ends.
+/// That of a tunnel is held from before the proxy connects to the upstream until the tunnel ends. If the
+/// upstream refuses a WebSocket, it is held until the body of that response has been read.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _total: OwnedSemaphorePermit,
@@ -114,7 +117,7 @@ impl Limits {
         Ok(Permit { _total: total, keyed })
     }
 
-    /// Adds to a tunnel's permit the part for its upstream.
+    /// Adds the part for the upstream to the permit of a tunnel.
     pub(crate) fn permit_upstream(&self, permit: &mut Permit, upstream: &Upstream) -> Result<(), Error> {
         if let Some(keyed) = &self.per_upstream {
             let part = keyed.acquire(upstream.pool_key().clone());
@@ -133,7 +136,7 @@ fn acquire(semaphore: &Arc<Semaphore>, refusal: Kind) -> Result<OwnedSemaphorePe
     Arc::clone(semaphore).try_acquire_owned().map_err(|_| Error::new(refusal))
 }
 
-/// The key that a client is counted by: its IPv4 address, or its IPv6 network.
+/// Returns the key of a client: its IPv4 address, or its IPv6 network.
 fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & NETWORK).into(),
