@@ -4,16 +4,25 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use crate::{
-    body::Outgoing, config::Timeouts, connect::ATTEMPTS, connect::Connector, connect::Http2Attempt,
-    connect::Http2Request, connect::Purpose, connect::ResponseConnection, connect::h1, error::BoxError,
-    error::Error, error::Kind, handshake::encode, io::transport::Transport, upstream::Upstream,
+    body::Outgoing,
+    config::Timeouts,
+    connect::{ATTEMPTS, Connector, Http2Attempt, Http2Request, Purpose, ResponseConnection, h1},
+    error::{BoxError, Error, Kind},
+    handshake::encode,
+    io::transport::Transport,
+    upstream::Upstream,
 };
 
 /// A response head, and the connection it was received on.
 type Exchanged = (Response<()>, ResponseConnection);
 
 /// Connects, sends `request`, an upgrade to `protocol` in HTTP/1.1, and waits for the response head. The request
-/// is converted for an upstream that takes it in HTTP/2.
+/// is converted for an upstream that takes it in HTTP/2. If that is not possible or not supported, HTTP/1.1 is
+/// tried.
+///
+/// # Errors
+///
+/// Those of connecting and of the exchange; the connect and handshake timeouts.
 pub(crate) async fn exchange(
     connector: &Connector,
     timeouts: &Timeouts,
@@ -54,7 +63,7 @@ pub(crate) async fn exchange(
     }
 }
 
-/// Reports whether `status` may mean that a server supports extended CONNECT, but not for this resource: many
+/// Returns true if `status` may mean that a server supports extended CONNECT, but not for this resource: many
 /// enable it for an application that handles GET only. HTTP/1.1 is tried then.
 fn is_unsupported(status: StatusCode) -> bool {
     matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED)

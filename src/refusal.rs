@@ -17,9 +17,13 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{body::BoxBody, body::DelayedError, error::BoxError, limits::Permit};
+use crate::{
+    body::{BoxBody, DelayedError},
+    error::BoxError,
+    limits::Permit,
+};
 
-/// Limits on such a body.
+/// Limits on the body of a response that refuses a WebSocket.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
     /// From the response head to the end of the body.
@@ -28,7 +32,7 @@ pub(crate) struct BodyLimits {
     pub(crate) size: u64,
 }
 
-/// The body exceeds its size limit.
+/// Error: the body exceeds its size limit.
 #[derive(Debug)]
 pub(crate) struct TooLarge;
 
@@ -74,7 +78,7 @@ fn length(frame: &Frame<Bytes>) -> u64 {
     frame.data_ref().map_or(0, Bytes::len) as u64
 }
 
-/// The frames received from the task.
+/// The limited body: the frames received from the task.
 struct Limited {
     frames: Receiver<Frame<Bytes>>,
     reading: JoinSet<Result<(), BoxError>>,
@@ -119,7 +123,7 @@ impl fmt::Display for TooLarge {
 
 impl StdError for TooLarge {}
 
-/// The time limit ran out, whichever side was slow.
+/// Error: the time limit has expired, whichever side was slow.
 #[derive(Debug)]
 struct TimedOut;
 

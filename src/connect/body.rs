@@ -47,13 +47,13 @@ impl From<h2::body::Body> for Source {
 pin_project! {
     /// The body of an upstream's response, with a limit on the wait for its next frame.
     ///
-    /// The wait counts only while the body is polled: a client that reads slowly is not a fault of the
-    /// upstream.
+    /// The limit is [`body_timeout`](crate::UpgradeProxyLayer::body_timeout). Only the time in which the body is
+    /// polled counts: a client that reads slowly is not a fault of the upstream.
     #[derive(Debug)]
     pub struct UpstreamBody {
         source: Source,
         delayed: DelayedError,
-        limit: Option<Duration>,
+        timeout: Option<Duration>,
         waiting_since: Option<Instant>,
         #[pin]
         timer: Option<Sleep>,
@@ -61,11 +61,11 @@ pin_project! {
 }
 
 impl UpstreamBody {
-    pub(crate) fn new(source: impl Into<Source>, limit: Option<Duration>) -> Self {
+    pub(crate) fn new(source: impl Into<Source>, timeout: Option<Duration>) -> Self {
         Self {
             source: source.into(),
             delayed: DelayedError::default(),
-            limit,
+            timeout,
             waiting_since: None,
             timer: None,
         }
@@ -86,9 +86,9 @@ impl Body for UpstreamBody {
             *this.waiting_since = None;
             return Poll::Ready(frame);
         }
-        let Some(limit) = *this.limit else { return Poll::Pending };
+        let Some(timeout) = *this.timeout else { return Poll::Pending };
         let since = *this.waiting_since.get_or_insert_with(Instant::now);
-        let Some(deadline) = since.checked_add(limit) else { return Poll::Pending };
+        let Some(deadline) = since.checked_add(timeout) else { return Poll::Pending };
         loop {
             match this.timer.as_mut().as_pin_mut() {
                 None => this.timer.set(Some(sleep_until(deadline))),
@@ -119,7 +119,7 @@ impl Body for UpstreamBody {
     }
 }
 
-/// The body timeout ran out.
+/// Error: the body timeout has expired.
 #[derive(Debug)]
 struct BodyTimeout;
 

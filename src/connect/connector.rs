@@ -14,11 +14,13 @@ use super::{
     },
 };
 use crate::{
-    body::Outgoing, error::BoxError, error::Error, error::Kind, io::transport::Transport, upstream::Address,
-    upstream::HttpVersion, upstream::Upstream,
+    body::Outgoing,
+    error::{BoxError, Error, Kind},
+    io::transport::Transport,
+    upstream::{Address, HttpVersion, Upstream},
 };
 
-/// Attempts to send a request that the upstream does not process.
+/// Limit on the attempts to send a request, if the upstream does not process it.
 pub(crate) const ATTEMPTS: usize = 3;
 
 /// Opens and shares the connections of a layer.
@@ -32,11 +34,11 @@ pub(crate) struct Connector {
 /// A request to be sent in HTTP/2.
 pub(crate) struct Http2Request<F> {
     pub(crate) purpose: Purpose,
-    /// Makes the request of an attempt. Attempts are counted from 1.
+    /// Returns the request for an attempt. Attempts are counted from 1.
     pub(crate) make: F,
-    /// Attempts in all.
+    /// Limit on the attempts, at least 1.
     pub(crate) attempts: usize,
-    /// Limit on the wait for the response head of one attempt.
+    /// Limit on the wait for the response head in one attempt.
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -48,7 +50,7 @@ pub(crate) enum Http2Attempt {
 }
 
 impl Connector {
-    /// Opens all connections but those to unix sockets by `service`.
+    /// Replaces the connector: `service` opens all connections but those to unix sockets.
     pub(crate) fn set_custom<C>(&mut self, service: C)
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,
@@ -93,7 +95,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// Those of the connection, of the exchange and of [`Http2Request::make`].
+    /// Those of the connection, of the exchange and of [`Http2Request::make`], and the handshake timeout if there is
+    /// no response head within [`Http2Request::timeout`].
     pub(crate) async fn exchange_http2<F>(
         &self,
         upstream: &Upstream,

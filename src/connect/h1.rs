@@ -86,7 +86,7 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Returns the socket after a 101, with the bytes that came behind the head.
+    /// Returns the socket after a 101, with the bytes received behind the head.
     ///
     /// `None` when the connection failed before hyper had released it.
     pub(crate) async fn into_transport(mut self) -> Option<(Transport, Bytes)> {
@@ -112,8 +112,8 @@ impl fmt::Debug for Connection {
 }
 
 pin_project! {
-    /// The body of a response other than a 101. It drives its connection: dropping it, as a server does when
-    /// the client disconnects, closes the connection, and there is no task.
+    /// The body of a response other than a 101. It drives its connection in place of a task. Dropping it, as a
+    /// server does when the client disconnects, closes the connection.
     #[derive(Debug)]
     pub(crate) struct Http1Body {
         #[pin]

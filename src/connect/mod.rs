@@ -1,7 +1,8 @@
 //! Connections to upstreams: TCP, TLS, a unix socket, or the application's own connector.
 //!
-//! [`dial`] opens a connection. [`h2::pool`] shares connections in HTTP/2, and opens them by the dialler.
-//! [`connector`] selects the version of HTTP for an upstream and has both.
+//! [`dial`] opens a connection. [`h2::pool`] shares connections in HTTP/2 and uses [`dial`] to open them.
+//! [`connector`] selects the version of HTTP for a request, and with it a connection of its own or a stream of the
+//! pool.
 //!
 //! In HTTP/1.1 an upgrade gets a connection of its own ([`h1`]): the tunnel would consume a pooled one, and
 //! a connection on which ALPN selected `h2` cannot be upgraded. In HTTP/2 ([`h2`]) an upgrade gets a stream

@@ -11,7 +11,10 @@ use super::{
     h1::{self, Http1Body},
     h2::ResponseStream,
 };
-use crate::{body::BoxBody, io::coalesced::Coalesced, io::transport::Transport};
+use crate::{
+    body::BoxBody,
+    io::{coalesced::Coalesced, transport::Transport},
+};
 
 /// The upstream's connection after the response head.
 pub(crate) enum ResponseConnection {
@@ -20,7 +23,7 @@ pub(crate) enum ResponseConnection {
 }
 
 impl ResponseConnection {
-    /// Reports whether a response with `status` accepts the upgrade: a 101
+    /// Returns true if a response with `status` accepts the upgrade: a 101
     /// ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)), in HTTP/2 any 2xx
     /// ([RFC 8441, 5](https://www.rfc-editor.org/rfc/rfc8441#section-5)).
     pub(crate) fn accepts(&self, status: StatusCode) -> bool {
@@ -30,7 +33,7 @@ impl ResponseConnection {
         }
     }
 
-    /// Returns the upstream's side of the tunnel, after an accepted upgrade, with the bytes that came behind
+    /// Returns the upstream's side of the tunnel, after an accepted upgrade, with the bytes received behind
     /// the response head.
     ///
     /// `None` when the connection failed before hyper had released it.

@@ -9,8 +9,7 @@ use tokio_rustls::{
 };
 
 use super::dial::Alpn;
-use crate::error::BoxError;
-use crate::io::transport::Transport;
+use crate::{error::BoxError, io::transport::Transport};
 
 /// TLS settings for `https://` and `wss://` upstreams: the root certificates that are trusted.
 ///

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::connection::StreamPermit;
 use crate::error::BoxError;
 
-/// Sends a request's body. An error ends the stream.
+/// Future that sends a request's body. Its error ends the stream.
 pub(super) type Sending = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// The body of a response. Dropping it before its end resets the stream.

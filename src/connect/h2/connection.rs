@@ -22,7 +22,10 @@ use super::{
     config::{Http2, LARGEST_WINDOW},
     keep_alive::{End, keep_alive},
 };
-use crate::{io::coalesced::MAX_WRITE, io::transport::Transport, sync::Mutex, sync::MutexGuard};
+use crate::{
+    io::{coalesced::MAX_WRITE, transport::Transport},
+    sync::{Mutex, MutexGuard},
+};
 
 type Frames = client::Connection<Transport, Bytes>;
 
@@ -46,6 +49,7 @@ struct State {
     /// Streams dropped by their tunnels, and kept until the task has sent what is queued on them. `None` when
     /// the task has ended.
     releasing: Option<Vec<FlowControl>>,
+    /// Waker of the task, until a stream is to be released.
     task: Option<Waker>,
 }
 
@@ -63,7 +67,7 @@ pub(crate) struct StreamPermit {
 ///
 /// # Errors
 ///
-/// h2's, when the upstream closes or sends something else.
+/// h2's, when the upstream closes the connection or sends something else.
 pub(super) async fn open(
     transport: Transport,
     config: &Http2,
@@ -136,7 +140,7 @@ impl SharedConnection {
         connection
     }
 
-    /// Reports whether the upstream allows what `purpose` needs.
+    /// Returns true if the upstream allows what `purpose` needs.
     pub(super) fn supports(&self, purpose: Purpose) -> bool {
         self.state().supports(purpose)
     }
@@ -159,7 +163,7 @@ impl SharedConnection {
         })
     }
 
-    /// Reports whether it takes streams, now or when one of its streams has ended.
+    /// Returns true if the connection takes more streams, now or when one of its streams has ended.
     pub(super) fn is_open(&self) -> bool {
         let mut state = self.state();
         let Some(sender) = &mut state.sender else { return false };

@@ -28,7 +28,7 @@ enum RequestHalf {
     Body(Option<Sending>),
 }
 
-/// The upstream has not processed the request, which may be sent again
+/// Error: the upstream has not processed the request, which may be sent again
 /// ([RFC 9113, 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)).
 #[derive(Debug)]
 pub(crate) struct Unprocessed(h2::Error);
@@ -172,11 +172,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        connect::ConnectTimeouts,
-        connect::dial::Dialer,
-        connect::h2::{
-            Http2, Purpose,
-            pool::{Pool, Route},
+        connect::{
+            ConnectTimeouts,
+            dial::Dialer,
+            h2::{
+                Http2, Purpose,
+                pool::{Pool, Route},
+            },
         },
         upstream::Upstream,
     };

@@ -1,9 +1,9 @@
 //! Connections in HTTP/2, shared by the tunnels and requests that go to one upstream.
 //!
-//! [`pool`] holds the connections and grants a permit for one stream; [`connection`] opens a connection, and
-//! [`keep_alive`] ends one that is unused or dead; [`mod@exchange`] sends a request with a permit and waits for
-//! the response head. Behind the head, [`stream`] is the upstream's side of a tunnel, and [`body`] the body
-//! of any other response.
+//! [`pool`] holds the connections and grants a permit for one stream; [`connection`] opens a connection by the
+//! settings in [`config`], and [`keep_alive`] ends one that is unused or dead; [`mod@exchange`] sends a request
+//! with a permit and waits for the response head. Behind the head, [`stream`] is the upstream's side of a tunnel,
+//! and [`body`] the body of any other response.
 //!
 //! # The `h2` crate
 //!

@@ -9,11 +9,12 @@ use tokio::{
 
 use super::{Http1Fallback, Pool, Route, lock};
 use crate::{
-    connect::dial::Alpn,
-    connect::dial::ConnectTimeouts,
-    connect::h2::{
-        Http2, Purpose,
-        connection::{SharedConnection, open},
+    connect::{
+        dial::{Alpn, ConnectTimeouts},
+        h2::{
+            Http2, Purpose,
+            connection::{SharedConnection, open},
+        },
     },
     error::BoxError,
     sync::Mutex,
@@ -136,7 +137,7 @@ impl HostConnections {
         lock(&self.connections).len() >= config.max_connections
     }
 
-    /// Reports whether a request uses it, or it has a connection or an obstacle.
+    /// Returns true if a request uses it, or if it has a connection or an obstacle.
     pub(super) fn is_needed(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) > 1
             || self.obstacle(Purpose::Upgrade).is_some()

@@ -19,9 +19,11 @@ use super::{
     connection::{Purpose, StreamPermit},
 };
 use crate::{
-    connect::dial::ConnectTimeouts, connect::dial::Dialer, error::BoxError, error::ConnectTimeout,
-    error::NoStreamFree, io::transport::Transport, sync::Mutex, sync::MutexGuard, upstream::HttpVersion,
-    upstream::Upstream,
+    connect::dial::{ConnectTimeouts, Dialer},
+    error::{BoxError, ConnectTimeout, NoStreamFree},
+    io::transport::Transport,
+    sync::{Mutex, MutexGuard},
+    upstream::{HttpVersion, Upstream},
 };
 use host::HostConnections;
 
@@ -60,7 +62,7 @@ impl Pool {
         &self.dialer
     }
 
-    /// Returns what [`new`](Self::new) was given.
+    /// Returns the arguments of [`new`](Self::new).
     pub(crate) fn settings(&self) -> (Dialer, Http2) {
         (self.dialer.clone(), self.http2.clone())
     }
@@ -71,7 +73,7 @@ impl Pool {
     /// # Errors
     ///
     /// The cause, when no connection could be opened; [`ConnectTimeout`]; and [`NoStreamFree`] when the
-    /// timeout ran out with all connections full.
+    /// timeout expires with all connections full.
     pub(crate) async fn route(
         &self,
         upstream: &Upstream,
