@@ -8,11 +8,20 @@ use http::{Extensions, Response};
 use http_body_util::Full;
 
 use crate::{
-    allow_origin::AllowOrigin, connect::ConnectTimeouts, connect::Connector, error::Error, error::Kind,
-    handshake::Protocols, limits::Limits, on_tunnel::OnTunnel, refusal::BodyLimits, registry::HandshakeGuard,
-    registry::Tunnels, registry::Watcher, rewrite::Rewrite, tunnel::TunnelConfig, upstream::Upstream,
+    allow_origin::AllowOrigin,
+    connect::{ConnectTimeouts, Connector},
+    error::{Error, Kind},
+    handshake::Protocols,
+    limits::Limits,
+    on_tunnel::OnTunnel,
+    refusal::BodyLimits,
+    registry::{HandshakeGuard, Tunnels, Watcher},
+    rewrite::Rewrite,
+    tunnel::TunnelConfig,
+    upstream::Upstream,
 };
 
+/// Settings of a layer.
 #[derive(Clone)]
 pub(crate) struct Config {
     /// Used by requests that carry no [`Upstream`] of their own.
@@ -50,7 +59,7 @@ pub(crate) struct Hooks {
     pub(crate) error_response: Option<ErrorResponse>,
 }
 
-/// Makes the response for a failure.
+/// Hook that makes the response for a failure.
 pub(crate) type ErrorResponse = Arc<dyn Fn(&Error) -> Response<Full<bytes::Bytes>> + Send + Sync>;
 
 impl Config {
@@ -71,13 +80,21 @@ impl Config {
         }
     }
 
-    /// Begins a handshake: an error while draining, `None` without a drain.
+    /// Begins a handshake. `None` without a drain.
+    ///
+    /// # Errors
+    ///
+    /// If the drain has begun.
     pub(crate) fn begin_handshake(&self) -> Result<Option<HandshakeGuard>, Error> {
         let begin = |drain: &Watcher| drain.begin_handshake().ok_or_else(|| Error::new(Kind::Draining));
         self.drain.as_ref().map(begin).transpose()
     }
 
     /// Returns the upstream of the request, or else that of the layer.
+    ///
+    /// # Errors
+    ///
+    /// If there is neither.
     pub(crate) fn select(&self, extensions: &Extensions) -> Result<Upstream, Error> {
         let upstream = extensions.get::<Upstream>().or(self.upstream.as_ref());
         upstream.cloned().ok_or_else(|| Error::new(Kind::NoUpstream))

@@ -86,8 +86,9 @@
 //!
 //! - `axum` (default): [`PathRewrite::original_uri`]; [`Forwarded`] reads axum's `ConnectInfo`.
 //! - `tracing` (default): events under the target `tower_upgrade_proxy`. Debug: requests with `Upgrade` that
-//!   are not treated as upgrades, tunnels opened and closed. Info: tunnels ended by a timeout or an error.
-//!   Warn: failures with a 5xx. Each tunnel has a span that follows from the span of its request.
+//!   are not treated as upgrades, failures with a 4xx, tunnels opened and closed. Info: tunnels ended by a
+//!   timeout or an error, invalid framing that was forwarded. Warn: failures with a 5xx, HTTP/2 connections to
+//!   an upstream that are dead. Each tunnel has a span that follows from the span of its request.
 //! - `metrics`: counters, gauges and histograms of tunnels (opened, active, ended, refused), bytes, messages
 //!   and times, through the crate [`metrics`](https://docs.rs/metrics), for the recorder that the application
 //!   installs.

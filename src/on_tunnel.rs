@@ -68,7 +68,7 @@ struct Inner {
 }
 
 impl TunnelInfo {
-    /// `uri` and `label` are those of the request.
+    /// Creates the identity of a new tunnel. `uri` and `label` are those of the request.
     pub(crate) fn new(
         client: Option<IpAddr>,
         uri: &Uri,

@@ -1,4 +1,4 @@
-//! Durations that are too long for timers and instants.
+//! Deadlines, within the range of timers and instants.
 
 use std::time::Duration;
 

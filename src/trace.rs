@@ -18,13 +18,14 @@ pub(crate) fn refused(error: &Error) {
 /// Span of a tunnel, from its verified 101 to its end.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
-    /// Boxed, as every tunnel has room for it; `None` if no subscriber wants it.
+    /// In a box, as every tunnel has room for it; `None` if the subscriber has disabled it.
     #[cfg(feature = "tracing")]
     span: Option<Box<tracing::Span>>,
 }
 
 impl Span {
-    /// The level is info, the highest level of events in it, so that every visible event has its span.
+    /// Creates the span of `tunnel`. Its level is info, the most severe of the events in it, so that every enabled event
+    /// has its span.
     ///
     /// The span is a root that follows from the request's span. A child would keep the request's span open for as
     /// long as the tunnel, prolong the request's duration and delay its export to a collector.
@@ -64,8 +65,8 @@ pub(crate) fn opened() {
 
 /// Reports the end of a tunnel: at info after a timeout or an error, else at debug. To be called inside its span.
 ///
-/// A TLS connection that ends without `close_notify` is an error for TLS, but browsers end connections so when
-/// a page is closed. Hence debug.
+/// A TLS connection that ends without `close_notify` is an error for TLS, but browsers end connections in this
+/// way when a page is closed: debug.
 pub(crate) fn ended(summary: &TunnelSummary) {
     #[cfg(feature = "tracing")]
     {

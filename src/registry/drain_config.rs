@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{tunnel::CloseCode, tunnel::CloseFrame};
+use crate::tunnel::{CloseCode, CloseFrame};
 
 /// Settings of a drain: the Close frame, the jitter and the grace period.
 ///

@@ -53,7 +53,7 @@ impl DrainSummary {
         self.closed
     }
 
-    /// Tunnels that ended for another reason during the drain: a side closed or failed, or a timeout ran out.
+    /// Tunnels that ended for another reason during the drain: a side closed or failed, or a timeout expired.
     #[must_use]
     pub fn finished(&self) -> usize {
         self.finished

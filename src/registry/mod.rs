@@ -20,8 +20,8 @@
 //! the handshake or for the tunnel at any time. A tracker counts a tunnel under the same lock, hence before
 //! the tunnel can be removed.
 //!
-//! A drain waits for its tracker and never looks at the tunnels again. Its future therefore ends, though late, even
-//! if the runtime of a tunnel is stuck. `model.rs` checks the protocol under many interleavings of threads.
+//! A drain waits for its tracker and never looks at the tunnels again. Its future therefore ends, half a second after
+//! the deadline at the latest, even if the runtime of a tunnel is stuck. `model.rs` checks the protocol under many interleavings of threads.
 
 mod drain;
 mod drain_config;
@@ -40,7 +40,11 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{on_tunnel::TunnelInfo, sync::Mutex, sync::MutexGuard, tunnel::shared::Shared};
+use crate::{
+    on_tunnel::TunnelInfo,
+    sync::{Mutex, MutexGuard},
+    tunnel::shared::Shared,
+};
 pub use drain::Drain;
 pub use drain_config::DrainConfig;
 pub use drain_summary::DrainSummary;
@@ -56,7 +60,7 @@ pub use watcher::Watcher;
 /// The open tunnels, the handshakes that may become tunnels, and the drains that wait for either.
 struct Registry {
     state: Mutex<State>,
-    /// True once [`shutdown`](Self::shutdown) was called.
+    /// True once [`shutdown`](Self::shutdown) was called. [`Watcher::draining`] waits for it.
     is_draining: watch::Sender<bool>,
 }
 
@@ -103,7 +107,7 @@ impl Registry {
         self.state().shutdown.is_some()
     }
 
-    /// Counts a handshake, unless a shutdown has begun. Returns whether it was counted.
+    /// Counts a handshake, unless a shutdown has begun. Returns true if it was counted.
     fn begin_handshake(&self) -> bool {
         let mut state = self.state();
         let is_open = state.shutdown.is_none();

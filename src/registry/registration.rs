@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{HandshakeGuard, Registry, Tunnels, drain_summary::Ended};
-use crate::{on_tunnel::TunnelInfo, tunnel::TunnelEnd, tunnel::shared::Shared};
+use crate::{
+    on_tunnel::TunnelInfo,
+    tunnel::{TunnelEnd, shared::Shared},
+};
 
 /// Membership of one tunnel in the registries of its layer, held by the tunnel's task until the tunnel has ended.
 ///
@@ -19,7 +22,7 @@ pub(crate) struct Registration {
 impl Registration {
     /// Registers a tunnel in `tunnels`, and in the drain that has admitted its `handshake`.
     ///
-    /// `None` without either. Boxed, so that a tunnel without a registration has no more than a null pointer.
+    /// `None` without either. In a box, so that a tunnel without a registration holds only a null pointer.
     pub(crate) fn new(
         info: &TunnelInfo,
         tunnels: Option<&Tunnels>,

@@ -5,7 +5,10 @@ use std::hash::{BuildHasher, RandomState};
 use tokio::time::Instant;
 
 use super::{DrainConfig, DrainSummary, tracker::Tracker};
-use crate::{time::deadline, tunnel::CloseFrame, tunnel::shared::ShutdownRequest};
+use crate::{
+    time::deadline,
+    tunnel::{CloseFrame, shared::ShutdownRequest},
+};
 
 /// Spreads the shutdown requests of a drain, which begins now, over the jitter window.
 #[derive(Clone)]
@@ -37,7 +40,7 @@ impl Schedule {
         if other.deadline < self.deadline { other } else { self }
     }
 
-    /// The request for the tunnel with this id.
+    /// Returns the request for the tunnel with this id.
     pub(super) fn request(&self, id: u64) -> ShutdownRequest {
         let now = Instant::now();
         let window = self.spread_until.saturating_duration_since(now);
@@ -49,7 +52,7 @@ impl Schedule {
         }
     }
 
-    /// A tracker for the tunnels, and for `handshakes` that may become tunnels.
+    /// Returns a tracker for the tunnels, and for `handshakes` that may become tunnels, with the future that waits.
     pub(super) fn track(
         &self,
         handshakes: usize,

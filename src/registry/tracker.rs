@@ -53,7 +53,8 @@ impl Tracker {
 
 async fn wait(mut progress: watch::Receiver<Progress>, deadline: Instant) -> DrainSummary {
     let ended = progress.wait_for(|progress| progress.summary.remaining() + progress.handshakes == 0);
-    // It can't fail: whatever is still to be counted holds a sender. After a timeout the counts are final.
+    // The channel is open while anything is still to be counted: each tunnel, and the registry for handshakes, has a
+    // sender. After a timeout, the tunnels not counted as ended remain.
     let _ = timeout_at(deadline + REPORT_TIME, ended).await;
     progress.borrow().summary
 }

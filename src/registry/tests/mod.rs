@@ -7,8 +7,11 @@ use http::HeaderValue;
 
 use super::{HandshakeGuard, Registration, Tunnels};
 use crate::{
-    on_tunnel::TunnelInfo, on_tunnel::TunnelLabel, tunnel::TunnelEnd, tunnel::shared::Shared,
-    tunnel::shared::ShutdownRequest,
+    on_tunnel::{TunnelInfo, TunnelLabel},
+    tunnel::{
+        TunnelEnd,
+        shared::{Shared, ShutdownRequest},
+    },
 };
 
 mod drain;
