@@ -9,7 +9,10 @@ use std::{
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::{body::ProxyBody, body::ResponseBody, respond};
+use crate::{
+    body::{ProxyBody, ResponseBody},
+    respond,
+};
 
 pin_project! {
     /// The response future of [`UpgradeProxy`](crate::UpgradeProxy): that of the inner service or of the proxy.

@@ -8,10 +8,19 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::{
-    allow_origin::AllowOrigin, config::Config, connect::h2::Http2, error::BoxError, error::Error,
-    forward::Forward, handshake::Protocols, on_tunnel::OnTunnel, registry::Tunnels, registry::Watcher,
-    rewrite::forwarded::Forwarded, rewrite::host::Host, rewrite::path::PathRewrite, service::UpgradeProxy,
-    tunnel::TunnelConfig, upgrade_required::UpgradeRequired, upstream::Upstream,
+    allow_origin::AllowOrigin,
+    config::Config,
+    connect::h2::Http2,
+    error::{BoxError, Error},
+    forward::Forward,
+    handshake::Protocols,
+    on_tunnel::OnTunnel,
+    registry::{Tunnels, Watcher},
+    rewrite::{forwarded::Forwarded, host::Host, path::PathRewrite},
+    service::UpgradeProxy,
+    tunnel::TunnelConfig,
+    upgrade_required::UpgradeRequired,
+    upstream::Upstream,
 };
 
 /// A layer that proxies upgrade requests to an upstream and passes all other requests to the inner service.

@@ -7,9 +7,15 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
-    body::Outgoing, body::ProxyBody, config::Config, error::Error, error::Kind, exchange::exchange,
-    handshake::Handshake, handshake::accept::accept, handshake::encode::encode, metrics::HandshakeTimer,
-    metrics::Outcome, on_tunnel::TunnelInfo, on_tunnel::TunnelLabel, respond, upgrade::PendingTunnel,
+    body::{Outgoing, ProxyBody},
+    config::Config,
+    error::{Error, Kind},
+    exchange::exchange,
+    handshake::{Handshake, accept::accept, encode::encode},
+    metrics::{HandshakeTimer, Outcome},
+    on_tunnel::{TunnelInfo, TunnelLabel},
+    respond,
+    upgrade::PendingTunnel,
 };
 
 /// Proxies an upgrade request: admits it, selects an upstream, rewrites the request, sends it, and responds. If

@@ -12,9 +12,14 @@ use http_body_util::{BodyExt, Either};
 use tower_service::Service;
 
 use crate::{
-    body, body::Outgoing, body::ResponseBody, config::Config, error::BoxError, error::ClientBody,
-    future::ResponseFuture, handshake::detect::detect, metrics::HandshakeTimer, metrics::Outcome,
-    proxy::proxy, respond,
+    body::{self, Outgoing, ResponseBody},
+    config::Config,
+    error::{BoxError, ClientBody},
+    future::ResponseFuture,
+    handshake::detect::detect,
+    metrics::{HandshakeTimer, Outcome},
+    proxy::proxy,
+    respond,
 };
 
 /// Proxies upgrade requests, and passes all other requests to an inner service.

@@ -19,11 +19,19 @@ use tokio::{
 };
 
 use crate::{
-    config::Hooks, connect::ResponseConnection, handshake::Handshake, handshake::Mechanism,
-    handshake::is_websocket, io::transport::Transport, limits::Permit, metrics::TunnelMetrics,
-    on_tunnel::OnTunnel, on_tunnel::TunnelInfo, registry::HandshakeGuard, registry::Registration,
-    registry::Tunnels, trace, tunnel::Sides, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd,
-    tunnel::TunnelSummary, tunnel::shared::Shared, tunnel::shared::ShutdownRequest,
+    config::Hooks,
+    connect::ResponseConnection,
+    handshake::{Handshake, Mechanism, is_websocket},
+    io::transport::Transport,
+    limits::Permit,
+    metrics::TunnelMetrics,
+    on_tunnel::{OnTunnel, TunnelInfo},
+    registry::{HandshakeGuard, Registration, Tunnels},
+    trace,
+    tunnel::{
+        Sides, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary,
+        shared::{Shared, ShutdownRequest},
+    },
 };
 
 /// A tunnel that both sides have accepted, and whose two connections still belong to HTTP.
@@ -198,7 +206,7 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::{tunnel::CloseCode, tunnel::CloseFrame};
+    use crate::tunnel::{CloseCode, CloseFrame};
 
     fn shutdown_in(seconds: u64) -> ShutdownRequest {
         let now = Instant::now();

@@ -10,7 +10,10 @@ use http::{
     request::Parts,
 };
 
-use crate::{error::Error, error::Kind, rewrite::host::without_user_info};
+use crate::{
+    error::{Error, Kind},
+    rewrite::host::without_user_info,
+};
 
 pub use origin::InvalidOrigin;
 use origin::{Origin, without_default_port};
@@ -166,7 +169,7 @@ fn received_origin(parts: &Parts) -> String {
     lines[..lines.len().min(MAX_LEN)].escape_ascii().to_string()
 }
 
-/// Returns whether `origin` has the host and port of the request.
+/// Returns true if `origin` has the host and port of the request.
 fn matches_host(parts: &Parts, origin: &Origin) -> bool {
     let Origin::Tuple { scheme, host } = origin else { return false };
     let requested = match parts.uri.authority() {

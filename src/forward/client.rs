@@ -17,8 +17,13 @@ use hyper_util::{
 use tower_service::Service;
 
 use crate::{
-    body::Outgoing, config::Timeouts, connect::Connector, error::BoxError, error::Error,
-    io::transport::Transport, time::NEVER, upstream::Address, upstream::Upstream,
+    body::Outgoing,
+    config::Timeouts,
+    connect::Connector,
+    error::{BoxError, Error},
+    io::transport::Transport,
+    time::NEVER,
+    upstream::{Address, Upstream},
 };
 
 pub(super) type Client = legacy::Client<Dial, Outgoing>;

@@ -9,8 +9,11 @@ use http_body_util::Either;
 use hyper::ext::Protocol;
 
 use crate::{
-    body::Outgoing, error::Error, error::Kind, handshake::detect, rewrite::Rewrite, rewrite::rewrite,
-    rewrite::tokens, upstream::Upstream,
+    body::Outgoing,
+    error::{Error, Kind},
+    handshake::detect,
+    rewrite::{Rewrite, rewrite, tokens},
+    upstream::Upstream,
 };
 
 /// Refuses a request that cannot be forwarded.

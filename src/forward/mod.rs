@@ -22,10 +22,17 @@ use http_body_util::{BodyExt, Either};
 use tower_service::Service;
 
 use crate::{
-    body, body::Outgoing, body::ResponseBody, config::Config, connect::ATTEMPTS, connect::Http2Attempt,
-    connect::Http2Request, connect::Purpose, connect::body::Source, connect::body::UpstreamBody,
-    error::BoxError, error::ClientBody, error::Error, error::Kind, handshake::detect, respond,
-    rewrite::hop_by_hop, rewrite::http2, upstream::Upstream,
+    body::{self, Outgoing, ResponseBody},
+    config::Config,
+    connect::{
+        ATTEMPTS, Http2Attempt, Http2Request, Purpose,
+        body::{Source, UpstreamBody},
+    },
+    error::{BoxError, ClientBody, Error, Kind},
+    handshake::detect,
+    respond,
+    rewrite::{hop_by_hop, http2},
+    upstream::Upstream,
 };
 use client::Client;
 use encode::{check, encode};

@@ -104,7 +104,7 @@ fn allowed(list: &str) -> (Protocols, Vec<Rule>) {
     }
 }
 
-/// Returns whether the name is a valid protocol: a token with an optional version, and not HTTP.
+/// Returns true if the name is a valid protocol: a token with an optional version, and not HTTP.
 fn is_protocol(name: &str) -> bool {
     let parts: Vec<&str> = name.split('/').collect();
     let is_http = ["h2c", "h2", "h3", "http"].contains(&parts[0].to_ascii_lowercase().as_str());
@@ -178,7 +178,7 @@ fn extended(request: &Request<()>) -> Option<&ext::Protocol> {
     request.extensions().get().filter(|_| connect)
 }
 
-/// Returns whether there is exactly one valid host (for an extended CONNECT, `:authority`). `None` if only a
+/// Returns true if there is exactly one valid host (for an extended CONNECT, `:authority`). `None` if only a
 /// parser of URIs can decide.
 fn host(request: &Request<()>) -> Option<bool> {
     let lines: Vec<&[u8]> = match extended(request) {
@@ -201,7 +201,7 @@ fn host(request: &Request<()>) -> Option<bool> {
     (host.is_empty() || host.iter().any(is_bad)).then_some(false)
 }
 
-/// Returns whether there is exactly one key, of 16 bytes in base64.
+/// Returns true if there is exactly one key, of 16 bytes in base64.
 fn has_key(headers: &HeaderMap) -> bool {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let lines: Vec<&[u8]> = headers.get_all("sec-websocket-key").iter().map(HeaderValue::as_bytes).collect();

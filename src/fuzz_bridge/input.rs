@@ -59,7 +59,7 @@ pub(super) fn elements(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
     elements
 }
 
-/// Returns whether the text is a token
+/// Returns true if the text is a token
 /// ([RFC 9110, 5.6.2](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2)).
 pub(super) fn is_token(text: &str) -> bool {
     let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

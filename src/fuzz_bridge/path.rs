@@ -90,7 +90,7 @@ fn check_policy(parts: &Parts, policy: &PathRewrite, upstream: &Upstream, replac
     }
 }
 
-/// Returns whether the path must be rejected.
+/// Returns true if the path must be rejected.
 fn is_rejected(seen: &Uri, rest: &str, bounded: bool) -> bool {
     !seen.path().starts_with('/') || !seen.path().is_ascii() || bounded && may_escape(rest)
 }
@@ -120,7 +120,7 @@ fn check_target(
     }
 }
 
-/// Returns whether the path leads above its start in the interpretation of any server. Servers differ in
+/// Returns true if the path leads above its start in the interpretation of any server. Servers differ in
 /// whether they decode slashes and dots, treat backslashes as slashes, drop parameters and skip empty
 /// segments.
 fn may_escape(path: &str) -> bool {

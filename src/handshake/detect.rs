@@ -11,7 +11,10 @@ use http::{
 use hyper::{ext, upgrade::OnUpgrade};
 
 use super::{Handshake, Mechanism, Protocol, Protocols, is_websocket};
-use crate::{error::Error, error::Kind, rewrite::tokens};
+use crate::{
+    error::{Error, Kind},
+    rewrite::tokens,
+};
 
 /// Takes the handshake out of `request`, if it is an upgrade request.
 ///
@@ -148,7 +151,7 @@ pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), &'static str> {
     }
 }
 
-/// Returns whether an authority is valid as a `Host`: no user information, and a numeric port, if any
+/// Returns true if an authority is valid as a `Host`: no user information, and a numeric port, if any
 /// ([RFC 9110, 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
 fn is_valid_host(authority: &Authority) -> bool {
     match authority.as_str().strip_prefix(authority.host()) {
@@ -181,7 +184,7 @@ fn single_value(headers: &HeaderMap, name: http::HeaderName) -> Option<&[u8]> {
     }
 }
 
-/// Returns whether the head announces a body
+/// Returns true if the head announces a body
 /// ([RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)). The size hint of the body is not
 /// used: middleware may have wrapped the body in a type without one.
 pub(crate) fn has_body(headers: &HeaderMap) -> bool {

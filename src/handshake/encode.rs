@@ -13,7 +13,9 @@ use hyper::ext;
 
 use super::{Handshake, Mechanism, is_websocket, verify::ExpectedResponse};
 use crate::{
-    body::Outgoing, error::Error, error::Kind, rewrite::Rewrite, rewrite::http2, rewrite::rewrite,
+    body::Outgoing,
+    error::{Error, Kind},
+    rewrite::{Rewrite, http2, rewrite},
     upstream::Upstream,
 };
 
@@ -55,7 +57,7 @@ pub(crate) fn encode(
     Ok((Request::from_parts(parts, body), expected))
 }
 
-/// Returns whether the request of [`encode`] can be sent in HTTP/2: CONNECT is equivalent to GET, and has no
+/// Returns true if the request of [`encode`] can be sent in HTTP/2: CONNECT is equivalent to GET, and has no
 /// body.
 pub(crate) fn fits_http2(request: &Request<Outgoing>) -> bool {
     *request.method() == Method::GET && request.body().is_end_stream()

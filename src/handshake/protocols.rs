@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use http::{HeaderName, HeaderValue, Method};
 
-/// Returns whether an upgrade token names WebSocket
+/// Returns true if an upgrade token names WebSocket
 /// ([RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1)).
 pub(crate) fn is_websocket(token: &[u8]) -> bool {
     token.eq_ignore_ascii_case(b"websocket")

@@ -8,7 +8,7 @@ use http::{
 use sha1::{Digest, Sha1};
 
 use super::{Handshake, is_websocket};
-use crate::{rewrite::hop_by_hop, rewrite::tokens::tokens};
+use crate::rewrite::{hop_by_hop, tokens::tokens};
 
 /// The response required to accept a handshake.
 #[derive(Debug)]

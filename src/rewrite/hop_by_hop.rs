@@ -65,7 +65,7 @@ pub(crate) fn strip_forwarded_response(status: StatusCode, headers: &mut HeaderM
     headers.extend(announced.into_iter().map(|value| (TRAILER, value)));
 }
 
-/// Returns whether the token is a connection option that names no field beyond the fixed list.
+/// Returns true if the token is a connection option that names no field beyond the fixed list.
 fn is_connection_option(token: &[u8]) -> bool {
     [&b"upgrade"[..], b"keep-alive", b"close"].iter().any(|option| token.eq_ignore_ascii_case(option))
 }

@@ -7,7 +7,10 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use crate::{error::Error, error::Kind, upstream::Upstream};
+use crate::{
+    error::{Error, Kind},
+    upstream::Upstream,
+};
 
 /// Converts a rewritten HTTP/1.1 request head into one in HTTP/2: `Host` becomes the authority, and
 /// connection-specific fields are removed

@@ -2,7 +2,10 @@
 
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
-use crate::{error::Error, error::Kind, upstream::Upstream};
+use crate::{
+    error::{Error, Kind},
+    upstream::Upstream,
+};
 
 /// Policy for the path of the upstream request. The query is always passed on byte for byte, and nothing is
 /// percent-decoded.
@@ -138,7 +141,7 @@ impl PathRewrite {
         Some(stripped).filter(|stripped| !stripped.is_empty())
     }
 
-    /// Returns whether the policy restores a prefix removed by `nest`.
+    /// Returns true if the policy restores a prefix removed by `nest`.
     fn restores_prefix(&self, parts: &Parts) -> bool {
         self.source_uri(parts).path() != parts.uri.path()
     }
@@ -161,7 +164,7 @@ fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns whether dot segments lead above the start of the path in any server's interpretation.
+/// Returns true if dot segments lead above the start of the path in any server's interpretation.
 ///
 /// Servers differ in what they decode before they resolve dot segments. An encoded dot counts as a dot.
 /// Encoded slashes and backslashes are tried both ways: `a%2f..%2f..` escapes if they are slashes,
@@ -178,7 +181,7 @@ fn escapes_root(path: &str) -> bool {
     })
 }
 
-/// Returns whether dot segments lead above the start of the path, with `/` as the only separator.
+/// Returns true if dot segments lead above the start of the path, with `/` as the only separator.
 fn goes_above_root(path: &str) -> bool {
     let mut depth = 0_usize;
     for segment in path.split('/') {

@@ -16,7 +16,7 @@ pub(crate) fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Ite
         .filter(|element| !element.is_empty())
 }
 
-/// Returns whether the list field `name` contains `token`, in any case.
+/// Returns true if the list field `name` contains `token`, in any case.
 pub(crate) fn contains(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }

@@ -212,7 +212,7 @@ impl Upstream {
         &self.0.pool_key
     }
 
-    /// Returns whether the URI requires TLS.
+    /// Returns true if the URI requires TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.0.pool_key.0 == Scheme::HTTPS
     }

@@ -50,7 +50,7 @@ fn node(text: &[u8]) -> Option<IpAddr> {
     is_port(port).then(|| ip.to_canonical())
 }
 
-/// Returns whether `text` is empty, or a colon and a number or obfuscated name.
+/// Returns true if `text` is empty, or a colon and a number or obfuscated name.
 fn is_port(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(allowed);
@@ -82,7 +82,7 @@ impl<'a> Iterator for SplitUnquoted<'a> {
     }
 }
 
-/// Returns whether `text` ends in a backslash that escapes the next character and is not escaped itself.
+/// Returns true if `text` ends in a backslash that escapes the next character and is not escaped itself.
 fn ends_in_escape(text: &[u8]) -> bool {
     text.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
