@@ -1,4 +1,4 @@
-//! All tunnels end.
+//! Drains of all tunnels.
 
 use std::{
     sync::{
@@ -20,12 +20,12 @@ use crate::{app, open};
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn both_sides_are_told_in_any_pair_of_versions_and_it_is_over_when_they_have_answered() {
+async fn both_sides_get_a_close_in_any_pair_of_versions_and_the_drain_waits_for_their_answers() {
     for http2 in [false, true] {
         let (mut upstream, drain) =
             (EchoUpstream::start().await, Drain::new().jitter(Duration::from_millis(50)));
-        let place = if http2 { upstream.upstream().http2() } else { upstream.upstream() };
-        let address = app(UpgradeProxyLayer::new(place).http2(Http2::new()).drain(drain.watcher())).await;
+        let target = if http2 { upstream.upstream().http2() } else { upstream.upstream() };
+        let address = app(UpgradeProxyLayer::new(target).http2(Http2::new()).drain(drain.watcher())).await;
         let mut clients = Vec::new();
         for _ in 0..5 {
             clients.push(Client::http1(address, "/").await);
@@ -49,18 +49,18 @@ async fn both_sides_are_told_in_any_pair_of_versions_and_it_is_over_when_they_ha
 }
 
 #[tokio::test]
-async fn code_and_reason_are_the_users() {
+async fn code_and_reason_can_be_set() {
     let mut upstream = EchoUpstream::start().await;
     let drain = Drain::new().close(CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("deploy 42"));
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Client::http1(address, "/").await;
     drop(drain.shutdown(LONG));
-    let told = (1012, "deploy 42".to_owned());
-    assert_eq!((client.closed().await, upstream.closed().await), (told.clone(), told));
+    let close = (1012, "deploy 42".to_owned());
+    assert_eq!((client.closed().await, upstream.closed().await), (close.clone(), close));
 }
 
 #[tokio::test]
-async fn who_does_not_answer_is_cut_at_the_deadline() {
+async fn a_tunnel_without_answers_is_aborted_at_the_deadline() {
     let grace = Duration::from_millis(300);
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
@@ -76,7 +76,7 @@ async fn who_does_not_answer_is_cut_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn without_any_grace_all_are_cut_after_their_close() {
+async fn without_grace_all_tunnels_are_aborted_after_their_close() {
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let (mut client, mut server) = open(address, &upstream).await;
@@ -87,7 +87,7 @@ async fn without_any_grace_all_are_cut_after_their_close() {
 }
 
 #[tokio::test]
-async fn another_protocol_ends_when_its_upstream_finishes_and_else_at_the_deadline() {
+async fn another_protocol_ends_when_its_upstream_finishes_or_at_the_deadline() {
     for finishes in [true, false] {
         let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
         let layer = UpgradeProxyLayer::new(upstream.upstream())
@@ -102,8 +102,8 @@ async fn another_protocol_ends_when_its_upstream_finishes_and_else_at_the_deadli
         let grace = if finishes { LONG } else { Duration::from_secs(1) };
         let drained = drain.shutdown(grace);
         server.expect_end().await;
-        server.send("last words").await;
-        client.expect("last words").await;
+        server.send("last bytes").await;
+        client.expect("last bytes").await;
         if finishes {
             drop(server);
         }
@@ -114,7 +114,7 @@ async fn another_protocol_ends_when_its_upstream_finishes_and_else_at_the_deadli
 }
 
 #[tokio::test]
-async fn tunnels_of_two_layers_on_two_runtimes_are_told_from_a_third() {
+async fn tunnels_of_two_layers_on_two_runtimes_are_drained_from_a_third() {
     let (mut upstream, drain) = (EchoUpstream::start().await, Drain::new());
     let layer = UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher());
     let other = UpgradeProxyLayer::per_request().upstream(upstream.upstream()).drain(drain.watcher());
@@ -138,12 +138,12 @@ async fn tunnels_of_two_layers_on_two_runtimes_are_told_from_a_third() {
 }
 
 #[tokio::test]
-async fn a_later_deadline_does_not_replace_an_earlier_one_that_the_tunnel_knows() {
+async fn a_later_deadline_does_not_replace_an_earlier_one_that_a_tunnel_has_taken() {
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let _tunnels = [open(address, &upstream).await, open(address, &upstream).await];
     let first = drain.shutdown(Duration::from_millis(600));
-    // They have taken it, and will not speak for a while.
+    // Lets the tunnels take the first request, whose moment is still to come.
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
@@ -153,28 +153,28 @@ async fn a_later_deadline_does_not_replace_an_earlier_one_that_the_tunnel_knows(
 }
 
 #[tokio::test]
-async fn what_has_ended_otherwise_is_counted_so() {
+async fn tunnels_that_end_for_another_reason_are_counted_as_finished() {
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new().jitter(LONG));
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let tunnels = [open(address, &upstream).await, open(address, &upstream).await];
     let drained = drain.shutdown(LONG);
-    drop(tunnels); // long before their moment has come, or one of them at worst
+    drop(tunnels); // long before the moment of at least one of them
     let drained = bounded("the drain", drained).await;
     assert_eq!((drained.aborted(), drained.remaining(), drained.total()), (0, 0, 2), "{drained}");
     assert!(drained.finished() >= 1, "{drained}");
 }
 
 #[tokio::test]
-async fn every_hook_has_returned_when_it_is_over() {
+async fn every_hook_has_returned_when_the_drain_is_ready() {
     let (upstream, drain, closed) =
         (EchoUpstream::start().await, Drain::new(), Arc::new(AtomicUsize::new(0)));
     let layer = UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher());
-    let counted = Arc::clone(&closed);
+    let count = Arc::clone(&closed);
     let worker = Worker::start(
         Inner::Application,
         &layer.on_tunnel(move |_: &_, _: &_| {
             std::thread::sleep(Duration::from_millis(100));
-            counted.fetch_add(1, Ordering::SeqCst);
+            count.fetch_add(1, Ordering::SeqCst);
         }),
     )
     .await;

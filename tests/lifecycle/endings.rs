@@ -1,4 +1,4 @@
-//! Every end that is told, in any pair of HTTP's versions, by what libraries make of it.
+//! Ends with a Close, as WebSocket libraries receive it, in each pair of versions of HTTP.
 
 use std::{num::NonZeroU64, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::app;
 
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A tunnel by way of the layer, in one pair of versions.
+/// A tunnel through the layer, in one pair of versions.
 struct Pair {
     client: Client,
     upstream: EchoUpstream,
@@ -25,12 +25,12 @@ struct Pair {
 }
 
 impl Pair {
-    /// In each pair.
+    /// Runs `scenario` in each pair.
     async fn each(config: TunnelConfig, scenario: impl AsyncFn(Self)) {
         for (http2_client, http2_upstream) in [(false, false), (false, true), (true, false), (true, true)] {
             let upstream = EchoUpstream::start().await;
-            let place = if http2_upstream { upstream.upstream().http2() } else { upstream.upstream() };
-            let (layer, reports) = Reports::of(UpgradeProxyLayer::new(place).tunnel(config.clone()));
+            let target = if http2_upstream { upstream.upstream().http2() } else { upstream.upstream() };
+            let (layer, reports) = Reports::of(UpgradeProxyLayer::new(target).tunnel(config.clone()));
             let address = app(layer).await;
             let client = match http2_client {
                 true => Client::http2(address, "/").await,
@@ -42,26 +42,26 @@ impl Pair {
         }
     }
 
-    /// Once the client has left.
+    /// Disconnects the client, and waits for the summary.
     async fn ended(mut self) -> TunnelSummary {
         drop(self.client);
         self.reports.ended().await
     }
 }
 
-fn told(code: u16, reason: &str) -> CloseReceived {
+fn close(code: u16, reason: &str) -> CloseReceived {
     (code, reason.to_owned())
 }
 
 #[tokio::test]
-async fn a_tunnel_that_is_idle_or_old_goes_away_on_both_sides() {
+async fn both_sides_of_an_idle_or_old_tunnel_get_1001() {
     for (config, reason) in [
         (TunnelConfig::new().idle_timeout(SHORT), "idle timeout"),
         (TunnelConfig::new().max_lifetime(SHORT), "maximum lifetime reached"),
     ] {
         Pair::each(config, async |mut pair| {
-            assert_eq!(pair.client.closed().await, told(1001, reason));
-            assert_eq!(pair.upstream.closed().await, told(1001, reason));
+            assert_eq!(pair.client.closed().await, close(1001, reason));
+            assert_eq!(pair.upstream.closed().await, close(1001, reason));
             let summary = pair.ended().await;
             let codes = [Side::Client, Side::Upstream].map(|side| summary.close_code(side));
             assert_eq!(codes, [Some(1001); 2], "both have answered: {summary:?}");
@@ -72,13 +72,13 @@ async fn a_tunnel_that_is_idle_or_old_goes_away_on_both_sides() {
 }
 
 #[tokio::test]
-async fn a_message_above_the_limit_is_too_big_for_both_sides() {
+async fn both_sides_get_1009_for_a_message_above_the_limit() {
     let config = TunnelConfig::new().max_message_size(1000);
     Pair::each(config, async |mut pair| {
         pair.client.echo(&"x".repeat(1000)).await;
         pair.client.send(&"x".repeat(1001)).await;
-        assert_eq!(pair.client.closed().await, told(1009, "message too big"));
-        assert_eq!(pair.upstream.closed().await, told(1009, "message too big"));
+        assert_eq!(pair.client.closed().await, close(1009, "message too big"));
+        assert_eq!(pair.upstream.closed().await, close(1009, "message too big"));
         let summary = pair.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
         assert_eq!(summary.messages(Side::Upstream), 2);
@@ -87,15 +87,15 @@ async fn a_message_above_the_limit_is_too_big_for_both_sides() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_is_gone_is_told_to_the_client_with_the_code_that_was_chosen() {
-    let other =
+async fn the_client_of_a_lost_upstream_gets_the_configured_close() {
+    let custom =
         ClosePolicy::new().upstream_gone(CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("sorry"));
-    for (closes, expected) in [
-        (ClosePolicy::new(), told(1011, "the upstream has gone")),
-        (other, told(1012, "sorry")),
-        (ClosePolicy::none(), told(ABNORMAL, "")),
+    for (policy, expected) in [
+        (ClosePolicy::new(), close(1011, "the upstream has gone")),
+        (custom, close(1012, "sorry")),
+        (ClosePolicy::none(), close(ABNORMAL, "")),
     ] {
-        Pair::each(TunnelConfig::new().close_policy(closes), async |mut pair| {
+        Pair::each(TunnelConfig::new().close_policy(policy), async |mut pair| {
             pair.client.send("leave without a Close").await;
             assert_eq!(pair.client.closed().await, expected);
         })
@@ -104,7 +104,7 @@ async fn an_upstream_that_is_gone_is_told_to_the_client_with_the_code_that_was_c
 }
 
 #[tokio::test]
-async fn a_limited_rate_lets_everything_through_in_its_time() {
+async fn a_rate_limit_delays_bytes_and_loses_none() {
     let limit = RateLimit::bytes_per_second(NonZeroU64::new(400_000).unwrap()).burst(20_000);
     let config = TunnelConfig::new().rate_limit(Side::Client, limit).rate_limit(Side::Upstream, limit);
     Pair::each(config, async |mut pair| {
@@ -121,15 +121,15 @@ async fn a_limited_rate_lets_everything_through_in_its_time() {
 }
 
 #[tokio::test]
-async fn pings_of_ours_are_answered_by_libraries_and_keep_the_tunnel() {
+async fn libraries_answer_the_proxys_pings_and_the_tunnel_stays_open() {
     // Long enough for a busy machine.
     const IDLE: Duration = Duration::from_secs(2);
     let keep_alive = KeepAlive::new().client(SHORT / 10).upstream(SHORT / 10).timeout(IDLE);
     let config = TunnelConfig::new().keep_alive(keep_alive).idle_timeout(IDLE);
     Pair::each(config, async |mut pair| {
-        // The library answers pings while it waits for a message, and shows them.
-        let begun = std::time::Instant::now();
-        while begun.elapsed() < IDLE * 5 / 4 {
+        // The library answers pings while it waits for a message, and returns them.
+        let start = std::time::Instant::now();
+        while start.elapsed() < IDLE * 5 / 4 {
             let next = bounded("a ping", pair.client.next()).await;
             assert!(matches!(next, Some(Message::Ping(_))), "{next:?}");
         }

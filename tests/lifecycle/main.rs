@@ -1,13 +1,13 @@
-//! The life of tunnels between real sockets: who is told what when they are to end, and who is there.
+//! Tunnels between real sockets: the Close that each side gets at their end, drains, and the list of open tunnels.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod drain;
 mod endings;
-mod late;
+mod handshakes;
 mod refusal;
 mod registry;
 mod restart;
-mod some;
+mod selection;
 
 use std::net::SocketAddr;
 
@@ -16,12 +16,12 @@ use http::StatusCode;
 use test_support::{ScriptedUpstream, Wire, bounded, serve};
 use tower_upgrade_proxy::{Tunnels, UpgradeProxyLayer};
 
-/// An application with `layer` around an ordinary page.
+/// Serves `layer` around an ordinary page.
 async fn app(layer: UpgradeProxyLayer) -> SocketAddr {
     serve(Router::new().fallback(|| async { "a page" }).layer(layer)).await
 }
 
-/// An application in which no client gets hold of its end of a tunnel.
+/// Serves `layer` behind a middleware that replaces each 101, so that no upgrade completes.
 async fn app_that_replaces_101s(layer: UpgradeProxyLayer) -> SocketAddr {
     let replace = map_response(|response: Response| async move {
         match response.status() {
@@ -32,12 +32,12 @@ async fn app_that_replaces_101s(layer: UpgradeProxyLayer) -> SocketAddr {
     serve(Router::new().fallback_service(layer.into_service()).layer(replace)).await
 }
 
-/// Both ends of a tunnel as bytes.
+/// Opens a tunnel. Returns its ends, the client's first.
 async fn open(address: SocketAddr, upstream: &ScriptedUpstream) -> (Wire, Wire) {
     upstream.tunnel(Wire::connect(address).await).await
 }
 
-/// Waits until as many stand as are expected. It is so a moment after the peers see it.
+/// Waits for the number of open tunnels, which changes a moment after the peers see the end.
 async fn until(tunnels: &Tunnels, number: usize) {
     let wait = async {
         while tunnels.len() != number {

@@ -1,4 +1,4 @@
-//! What who comes during a drain is told.
+//! Requests during a drain.
 
 use std::{sync::Arc, sync::Mutex, time::Duration};
 
@@ -9,7 +9,7 @@ use tower_upgrade_proxy::{Drain, Error, UpgradeProxyLayer};
 use crate::app;
 
 #[tokio::test]
-async fn an_upgrade_gets_503_before_anything_is_dialled_and_a_page_is_still_a_page() {
+async fn an_upgrade_gets_503_without_a_connection_upstream_and_pages_are_still_served() {
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     drop(drain.shutdown(Duration::from_secs(30)));
@@ -26,7 +26,7 @@ async fn an_upgrade_gets_503_before_anything_is_dialled_and_a_page_is_still_a_pa
 }
 
 #[tokio::test]
-async fn the_error_says_so_and_every_layer_of_the_drain_refuses() {
+async fn every_layer_of_the_drain_refuses_with_its_error() {
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let errors: Arc<Mutex<Vec<Error>>> = Arc::default();
     let addresses = [(); 2].map(|()| {
@@ -47,10 +47,10 @@ async fn the_error_says_so_and_every_layer_of_the_drain_refuses() {
 }
 
 #[tokio::test]
-async fn a_layer_without_the_drain_goes_on() {
+async fn a_layer_without_the_drain_is_not_affected() {
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let layer = UpgradeProxyLayer::new(upstream.upstream());
-    let _taking_part = app(layer.clone().drain(drain.watcher())).await;
+    let _draining = app(layer.clone().drain(drain.watcher())).await;
     drop(drain.shutdown(Duration::ZERO));
     crate::open(app(layer).await, &upstream).await;
 }

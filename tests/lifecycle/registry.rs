@@ -1,4 +1,4 @@
-//! Who is listed, and for how long.
+//! The list of open tunnels.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tower_upgrade_proxy::{Side, TunnelConfig, TunnelState, TunnelStatus, Tunnels
 
 use crate::{app, app_that_replaces_101s, open, until};
 
-/// A layer for `upstream` with its registry.
+/// A layer for `upstream`, and the list of its tunnels.
 fn listed(upstream: &ScriptedUpstream) -> (UpgradeProxyLayer, Tunnels) {
     let tunnels = Tunnels::new();
     (UpgradeProxyLayer::new(upstream.upstream()).tunnels(&tunnels), tunnels)
 }
 
 #[tokio::test]
-async fn a_tunnel_says_which_it_is_and_its_numbers_grow() {
+async fn a_tunnels_status_identifies_it_and_its_counts_grow() {
     let (upstream, tunnels) = (EchoUpstream::start().await, Tunnels::new());
     let layer = UpgradeProxyLayer::new(upstream.upstream()).tunnels(&tunnels);
     let app = Router::new().fallback_service(layer.into_service());
@@ -30,7 +30,7 @@ async fn a_tunnel_says_which_it_is_and_its_numbers_grow() {
     assert_eq!((info.path(), info.protocol(), info.label()), ("/chat", "websocket", None));
     assert_eq!((info.client(), info.upstream()), (Some([127, 0, 0, 1].into()), &upstream.upstream()));
     assert_eq!(first.state(), TunnelState::Open);
-    // Masked there, not masked back.
+    // The client's frame is masked, the upstream's is not.
     assert_eq!((first.bytes(Side::Client), first.bytes(Side::Upstream)), (9, 5));
     assert_eq!((first.messages(Side::Client), first.messages(Side::Upstream)), (1, 1));
 
@@ -48,7 +48,7 @@ async fn a_tunnel_says_which_it_is_and_its_numbers_grow() {
 }
 
 #[tokio::test]
-async fn it_is_half_closed_when_one_side_has_finished() {
+async fn a_tunnel_is_half_closed_when_one_side_has_finished() {
     let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
@@ -62,7 +62,7 @@ async fn it_is_half_closed_when_one_side_has_finished() {
 }
 
 #[tokio::test]
-async fn a_failed_tunnel_and_one_whose_time_is_over_go() {
+async fn failed_and_timed_out_tunnels_are_removed() {
     let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let (client, _server) = open(app(layer.clone()).await, &upstream).await;
@@ -77,7 +77,7 @@ async fn a_failed_tunnel_and_one_whose_time_is_over_go() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_never_comes() {
+async fn a_refused_upgrade_is_never_listed() {
     let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let address = app(layer).await;
@@ -104,7 +104,7 @@ async fn a_pending_upgrade_is_listed_as_opening_until_it_fails() {
 }
 
 #[tokio::test]
-async fn two_layers_on_two_runtimes_have_one_registry_and_a_runtime_takes_its_tunnels_along() {
+async fn a_registry_spans_layers_and_runtimes_and_a_stopped_runtime_removes_its_tunnels() {
     let upstream = ScriptedUpstream::start().await;
     let (layer, tunnels) = listed(&upstream);
     let other = UpgradeProxyLayer::per_request().upstream(upstream.upstream()).tunnels(&tunnels);

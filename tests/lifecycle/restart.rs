@@ -1,4 +1,4 @@
-//! An upstream that is killed with hundreds of tunnels, and comes back.
+//! An upstream with hundreds of tunnels that is killed and restarted.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,12 +15,12 @@ use crate::{app, until};
 
 const TUNNELS: usize = 500;
 
-/// The longest that five hundred of anything may take, on a machine that is busy with other tests.
-async fn patiently<T>(what: &str, all: impl Future<Output = T>) -> T {
+/// Waits long enough for hundreds of operations on a machine that is busy with other tests.
+async fn bounded_all<T>(what: &str, all: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(120), all).await.unwrap_or_else(|_| panic!("still waiting: {what}"))
 }
 
-/// An upstream that echoes. Whoever drops it kills it: every other connection ends with a reset.
+/// Starts an upstream that echoes. A drop kills it: half of its connections end with a reset.
 fn start(address: SocketAddr) -> JoinSet<()> {
     let listener = listen(address);
     let mut upstream = JoinSet::new();
@@ -52,7 +52,7 @@ async fn open(address: SocketAddr) -> Result<Socket, tungstenite::Error> {
     client_async(format!("ws://{address}/"), stream).await.map(|(socket, _)| socket)
 }
 
-/// All of them at once, each with an echo of its own.
+/// Opens all tunnels concurrently, each with an echo of its own.
 async fn open_all(address: SocketAddr) -> Vec<Socket> {
     let mut opening = JoinSet::new();
     for number in 0..TUNNELS {
@@ -64,18 +64,18 @@ async fn open_all(address: SocketAddr) -> Vec<Socket> {
             client
         });
     }
-    patiently("all to be open", opening.join_all()).await
+    bounded_all("all to be open", opening.join_all()).await
 }
 
 #[tokio::test]
-async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_after_it() {
-    let (place, tunnels) = (ReservedPort::new(), Tunnels::new());
-    let layer = UpgradeProxyLayer::new(place.uri().parse().unwrap());
+async fn five_hundred_clients_get_a_close_from_a_killed_upstream_and_reconnect_after_its_restart() {
+    let (port, tunnels) = (ReservedPort::new(), Tunnels::new());
+    let layer = UpgradeProxyLayer::new(port.uri().parse().unwrap());
     let address = app(layer.tunnels(&tunnels)).await;
     let tasks = Handle::current().metrics();
     let before = tasks.num_alive_tasks();
 
-    let mut upstream = start(place.address);
+    let mut upstream = start(port.address);
     let clients = open_all(address).await;
     assert_eq!(tunnels.len(), TUNNELS);
     bounded("the upstream's end", upstream.shutdown()).await;
@@ -89,7 +89,7 @@ async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_af
             while client.next().await.is_some_and(|message| message.is_ok()) {}
         });
     }
-    patiently("all to be told", ending.join_all()).await;
+    bounded_all("a Close for all", ending.join_all()).await;
 
     for _ in 0..20 {
         match bounded("a refusal", open(address)).await {
@@ -99,7 +99,7 @@ async fn five_hundred_tunnels_are_told_of_a_killed_upstream_and_all_come_back_af
     }
     until(&tunnels, 0).await;
 
-    let mut upstream = start(place.address);
+    let mut upstream = start(port.address);
     let mut clients = open_all(address).await;
     assert_eq!(tunnels.len(), TUNNELS);
     for client in &mut clients {

@@ -1,4 +1,4 @@
-//! What is logged.
+//! Log events.
 
 use std::{
     io,
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use test_support::{ScriptedUpstream, Wire, handshake, http2::Client};
+use test_support::{SWITCHING, ScriptedUpstream, Wire, handshake, http2::Client, tls::TlsServer};
 use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelSummary, UpgradeProxyLayer};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -16,12 +16,12 @@ use crate::{app, http2, open};
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Catches the events of this thread; the tests below run on one.
-    fn catch(&self) -> tracing::subscriber::DefaultGuard {
-        self.catch_from(tracing::Level::DEBUG)
+    /// Captures the events of this thread. Each test runs on one thread.
+    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+        self.capture_from(tracing::Level::DEBUG)
     }
 
-    fn catch_from(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
+    fn capture_from(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_ansi(false)
@@ -35,7 +35,7 @@ impl Log {
         text.lines().filter(|line| line.contains("tower_upgrade_proxy")).map(str::to_owned).collect()
     }
 
-    /// The one line that holds `text`.
+    /// The only line that contains `text`.
     fn line(&self, text: &str) -> String {
         let lines = self.lines();
         let found: Vec<_> = lines.iter().filter(|line| line.contains(text)).collect();
@@ -66,9 +66,9 @@ impl io::Write for Writer {
 }
 
 #[tokio::test]
-async fn an_upgrade_that_is_not_taken_says_why_at_debug() {
+async fn an_upgrade_that_is_not_taken_is_a_debug_event_with_the_reason() {
     let log = Log::default();
-    let _guard = log.catch();
+    let _guard = log.capture();
     let upstream = ScriptedUpstream::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream())).await;
     let cases = [
@@ -89,9 +89,9 @@ async fn an_upgrade_that_is_not_taken_says_why_at_debug() {
 }
 
 #[tokio::test]
-async fn an_extended_connect_that_is_not_taken_says_what_it_asked_for() {
+async fn an_extended_connect_that_is_not_taken_is_an_event_with_its_protocol() {
     let log = Log::default();
-    let _guard = log.catch();
+    let _guard = log.capture();
     let upstream = ScriptedUpstream::start().await;
     let mut client = Client::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     http2::send(&mut client, http2::extended("connect-udp")).await;
@@ -100,23 +100,23 @@ async fn an_extended_connect_that_is_not_taken_says_what_it_asked_for() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_tunnel_is_one_event_at_info_when_it_was_cut() {
-    for cut in [true, false] {
+async fn the_end_of_a_tunnel_is_one_event_at_info_after_a_timeout_and_else_at_debug() {
+    for timeout in [true, false] {
         let log = Log::default();
-        let _guard = log.catch();
+        let _guard = log.capture();
         let upstream = ScriptedUpstream::start().await;
         let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
         let layer = UpgradeProxyLayer::new(upstream.upstream())
             .tunnel(TunnelConfig::new().close_policy(ClosePolicy::none()))
-            .idle_timeout(Duration::from_millis(if cut { 50 } else { 60_000 }))
+            .idle_timeout(Duration::from_millis(if timeout { 50 } else { 60_000 }))
             .on_tunnel(move |_: &_, _: &_| ended.send(()).unwrap());
         let (client, server) = open(app(layer).await, &upstream).await;
-        if !cut {
+        if !timeout {
             drop((client, server));
         }
         end.recv().await.unwrap();
         let line = log.line("tunnel ended");
-        let (level, reason) = if cut { ("INFO", "idle timeout") } else { ("DEBUG", "closed by the") };
+        let (level, reason) = if timeout { ("INFO", "idle timeout") } else { ("DEBUG", "closed by the") };
         assert!(line.contains(level) && line.contains(reason), "{line}");
         assert!(line.contains("client_to_upstream=0"), "{line}");
         for once in [upstream.uri().as_str(), "websocket", "tunnel{id="] {
@@ -127,9 +127,9 @@ async fn the_end_of_a_tunnel_is_one_event_at_info_when_it_was_cut() {
 }
 
 #[tokio::test]
-async fn an_event_at_info_says_whose_it_is_where_no_more_than_info_is_seen() {
+async fn an_event_at_info_has_its_span_if_the_subscribers_level_is_info() {
     let log = Log::default();
-    let _guard = log.catch_from(tracing::Level::INFO);
+    let _guard = log.capture_from(tracing::Level::INFO);
     let upstream = ScriptedUpstream::start().await;
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.upstream())
@@ -144,7 +144,7 @@ async fn an_event_at_info_says_whose_it_is_where_no_more_than_info_is_seen() {
 #[tokio::test]
 async fn invalid_framing_is_one_event_at_info_for_each_side() {
     let log = Log::default();
-    let _guard = log.catch_from(tracing::Level::INFO);
+    let _guard = log.capture_from(tracing::Level::INFO);
     let upstream = ScriptedUpstream::start().await;
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.upstream())
@@ -163,9 +163,9 @@ async fn invalid_framing_is_one_event_at_info_for_each_side() {
 }
 
 #[tokio::test]
-async fn a_refused_upgrade_is_a_warning_that_names_upstream_and_cause() {
+async fn a_refused_upgrade_is_a_warning_with_upstream_and_cause() {
     let log = Log::default();
-    let _guard = log.catch();
+    let _guard = log.capture();
     let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(app(UpgradeProxyLayer::new(upstream.upstream())).await).await;
     client.send(handshake("/")).await;
@@ -175,12 +175,12 @@ async fn a_refused_upgrade_is_a_warning_that_names_upstream_and_cause() {
     assert!(line.contains("WARN") && line.contains(&upstream.uri()) && line.contains("exchange"), "{line}");
 }
 
-/// As browsers end their connections when a page is left.
+/// Browsers end their connections without `close_notify` when a page is closed.
 #[tokio::test]
-async fn tls_without_its_farewell_is_no_news() {
+async fn an_end_of_tls_without_close_notify_is_a_debug_event() {
     let log = Log::default();
-    let _guard = log.catch();
-    let upstream = test_support::tls::TlsServer::start("127.0.0.1:0").await;
+    let _guard = log.capture();
+    let upstream = TlsServer::start("127.0.0.1:0").await;
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.uri("https", "localhost").parse().unwrap())
         .tls(tower_upgrade_proxy::Tls::config(upstream.client_config()))
@@ -189,7 +189,7 @@ async fn tls_without_its_farewell_is_no_news() {
     client.send(handshake("/")).await;
     let mut server = Wire::new(upstream.accept().await.0);
     server.head().await;
-    server.send(test_support::SWITCHING).await;
+    server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
     drop(server.stream.into_inner().0);
     end.recv().await.unwrap();

@@ -1,4 +1,4 @@
-//! The span that a tunnel has.
+//! The span of a tunnel.
 
 use std::{
     collections::HashMap,
@@ -29,7 +29,7 @@ use tracing_subscriber::{
 use crate::open;
 
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct Record {
     name: &'static str,
     fields: String,
     parent: bool,
@@ -37,27 +37,27 @@ struct Known {
     entered: usize,
 }
 
-/// Keeps what it hears of the spans of this thread, and tells the names of those that close.
+/// Records the spans of this thread, and sends the names of those that close.
 #[derive(Clone)]
 struct Spans {
-    known: Arc<Mutex<HashMap<u64, Known>>>,
+    records: Arc<Mutex<HashMap<u64, Record>>>,
     closed: mpsc::UnboundedSender<&'static str>,
 }
 
 impl Spans {
-    fn watch() -> (Self, mpsc::UnboundedReceiver<&'static str>, tracing::subscriber::DefaultGuard) {
+    fn record() -> (Self, mpsc::UnboundedReceiver<&'static str>, tracing::subscriber::DefaultGuard) {
         let (closed, closes) = mpsc::unbounded_channel();
-        let spans = Self { known: Arc::default(), closed };
+        let spans = Self { records: Arc::default(), closed };
         let guard = tracing::subscriber::set_default(Registry::default().with(spans.clone()));
         (spans, closes, guard)
     }
 
-    /// The one span of that name.
-    fn one(&self, name: &str) -> (u64, Known) {
-        let known = self.known.lock().unwrap();
-        let mut found = known.iter().filter(|(_, span)| span.name == name);
+    /// The only span with this name.
+    fn only(&self, name: &str) -> (u64, Record) {
+        let records = self.records.lock().unwrap();
+        let mut found = records.iter().filter(|(_, span)| span.name == name);
         let (id, span) = found.next().expect("a span");
-        assert!(found.next().is_none(), "{known:#?}");
+        assert!(found.next().is_none(), "{records:#?}");
         (*id, span.clone())
     }
 }
@@ -67,21 +67,21 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
         let mut fields = Fields::default();
         attributes.record(&mut fields);
         let span = context.span(id).unwrap();
-        let known = Known {
+        let record = Record {
             name: span.name(),
             fields: fields.0,
             parent: span.parent().is_some(),
-            ..Known::default()
+            ..Record::default()
         };
-        self.known.lock().unwrap().insert(id.into_u64(), known);
+        self.records.lock().unwrap().insert(id.into_u64(), record);
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
-        self.known.lock().unwrap().get_mut(&id.into_u64()).unwrap().follows = Some(follows.into_u64());
+        self.records.lock().unwrap().get_mut(&id.into_u64()).unwrap().follows = Some(follows.into_u64());
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        self.known.lock().unwrap().get_mut(&id.into_u64()).unwrap().entered += 1;
+        self.records.lock().unwrap().get_mut(&id.into_u64()).unwrap().entered += 1;
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
@@ -98,14 +98,14 @@ impl Visit for Fields {
     }
 }
 
-/// Waits until a span of that name has closed.
+/// Waits until a span with this name has closed.
 async fn close_of(closes: &mut mpsc::UnboundedReceiver<&'static str>, name: &str) {
     while bounded(name, closes.recv()).await.unwrap() != name {}
 }
 
 #[tokio::test]
-async fn a_tunnels_span_stands_for_itself_and_follows_from_the_requests() {
-    let (spans, mut closes, _guard) = Spans::watch();
+async fn a_tunnels_span_is_a_root_that_follows_from_the_requests_span() {
+    let (spans, mut closes, _guard) = Spans::record();
     let upstream = ScriptedUpstream::start().await;
     let label = from_fn(|mut request: Request, next: Next| {
         request.extensions_mut().insert(TunnelLabel::new("alice"));
@@ -122,12 +122,12 @@ async fn a_tunnels_span_stands_for_itself_and_follows_from_the_requests() {
     .await;
     let (mut client, mut server) = open(address, &upstream).await;
 
-    // The request is over, for whoever measures it, while the tunnel stands.
+    // The span of the request closes while the tunnel is open.
     close_of(&mut closes, "request").await;
     ping_pong(&mut client, &mut server).await;
     assert!(closes.is_empty());
-    let (_, tunnel) = spans.one("tunnel");
-    let (request, _) = spans.one("request");
+    let (_, tunnel) = spans.only("tunnel");
+    let (request, _) = spans.only("request");
     assert_eq!((tunnel.parent, tunnel.follows), (false, Some(request)), "{tunnel:?}");
     let expected = format!(
         "client=192.0.2.7 upstream={} protocol=\"websocket\" path=\"/\" label=\"alice\" ",
@@ -141,10 +141,10 @@ async fn a_tunnels_span_stands_for_itself_and_follows_from_the_requests() {
     close_of(&mut closes, "tunnel").await;
 }
 
-/// Tells the name of the span that it is called in.
-struct Within(mpsc::UnboundedSender<(&'static str, Option<&'static str>)>);
+/// Sends the name of the span that it is called in.
+struct CurrentSpan(mpsc::UnboundedSender<(&'static str, Option<&'static str>)>);
 
-impl OnTunnel for Within {
+impl OnTunnel for CurrentSpan {
     fn on_open(&self, _: &TunnelInfo) {
         self.0.send(("open", Span::current().metadata().map(tracing::Metadata::name))).unwrap();
     }
@@ -156,17 +156,17 @@ impl OnTunnel for Within {
 
 #[tokio::test]
 async fn hooks_run_inside_the_span_and_messages_do_not() {
-    let (spans, mut closes, _guard) = Spans::watch();
+    let (spans, mut closes, _guard) = Spans::record();
     let upstream = ScriptedUpstream::start().await;
-    let (said, mut heard) = mpsc::unbounded_channel();
-    let layer = UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Within(said));
+    let (sender, mut spans_of_calls) = mpsc::unbounded_channel();
+    let layer = UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(CurrentSpan(sender));
     let (mut client, mut server) = open(crate::app(layer).await, &upstream).await;
     for _ in 0..20 {
         ping_pong(&mut client, &mut server).await;
     }
     drop((client, server));
     close_of(&mut closes, "tunnel").await;
-    assert_eq!(heard.recv().await, Some(("open", Some("tunnel"))));
-    assert_eq!(heard.recv().await, Some(("close", Some("tunnel"))));
-    assert_eq!(spans.one("tunnel").1.entered, 2);
+    assert_eq!(spans_of_calls.recv().await, Some(("open", Some("tunnel"))));
+    assert_eq!(spans_of_calls.recv().await, Some(("close", Some("tunnel"))));
+    assert_eq!(spans.only("tunnel").1.entered, 2);
 }

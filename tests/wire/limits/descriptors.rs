@@ -1,4 +1,4 @@
-//! A process that may open no more files. `gateway/tests/gateway/descriptors.rs` has a real one.
+//! A process without a free descriptor. `gateway/tests/gateway/descriptors.rs` tests a real one.
 
 use std::{error::Error, fmt, io};
 
@@ -9,10 +9,10 @@ use tokio::net::TcpStream;
 use tower::service_fn;
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-use super::why;
+use super::add_reason;
 use test_support::{Wire, handshake, serve};
 
-/// `ENFILE`, `EMFILE` and, which is no lack of anything, `EACCES`, as every Unix numbers them.
+/// `ENFILE`, `EMFILE`, and `EACCES` as a failure of another kind, with their numbers on every Unix.
 #[cfg(unix)]
 const CASES: [(i32, u16, &str, &str); 3] =
     [(23, 503, "descriptor_limit", "5"), (24, 503, "descriptor_limit", "5"), (13, 502, "connect", "")];
@@ -22,7 +22,7 @@ const CASES: [(i32, u16, &str, &str); 3] =
 const CASES: [(i32, u16, &str, &str); 2] =
     [(10_024, 503, "descriptor_limit", "5"), (10_013, 502, "connect", "")];
 
-/// What a connector puts around its error.
+/// An error with the IO error as its source, as connectors return it.
 #[derive(Debug)]
 struct Wrapped(io::Error);
 
@@ -45,12 +45,13 @@ async fn g10_without_a_free_descriptor_upgrades_and_requests_are_503_and_any_oth
             Err::<TokioIo<TcpStream>, _>(Wrapped(io::Error::from_raw_os_error(code)))
         });
         let layer = UpgradeProxyLayer::new("http://upstream.example".parse().unwrap()).connector(connector);
-        let app = Router::new().fallback_service(layer.forward()).layer(map_response(why));
+        let app = Router::new().fallback_service(layer.forward()).layer(map_response(add_reason));
         let mut client = Wire::connect(serve(app).await).await;
         for request in [&handshake("/"), "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
             let head = client.request(request).await;
-            let said = (head.status(), head.values("x-reason").concat(), head.values("retry-after").concat());
-            assert_eq!(said, (status, reason.to_owned(), retry_after.to_owned()), "{code}: {request}");
+            let refusal =
+                (head.status(), head.values("x-reason").concat(), head.values("retry-after").concat());
+            assert_eq!(refusal, (status, reason.to_owned(), retry_after.to_owned()), "{code}: {request}");
             let body = String::from_utf8(client.body(&head).await).unwrap();
             assert!(!body.contains("os error"), "{body}");
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use test_support::http2::Client;
+use test_support::{http2::Client, ping_pong};
 
 use crate::http2;
 
@@ -12,7 +12,7 @@ fn layer(upstream: &ScriptedUpstream) -> UpgradeProxyLayer {
 }
 
 #[tokio::test]
-async fn beyond_the_handshakes_in_flight_it_is_a_503_and_tunnels_do_not_count() {
+async fn a_handshake_above_the_limit_gets_a_503_and_tunnels_do_not_count() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream)).await;
     let mut held = Vec::new();
@@ -25,39 +25,39 @@ async fn beyond_the_handshakes_in_flight_it_is_a_503_and_tunnels_do_not_count() 
         held.push((client, server));
     }
     for (client, server) in &mut held {
-        test_support::ping_pong(client, server).await;
+        ping_pong(client, server).await;
     }
 }
 
 #[tokio::test]
-async fn whatever_the_upstream_answers_the_handshake_is_over() {
+async fn any_response_of_the_upstream_ends_the_handshake() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream)).await;
-    // The body of the second is still to come.
-    let answers = [
+    // The body of the second response is not sent.
+    let responses = [
         ("", 502),
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 10\r\n\r\n", 403),
         ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n", 502),
         ("HTTP/1.1 garbage\r\n\r\n", 502),
     ];
     let mut held = Vec::new();
-    for (answer, status) in answers {
+    for (response, status) in responses {
         let (mut client, mut server) = start(address, &upstream, &handshake("/")).await;
-        match answer {
+        match response {
             "" => drop(server),
             _ => {
-                server.send(answer).await;
+                server.send(response).await;
                 held.push(server);
             }
         }
-        assert_eq!(client.head().await.status(), status, "{answer}");
+        assert_eq!(client.head().await.status(), status, "{response}");
         held.push(client);
     }
     open(address, &upstream, &handshake("/")).await;
 }
 
 #[tokio::test]
-async fn a_handshake_that_times_out_is_over() {
+async fn a_timeout_ends_the_handshake() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream).handshake_timeout(Duration::from_secs(1))).await;
     let (mut client, _server) = start(address, &upstream, &handshake("/")).await;
@@ -66,7 +66,7 @@ async fn a_handshake_that_times_out_is_over() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_its_handshake() {
+async fn a_disconnect_of_the_client_ends_the_handshake() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream)).await;
     let (client, mut server) = start(address, &upstream, &handshake("/")).await;
@@ -86,7 +86,7 @@ async fn a_client_that_leaves_ends_its_handshake() {
 }
 
 #[tokio::test]
-async fn clones_of_a_layer_count_together() {
+async fn clones_of_a_layer_share_the_limit() {
     let upstream = ScriptedUpstream::start().await;
     let layer = layer(&upstream);
     let (one, two) = (limited(layer.clone()).await, limited(layer).await);

@@ -1,4 +1,4 @@
-//! How many tunnels and handshakes there may be, and what holds a place among them.
+//! Limits on tunnels and handshakes, and the permits that count towards them.
 
 mod descriptors;
 mod handshakes;
@@ -22,14 +22,14 @@ use test_support::{
 };
 use tower_upgrade_proxy::{Error, Peer, UpgradeProxyLayer, Upstream};
 
-/// An application that knows its peers, and tells why a request was refused.
+/// Serves `layer` with the addresses of its peers. Refusals have a field with their reason.
 async fn limited(layer: UpgradeProxyLayer) -> SocketAddr {
     let app = Router::new().fallback(describe).layer(layer);
-    serve_with_peers(app.layer(map_request(told)).layer(map_response(why))).await
+    serve_with_peers(app.layer(map_request(set_extensions)).layer(map_response(add_reason))).await
 }
 
-/// Lets a test choose peer and upstream of a request by its fields.
-async fn told(mut request: Request) -> Request {
+/// Sets peer and upstream of a request from its fields.
+async fn set_extensions(mut request: Request) -> Request {
     let field = |name| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let (peer, upstream) = (field("x-peer"), field("x-upstream"));
     if let Some(peer) = peer {
@@ -41,41 +41,41 @@ async fn told(mut request: Request) -> Request {
     request
 }
 
-/// The reason of the error in the extensions, in a field.
-async fn why(mut response: Response) -> Response {
+/// Adds a field with the reason of the error in the extensions.
+async fn add_reason(mut response: Response) -> Response {
     if let Some(error) = response.extensions().get::<Error>().cloned() {
-        let questions = [
+        let methods = [
             (error.is_tunnel_limit(), "tunnel_limit"),
             (error.is_client_limit(), "client_limit"),
             (error.is_upstream_limit(), "upstream_limit"),
             (error.is_handshake_limit(), "handshake_limit"),
             (error.is_descriptor_limit(), "descriptor_limit"),
         ];
-        for (answer, reason) in questions {
-            assert_eq!(answer, error.reason() == reason, "{error:?}");
+        for (is_reason, reason) in methods {
+            assert_eq!(is_reason, error.reason() == reason, "{error:?}");
         }
         response.headers_mut().insert("x-reason", error.reason().parse().unwrap());
     }
     response
 }
 
-/// A client at `peer`.
+/// The handshake of a client at `peer`.
 fn from(peer: &str) -> String {
     handshake_with("/", &[&format!("X-Peer: {peer}")])
 }
 
-/// Requires that `request` is refused for that reason, and that its connection goes on.
+/// Asserts that `request` is refused for that reason, and that its connection can be used further.
 async fn expect_refusal(address: SocketAddr, request: &str, status: u16, reason: &str) {
     let mut client = Wire::connect(address).await;
     let head = client.request(request).await;
-    let said = (head.status(), head.values("retry-after").concat(), head.values("x-reason").concat());
-    assert_eq!(said, (status, "5".to_owned(), reason.to_owned()), "{request}");
+    let refusal = (head.status(), head.values("retry-after").concat(), head.values("x-reason").concat());
+    assert_eq!(refusal, (status, "5".to_owned(), reason.to_owned()), "{request}");
     client.body(&head).await;
     let ordinary = client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(ordinary.status(), 200, "ordinary requests are not counted");
 }
 
-/// Requires that `request` is admitted at once: a client's end that waits, and the upstream's.
+/// Asserts that `request` is admitted immediately. Returns the waiting client, and the upstream's end.
 async fn start(address: SocketAddr, upstream: &ScriptedUpstream, request: &str) -> (Wire, Wire) {
     let mut client = Wire::connect(address).await;
     client.send(request).await;
@@ -91,7 +91,7 @@ async fn start(address: SocketAddr, upstream: &ScriptedUpstream, request: &str) 
     (client, server)
 }
 
-/// The same, agreed.
+/// Opens a tunnel, which must be admitted immediately.
 async fn open(address: SocketAddr, upstream: &ScriptedUpstream, request: &str) -> (Wire, Wire) {
     let (mut client, mut server) = start(address, upstream, request).await;
     server.send(SWITCHING).await;
@@ -99,8 +99,8 @@ async fn open(address: SocketAddr, upstream: &ScriptedUpstream, request: &str) -
     (client, server)
 }
 
-/// Requires that the one place is taken by a handshake, and free again when that fails or its client leaves.
-async fn expect_place_back(address: SocketAddr, upstream: &ScriptedUpstream, status: u16, reason: &str) {
+/// Asserts that a handshake holds the only permit, and releases it when it fails or when its client disconnects.
+async fn expect_release(address: SocketAddr, upstream: &ScriptedUpstream, status: u16, reason: &str) {
     let (mut client, server) = start(address, upstream, &handshake("/")).await;
     expect_refusal(address, &handshake("/"), status, reason).await;
     drop(server);
@@ -112,9 +112,9 @@ async fn expect_place_back(address: SocketAddr, upstream: &ScriptedUpstream, sta
     until_admitted(address, upstream, &handshake("/")).await;
 }
 
-/// Asks until a place is free: it becomes so a moment after the last tunnel's peers see its end.
+/// Repeats `request` until it is admitted: a permit is released a moment after the peers of its tunnel see the end.
 async fn until_admitted(address: SocketAddr, upstream: &ScriptedUpstream, request: &str) -> (Wire, Wire) {
-    bounded("a place", async {
+    bounded("a permit", async {
         loop {
             let mut client = Wire::connect(address).await;
             client.send(request).await;

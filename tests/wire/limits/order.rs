@@ -1,4 +1,4 @@
-//! Which limit is looked at first, and that a refusal leaves the others as they were.
+//! Order of the limits. A refusal by one of them does not change the others.
 
 use super::*;
 
@@ -7,9 +7,9 @@ fn request(peer: &str, upstream: &ScriptedUpstream) -> String {
 }
 
 #[tokio::test]
-async fn handshakes_then_tunnels_then_the_client_then_the_upstream() {
+async fn the_order_is_handshakes_tunnels_client_upstream() {
     let upstream = ScriptedUpstream::start().await;
-    let asked = request("192.0.2.1", &upstream);
+    let handshake = request("192.0.2.1", &upstream);
     let upstream_full = UpgradeProxyLayer::per_request().max_tunnels_per_upstream(1);
     let client_full = upstream_full.clone().max_tunnels_per_client(1);
     let all_full = client_full.clone().max_tunnels(1);
@@ -21,19 +21,19 @@ async fn handshakes_then_tunnels_then_the_client_then_the_upstream() {
         (upstream_full, 503, "upstream_limit"),
     ];
     for (layer, status, reason) in table {
-        // The handshake in flight takes the only place of each.
+        // The handshake in flight holds the only permit of each limit.
         let address = limited(layer).await;
-        let (client, mut server) = start(address, &upstream, &asked).await;
-        expect_refusal(address, &asked, status, reason).await;
+        let (client, mut server) = start(address, &upstream, &handshake).await;
+        expect_refusal(address, &handshake, status, reason).await;
         drop(client);
         server.rest().await;
-        until_admitted(address, &upstream, &asked).await;
-        until_admitted(address, &upstream, &asked).await;
+        until_admitted(address, &upstream, &handshake).await;
+        until_admitted(address, &upstream, &handshake).await;
     }
 }
 
 #[tokio::test]
-async fn a_malformed_handshake_is_a_400_though_no_place_is_free() {
+async fn a_malformed_handshake_gets_a_400_even_above_the_limit() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(UpgradeProxyLayer::new(upstream.upstream()).max_tunnels(0)).await;
     let head = Wire::connect(address).await.request(handshake("/").replace("Host", "X-Host")).await;
@@ -42,7 +42,7 @@ async fn a_malformed_handshake_is_a_400_though_no_place_is_free() {
 }
 
 #[tokio::test]
-async fn who_is_refused_takes_no_place_from_those_who_are_not() {
+async fn a_refused_handshake_holds_no_permit() {
     let (one, two) = (ScriptedUpstream::start().await, ScriptedUpstream::start().await);
     let layer = UpgradeProxyLayer::per_request()
         .max_handshakes(1)
@@ -54,7 +54,7 @@ async fn who_is_refused_takes_no_place_from_those_who_are_not() {
     for _ in 0..5 {
         expect_refusal(address, &request("192.0.2.1", &one), 503, "upstream_limit").await;
         expect_refusal(address, &request("192.0.2.2", &one), 503, "upstream_limit").await;
-        // Without any upstream.
+        // Without an upstream.
         let head = Wire::connect(address).await.request(from("192.0.2.2")).await;
         assert_eq!((head.status(), head.values("x-reason").concat()), (503, "no_upstream".to_owned()));
     }

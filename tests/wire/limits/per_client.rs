@@ -32,7 +32,7 @@ async fn a_client_beyond_its_limit_gets_a_429_until_one_of_its_tunnels_has_ended
 }
 
 #[tokio::test]
-async fn a_client_is_its_ipv4_address_or_its_64_of_ipv6() {
+async fn clients_are_counted_by_ipv4_address_or_by_64_bits_of_an_ipv6_address() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1)).await;
     let mut held = Vec::new();
@@ -49,14 +49,14 @@ async fn a_client_is_its_ipv4_address_or_its_64_of_ipv6() {
 }
 
 #[tokio::test]
-async fn a_place_comes_back_when_the_handshake_fails_or_its_client_leaves() {
+async fn a_failed_or_abandoned_handshake_releases_its_permit() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1)).await;
-    expect_place_back(address, &upstream, 429, "client_limit").await;
+    expect_release(address, &upstream, 429, "client_limit").await;
 }
 
 #[tokio::test]
-async fn clients_behind_a_trusted_proxy_count_apart() {
+async fn clients_behind_a_trusted_proxy_are_counted_separately() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1).forwarded(trusting_loopback())).await;
     let behind = |list| handshake_with("/", &[&format!("X-Forwarded-For: {list}")]);
@@ -65,13 +65,13 @@ async fn clients_behind_a_trusted_proxy_count_apart() {
     for list in ["192.0.2.1", "6.6.6.6, 192.0.2.1", "192.0.2.1, 127.0.0.5", "192.0.2.2:80"] {
         expect_refusal(address, &behind(list), 429, "client_limit").await;
     }
-    // What the proxy does not know counts as the proxy.
+    // Without a known address, the client is counted as the proxy.
     let _unknown = open(address, &upstream, &behind("192.0.2.3, unknown")).await;
     expect_refusal(address, &handshake("/"), 429, "client_limit").await;
 }
 
 #[tokio::test]
-async fn a_stranger_is_who_it_is_whatever_it_says() {
+async fn an_untrusted_peer_is_counted_by_its_own_address() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1).forwarded(trusting_loopback())).await;
     let claiming = |line| handshake_with("/", &["X-Peer: 198.51.100.1", line]);
@@ -83,7 +83,7 @@ async fn a_stranger_is_who_it_is_whatever_it_says() {
 }
 
 #[tokio::test]
-async fn a_client_whose_address_is_not_known_is_not_limited() {
+async fn a_client_without_a_known_address_is_not_limited() {
     let upstream = ScriptedUpstream::start().await;
     let address = app(layer(&upstream, 1)).await;
     let mut held = Vec::new();
@@ -93,7 +93,7 @@ async fn a_client_whose_address_is_not_known_is_not_limited() {
 }
 
 #[tokio::test]
-async fn streams_of_one_connection_are_of_one_client() {
+async fn streams_of_one_connection_belong_to_one_client() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(layer(&upstream, 1)).await;
     let mut client = Client::connect(address).await;
@@ -106,7 +106,7 @@ async fn streams_of_one_connection_are_of_one_client() {
     let refused = http2::send(&mut client, http2::extended("websocket")).await;
     assert_eq!(refused.status(), 429);
     assert_eq!(refused.headers()["retry-after"], "5");
-    // Its stream is reset.
+    // Resets its stream.
     pending.abort();
     server.rest().await;
     until_admitted(address, &upstream, &handshake("/")).await;

@@ -2,13 +2,13 @@
 
 use super::*;
 
-/// A client that is sent to `upstream`, below `base`.
+/// The handshake of a client for `upstream` with the path `base`.
 fn to(upstream: &ScriptedUpstream, base: &str) -> String {
     handshake_with("/", &[&format!("X-Upstream: {}{base}", upstream.uri())])
 }
 
 #[tokio::test]
-async fn beyond_its_limit_an_upstream_is_left_alone_and_others_are_not() {
+async fn an_upstream_at_its_limit_gets_no_connection_and_others_do() {
     let (one, other) = (ScriptedUpstream::start().await, ScriptedUpstream::start().await);
     let address = limited(UpgradeProxyLayer::per_request().max_tunnels_per_upstream(2)).await;
     let first = open(address, &one, &to(&one, "")).await;
@@ -24,9 +24,9 @@ async fn beyond_its_limit_an_upstream_is_left_alone_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn a_place_comes_back_when_the_handshake_fails_or_its_client_leaves() {
+async fn a_failed_or_abandoned_handshake_releases_its_permit() {
     let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).max_tunnels_per_upstream(1);
     let address = limited(layer).await;
-    expect_place_back(address, &upstream, 503, "upstream_limit").await;
+    expect_release(address, &upstream, 503, "upstream_limit").await;
 }

@@ -1,4 +1,4 @@
-//! Many handshakes at once, with every end there is.
+//! Many concurrent handshakes with all results.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ const HANDSHAKES: usize = 6;
 /// Client and upstream of a tunnel.
 type Ends = (Option<IpAddr>, String);
 
-/// Counts what is open, by itself.
+/// Count of the open tunnels, kept apart from the code under test.
 #[derive(Default)]
 struct Open(Mutex<HashMap<Ends, usize>>);
 
@@ -44,7 +44,7 @@ impl OnTunnel for Open {
     }
 }
 
-/// Does with each handshake what its path says.
+/// Handles each handshake as its path says.
 async fn serve_scripted(upstream: Arc<ScriptedUpstream>) {
     loop {
         let mut server = upstream.accept().await;
@@ -64,7 +64,7 @@ async fn serve_scripted(upstream: Arc<ScriptedUpstream>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn after_many_handshakes_with_every_end_all_counts_are_zero() {
+async fn all_permits_are_released_after_many_concurrent_handshakes() {
     let upstreams = [Arc::new(ScriptedUpstream::start().await), Arc::new(ScriptedUpstream::start().await)];
     for upstream in &upstreams {
         tokio::spawn(serve_scripted(Arc::clone(upstream)));
@@ -90,7 +90,7 @@ async fn after_many_handshakes_with_every_end_all_counts_are_zero() {
                 let mut client = Wire::connect(address).await;
                 client.send(handshake_with(path, &[&peer, &upstream])).await;
                 if path == "/silent" {
-                    // Gone before there is an answer, or as soon as it is known to be refused.
+                    // Disconnects before the response, which may be a refusal.
                     yield_now().await;
                     continue;
                 }
@@ -110,7 +110,7 @@ async fn after_many_handshakes_with_every_end_all_counts_are_zero() {
     clients.join_all().await;
     let [opened, refused] = [opened, refused].map(|count| count.load(Ordering::Relaxed));
     assert!(opened > 0 && refused > 0, "{opened} opened, {refused} refused");
-    bounded("all places to be free", async {
+    bounded("the release of all permits", async {
         while format!("{layer:?}") != unused {
             yield_now().await;
         }

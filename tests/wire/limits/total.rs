@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn beyond_max_tunnels_it_is_a_503_until_one_has_ended() {
+async fn a_tunnel_above_the_limit_gets_a_503_until_one_has_ended() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(UpgradeProxyLayer::new(upstream.upstream()).max_tunnels(2)).await;
     let first = open(address, &upstream, &handshake("/")).await;
@@ -13,12 +13,12 @@ async fn beyond_max_tunnels_it_is_a_503_until_one_has_ended() {
 
     drop(first);
     until_admitted(address, &upstream, &handshake("/")).await;
-    second.0.send("still there").await;
-    second.1.expect("still there").await;
+    second.0.send("still open").await;
+    second.1.expect("still open").await;
 }
 
 #[tokio::test]
-async fn a_handshake_in_flight_holds_a_place_and_gives_it_back_when_it_fails() {
+async fn a_handshake_in_flight_holds_a_permit_and_releases_it_when_it_fails() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(UpgradeProxyLayer::new(upstream.upstream()).max_tunnels(1)).await;
     let (mut pending, server) = start(address, &upstream, &handshake("/")).await;
@@ -29,7 +29,7 @@ async fn a_handshake_in_flight_holds_a_place_and_gives_it_back_when_it_fails() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_the_101_gives_its_place_back() {
+async fn a_client_that_disconnects_before_the_101_releases_its_permit() {
     let upstream = ScriptedUpstream::start().await;
     let address = limited(UpgradeProxyLayer::new(upstream.upstream()).max_tunnels(1)).await;
     let (pending, mut server) = start(address, &upstream, &handshake("/")).await;
@@ -39,7 +39,7 @@ async fn a_client_that_leaves_before_the_101_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn clones_of_a_layer_count_together_and_every_route_it_wraps_too() {
+async fn clones_of_a_layer_share_the_limits() {
     type Limit = fn(UpgradeProxyLayer) -> UpgradeProxyLayer;
     let limits: [(Limit, u16, &str); 3] = [
         (|layer| layer.max_tunnels(1), 503, "tunnel_limit"),

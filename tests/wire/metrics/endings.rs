@@ -1,4 +1,4 @@
-//! Every way in which a tunnel can end.
+//! Metrics of each end of a tunnel.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{app, open};
 const SOON: Duration = Duration::from_millis(20);
 
 impl Metrics {
-    /// One tunnel was opened, and it ended for this reason.
+    /// Waits for the end of the only tunnel, and asserts that `reason` is its reason.
     async fn expect_end(&self, reason: &str) {
         self.until("tunnels_active", 0.0).await;
         self.until(&format!("tunnels_ended_total{{reason=\"{reason}\"}}"), 1.0).await;
@@ -29,14 +29,14 @@ impl Metrics {
     }
 }
 
-/// A tunnel through `layer`, both its ends.
+/// Opens a tunnel through `layer`. Returns its ends, the client's first.
 async fn tunnel(layer: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer) -> (Wire, Wire) {
     let upstream = ScriptedUpstream::start().await;
     open(app(layer(UpgradeProxyLayer::new(upstream.upstream()))).await, &upstream).await
 }
 
 #[tokio::test]
-async fn closed_by_either_side() {
+async fn ends_by_a_close_are_counted_by_side() {
     for (reason, by_client) in [("client_closed", true), ("upstream_closed", false)] {
         let metrics = Metrics::install();
         let (mut client, mut server) = tunnel(|layer| layer).await;
@@ -49,19 +49,19 @@ async fn closed_by_either_side() {
 }
 
 #[tokio::test]
-async fn broken_by_either_side() {
+async fn ends_by_a_failure_are_counted_by_side() {
     for (reason, by_client) in [("client_failed", true), ("upstream_failed", false)] {
         let metrics = Metrics::install();
-        let closes = TunnelConfig::new().close_policy(ClosePolicy::none());
-        let (client, server) = tunnel(|layer| layer.tunnel(closes)).await;
-        let (broken, _other) = if by_client { (client, server) } else { (server, client) };
-        broken.reset();
+        let config = TunnelConfig::new().close_policy(ClosePolicy::none());
+        let (client, server) = tunnel(|layer| layer.tunnel(config)).await;
+        let (failing, _other) = if by_client { (client, server) } else { (server, client) };
+        failing.reset();
         metrics.expect_end(reason).await;
     }
 }
 
 #[tokio::test]
-async fn ended_by_a_timeout() {
+async fn ends_by_a_timeout_are_counted_by_timeout() {
     let config = || TunnelConfig::new().close_policy(ClosePolicy::none());
     for (reason, config) in [
         ("idle_timeout", config().idle_timeout(SOON)),
@@ -78,12 +78,12 @@ async fn ended_by_a_timeout() {
 }
 
 #[tokio::test]
-async fn drained_in_agreement_or_cut() {
+async fn ends_by_a_drain_are_counted_by_its_result() {
     for (reason, grace) in [("drained", 20), ("drained_cut", 0)] {
         let metrics = Metrics::install();
         let tunnels = Tunnels::new();
         let (mut client, mut server) = tunnel(|layer| layer.tunnels(&tunnels)).await;
-        // So that it is seen to stand.
+        // Makes sure that the tunnel is open.
         client.send(from_client("hello")).await;
         server.expect(from_client("hello")).await;
         let close = CloseFrame::new(CloseCode::SERVICE_RESTART);
@@ -100,23 +100,23 @@ async fn drained_in_agreement_or_cut() {
     }
 }
 
-/// An application around whose proxy stands a service that loses the 101.
-async fn losing(layer: UpgradeProxyLayer, panics: bool) -> SocketAddr {
-    let lose = map_response(move |_: Response| async move {
+/// Serves `layer` behind a middleware that replaces the 101, or panics.
+async fn replacing(layer: UpgradeProxyLayer, panics: bool) -> SocketAddr {
+    let replace = map_response(move |_: Response| async move {
         assert!(!panics, "the test's own panic");
-        "lost"
+        "replaced"
     });
-    serve(Router::new().fallback(describe).layer(layer).layer(lose)).await
+    serve(Router::new().fallback(describe).layer(layer).layer(replace)).await
 }
 
 #[tokio::test]
-async fn upgrades_that_fail() {
+async fn failed_upgrades_are_counted_by_reason() {
     for (reason, panics) in [("upgrade_timeout", false), ("upgrade_failed", true)] {
         let metrics = Metrics::install();
         let upstream = ScriptedUpstream::start().await;
         let limit = if panics { Duration::from_secs(60) } else { SOON };
         let layer = UpgradeProxyLayer::new(upstream.upstream()).upgrade_timeout(limit);
-        let mut client = Wire::connect(losing(layer, panics).await).await;
+        let mut client = Wire::connect(replacing(layer, panics).await).await;
         client.send(handshake("/")).await;
         let mut server = upstream.accept().await;
         server.head().await;
@@ -126,7 +126,7 @@ async fn upgrades_that_fail() {
 }
 
 #[test]
-fn dropped_with_its_runtime() {
+fn a_tunnel_dropped_with_its_runtime_counts_as_aborted() {
     let metrics = Metrics::install();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
@@ -143,7 +143,7 @@ fn dropped_with_its_runtime() {
     assert_eq!(metrics.value(r#"bytes_total{direction="client_to_upstream"}"#), 33.0);
 }
 
-/// Panics when told that a tunnel opens.
+/// Panics when a tunnel opens.
 struct Panics;
 
 impl OnTunnel for Panics {
@@ -155,7 +155,7 @@ impl OnTunnel for Panics {
 }
 
 #[tokio::test]
-async fn lost_in_a_panic() {
+async fn a_tunnel_whose_hook_panics_counts_as_aborted() {
     let metrics = Metrics::install();
     let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream()).on_tunnel(Panics);

@@ -1,4 +1,4 @@
-//! What is counted, as Prometheus sees it. Each test has a recorder of its own, for its thread.
+//! Metrics, as Prometheus gets them. Each test has a recorder of its own, for its thread.
 
 mod endings;
 mod refusals;
@@ -13,8 +13,8 @@ use tower_upgrade_proxy::{Protocols, Side, UpgradeProxyLayer};
 
 use crate::{app, app_for, open};
 
-/// What is not in the text of a sample's name.
-const NAMESPACE: &str = "tower_upgrade_proxy_";
+/// Prefix of all names, which the tests leave out.
+const PREFIX: &str = "tower_upgrade_proxy_";
 
 struct Metrics {
     handle: PrometheusHandle,
@@ -24,23 +24,23 @@ struct Metrics {
 
 impl Metrics {
     fn install() -> Self {
-        Self::of(PrometheusBuilder::new().build_recorder())
+        Self::with(PrometheusBuilder::new().build_recorder())
     }
 
-    fn of(recorder: PrometheusRecorder) -> Self {
+    fn with(recorder: PrometheusRecorder) -> Self {
         let recorder: &'static PrometheusRecorder = Box::leak(Box::new(recorder));
         Self { handle: recorder.handle(), _guard: set_default_local_recorder(recorder) }
     }
 
     /// The value of a sample, such as `refused_total{reason="connect"}`; 0 without one.
     fn value(&self, sample: &str) -> f64 {
-        let sample = format!("{NAMESPACE}{sample} ");
+        let sample = format!("{PREFIX}{sample} ");
         let text = self.handle.render();
         let value = text.lines().find_map(|line| line.strip_prefix(sample.as_str()));
         value.map_or(0.0, |value| value.parse().unwrap())
     }
 
-    /// Waits until a sample has that value.
+    /// Waits until a sample has `value`.
     async fn until(&self, sample: &str, value: f64) {
         bounded(sample, async {
             while self.value(sample) != value {
@@ -52,7 +52,7 @@ impl Metrics {
 
     /// All samples of one metric, each with its value.
     fn samples(&self, metric: &str) -> Vec<String> {
-        let (start, text) = (format!("{NAMESPACE}{metric}{{"), self.handle.render());
+        let (start, text) = (format!("{PREFIX}{metric}{{"), self.handle.render());
         text.lines().filter(|line| line.starts_with(&start)).map(str::to_owned).collect()
     }
 }
@@ -62,13 +62,13 @@ fn from_client(text: &str) -> Vec<u8> {
     frame(Side::Client, TEXT, text.as_bytes())
 }
 
-/// A text message of a server, 2 bytes and the text's.
+/// A text message of a server: 2 bytes, then the text.
 fn from_server(text: &str) -> Vec<u8> {
     frame(Side::Upstream, TEXT, text.as_bytes())
 }
 
 #[tokio::test]
-async fn bytes_and_messages_are_counted_while_the_tunnel_stands_and_the_rest_at_its_end() {
+async fn traffic_is_counted_while_the_tunnel_is_open_and_the_rest_at_its_end() {
     let metrics = Metrics::install();
     let upstream = ScriptedUpstream::start().await;
     let (mut client, mut server) = open(app_for(&upstream).await, &upstream).await;
@@ -78,7 +78,7 @@ async fn bytes_and_messages_are_counted_while_the_tunnel_stands_and_the_rest_at_
     server.expect(from_client("hello")).await;
     metrics.until(r#"bytes_total{direction="client_to_upstream"}"#, 11.0).await;
     assert_eq!(metrics.value(r#"messages_total{direction="client_to_upstream"}"#), 1.0);
-    assert_eq!(metrics.value("tunnels_active"), 1.0, "it stands");
+    assert_eq!(metrics.value("tunnels_active"), 1.0, "it is open");
 
     for _ in 0..3 {
         server.send(from_server("hi")).await;
@@ -97,7 +97,7 @@ async fn bytes_and_messages_are_counted_while_the_tunnel_stands_and_the_rest_at_
 }
 
 #[tokio::test]
-async fn invalid_framing_is_counted_once_for_who_sent_it_first_and_goes_through() {
+async fn invalid_framing_is_forwarded_and_counted_once_for_the_side_that_sent_it_first() {
     let metrics = Metrics::install();
     let upstream = ScriptedUpstream::start().await;
     let (mut client, mut server) = open(app_for(&upstream).await, &upstream).await;
@@ -114,11 +114,11 @@ async fn invalid_framing_is_counted_once_for_who_sent_it_first_and_goes_through(
     client.exactly(4).await;
     metrics.until(r#"invalid_framing_total{side="upstream"}"#, 1.0).await;
     assert_eq!(metrics.value(r#"invalid_framing_total{side="client"}"#), 1.0);
-    assert_eq!(metrics.value("tunnels_active"), 2.0, "counted while they stand");
+    assert_eq!(metrics.value("tunnels_active"), 2.0, "counted while they are open");
 }
 
 #[tokio::test]
-async fn a_handshake_is_timed_by_what_came_of_it() {
+async fn handshakes_are_timed_by_outcome() {
     let metrics = Metrics::install();
     let upstream = ScriptedUpstream::start().await;
     let address = app_for(&upstream).await;
@@ -142,7 +142,7 @@ async fn a_handshake_is_timed_by_what_came_of_it() {
     assert_eq!(head.status(), 400);
     malformed.body(&head).await;
     let ordinary = malformed.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(ordinary.status(), 200, "no handshake, and not counted");
+    assert_eq!(ordinary.status(), 200, "no handshake, hence not counted");
 
     let mut gone = Wire::connect(address).await;
     gone.send(handshake("/")).await;
@@ -157,7 +157,7 @@ async fn a_handshake_is_timed_by_what_came_of_it() {
 }
 
 #[tokio::test]
-async fn no_label_holds_what_a_client_sent() {
+async fn no_label_has_a_value_that_a_client_sent() {
     let metrics = Metrics::install();
     let upstream = ScriptedUpstream::start().await;
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).protocols(Protocols::any())).await;
@@ -177,12 +177,12 @@ async fn no_label_holds_what_a_client_sent() {
 }
 
 #[tokio::test]
-async fn a_recorder_that_comes_late_has_everything_described() {
+async fn a_recorder_that_is_installed_late_gets_all_descriptions() {
     let upstream = ScriptedUpstream::start().await;
     let layer = UpgradeProxyLayer::new(upstream.upstream());
     let address = app(layer.clone()).await;
     let early = open(address, &upstream).await;
-    let metrics = Metrics::of(PrometheusBuilder::new().with_recommended_naming(true).build_recorder());
+    let metrics = Metrics::with(PrometheusBuilder::new().with_recommended_naming(true).build_recorder());
     let (mut client, server) = open(address, &upstream).await;
     client.send(from_client("hello")).await;
     let refused = app(layer.max_tunnels(0)).await;
@@ -201,10 +201,10 @@ async fn a_recorder_that_comes_late_has_everything_described() {
         ("bytes_total", "counter"),
         ("messages_total", "counter"),
     ] {
-        assert!(text.contains(&format!("# TYPE {NAMESPACE}{name} {kind}\n")), "{name}: {text}");
-        assert!(text.contains(&format!("# HELP {NAMESPACE}{name} ")), "{name}: {text}");
+        assert!(text.contains(&format!("# TYPE {PREFIX}{name} {kind}\n")), "{name}: {text}");
+        assert!(text.contains(&format!("# HELP {PREFIX}{name} ")), "{name}: {text}");
     }
-    // The early tunnel's gauge is that of nobody, so this one's never was below zero.
+    // The early tunnel has no gauge of this recorder, and did not decrement it below zero.
     metrics.until("tunnel_seconds_count", 2.0).await;
     assert_eq!(metrics.value("tunnels_active"), 0.0);
 }

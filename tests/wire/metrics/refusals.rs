@@ -1,4 +1,4 @@
-//! Answers of the proxy's own.
+//! Failure responses of the proxy itself.
 
 use std::{convert::Infallible, future::pending, time::Duration};
 
@@ -11,13 +11,13 @@ use test_support::{ScriptedUpstream, Wire, handshake, proxy::describe, serve::se
 
 const SOON: Duration = Duration::from_millis(20);
 
-/// Sends `request` to what `layer` makes of an application, or to the layer's own forwarding.
+/// Sends `request` to an application behind `layer`, or to the layer's own forwarding. Returns the status.
 async fn status(layer: UpgradeProxyLayer, request: &str, forward: bool) -> u16 {
     let app = match forward {
         true => axum::Router::new().fallback_service(layer.forward()),
         false => axum::Router::new().fallback(describe).layer(layer),
     };
-    // Whose address is unknown is not limited.
+    // Clients without a known address are not limited.
     let address = serve_with_peers(app).await;
     Wire::connect(address).await.request(request).await.status()
 }
@@ -28,16 +28,16 @@ async fn each_refusal_is_counted_by_its_reason() {
     let upstream = ScriptedUpstream::start().await;
     let layer = || UpgradeProxyLayer::new(upstream.upstream());
     let upgrade = handshake("/");
-    let nobody = UpgradeProxyLayer::new("http://127.0.0.1:1".parse().unwrap());
+    let unreachable = UpgradeProxyLayer::new("http://127.0.0.1:1".parse().unwrap());
     let never = service_fn(|_: http::Uri| async {
         Ok::<_, Infallible>(pending::<TokioIo<tokio::net::TcpStream>>().await)
     });
     let exhausted = service_fn(|_: http::Uri| async {
         Err::<TokioIo<tokio::net::TcpStream>, _>(std::io::Error::from_raw_os_error(24))
     });
-    let liar = ScriptedUpstream::start().await;
-    let lied_to = UpgradeProxyLayer::new(liar.upstream());
-    tokio::spawn(async move { while let Ok(()) = liar.accept().await.stream.set_zero_linger() {} });
+    let resetting = ScriptedUpstream::start().await;
+    let reset = UpgradeProxyLayer::new(resetting.upstream());
+    tokio::spawn(async move { while let Ok(()) = resetting.accept().await.stream.set_zero_linger() {} });
     let drain = Drain::new();
     let drained = layer().drain(drain.watcher());
     drop(drain.shutdown(Duration::ZERO));
@@ -47,9 +47,9 @@ async fn each_refusal_is_counted_by_its_reason() {
         ("bad_handshake", 400, layer(), upgrade.replace("Key: d", "Key: "), false),
         ("bad_request", 400, layer(), ordinary.replace("Host: a\r\n", ""), true),
         ("method_not_allowed", 405, layer(), "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), true),
-        ("connect", 502, nobody, upgrade.clone(), false),
+        ("connect", 502, unreachable, upgrade.clone(), false),
         ("connect_timeout", 504, layer().connector(never).connect_timeout(SOON), upgrade.clone(), false),
-        ("upstream_protocol", 502, lied_to, upgrade.clone(), false),
+        ("upstream_protocol", 502, reset, upgrade.clone(), false),
         ("handshake_timeout", 504, layer().handshake_timeout(SOON), upgrade.clone(), false),
         ("header_timeout", 504, layer().header_timeout(SOON), ordinary.to_owned(), true),
         ("no_upstream", 503, UpgradeProxyLayer::per_request(), upgrade.clone(), false),
@@ -60,10 +60,10 @@ async fn each_refusal_is_counted_by_its_reason() {
         ("descriptor_limit", 503, layer().connector(exhausted), upgrade.clone(), false),
         ("draining", 503, drained, upgrade.clone(), false),
     ];
-    for (known, (reason, expected, layer, request, forward)) in cases.into_iter().enumerate() {
+    for (index, (reason, expected, layer, request, forward)) in cases.into_iter().enumerate() {
         assert_eq!(status(layer, &request, forward).await, expected, "{reason}");
         assert_eq!(metrics.value(&format!("refused_total{{reason=\"{reason}\"}}")), 1.0, "{reason}");
-        assert_eq!(metrics.samples("refused_total").len(), known + 1, "{reason}");
+        assert_eq!(metrics.samples("refused_total").len(), index + 1, "{reason}");
     }
     assert_eq!(metrics.value("tunnels_opened_total"), 0.0);
 }

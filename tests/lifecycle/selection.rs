@@ -1,4 +1,4 @@
-//! Some tunnels end, and the others go on.
+//! Drains of selected tunnels.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,7 +10,7 @@ use tower_upgrade_proxy::{
 
 use crate::until;
 
-/// Two upstreams, below `/a` and `/b`; a tunnel's label is the last part of its path.
+/// A proxy with two upstreams, at `/a` and `/b`. The label of a tunnel is the last segment of its path.
 struct Stage {
     tunnels: Tunnels,
     address: SocketAddr,
@@ -28,11 +28,11 @@ impl Stage {
             request.extensions_mut().insert(TunnelLabel::new(label));
             request
         });
-        let app = Router::new().route_service("/a/{who}", to_a).route_service("/b/{who}", to_b);
+        let app = Router::new().route_service("/a/{label}", to_a).route_service("/b/{label}", to_b);
         Self { address: serve(app.layer(label)).await, tunnels, a, b }
     }
 
-    /// One tunnel each for eve, eve over HTTP/2, bob, and eve at the other upstream.
+    /// Opens four tunnels: for eve in HTTP/1.1, eve in HTTP/2, bob, and eve at the other upstream.
     async fn open(&self) -> [Client; 4] {
         [
             Client::http1(self.address, "/a/eve").await,
@@ -42,30 +42,33 @@ impl Stage {
         ]
     }
 
-    /// Drains those `clients` that `filter` chooses, and requires that they are those marked.
+    /// Drains the tunnels of `clients` that `filter` selects. Asserts that these are the ones in `expected`.
     async fn drain(
         &mut self,
         mut clients: [Client; 4],
         filter: impl Fn(&TunnelInfo) -> bool,
-        marked: [bool; 4],
+        expected: [bool; 4],
     ) {
         let close = CloseFrame::new(CloseCode::POLICY_VIOLATION).with_reason("revoked");
-        let told = (1008, "revoked".to_owned());
+        let revoked = (1008, "revoked".to_owned());
         let drained =
             self.tunnels.drain(filter, DrainConfig::new().close(close).jitter(Duration::from_millis(50)));
         let mut late = Client::http1(self.address, "/a/eve").await;
-        for ((client, marked), index) in clients.iter_mut().zip(marked).zip(0..) {
-            if marked {
+        for ((client, expected), index) in clients.iter_mut().zip(expected).zip(0..) {
+            if expected {
                 let upstream = if index < 3 { &mut self.a } else { &mut self.b };
-                assert_eq!((client.closed().await, upstream.closed().await), (told.clone(), told.clone()));
+                assert_eq!(
+                    (client.closed().await, upstream.closed().await),
+                    (revoked.clone(), revoked.clone())
+                );
             }
         }
-        let number = marked.iter().filter(|marked| **marked).count();
+        let number = expected.iter().filter(|expected| **expected).count();
         let drained = bounded("the drain", drained).await;
         assert_eq!((drained.closed(), drained.total()), (number, number), "{drained}");
-        for (client, marked) in clients.iter_mut().zip(marked) {
-            if !marked {
-                client.echo("still there").await;
+        for (client, expected) in clients.iter_mut().zip(expected) {
+            if !expected {
+                client.echo("still open").await;
             }
         }
         late.echo("not affected").await;
@@ -76,14 +79,14 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn by_label() {
+async fn tunnels_are_selected_by_label() {
     let mut stage = Stage::start().await;
     let clients = stage.open().await;
     stage.drain(clients, |tunnel| tunnel.label() == Some("eve"), [true, true, false, true]).await;
 }
 
 #[tokio::test]
-async fn by_upstream() {
+async fn tunnels_are_selected_by_upstream() {
     let mut stage = Stage::start().await;
     let clients = stage.open().await;
     let removed: Upstream = stage.a.upstream();
@@ -91,7 +94,7 @@ async fn by_upstream() {
 }
 
 #[tokio::test]
-async fn by_id() {
+async fn tunnels_are_selected_by_id() {
     let mut stage = Stage::start().await;
     let clients = stage.open().await;
     let id = stage.tunnels.list()[1].info().id();

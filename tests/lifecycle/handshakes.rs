@@ -1,4 +1,4 @@
-//! Handshakes that are under way when a drain begins.
+//! Handshakes in flight when a drain begins.
 
 use std::{pin::pin, task::Poll, time::Duration};
 
@@ -15,20 +15,20 @@ async fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
 }
 
 #[tokio::test]
-async fn one_that_succeeds_gets_its_101_and_then_its_close() {
+async fn a_handshake_that_succeeds_gets_its_101_and_then_a_close() {
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Wire::connect(address).await;
     let mut server = upstream.receive(&mut client, handshake("/")).await;
     let mut drained = pin!(drain.shutdown(Duration::from_secs(60)));
-    assert!(is_pending(&mut drained).await, "it is waited for");
+    assert!(is_pending(&mut drained).await, "the handshake is waited for");
 
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
     client.expect(GOING_AWAY).await;
     client.send(b"\x88\x82\0\0\0\0\x03\xe9").await;
     client.expect_end().await;
-    // Masked, with a key of the proxy's own.
+    // Masked with a key of the proxy.
     assert_eq!(server.exactly(18).await[..2], [0x88, 0x8c]);
     assert!(is_pending(&mut drained).await, "the upstream has not answered");
     server.send(b"\x88\x02\x03\xe9").await;
@@ -37,7 +37,7 @@ async fn one_that_succeeds_gets_its_101_and_then_its_close() {
 }
 
 #[tokio::test]
-async fn one_that_fails_is_not_waited_for_any_longer() {
+async fn a_handshake_that_fails_is_not_waited_for_any_longer() {
     let (upstream, drain) = (ScriptedUpstream::start().await, Drain::new());
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let mut client = Wire::connect(address).await;
