@@ -1,5 +1,5 @@
 //! Locks, atomics and wakers of the standard library and of `atomic-waker`. In the models (`cargo xtask models`) they
-//! are those of [shuttle](https://docs.rs/shuttle), whose scheduler may switch threads at each use.
+//! are those of [shuttle](https://docs.rs/shuttle), and its scheduler may switch threads at each use.
 
 #[cfg(upgrade_proxy_model)]
 mod model;

@@ -20,8 +20,8 @@ pub(crate) trait AnyIo: AsyncRead + AsyncWrite + Send + Unpin {
     fn reset_on_drop(&mut self) {}
 }
 
-/// Returns the operations of `io` if its type has any: a [`Transport`], or a socket given to
-/// [`Tunnel`](crate::Tunnel) directly, whose type parameters allow any stream.
+/// Returns `io` as [`AnyIo`] if it is a [`Transport`] or a socket. [`Tunnel`](crate::Tunnel) also accepts streams of
+/// other types, which have no operations of this kind.
 pub(crate) fn as_any_io<T: 'static>(io: &mut T) -> Option<&mut dyn AnyIo> {
     let io: &mut dyn Any = io;
     if io.is::<Transport>() {

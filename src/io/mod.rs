@@ -1,4 +1,4 @@
-//! Connections of tunnels: sockets whose type is known, and any other IO.
+//! Connections of tunnels: sockets of known types, and any other IO.
 //!
 //! # Resets
 //!

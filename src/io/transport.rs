@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{any_io::AnyIo, coalesced::Coalesced};
 
-/// A connection: a socket whose type is known, or any other IO behind a pointer.
+/// A connection: a socket of a known type, or any other IO behind a pointer.
 pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]

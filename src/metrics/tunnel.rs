@@ -21,8 +21,8 @@ pub(crate) struct TunnelMetrics {
 }
 
 impl TunnelMetrics {
-    /// Counts a tunnel whose 101 was verified, and observes its traffic by way of `shared`, which is created
-    /// if nothing else needs it.
+    /// Counts a tunnel at its verified 101, and observes its traffic through `shared`, which is created if
+    /// nothing else needs it.
     pub(crate) fn open(shared: &mut Option<Arc<Shared>>) -> Self {
         Self {
             #[cfg(feature = "metrics")]

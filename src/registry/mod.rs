@@ -115,7 +115,7 @@ impl Registry {
         is_open
     }
 
-    /// Releases a handshake that has failed, or whose tunnel is registered.
+    /// Releases a handshake that has failed, or that has become a registered tunnel.
     fn end_handshake(&self) {
         let mut state = self.state();
         state.handshakes = state.handshakes.saturating_sub(1);

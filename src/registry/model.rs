@@ -124,7 +124,7 @@ fn two_concurrent_shutdowns_both_wait_for_the_last_tunnel() {
             let drain = drain.clone();
             thread::spawn(move || block_on(drain.shutdown(GRACE)))
         };
-        // A call whose future is dropped does not affect the others.
+        // Dropping the future of a call does not affect the other calls.
         drop(drain.shutdown(GRACE));
         let drained = block_on(drain.shutdown(GRACE));
         // Tunnels that the other call has notified may have ended before this one began.

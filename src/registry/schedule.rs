@@ -30,7 +30,7 @@ impl Schedule {
         Self { close, spread_until, deadline, hasher: RandomState::new() }
     }
 
-    /// Removes the jitter for a single tunnel, whose client can't reconnect together with others.
+    /// Removes the jitter for a single tunnel: its client can't reconnect together with others.
     pub(super) fn for_tunnels(self, count: usize) -> Self {
         if count > 1 { self } else { Self { spread_until: Instant::now(), ..self } }
     }

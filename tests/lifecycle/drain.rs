@@ -143,7 +143,7 @@ async fn a_later_deadline_does_not_replace_an_earlier_one_that_a_tunnel_has_take
     let address = app(UpgradeProxyLayer::new(upstream.upstream()).drain(drain.watcher())).await;
     let _tunnels = [open(address, &upstream).await, open(address, &upstream).await];
     let first = drain.shutdown(Duration::from_millis(600));
-    // Lets the tunnels take the first request, whose moment is still to come.
+    // Lets the tunnels take the first request before its moment.
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }

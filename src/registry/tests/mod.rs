@@ -35,7 +35,7 @@ impl FakeTunnel {
         Self::new(label, Some(tunnels), None)
     }
 
-    /// A tunnel whose handshake a drain has admitted.
+    /// A tunnel of a handshake that a drain has admitted.
     pub(super) fn admitted(handshake: Option<HandshakeGuard>) -> Self {
         assert!(handshake.is_some(), "refused");
         Self::new("", None, handshake)
