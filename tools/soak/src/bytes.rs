@@ -1,6 +1,6 @@
-//! Bytes that both ends derive from a seed, and so can verify.
+//! Reproducible data: both ends generate the same bytes from the same seed, and compare.
 
-/// `SplitMix64`: for choices and payloads, not for secrets.
+/// `SplitMix64`, a random number generator for choices and payloads; unsuitable for secrets.
 #[derive(Clone)]
 pub(crate) struct Random(u64);
 
@@ -16,30 +16,32 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number less than `end`, which is not 0.
+    /// Returns a number below `end`, which must not be 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    pub(crate) fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
+    /// Returns true with a probability of `percent`.
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
     }
 
-    pub(crate) fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+    pub(crate) fn choose<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len() as u64) as usize]
     }
 }
 
-/// An endless sequence of bytes, the same for the same seed, however it is split.
+/// Endless sequence of bytes. It depends on the seed alone, not on the sizes in which it is read.
 pub(crate) struct Pattern {
     random: Random,
     word: [u8; 8],
-    at: usize,
+    /// Number of bytes of `word` already returned.
+    used: usize,
 }
 
 impl Pattern {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { random: Random::new(seed), word: [0; 8], at: 8 }
+        Self { random: Random::new(seed), word: [0; 8], used: 8 }
     }
 
     /// Fills `bytes` with the next bytes.
@@ -49,22 +51,23 @@ impl Pattern {
         }
     }
 
+    /// Returns the next `length` bytes.
     pub(crate) fn take(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.fill(&mut bytes);
         bytes
     }
 
-    /// The first position at which these are not the next bytes, if any.
-    pub(crate) fn differs(&mut self, bytes: &[u8]) -> Option<usize> {
+    /// Compares `bytes` with the next bytes, and returns the index of the first difference.
+    pub(crate) fn first_mismatch(&mut self, bytes: &[u8]) -> Option<usize> {
         bytes.iter().position(|byte| *byte != self.next())
     }
 
     fn next(&mut self) -> u8 {
-        if self.at == 8 {
-            (self.word, self.at) = (self.random.next().to_le_bytes(), 0);
+        if self.used == 8 {
+            (self.word, self.used) = (self.random.next().to_le_bytes(), 0);
         }
-        self.at += 1;
-        self.word[self.at - 1]
+        self.used += 1;
+        self.word[self.used - 1]
     }
 }

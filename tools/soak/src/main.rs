@@ -1,15 +1,16 @@
-//! A soak test of the gateway: mixed clients and faulty upstreams for a given time, after which nothing may be wrong, lost
-//! or leaked. Linux only: it reads `/proc`.
+//! Soak test of the gateway: mixed clients and faulty upstreams for a given time, then checks for wrong data, lost
+//! data and leaks. Linux only, because it reads `/proc`.
 //!
 //! ```text
 //! cargo build --release --package upgrade-gateway
 //! cargo run --release --package soak -- --minutes 30 --plot soak.svg
 //! ```
 //!
-//! The gateway is a separate process; the clients (`clients/`) and the upstreams (`upstream/`) run in this one. The exit
-//! code is 0 if every check holds (`verdict.rs`). `docs/soak.md` describes the load.
+//! The gateway is a separate process; the clients (`clients/`) and the upstreams (`upstream/`) are part of this
+//! one. The exit code is 0 if all checks (`checks.rs`) hold. `docs/soak.md` describes the load.
 
 mod bytes;
+mod checks;
 mod clients;
 mod gateway;
 mod measure;
@@ -17,7 +18,6 @@ mod options;
 mod plot;
 mod report;
 mod upstream;
-mod verdict;
 
 use std::{error::Error, fs, pin::pin, process::ExitCode, sync::Arc, time::Duration};
 
@@ -27,15 +27,16 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use clients::{Clients, Shared};
+use checks::FinalState;
+use clients::{Clients, Context};
 use gateway::Gateway;
 use measure::{Recorder, Sample};
 use options::Options;
 use report::Report;
 use upstream::Upstreams;
 
-/// Time limit for the gateway to release everything, such as pooled connections to upstreams.
-const SETTLING: Duration = Duration::from_secs(120);
+/// Maximum time for the gateway to release its resources after the load, for example pooled connections to upstreams.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -49,42 +50,42 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether every check holds.
+/// Runs the test. Returns true if all checks hold.
 async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     allow_many_files()?;
     let upstreams = Upstreams::start().await?;
     let gateway = Gateway::start(&upstreams).await?;
-    let before = gateway.before().await?;
+    let baseline = gateway.baseline().await?;
     println!("{} for {:?}, seed {}", gateway.describe(), options.duration(), options.seed());
 
     let report = Arc::new(Report::new());
-    let shared = Shared::new(gateway.address(), options.seed(), Arc::clone(&report));
-    let clients = Clients::start(&shared, options.clients);
+    let context = Context::new(gateway.address(), options.seed(), Arc::clone(&report));
+    let clients = Clients::start(&context, options.clients);
     let mut recorder = Recorder::start();
     let (mut second, end) = (interval(Duration::from_secs(1)), Instant::now() + options.duration());
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut interrupted = pin!(signal::ctrl_c());
     while Instant::now() < end {
         tokio::select! {
-            _ = second.tick() => recorder.take(gateway.look().await?, &report),
+            _ = second.tick() => recorder.record(gateway.resources().await?, &report),
             _ = &mut interrupted => break,
         }
     }
     let load_ended = recorder.elapsed();
     let mut stopped = pin!(clients.stop());
-    let left = loop {
+    let running_clients = loop {
         tokio::select! {
-            left = &mut stopped => break left,
-            _ = second.tick() => recorder.take(gateway.look().await?, &report),
+            running = &mut stopped => break running,
+            _ = second.tick() => recorder.record(gateway.resources().await?, &report),
         }
     };
-    // Pooled connections are closed after a while; everything else that remains is a leak.
-    let by = Instant::now() + SETTLING;
+    // Pooled connections close after their idle timeout. Everything else that is still open is a leak.
+    let deadline = Instant::now() + SETTLE_TIMEOUT;
     let after = loop {
         second.tick().await;
-        let now = gateway.look().await?;
-        recorder.take(now, &report);
-        if now.is_at_rest(&before) || Instant::now() > by {
+        let now = gateway.resources().await?;
+        recorder.record(now, &report);
+        if now.is_back_to(&baseline) || Instant::now() > deadline {
             break now;
         }
     };
@@ -93,19 +94,19 @@ async fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     drop(upstreams);
 
     println!("\n{}", report.table());
-    let ends = verdict::Ends { before, after, left, exit, log };
-    let checks = verdict::checks(&report, recorder.samples(), load_ended, &ends);
+    let state = FinalState { baseline, after, running_clients, exit, log };
+    let checks = checks::all(&report, recorder.samples(), load_ended, &state);
     let all_hold = checks.iter().all(|check| check.holds);
     checks.iter().for_each(|check| println!("{check}"));
     if let Some(path) = &options.plot {
         fs::write(path, plot::svg(recorder.samples(), load_ended, &report))
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    println!("{}", if all_hold { "all of it holds" } else { "FAILED" });
+    println!("{}", if all_hold { "all checks passed" } else { "FAILED" });
     Ok(all_hold)
 }
 
-/// Raises the limit of open files to the maximum, which the gateway inherits.
+/// Raises the limit of open files to its maximum. The gateway inherits it.
 fn allow_many_files() -> Result<(), Box<dyn Error>> {
     #[cfg(unix)]
     {

@@ -1,30 +1,30 @@
-//! The command line.
+//! Command line.
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 
-/// Puts the gateway under mixed load, with upstreams that fail, and checks that nothing is wrong, lost or left.
+/// Soak test of the gateway: mixed clients and faulty upstreams, then checks for wrong data, lost data and leaks
 #[derive(Parser)]
 #[command(name = "soak")]
 pub(crate) struct Options {
-    /// How long the load lasts [default: 1]
+    /// Duration of the load in minutes [default: 1]
     #[arg(long, value_name = "N")]
     minutes: Option<u64>,
 
-    /// The same in seconds; both are added
+    /// Duration of the load in seconds, in addition to --minutes
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
 
-    /// Clients at the same time, of all kinds together; at least one of each
+    /// Number of concurrent clients of all kinds; at least one of each kind
     #[arg(long, value_name = "N", default_value = "160")]
     pub(crate) clients: usize,
 
-    /// What the clients' choices are made from; the moments are the system's
+    /// Seed of the clients' random choices; timing still varies
     #[arg(long, value_name = "N", default_value = "7")]
     seed: u64,
 
-    /// Write a picture of memory and tunnels over time
+    /// Write a chart of memory and tunnels over time
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) plot: Option<PathBuf>,
 }

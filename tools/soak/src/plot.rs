@@ -1,4 +1,4 @@
-//! Memory and tunnels over time, as a picture.
+//! Chart of memory and tunnels over time, as SVG.
 
 use std::{fmt::Write, time::Duration};
 
@@ -17,14 +17,14 @@ const INK: &str = "#1e293b";
 const FAINT: &str = "#64748b";
 const GRID: &str = "#e2e8f0";
 
-/// Limit of the points that can be distinguished.
+/// Maximum number of points of a line; more would not be distinguishable.
 const POINTS: usize = 600;
 
-/// Two panels on a white background.
+/// Chart with two panels on a white background.
 pub(crate) fn svg(samples: &[Sample], load: Duration, report: &Report) -> String {
     let (sums, width, height) = (report.sums(), LEFT + WIDTH + RIGHT, 2.0f64.mul_add(STEP, HEAD));
-    let about = format!(
-        "{} sessions, {} messages, {} MiB verified · {} expected failures, {} others, {} wrong bytes",
+    let subtitle = format!(
+        "{} sessions, {} messages, {} MiB verified · {} expected failures, {} unexpected, {} with wrong bytes",
         sums.sessions,
         sums.messages,
         sums.bytes >> 20,
@@ -38,26 +38,26 @@ pub(crate) fn svg(samples: &[Sample], load: Duration, report: &Report) -> String
         panel(title, color, top, &points, load.as_secs_f64())
     };
     let memory =
-        panel("resident memory of the gateway, MiB", MEMORY, HEAD, |sample| mib(sample.holdings.resident));
-    let tunnels = panel("open tunnels", TUNNELS, HEAD + STEP, |sample| sample.holdings.tunnels as f64);
+        panel("resident memory of the gateway, MiB", MEMORY, HEAD, |sample| mib(sample.resources.resident));
+    let tunnels = panel("open tunnels", TUNNELS, HEAD + STEP, |sample| sample.resources.tunnels as f64);
     let title = match load.as_secs() {
-        seconds @ 0..120 => format!("A soak of {seconds} seconds"),
-        seconds => format!("A soak of {} minutes", seconds / 60),
+        seconds @ 0..120 => format!("Soak test of {seconds} seconds"),
+        seconds => format!("Soak test of {} minutes", seconds / 60),
     };
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" font-family=\"system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>\n{}{}{memory}{tunnels}</svg>\n",
         text(LEFT, 36.0, 20.0, INK, "font-weight=\"600\"", &title),
-        text(LEFT, 58.0, 12.0, FAINT, "", &about),
+        text(LEFT, 58.0, 12.0, FAINT, "", &subtitle),
     )
 }
 
 fn panel(title: &str, color: &str, top: f64, points: &[(f64, f64)], load: f64) -> String {
     let end = points.last().map_or(1.0, |(at, _)| *at).max(1.0);
     let step = round(points.iter().map(|(_, value)| *value).fold(1.0, f64::max) / 4.0);
-    let most = step * 4.0;
-    let (x, y) = (|at: f64| LEFT + at / end * WIDTH, |value: f64| top + HEIGHT - value / most * HEIGHT);
+    let maximum = step * 4.0;
+    let (x, y) = (|at: f64| LEFT + at / end * WIDTH, |value: f64| top + HEIGHT - value / maximum * HEIGHT);
     let mut svg = text(LEFT, top - 10.0, 14.0, INK, "font-weight=\"600\"", title);
     for line in 0..=4 {
         let value = f64::from(line) * step;
@@ -71,7 +71,7 @@ fn panel(title: &str, color: &str, top: f64, points: &[(f64, f64)], load: f64) -
         svg += &text(x(at * 60.0), top + HEIGHT + 18.0, 12.0, FAINT, "text-anchor=\"middle\"", &label);
     }
     svg += &rule((x(load), top), (x(load), top + HEIGHT), FAINT);
-    svg += &text(x(load) - 6.0, top + 14.0, 12.0, FAINT, "text-anchor=\"end\"", "the clients stop");
+    svg += &text(x(load) - 6.0, top + 14.0, 12.0, FAINT, "text-anchor=\"end\"", "end of load");
     let mut line = String::new();
     for (at, value) in thinned(points) {
         let _ = write!(line, "{:.1},{:.1} ", x(at), y(value));
@@ -84,13 +84,13 @@ fn panel(title: &str, color: &str, top: f64, points: &[(f64, f64)], load: f64) -
     svg
 }
 
-/// Groups neighbouring points and keeps the largest of each group.
+/// Reduces the points to about [`POINTS`]: the maximum of each group of neighbours.
 fn thinned(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
     let size = points.len().div_ceil(POINTS).max(1);
     points.chunks(size).filter_map(|chunk| chunk.iter().copied().max_by(|(_, a), (_, b)| a.total_cmp(b)))
 }
 
-/// The next larger round number.
+/// Rounds up to 1, 2, 2.5, 5 or 10 times a power of ten.
 fn round(number: f64) -> f64 {
     let unit = 10.0f64.powf(number.max(0.01).log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
@@ -101,7 +101,7 @@ fn rule((x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: &str) -> String {
     format!("<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\"/>\n")
 }
 
-/// A text element; its content needs no escaping.
+/// Text element. `content` must need no escaping.
 fn text(x: f64, y: f64, size: f64, fill: &str, more: &str, content: &str) -> String {
     format!("<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" fill=\"{fill}\" {more}>{content}</text>\n")
 }

@@ -1,4 +1,4 @@
-//! Counts of sessions and faults.
+//! Counts and failures of the clients.
 
 use std::{
     fmt, io,
@@ -12,67 +12,67 @@ use tokio_tungstenite::tungstenite;
 
 use crate::clients::Kind;
 
-/// Number of complaints that are kept; the others are only counted.
-const KEPT: usize = 20;
+/// Maximum number of failures that are listed; further ones are only counted.
+const LISTED_FAILURES: usize = 20;
 
-/// An end of a session that the client did not intend.
+/// Reason why a session ended early.
 #[derive(Debug)]
-pub(crate) enum Fault {
-    /// Other bytes than were sent.
-    Wrong(String),
-    /// A response in the place of an upgrade, or with another status than expected.
+pub(crate) enum Failure {
+    /// Received bytes differ from those sent.
+    WrongBytes(String),
+    /// Unexpected status of a response.
     Status(u16),
-    /// A Close with this code.
+    /// Close with this code.
     Closed(u16),
-    /// An end without a Close, a reset, no connection.
+    /// End of the connection without a Close, a reset, or no connection.
     Ended(String),
-    /// The time limit was exceeded.
-    Stuck,
+    /// No end within the maximum time of a session.
+    TimedOut,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wrong(what) => write!(f, "wrong bytes: {what}"),
+            Self::WrongBytes(details) => write!(f, "wrong bytes: {details}"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::Closed(code) => write!(f, "closed with {code}"),
-            Self::Ended(how) => write!(f, "ended: {how}"),
-            Self::Stuck => f.write_str("it does not end"),
+            Self::Ended(details) => write!(f, "ended: {details}"),
+            Self::TimedOut => f.write_str("timed out"),
         }
     }
 }
 
-impl From<io::Error> for Fault {
+impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Ended(error.to_string())
     }
 }
 
-impl From<hyper::Error> for Fault {
+impl From<hyper::Error> for Failure {
     fn from(error: hyper::Error) -> Self {
         Self::Ended(format!("{error:?}"))
     }
 }
 
-impl From<tungstenite::Error> for Fault {
+impl From<tungstenite::Error> for Failure {
     fn from(error: tungstenite::Error) -> Self {
         match error {
             tungstenite::Error::Http(response) => Self::Status(response.status().as_u16()),
-            // The connection has ended.
+            // The connection ended. All other protocol errors mean damaged data.
             tungstenite::Error::Protocol(
                 error @ (tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
                 | tungstenite::error::ProtocolError::HandshakeIncomplete),
             ) => Self::Ended(error.to_string()),
-            tungstenite::Error::Protocol(error) => Self::Wrong(error.to_string()),
-            tungstenite::Error::Utf8(error) => Self::Wrong(error),
+            tungstenite::Error::Protocol(error) => Self::WrongBytes(error.to_string()),
+            tungstenite::Error::Utf8(error) => Self::WrongBytes(error),
             error => Self::Ended(error.to_string()),
         }
     }
 }
 
-/// The counts of one kind of client.
+/// Counts of one kind of client.
 #[derive(Default)]
-pub(crate) struct Tally {
+pub(crate) struct Counters {
     sessions: AtomicU64,
     messages: AtomicU64,
     bytes: AtomicU64,
@@ -81,28 +81,28 @@ pub(crate) struct Tally {
     wrong: AtomicU64,
 }
 
-impl Tally {
-    /// Counts a session without a fault.
+impl Counters {
+    /// Counts a successful session.
     pub(crate) fn session(&self) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a verified message, response or piece.
+    /// Counts a verified message, response or chunk.
     pub(crate) fn verified(&self, bytes: usize) {
         self.messages.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Counts an end or refusal that the request or the upstream was to cause.
+    /// Counts an end or a refusal that the upstream or the request was meant to cause.
     pub(crate) fn expected(&self) {
         self.expected.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The counts of all kinds.
+/// Counts of all kinds of clients, and the first failures.
 pub(crate) struct Report {
-    tallies: Vec<Tally>,
-    complaints: Mutex<Vec<String>>,
+    counters: Vec<Counters>,
+    failures: Mutex<Vec<String>>,
 }
 
 /// Sums over all kinds.
@@ -118,61 +118,67 @@ pub(crate) struct Sums {
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self { tallies: Kind::ALL.iter().map(|_| Tally::default()).collect(), complaints: Mutex::default() }
+        Self { counters: Kind::ALL.iter().map(|_| Counters::default()).collect(), failures: Mutex::default() }
     }
 
-    pub(crate) fn of(&self, kind: Kind) -> &Tally {
-        &self.tallies[kind as usize]
+    /// Counts of one kind.
+    pub(crate) fn of(&self, kind: Kind) -> &Counters {
+        &self.counters[kind as usize]
     }
 
-    pub(crate) fn complain(&self, kind: Kind, fault: &Fault) {
-        let tally = self.of(kind);
-        let count = if matches!(fault, Fault::Wrong(_)) { &tally.wrong } else { &tally.unexpected };
+    /// Counts an unexpected failure, and adds it to the list.
+    pub(crate) fn failed(&self, kind: Kind, failure: &Failure) {
+        let counters = self.of(kind);
+        let count = match failure {
+            Failure::WrongBytes(_) => &counters.wrong,
+            _ => &counters.unexpected,
+        };
         count.fetch_add(1, Ordering::Relaxed);
-        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
-        if complaints.len() < KEPT {
-            complaints.push(format!("{kind}: {fault}"));
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() < LISTED_FAILURES {
+            failures.push(format!("{kind}: {failure}"));
         }
     }
 
-    pub(crate) fn complaints(&self) -> Vec<String> {
-        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The first unexpected failures.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Kinds without a session that had no fault.
-    pub(crate) fn idlers(&self) -> Vec<Kind> {
-        let idle = |kind: &&Kind| self.of(**kind).sessions.load(Ordering::Relaxed) == 0;
-        Kind::ALL.iter().filter(idle).copied().collect()
+    /// Kinds without a successful session.
+    pub(crate) fn inactive(&self) -> Vec<Kind> {
+        let inactive = |kind: &&Kind| self.of(**kind).sessions.load(Ordering::Relaxed) == 0;
+        Kind::ALL.iter().filter(inactive).copied().collect()
     }
 
     pub(crate) fn sums(&self) -> Sums {
-        let sum = |field: fn(&Tally) -> &AtomicU64| {
-            self.tallies.iter().map(|tally| field(tally).load(Ordering::Relaxed)).sum()
+        let sum = |field: fn(&Counters) -> &AtomicU64| {
+            self.counters.iter().map(|counters| field(counters).load(Ordering::Relaxed)).sum()
         };
         Sums {
-            sessions: sum(|tally| &tally.sessions),
-            messages: sum(|tally| &tally.messages),
-            bytes: sum(|tally| &tally.bytes),
-            expected: sum(|tally| &tally.expected),
-            unexpected: sum(|tally| &tally.unexpected),
-            wrong: sum(|tally| &tally.wrong),
+            sessions: sum(|counters| &counters.sessions),
+            messages: sum(|counters| &counters.messages),
+            bytes: sum(|counters| &counters.bytes),
+            expected: sum(|counters| &counters.expected),
+            unexpected: sum(|counters| &counters.unexpected),
+            wrong: sum(|counters| &counters.wrong),
         }
     }
 
-    /// A Markdown table with a row for each kind.
+    /// Table with a line for each kind, in Markdown.
     pub(crate) fn table(&self) -> String {
         let mut table = "| client | sessions | messages | MiB | expected ends | unexpected | wrong |\n\
                          | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
             .to_owned();
         for kind in Kind::ALL {
-            let tally = self.of(kind);
+            let counters = self.of(kind);
             let [sessions, messages, bytes, expected, unexpected, wrong] = [
-                &tally.sessions,
-                &tally.messages,
-                &tally.bytes,
-                &tally.expected,
-                &tally.unexpected,
-                &tally.wrong,
+                &counters.sessions,
+                &counters.messages,
+                &counters.bytes,
+                &counters.expected,
+                &counters.unexpected,
+                &counters.wrong,
             ]
             .map(|count| count.load(Ordering::Relaxed));
             let mib = bytes >> 20;

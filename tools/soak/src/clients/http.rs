@@ -1,4 +1,4 @@
-//! Requests that open no tunnel: ordinary ones, and handshakes that must be refused.
+//! Requests without a tunnel: ordinary ones, and handshakes that must be refused.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -6,9 +6,9 @@ use tokio::{
 };
 
 use super::Client;
-use crate::{bytes::Pattern, report::Fault};
+use crate::{bytes::Pattern, report::Failure};
 
-/// A connection in HTTP/1.1, as bytes. Unlike the tests' `Wire`, it returns its failures.
+/// HTTP/1.1 connection that sends requests as bytes.
 pub(super) struct Connection {
     stream: TcpStream,
     read: Vec<u8>,
@@ -28,8 +28,8 @@ impl Connection {
         self.stream
     }
 
-    /// Sends a request and reads the response, which has `Content-Length`.
-    pub(super) async fn request(&mut self, request: &[u8]) -> Result<Response, Fault> {
+    /// Sends a request, and reads the response. The length of its body is that of its `Content-Length`.
+    pub(super) async fn send(&mut self, request: &[u8]) -> Result<Response, Failure> {
         self.stream.write_all(request).await?;
         let end = loop {
             match self.read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -39,7 +39,7 @@ impl Connection {
         };
         let head = self.read.drain(..end).map(char::from).collect::<String>().to_ascii_lowercase();
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let status = status.ok_or_else(|| Fault::Wrong(format!("no status in {head:.80}")))?;
+        let status = status.ok_or_else(|| Failure::WrongBytes(format!("no status in {head:.80}")))?;
         let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
         let length = length.unwrap_or(0);
         while self.read.len() < length {
@@ -48,64 +48,67 @@ impl Connection {
         Ok(Response { status, body: self.read.drain(..length).collect() })
     }
 
-    async fn fill(&mut self) -> Result<(), Fault> {
+    async fn fill(&mut self) -> Result<(), Failure> {
         match self.stream.read_buf(&mut self.read).await? {
-            0 => Err(Fault::Ended("no response".to_owned())),
+            0 => Err(Failure::Ended("without a response".to_owned())),
             _ => Ok(()),
         }
     }
 }
 
-/// Some requests on one connection, with bodies in both directions.
-pub(super) async fn ordinary(client: &mut Client) -> Result<(), Fault> {
+/// Sends up to ten requests on one connection.
+pub(super) async fn ordinary(client: &mut Client) -> Result<(), Failure> {
     let mut connection = Connection::new(client.connect().await?);
     for _ in 0..=client.random.below(10) {
-        one(client, &mut connection).await?;
+        request_with_body(client, &mut connection).await?;
         let pause = client.random.below(100);
         client.pause(pause).await;
     }
     Ok(())
 }
 
-/// Requests a body of random length, or sends one, which the upstream verifies.
-async fn one(client: &mut Client, connection: &mut Connection) -> Result<(), Fault> {
+/// Receives a response body from the upstream and verifies it, or sends a request body that the upstream verifies.
+async fn request_with_body(client: &mut Client, connection: &mut Connection) -> Result<(), Failure> {
     let (length, seed) = (client.random.below(100_000) as usize, client.random.next());
-    if client.random.percent(50) {
+    if client.random.chance(50) {
         let request = format!("GET /body/{length}/{seed} HTTP/1.1\r\nHost: soak.example\r\n\r\n");
-        let response = connection.request(request.as_bytes()).await?;
+        let response = connection.send(request.as_bytes()).await?;
         return verify(client, &response, length, seed);
     }
     let head = format!(
         "POST /body/{length}/{seed} HTTP/1.1\r\nHost: soak.example\r\nContent-Length: {length}\r\n\r\n"
     );
     let body = Pattern::new(seed).take(length);
-    let response = connection.request(&[head.as_bytes(), &body].concat()).await?;
+    let response = connection.send(&[head.as_bytes(), &body].concat()).await?;
     match (response.status, response.body.as_slice()) {
-        (200, b"right") => {
-            client.tally().verified(length);
+        (200, b"correct") => {
+            client.counters().verified(length);
             Ok(())
         }
-        (200, _) => Err(Fault::Wrong("what the upstream received".to_owned())),
-        (status, _) => Err(Fault::Status(status)),
+        (200, _) => Err(Failure::WrongBytes("request body at the upstream".to_owned())),
+        (status, _) => Err(Failure::Status(status)),
     }
 }
 
-fn verify(client: &Client, response: &Response, length: usize, seed: u64) -> Result<(), Fault> {
+fn verify(client: &Client, response: &Response, length: usize, seed: u64) -> Result<(), Failure> {
     if response.status != 200 {
-        return Err(Fault::Status(response.status));
+        return Err(Failure::Status(response.status));
     }
     if response.body != Pattern::new(seed).take(length) {
-        return Err(Fault::Wrong(format!("a body of {} for {length} bytes", response.body.len())));
+        return Err(Failure::WrongBytes(format!(
+            "body of {} instead of {length} bytes",
+            response.body.len()
+        )));
     }
-    client.tally().verified(length);
+    client.counters().verified(length);
     Ok(())
 }
 
-/// The key of a handshake.
+/// Field with a valid key.
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Request lines, further lines, and the status of the response.
-const BAD: [(&str, &[&str], u16); 10] = [
+/// Method and target, fields, and the status of the response.
+const BAD_HANDSHAKES: [(&str, &[&str], u16); 10] = [
     ("GET /echo", &["Sec-WebSocket-Version: 13"], 400),
     ("GET /echo", &["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short"], 400),
     ("GET /echo", &["Sec-WebSocket-Version: 13", KEY, KEY], 400),
@@ -118,22 +121,22 @@ const BAD: [(&str, &[&str], u16); 10] = [
     ("\x16\x03\x01\x02\0\x01", &[], 400),
 ];
 
-/// Sends an invalid request, then an ordinary one if the connection is still in order.
-pub(super) async fn bad(client: &mut Client) -> Result<(), Fault> {
-    let (start, lines, status) = *client.random.one_of(&BAD);
+/// Sends an invalid handshake; then, unless the connection must be closed, an ordinary request on the same connection.
+pub(super) async fn bad_handshake(client: &mut Client) -> Result<(), Failure> {
+    let (start, lines, status) = *client.random.choose(&BAD_HANDSHAKES);
     let lines = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>();
     let request = format!(
         "{start} HTTP/1.1\r\nHost: soak.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{lines}\r\n"
     );
     let mut connection = Connection::new(client.connect().await?);
-    let response = connection.request(request.as_bytes()).await?;
+    let response = connection.send(request.as_bytes()).await?;
     if response.status != status {
-        return Err(Fault::Status(response.status));
+        return Err(Failure::Status(response.status));
     }
-    client.tally().expected();
+    client.counters().expected();
     let is_framed = !request.contains("Content-Length") && !request.contains("Transfer-Encoding");
     if is_framed && start.contains('/') {
-        one(client, &mut connection).await?;
+        request_with_body(client, &mut connection).await?;
     }
     Ok(())
 }

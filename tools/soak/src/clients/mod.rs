@@ -1,12 +1,12 @@
-//! The clients: each runs one session after the other until it is stopped.
+//! Clients. Each runs one session after the other until the load ends.
 
-mod broken;
-mod faulty;
-mod frames;
+mod disconnects;
 mod http;
 mod http2;
 mod idle;
 mod raw;
+mod upstream_faults;
+mod websocket;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,29 +19,29 @@ use tokio::{
 
 use crate::{
     bytes::Random,
-    report::{Fault, Report, Tally},
+    report::{Counters, Failure, Report},
 };
 
-/// Time limit of a session, on any machine.
-const LONGEST: Duration = Duration::from_secs(120);
+/// Maximum duration of a session; generous, so that slow machines stay below it.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The kinds of clients, in the order of the table.
+/// Kinds of clients, in the order of the report's table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Kind {
     Echo,
     Http2,
     Bulk,
     Idle,
-    Brief,
+    OpenAndClose,
     Abort,
     HalfClose,
-    Slow,
-    Bad,
-    Ordinary,
-    Refused,
-    Late,
-    Broken,
-    Outage,
+    SlowReader,
+    BadHandshake,
+    OrdinaryRequests,
+    UpstreamRefuses,
+    UpstreamTooSlow,
+    UpstreamDisconnects,
+    UpstreamRestarts,
 }
 
 impl Kind {
@@ -50,47 +50,47 @@ impl Kind {
         Self::Http2,
         Self::Bulk,
         Self::Idle,
-        Self::Brief,
+        Self::OpenAndClose,
         Self::Abort,
         Self::HalfClose,
-        Self::Slow,
-        Self::Bad,
-        Self::Ordinary,
-        Self::Refused,
-        Self::Late,
-        Self::Broken,
-        Self::Outage,
+        Self::SlowReader,
+        Self::BadHandshake,
+        Self::OrdinaryRequests,
+        Self::UpstreamRefuses,
+        Self::UpstreamTooSlow,
+        Self::UpstreamDisconnects,
+        Self::UpstreamRestarts,
     ];
 
-    /// Percentage of the clients that are of this kind.
+    /// Share of all clients in percent.
     fn share(self) -> usize {
         match self {
             Self::Idle => 25,
             Self::Echo => 18,
-            Self::Http2 | Self::Outage => 8,
-            Self::Brief | Self::Abort | Self::Bulk => 6,
-            Self::HalfClose | Self::Slow | Self::Ordinary => 4,
-            Self::Bad | Self::Broken | Self::Late => 3,
-            Self::Refused => 2,
+            Self::Http2 | Self::UpstreamRestarts => 8,
+            Self::OpenAndClose | Self::Abort | Self::Bulk => 6,
+            Self::HalfClose | Self::SlowReader | Self::OrdinaryRequests => 4,
+            Self::BadHandshake | Self::UpstreamDisconnects | Self::UpstreamTooSlow => 3,
+            Self::UpstreamRefuses => 2,
         }
     }
 
-    async fn session(self, client: &mut Client) -> Result<(), Fault> {
+    async fn session(self, client: &mut Client) -> Result<(), Failure> {
         match self {
-            Self::Echo => frames::echo(client).await,
+            Self::Echo => websocket::echo(client).await,
             Self::Http2 => http2::session(client).await,
             Self::Bulk => raw::bulk(client).await,
             Self::Idle => idle::session(client).await,
-            Self::Brief => broken::brief(client).await,
-            Self::Abort => broken::abort(client).await,
+            Self::OpenAndClose => disconnects::open_and_close(client).await,
+            Self::Abort => disconnects::abort(client).await,
             Self::HalfClose => raw::half_close(client).await,
-            Self::Slow => raw::slow(client).await,
-            Self::Bad => http::bad(client).await,
-            Self::Ordinary => http::ordinary(client).await,
-            Self::Refused => faulty::refused(client).await,
-            Self::Late => faulty::late(client).await,
-            Self::Broken => faulty::broken(client).await,
-            Self::Outage => faulty::outage(client).await,
+            Self::SlowReader => raw::slow_reader(client).await,
+            Self::BadHandshake => http::bad_handshake(client).await,
+            Self::OrdinaryRequests => http::ordinary(client).await,
+            Self::UpstreamRefuses => upstream_faults::refused(client).await,
+            Self::UpstreamTooSlow => upstream_faults::slow(client).await,
+            Self::UpstreamDisconnects => upstream_faults::disconnected(client).await,
+            Self::UpstreamRestarts => upstream_faults::restarting(client).await,
         }
     }
 }
@@ -102,37 +102,37 @@ impl fmt::Display for Kind {
             Self::Http2 => "HTTP/2",
             Self::Bulk => "bulk",
             Self::Idle => "idle",
-            Self::Brief => "open and close",
+            Self::OpenAndClose => "open and close",
             Self::Abort => "abort",
             Self::HalfClose => "half-close",
-            Self::Slow => "slow reader",
-            Self::Bad => "bad handshake",
-            Self::Ordinary => "ordinary request",
-            Self::Refused => "upstream refuses",
-            Self::Late => "upstream too late",
-            Self::Broken => "upstream breaks off",
-            Self::Outage => "upstream restarts",
+            Self::SlowReader => "slow reader",
+            Self::BadHandshake => "bad handshake",
+            Self::OrdinaryRequests => "ordinary request",
+            Self::UpstreamRefuses => "upstream refuses",
+            Self::UpstreamTooSlow => "upstream too slow",
+            Self::UpstreamDisconnects => "upstream disconnects",
+            Self::UpstreamRestarts => "upstream restarts",
         })
     }
 }
 
-/// What all clients share.
+/// Settings and report common to all clients.
 #[derive(Clone)]
-pub(crate) struct Shared {
+pub(crate) struct Context {
     gateway: SocketAddr,
     seed: u64,
     report: Arc<Report>,
 }
 
-impl Shared {
+impl Context {
     pub(crate) fn new(gateway: SocketAddr, seed: u64, report: Arc<Report>) -> Self {
         Self { gateway, seed, report }
     }
 }
 
-/// A client. Unlike those of the tests, it reports a failure as a [`Fault`] and goes on.
+/// Client of one kind.
 pub(crate) struct Client {
-    shared: Shared,
+    context: Context,
     kind: Kind,
     random: Random,
     stop: watch::Receiver<bool>,
@@ -142,29 +142,29 @@ impl Client {
     async fn run(mut self) {
         while !self.is_stopping() {
             let kind = self.kind;
-            match timeout(LONGEST, kind.session(&mut self)).await.unwrap_or(Err(Fault::Stuck)) {
-                Ok(()) => self.tally().session(),
-                Err(fault) => self.shared.report.complain(kind, &fault),
+            match timeout(SESSION_TIMEOUT, kind.session(&mut self)).await.unwrap_or(Err(Failure::TimedOut)) {
+                Ok(()) => self.counters().session(),
+                Err(failure) => self.context.report.failed(kind, &failure),
             }
             let pause = self.random.below(300);
             self.pause(pause).await;
         }
     }
 
-    fn tally(&self) -> &Tally {
-        self.shared.report.of(self.kind)
+    fn counters(&self) -> &Counters {
+        self.context.report.of(self.kind)
     }
 
     fn is_stopping(&self) -> bool {
         *self.stop.borrow()
     }
 
-    /// Waits for a time, or until the client is stopped.
+    /// Waits for a number of milliseconds, or until the load ends.
     async fn pause(&self, milliseconds: u64) {
         drop(timeout(Duration::from_millis(milliseconds), self.stopping()).await);
     }
 
-    /// Waits until the client is stopped.
+    /// Ready when the load ends.
     fn stopping(&self) -> impl Future<Output = ()> + use<> {
         let mut stop = self.stop.clone();
         async move {
@@ -172,29 +172,29 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<TcpStream, Fault> {
-        let stream = TcpStream::connect(self.shared.gateway).await?;
+    async fn connect(&self) -> Result<TcpStream, Failure> {
+        let stream = TcpStream::connect(self.context.gateway).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 }
 
-/// The running clients.
+/// Running clients.
 pub(crate) struct Clients {
     stop: watch::Sender<bool>,
     running: JoinSet<()>,
 }
 
 impl Clients {
-    /// Starts `number` clients, at least one of each kind, at random moments of the first two seconds.
-    pub(crate) fn start(shared: &Shared, number: usize) -> Self {
+    /// Starts about `number` clients, and at least one of each kind. Their starts are spread over two seconds.
+    pub(crate) fn start(context: &Context, number: usize) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let (mut running, mut random) = (JoinSet::new(), Random::new(shared.seed));
+        let (mut running, mut random) = (JoinSet::new(), Random::new(context.seed));
         for kind in Kind::ALL {
             for _ in 0..(number * kind.share() / 100).max(1) {
                 let delay = Duration::from_millis(random.below(2000));
                 let random = Random::new(random.next());
-                let client = Client { shared: shared.clone(), kind, random, stop: stopped.clone() };
+                let client = Client { context: context.clone(), kind, random, stop: stopped.clone() };
                 running.spawn(async move {
                     sleep(delay).await;
                     client.run().await;
@@ -204,11 +204,12 @@ impl Clients {
         Self { stop, running }
     }
 
-    /// Waits until each has finished its session. Returns the number of clients that have not, after the time limit.
+    /// Ends the load, and waits for the current sessions. Returns the number of clients that are still running after the
+    /// session timeout.
     pub(crate) async fn stop(mut self) -> usize {
         let _ = self.stop.send(true);
         let all = async { while self.running.join_next().await.is_some() {} };
-        let _ = timeout(LONGEST + Duration::from_secs(10), all).await;
+        let _ = timeout(SESSION_TIMEOUT + Duration::from_secs(10), all).await;
         self.running.len()
     }
 }

@@ -1,4 +1,4 @@
-//! The faulty upstream: the path selects the fault.
+//! Upstream with faulty responses; the path selects the fault.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -13,13 +13,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::bytes::Pattern;
 
-/// The status of `/faulty/forbidden`.
+/// Status of `/faulty/forbidden`.
 pub(crate) const FORBIDDEN: u16 = 403;
 
-/// Number of messages before a later end.
+/// Number of messages before `/faulty/end-later` and `/faulty/reset-later` end the connection.
 pub(crate) const MESSAGES: u64 = 8;
 
-/// The message with this number.
+/// Payload of the message of this number.
 pub(crate) fn message(number: u64) -> Vec<u8> {
     Pattern::new(number).take(1000)
 }
@@ -70,7 +70,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         }
         "end-later" => {
             send_messages(&mut stream, &head).await?;
-            // Everything from the gateway is read, so that the end is not a reset.
+            // Reads the gateway's last bytes: closing a socket with unread data would reset the connection.
             stream.shutdown().await?;
             while stream.read(&mut [0; 1024]).await? > 0 {}
         }
@@ -84,7 +84,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Accepts the upgrade and sends all messages.
+/// Accepts the upgrade, and sends all messages.
 async fn send_messages(stream: &mut TcpStream, head: &str) -> io::Result<()> {
     stream.write_all(switching("websocket", "Accept", &accept(head)).as_bytes()).await?;
     for number in 0..MESSAGES {
@@ -94,6 +94,7 @@ async fn send_messages(stream: &mut TcpStream, head: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads the head of a request.
 async fn head(stream: &mut TcpStream) -> io::Result<String> {
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n\r\n") {
@@ -104,7 +105,7 @@ async fn head(stream: &mut TcpStream) -> io::Result<String> {
     Ok(read.into_iter().map(char::from).collect())
 }
 
-/// The value of `Sec-WebSocket-Accept` for the key in this head.
+/// `Sec-WebSocket-Accept` for the key in this head.
 fn accept(head: &str) -> String {
     let field = |line: &str| {
         let (name, value) = line.split_once(':')?;
@@ -113,6 +114,7 @@ fn accept(head: &str) -> String {
     derive_accept_key(head.lines().find_map(field).unwrap_or_default().as_bytes())
 }
 
+/// Response 101 with the given protocol; `name` and `accept` form its `Sec-WebSocket-*` field.
 fn switching(protocol: &str, name: &str, accept: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\

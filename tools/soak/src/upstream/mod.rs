@@ -1,7 +1,7 @@
-//! The upstreams: one works, one is faulty, one stops and starts again, and one is unreachable.
+//! Upstreams: one that works, one with faulty responses, one that restarts, and a port without a listener.
 
 pub(crate) mod faulty;
-mod outage;
+mod restarting;
 mod working;
 
 use std::{io, net::SocketAddr};
@@ -9,24 +9,24 @@ use std::{io, net::SocketAddr};
 use test_support::ReservedPort;
 use tokio::task::JoinSet;
 
-/// The upstreams, which end when this is dropped.
+/// All upstreams; they end when this is dropped.
 pub(crate) struct Upstreams {
     routes: [(&'static str, SocketAddr); 4],
-    _unreachable: ReservedPort,
+    _refusing: ReservedPort,
     _running: JoinSet<()>,
 }
 
 impl Upstreams {
     pub(crate) async fn start() -> io::Result<Self> {
-        let unreachable = ReservedPort::new();
+        let refusing = ReservedPort::new();
         let mut running = JoinSet::new();
         let routes = [
             ("/", working::start(&mut running).await?),
             ("/faulty/", faulty::start(&mut running).await?),
-            ("/outage/", outage::start(&mut running)),
-            ("/refuse/", unreachable.address),
+            ("/outage/", restarting::start(&mut running)),
+            ("/refuse/", refusing.address),
         ];
-        Ok(Self { routes, _unreachable: unreachable, _running: running })
+        Ok(Self { routes, _refusing: refusing, _running: running })
     }
 
     pub(crate) fn routes(&self) -> [(&'static str, SocketAddr); 4] {

@@ -1,4 +1,4 @@
-//! The upstream that works: echoes, bytes without frames, bodies.
+//! Upstream without faults: echoes, bytes without frames, bodies.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -22,15 +22,15 @@ use tokio::{
 
 use crate::bytes::Pattern;
 
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 pub(super) async fn start(running: &mut JoinSet<()>) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let app = Router::new()
         .route("/echo", get(echo))
-        .route("/raw/bulk/{length}/{seed}", get(|path, request| raw(Order::AtOnce, path, request)))
-        .route("/raw/half/{length}/{seed}", get(|path, request| raw(Order::AfterTheEnd, path, request)))
+        .route("/raw/bulk/{length}/{seed}", get(|path, request| raw(Reply::Immediately, path, request)))
+        .route("/raw/half/{length}/{seed}", get(|path, request| raw(Reply::AfterEof, path, request)))
         .route("/body/{length}/{seed}", get(body).post(verified));
     running.spawn(async move {
         if let Err(error) = axum::serve(listener, app).await {
@@ -42,7 +42,7 @@ pub(super) async fn start(running: &mut JoinSet<()>) -> io::Result<SocketAddr> {
 
 async fn echo(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|mut socket| async move {
-        // The library responds to pings and Closes; an error means that the client has disconnected.
+        // The library responds to Pings and Closes. An error means that the client has disconnected.
         while let Some(Ok(message)) = socket.recv().await {
             if matches!(message, Message::Text(_) | Message::Binary(_)) && socket.send(message).await.is_err()
             {
@@ -52,57 +52,58 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
     })
 }
 
-/// When bytes are sent to the client.
+/// Start of the data to the client.
 #[derive(Clone, Copy)]
-enum Order {
-    AtOnce,
-    /// After the end of the client's direction.
-    AfterTheEnd,
+enum Reply {
+    Immediately,
+    /// After the client has closed its sending side.
+    AfterEof,
 }
 
-async fn raw(order: Order, Path((length, seed)): Path<(usize, u64)>, request: Request) -> Response {
+async fn raw(reply: Reply, Path((length, seed)): Path<(usize, u64)>, request: Request) -> Response {
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
-            // A failure is reported by the client.
-            let _ = exchange(order, TokioIo::new(upgraded), length, seed).await;
+            // The client reports the failure of its connection.
+            let _ = exchange(reply, TokioIo::new(upgraded), length, seed).await;
         }
     });
     (StatusCode::SWITCHING_PROTOCOLS, [(CONNECTION, "upgrade"), (UPGRADE, "tcp")]).into_response()
 }
 
-/// Exchanges bytes, then sends one more: whether those received were right.
+/// Transfers bytes in both directions; then sends the verification result, one byte.
 async fn exchange(
-    order: Order,
+    reply: Reply,
     stream: impl AsyncRead + AsyncWrite,
     length: usize,
     seed: u64,
 ) -> io::Result<()> {
     let (mut receiving, mut sending) = tokio::io::split(stream);
     receiving.read_u8().await?;
-    let is_right = match order {
-        Order::AtOnce => {
+    let is_correct = match reply {
+        Reply::Immediately => {
             tokio::try_join!(receive(&mut receiving, length, seed), send(&mut sending, length, seed))?.0
         }
-        Order::AfterTheEnd => {
-            let is_right = receive(&mut receiving, length, seed).await?;
+        Reply::AfterEof => {
+            let is_correct = receive(&mut receiving, length, seed).await?;
             tokio::time::sleep(Duration::from_millis(20)).await;
             send(&mut sending, length, seed).await?;
-            is_right
+            is_correct
         }
     };
-    sending.write_all(if is_right { b"+" } else { b"-" }).await?;
+    sending.write_all(if is_correct { b"+" } else { b"-" }).await?;
     sending.shutdown().await
 }
 
-/// Whether exactly the right bytes arrive before the end.
+/// Reads until the end. Returns true if exactly the expected bytes were received.
 async fn receive(receiving: &mut (impl AsyncRead + Unpin), length: usize, seed: u64) -> io::Result<bool> {
-    let (mut pattern, mut piece, mut received, mut is_right) = (Pattern::new(seed), vec![0; PIECE], 0, true);
+    let (mut pattern, mut chunk) = (Pattern::new(seed), vec![0; CHUNK]);
+    let (mut received, mut is_correct) = (0, true);
     loop {
-        match receiving.read(&mut piece).await? {
-            0 => return Ok(is_right && received == length),
+        match receiving.read(&mut chunk).await? {
+            0 => return Ok(is_correct && received == length),
             read => {
-                is_right &= pattern.differs(&piece[..read]).is_none();
+                is_correct &= pattern.first_mismatch(&chunk[..read]).is_none();
                 received += read;
             }
         }
@@ -110,12 +111,12 @@ async fn receive(receiving: &mut (impl AsyncRead + Unpin), length: usize, seed: 
 }
 
 async fn send(sending: &mut (impl AsyncWrite + Unpin), length: usize, seed: u64) -> io::Result<()> {
-    let (mut pattern, mut piece, mut left) = (Pattern::new(!seed), vec![0; PIECE], length);
+    let (mut pattern, mut chunk, mut left) = (Pattern::new(!seed), vec![0; CHUNK], length);
     while left > 0 {
-        let piece = &mut piece[..left.min(PIECE)];
-        pattern.fill(piece);
-        sending.write_all(piece).await?;
-        left -= piece.len();
+        let chunk = &mut chunk[..left.min(CHUNK)];
+        pattern.fill(chunk);
+        sending.write_all(chunk).await?;
+        left -= chunk.len();
     }
     sending.flush().await
 }
@@ -125,5 +126,5 @@ async fn body(Path((length, seed)): Path<(usize, u64)>) -> Body {
 }
 
 async fn verified(Path((length, seed)): Path<(usize, u64)>, body: Bytes) -> &'static str {
-    if body == Pattern::new(seed).take(length) { "right" } else { "wrong" }
+    if body == Pattern::new(seed).take(length) { "correct" } else { "wrong" }
 }

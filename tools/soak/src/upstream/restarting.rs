@@ -1,4 +1,4 @@
-//! The upstream that stops with all its connections and starts again on the same port.
+//! Upstream that stops with all its connections, and starts again on the same port.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,9 +11,11 @@ use tokio::{
 };
 use tokio_tungstenite::accept_async;
 
-/// Times in which it runs and in which it is stopped.
-const RUNNING: Duration = Duration::from_secs(6);
-const STOPPED: Duration = Duration::from_secs(1);
+/// Time in service.
+const UP: Duration = Duration::from_secs(6);
+
+/// Time out of service.
+const DOWN: Duration = Duration::from_secs(1);
 
 pub(super) fn start(running: &mut JoinSet<()>) -> SocketAddr {
     let port = ReservedPort::new();
@@ -22,16 +24,16 @@ pub(super) fn start(running: &mut JoinSet<()>) -> SocketAddr {
         let _port = port;
         for round in 0_u64.. {
             match TcpListener::bind(address).await {
-                Ok(listener) => drop(timeout(RUNNING, serve(listener, round % 2 == 0)).await),
-                Err(error) => eprintln!("soak: the upstream cannot start again: {error}"),
+                Ok(listener) => drop(timeout(UP, serve(listener, round % 2 == 0)).await),
+                Err(error) => eprintln!("soak: the upstream cannot restart: {error}"),
             }
-            sleep(STOPPED).await;
+            sleep(DOWN).await;
         }
     });
     address
 }
 
-/// Serves until dropped, with all its connections, which are then closed or reset.
+/// Serves until the future is dropped, which ends all connections: with resets, or without.
 async fn serve(listener: TcpListener, resets: bool) {
     let mut connections = JoinSet::new();
     loop {
