@@ -1,17 +1,17 @@
-//! The numbers of one measurement, and what is made of many.
+//! Figures of a measurement, and statistics over several.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::usage::Cpu;
 
-/// Numbers by the key of their column.
+/// Figures by the key of their column.
 pub(crate) type Figures = BTreeMap<String, f64>;
 
-/// A column of a report.
+/// Column of a report.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Column {
     pub(crate) key: String,
-    /// With the unit.
+    /// Title with the unit.
     pub(crate) title: String,
 }
 
@@ -21,17 +21,18 @@ impl Column {
     }
 }
 
-/// Work that was done: so many units in this time.
+/// Completed work, in units that depend on the scenario.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) units: f64,
     pub(crate) elapsed: Duration,
-    /// Of the proxy, if there is one.
+    /// CPU time of the proxy; `None` without a proxy.
     pub(crate) cpu: Option<Cpu>,
 }
 
 impl Work {
-    /// `cpu`, `user`, `system` per unit, each times the scale (1e6 for microseconds), and `rate` per second.
+    /// Returns `cpu`, `user` and `system` in seconds per unit, multiplied by `scale` (1e6 for microseconds), and `rate` in
+    /// units per second.
     pub(crate) fn figures(&self, scale: f64) -> Figures {
         let mut figures = Figures::new();
         figures.insert("rate".to_owned(), self.units / self.elapsed.as_secs_f64());
@@ -45,7 +46,7 @@ impl Work {
     }
 }
 
-/// Adds `p50` and `p99` in microseconds.
+/// Adds the percentiles `p50` and `p99` of the latencies, in microseconds.
 pub(crate) fn with_latency(mut figures: Figures, mut latencies: Vec<Duration>) -> Figures {
     latencies.sort_unstable();
     for (key, share) in [("p50", 0.50), ("p99", 0.99)] {
@@ -56,13 +57,13 @@ pub(crate) fn with_latency(mut figures: Figures, mut latencies: Vec<Duration>) -
     figures
 }
 
-/// The smallest of these sorted values that this share does not exceed.
+/// Smallest value that is not exceeded by the given share of the sorted values.
 fn percentile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
-/// The value in the middle, or between the two in the middle.
+/// Middle value, or mean of the two middle values.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
@@ -77,14 +78,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle() {
+    fn median_is_the_middle_value() {
         assert_eq!(median(vec![]), None);
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
     }
 
     #[test]
-    fn percentiles_are_values_that_occurred() {
+    fn percentiles_are_measured_values() {
         let sorted: Vec<u32> = (1..=200).collect();
         assert_eq!((percentile(&sorted, 0.5), percentile(&sorted, 0.99)), (Some(100), Some(198)));
         assert_eq!(percentile::<u32>(&[], 0.5), None);

@@ -1,12 +1,12 @@
-//! The gateway and its peers, side by side on one machine.
+//! Comparison of the gateway with other proxies on one machine.
 //!
 //! ```text
-//!  load (this process, one thread) ──▶ proxy (a process of its own, two workers) ──▶ upstream (one thread)
+//!  load (this process, one thread) ──▶ proxy (a separate process, two workers) ──▶ upstream (one thread)
 //!        throughput, latency               CPU time and memory from /proc
 //! ```
 //!
-//! Every proxy does the same work in turn, in several rounds, each time in fresh processes; what is reported is
-//! the median of the rounds. `cargo run --release -p side-by-side -- --help` names the options.
+//! All proxies do the same work, one after the other, in several rounds, with fresh processes for each measurement.
+//! The report has the median of the rounds. `cargo run --release -p side-by-side -- --help` lists the options.
 
 mod chart;
 mod figures;
@@ -14,7 +14,7 @@ mod http2;
 mod machine;
 mod network;
 mod options;
-mod page;
+mod page_client;
 mod process;
 mod proxies;
 mod record;
@@ -31,25 +31,25 @@ use std::{error::Error, fs, process::ExitCode};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use options::{Hidden, Options, Outputs};
+use options::{Action, Options, Outputs};
 use record::Record;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let ended = match options.command {
-        Some(Hidden::Leash { command }) => process::leash(&command),
-        Some(Hidden::Upstream { port, http2_streams }) => on_threads(1, upstream::serve(port, http2_streams)),
-        Some(Hidden::Peer { peer, port, upstream }) => {
-            on_threads(proxies::WORKERS, peer.serve(port, upstream))
+    let result = match options.action {
+        Some(Action::DieWithParent { command }) => process::die_with_parent(&command),
+        Some(Action::Upstream { port, http2_streams }) => on_threads(1, upstream::serve(port, http2_streams)),
+        Some(Action::BuiltIn { proxy, port, upstream }) => {
+            on_threads(proxies::WORKERS, proxy.serve(port, upstream))
         }
-        Some(Hidden::Merge { ref files }) => {
+        Some(Action::Merge { ref files }) => {
             Record::merged(files).and_then(|record| write(&record, &options.outputs))
         }
         None => network::enter(&options).and_then(|()| on_threads(1, until_signal(&options))),
     };
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("side-by-side: {error}");
@@ -58,7 +58,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread means this one: what is started from here dies with it.
+/// Runs `work` on a runtime with `count` threads. With one it is the calling thread, because the kernel ends child
+/// processes together with the thread that started them.
 fn on_threads(count: usize, work: impl Future<Output = Result<()>>) -> Result<()> {
     let mut builder = match count {
         1 => tokio::runtime::Builder::new_current_thread(),
@@ -67,7 +68,7 @@ fn on_threads(count: usize, work: impl Future<Output = Result<()>>) -> Result<()
     builder.worker_threads(count).enable_all().build()?.block_on(work)
 }
 
-/// A signal drops the run, and with it every process.
+/// Runs the measurements and writes the results. On a signal the run is dropped, which ends all processes.
 async fn until_signal(options: &Options) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -79,7 +80,7 @@ async fn until_signal(options: &Options) -> Result<()> {
     write(&record, &options.outputs)
 }
 
-/// The report on stdout, and the files that were asked for.
+/// Prints the report, and writes the files given on the command line.
 fn write(record: &Record, outputs: &Outputs) -> Result<()> {
     let report = report::markdown(record);
     println!("{report}");

@@ -1,4 +1,4 @@
-//! A network of its own for the whole run, so that the host's settings and other programs' sockets do not show.
+//! Network namespace for the whole run, independent of the host's settings and of the sockets of other programs.
 
 use std::{
     env, fs,
@@ -10,15 +10,15 @@ use rustix::process::geteuid;
 
 use crate::{Result, options::Options, proxies};
 
-/// Set in the process that runs in the namespace.
+/// Environment variable that is set for the process in the namespace.
 const INSIDE: &str = "SIDE_BY_SIDE_INSIDE";
 
-/// What decides when a sender may send. Linux's default paces nobody; BBR, the default of some distributions,
-/// paces by timers, and on a loopback interface those timers cost more than the bytes.
+/// Congestion control in the namespace: Linux's default, which does not pace. BBR, the default of some distributions,
+/// paces with timers, which on a loopback interface cost more than the transfer.
 const CONGESTION_CONTROL: &str = "cubic";
 
-/// Becomes this same program in a network namespace, if it is not there yet and may make one. What has to be
-/// downloaded is downloaded before.
+/// Executes this program again in a network namespace, unless it already runs in one or lacks the permission. The build of
+/// the gateway comes first, because it may need downloads.
 pub(crate) fn enter(options: &Options) -> Result<()> {
     if options.host_network || env::var_os(INSIDE).is_some() {
         return Ok(());
@@ -26,7 +26,7 @@ pub(crate) fn enter(options: &Options) -> Result<()> {
     let mut trial = Command::new("unshare");
     if !geteuid().is_root() || !succeeds(trial.args(["--net", "ip", "link", "set", "lo", "up"])) {
         eprintln!(
-            "No network of our own (that takes root, `unshare` and `ip`): the host's settings will show."
+            "no network namespace (it requires root, `unshare` and `ip`): the host's settings affect the figures"
         );
         return Ok(());
     }
@@ -40,11 +40,12 @@ pub(crate) fn enter(options: &Options) -> Result<()> {
     Err(command.env(INSIDE, "1").env("CARGO_NET_OFFLINE", "true").exec().into())
 }
 
-/// What the head of a report says of it.
-pub(crate) fn described() -> String {
+/// Kind of network and its congestion control, for the head of a report.
+pub(crate) fn description() -> String {
     let control = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
-    let whose = if env::var_os(INSIDE).is_some() { "a network of its own" } else { "the host's network" };
-    format!("{whose}, {}", control.trim())
+    let inside = env::var_os(INSIDE).is_some();
+    let network = if inside { "a network namespace of its own" } else { "the host's network" };
+    format!("{network}, {}", control.trim())
 }
 
 fn succeeds(command: &mut Command) -> bool {

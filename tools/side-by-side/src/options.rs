@@ -1,54 +1,54 @@
-//! The command line.
+//! Command line.
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{proxies::Peer, scenario::Scenario};
+use crate::{proxies::BuiltIn, scenario::Scenario};
 
-/// Measures the gateway of this repository beside nginx, HAProxy, Caddy, axum-reverse-proxy and a proxy written by
-/// hand, all with two workers, doing the same work: memory per idle tunnel, CPU time per message, per GiB, per
-/// connection and per request, throughput and latency.
+/// Compares the gateway of this repository with nginx, HAProxy, Caddy, axum-reverse-proxy and a minimal proxy on hyper,
+/// all with two workers and the same load: memory per idle tunnel; CPU time per message, GiB, connection and request;
+/// throughput and latency.
 ///
-/// Builds the gateway first. Peers that are not installed are named in the report and left out. Progress goes to
-/// stderr, the report to stdout. Needs Linux, and nothing else that is busy on the machine.
+/// Builds the gateway first. Proxies that are not installed are left out, and listed in the report. Progress is printed
+/// to stderr, the report to stdout. Requires Linux, and an otherwise idle machine.
 #[derive(Debug, Parser)]
 #[command(name = "side-by-side", args_conflicts_with_subcommands = false)]
 pub(crate) struct Options {
-    /// What to measure [default: all]
+    /// Scenarios to measure [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) scenario: Vec<Scenario>,
 
-    /// Which proxies take part, by the names of the report [default: all]
+    /// Proxies to measure, by their names in the report [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) proxy: Vec<String>,
 
-    /// How often each measurement is made; the median counts
+    /// Number of rounds; the report has the median of all rounds
     #[arg(long, value_name = "N", default_value = "5")]
     pub(crate) rounds: usize,
 
-    /// Tunnels of the scenarios `idle`, `idle-h2` and `idle-h2-upstream`
+    /// Number of tunnels in the scenarios `idle`, `idle-h2` and `idle-h2-upstream`
     #[arg(long, value_name = "N", default_value = "5000")]
     pub(crate) tunnels: usize,
 
-    /// A few seconds in all: does everything still work? One round, and figures that mean nothing
+    /// One round with little load, as a test of the program; the figures are not meaningful
     #[arg(long)]
     pub(crate) quick: bool,
 
-    /// Measure too how cost and memory grow with the number of open tunnels: 100, 1,000, 5,000, 9,000
+    /// Also measure cost and memory with 100, 1,000, 5,000 and 9,000 open tunnels
     #[arg(long)]
     pub(crate) scaling: bool,
 
-    /// A gateway to measure instead of building one: an executable, and what to add to its command line.
-    /// Repeatable, to compare two builds in one run
+    /// Gateway executable to measure instead of building one, with additional arguments; repeatable, to compare builds in
+    /// one run
     #[arg(long, value_name = "[NAME=]PATH [ARGS]")]
     pub(crate) gateway: Vec<String>,
 
-    /// What to add to the command line of every gateway
+    /// Additional arguments for every gateway
     #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
     pub(crate) gateway_args: String,
 
-    /// Measure in the host's network, with its congestion control, even where root could have one of its own
+    /// Use the host's network with its congestion control, instead of a network namespace (which requires root)
     #[arg(long)]
     pub(crate) host_network: bool,
 
@@ -56,44 +56,44 @@ pub(crate) struct Options {
     pub(crate) outputs: Outputs,
 
     #[command(subcommand)]
-    pub(crate) command: Option<Hidden>,
+    pub(crate) action: Option<Action>,
 }
 
-/// Where results go besides stdout.
+/// Files to write the results to, in addition to stdout.
 #[derive(Debug, Args)]
 pub(crate) struct Outputs {
-    /// Write the report here too, Markdown
+    /// Write the report as Markdown
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) report: Option<PathBuf>,
 
-    /// Write a bar chart, SVG
+    /// Write a bar chart as SVG
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) chart: Option<PathBuf>,
 
-    /// Write every single measurement, JSON; after each round, so that an interrupted run is not lost
+    /// Write all measurements as JSON, after each round, so that the results of an interrupted run are kept
     #[arg(long, value_name = "FILE", global = true)]
     pub(crate) json: Option<PathBuf>,
 }
 
-/// What this program also is.
+/// Subcommands. All but `merge` are internal.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Hidden {
-    /// Make one report of the JSON files of several runs
+pub(crate) enum Action {
+    /// Merge the JSON files of several runs into one report
     Merge { files: Vec<PathBuf> },
-    /// Become a command that dies with its parent
+    /// Execute a command that receives SIGTERM when the parent process ends
     #[command(hide = true)]
-    Leash {
+    DieWithParent {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
-    /// Be the upstream
+    /// Run the upstream
     #[command(hide = true)]
     Upstream {
         port: u16,
         #[arg(long)]
         http2_streams: Option<u32>,
     },
-    /// Be one of the proxies that are compiled in
+    /// Run one of the proxies that are part of this program
     #[command(hide = true)]
-    Peer { peer: Peer, port: u16, upstream: SocketAddr },
+    BuiltIn { proxy: BuiltIn, port: u16, upstream: SocketAddr },
 }

@@ -1,4 +1,4 @@
-//! Processes that do not outlive the measurement.
+//! Processes that end with the measurement.
 
 use std::{
     ffi::OsString,
@@ -16,10 +16,10 @@ use rustix::process::{
 
 use crate::Result;
 
-/// How long the kernel may take to clean up after a killed group.
-const REAPING: Duration = Duration::from_secs(10);
+/// Maximum time for the kernel to clean up after a killed process group.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A process and all its children: a group of their own, killed when this is dropped.
+/// Process group with a process and all its children. It is killed on drop.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -28,51 +28,52 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the command on a leash, what it says going to a file.
+    /// Starts the command, with its output in the file `log`. It ends with this program.
     pub(crate) fn spawn(command: &Command, log: &Path) -> Result<Self> {
-        let mut leash = Command::new(std::env::current_exe()?);
-        leash.arg("leash").arg("--").arg(command.get_program()).args(command.get_args());
+        let mut wrapper = Command::new(std::env::current_exe()?);
+        wrapper.arg("die-with-parent").arg("--").arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
-                Some(value) => leash.env(name, value),
-                None => leash.env_remove(name),
+                Some(value) => wrapper.env(name, value),
+                None => wrapper.env_remove(name),
             };
         }
-        let said = File::create(log)?;
-        leash.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).process_group(0);
-        let child = leash.spawn()?;
+        let output = File::create(log)?;
+        wrapper.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
+        let child = wrapper.spawn()?;
         let group = Pid::from_child(&child);
         Ok(Self { child, group, log: log.to_owned() })
     }
 
-    /// The number of the group, which is that of its first process.
+    /// Id of the process group, equal to that of its first process.
     pub(crate) fn group(&self) -> Pid {
         self.group
     }
 
-    /// If it has ended: how, and its last words.
-    pub(crate) fn epitaph(&mut self) -> Option<String> {
+    /// Exit status and last line of output, if the process has ended.
+    pub(crate) fn exit_report(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
-        let said = fs::read_to_string(&self.log).unwrap_or_default();
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("without a word");
-        Some(format!("it ended with {status}: {last}"))
+        let output = fs::read_to_string(&self.log).unwrap_or_default();
+        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no output");
+        Some(format!("the process ended with {status}: {last}"))
     }
 }
 
 impl Drop for Process {
-    /// Waits until nothing of the group is left, so that its end costs the next measurement nothing.
+    /// Kills the group and waits until it is gone, so that its cleanup does not disturb the next measurement.
     fn drop(&mut self) {
         let _ = kill_process_group(self.group, Signal::KILL);
         let _ = self.child.wait();
         let start = Instant::now();
-        while test_kill_process_group(self.group).is_ok() && start.elapsed() < REAPING {
+        while test_kill_process_group(self.group).is_ok() && start.elapsed() < CLEANUP_TIMEOUT {
             thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-/// Becomes the command, which will be told to end, with its workers, if this program dies without cleaning up.
-pub(crate) fn leash(command: &[OsString]) -> Result<()> {
+/// Executes the command in this process. It receives SIGTERM, and so ends its workers, if the parent process ends without
+/// a cleanup.
+pub(crate) fn die_with_parent(command: &[OsString]) -> Result<()> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
     let [program, arguments @ ..] = command else { return Err("no command".into()) };
     let error = Command::new(program).args(arguments).exec();

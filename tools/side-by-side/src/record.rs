@@ -1,4 +1,4 @@
-//! All that was measured, as it is kept in a file.
+//! Record of all measurements, and its file format.
 
 use std::{
     fs,
@@ -11,30 +11,32 @@ use crate::{
     Result,
     figures::{Figures, median},
     machine::Machine,
-    proxies::{Proxy, Side},
+    proxies::{Proxy, Role},
     scenario::Sheet,
 };
 
-/// One run of this program, or several.
+/// Measurements of one or more runs of this program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) machine: Machine,
-    pub(crate) contestants: Vec<Contestant>,
-    /// Peers that were not installed.
+    #[serde(rename = "contestants")]
+    pub(crate) proxies: Vec<ProxyInfo>,
+    /// Messages about proxies that were not installed.
     pub(crate) missing: Vec<String>,
     pub(crate) sheets: Vec<Sheet>,
     pub(crate) measurements: Vec<Measurement>,
 }
 
-/// Who took part.
+/// Identification of a measured proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Contestant {
+pub(crate) struct ProxyInfo {
     pub(crate) name: String,
     pub(crate) version: String,
-    pub(crate) side: Side,
+    #[serde(rename = "side")]
+    pub(crate) role: Role,
 }
 
-/// One proxy in one scenario, once.
+/// Single measurement of one proxy in one scenario.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Measurement {
     pub(crate) sheet: String,
@@ -43,32 +45,33 @@ pub(crate) struct Measurement {
     pub(crate) outcome: Outcome,
 }
 
-/// The figures, or why there are none.
+/// Result of a measurement.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {
     Figures(Figures),
+    /// The error message.
     Failed(String),
-    /// It cannot do this.
+    /// The proxy does not support the scenario.
     Unsupported,
 }
 
-/// A figure over all rounds.
+/// Median and range of a figure over all rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
-    pub(crate) least: f64,
-    pub(crate) most: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
 }
 
-impl From<&Proxy> for Contestant {
+impl From<&Proxy> for ProxyInfo {
     fn from(proxy: &Proxy) -> Self {
-        Self { name: proxy.name.clone(), version: proxy.version.clone(), side: proxy.side }
+        Self { name: proxy.name.clone(), version: proxy.version.clone(), role: proxy.role }
     }
 }
 
 impl Record {
-    /// The median of a column; `None` if there is nothing, or if it failed once.
+    /// Summary of a column; `None` without a figure, or if a measurement failed.
     pub(crate) fn summary(&self, sheet: &str, proxy: &str, key: &str) -> Option<Summary> {
         if self.failure(sheet, proxy).is_some() {
             return None;
@@ -80,30 +83,30 @@ impl Record {
                 Outcome::Failed(_) | Outcome::Unsupported => None,
             })
             .collect();
-        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        Some(Summary { median: median(values)?, least, most })
+        let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        Some(Summary { median: median(values)?, min, max })
     }
 
-    /// Why it failed, if it did once.
+    /// Error message of the first failed measurement.
     pub(crate) fn failure(&self, sheet: &str, proxy: &str) -> Option<&str> {
         self.outcomes(sheet, proxy).find_map(|outcome| match outcome {
-            Outcome::Failed(why) => Some(why.as_str()),
+            Outcome::Failed(error) => Some(error.as_str()),
             Outcome::Figures(_) | Outcome::Unsupported => None,
         })
     }
 
-    /// Whether it cannot do this.
+    /// Returns true if the proxy does not support the scenario.
     pub(crate) fn unsupported(&self, sheet: &str, proxy: &str) -> bool {
         self.outcomes(sheet, proxy).any(|outcome| matches!(outcome, Outcome::Unsupported))
     }
 
     fn outcomes(&self, sheet: &str, proxy: &str) -> impl Iterator<Item = &Outcome> {
-        let these = self.measurements.iter().filter(move |it| it.sheet == sheet && it.proxy == proxy);
-        these.map(|measurement| &measurement.outcome)
+        let matching = self.measurements.iter().filter(move |it| it.sheet == sheet && it.proxy == proxy);
+        matching.map(|measurement| &measurement.outcome)
     }
 
-    /// How many rounds there were.
+    /// Number of rounds.
     pub(crate) fn rounds(&self) -> usize {
         self.measurements.iter().map(|measurement| measurement.round).max().unwrap_or_default()
     }
@@ -118,17 +121,17 @@ impl Record {
         serde_json::from_slice(&json).map_err(|error| format!("{}: {error}", file.display()).into())
     }
 
-    /// The rounds of all these runs as those of one. The first tells machine and versions.
+    /// Reads the records of several runs, and appends their rounds to those of the first, which also determines machine and
+    /// versions.
     pub(crate) fn merged(files: &[PathBuf]) -> Result<Self> {
         let [first, others @ ..] = files else { return Err("merge: no files".into()) };
         let mut merged = Self::read(first)?;
         for file in others {
             let other = Self::read(file)?;
             let rounds = merged.rounds();
-            let new =
-                |contestant: &Contestant| !merged.contestants.iter().any(|it| it.name == contestant.name);
-            let contestants: Vec<_> = other.contestants.into_iter().filter(new).collect();
-            merged.contestants.extend(contestants);
+            let new = |proxy: &ProxyInfo| !merged.proxies.iter().any(|it| it.name == proxy.name);
+            let proxies: Vec<_> = other.proxies.into_iter().filter(new).collect();
+            merged.proxies.extend(proxies);
             let new = |sheet: &Sheet| !merged.sheets.iter().any(|it| it.name == sheet.name);
             let sheets: Vec<_> = other.sheets.into_iter().filter(new).collect();
             merged.sheets.extend(sheets);

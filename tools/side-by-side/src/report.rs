@@ -1,20 +1,20 @@
-//! The record as Markdown.
+//! Report in Markdown.
 
 use std::fmt::Write;
 
 use crate::{
-    proxies::Side,
-    record::{Contestant, Record},
+    proxies::Role,
+    record::{ProxyInfo, Record},
     scenario::Sheet,
 };
 
-/// A head, and a table for each sheet.
+/// Report with a description of the machine, and a table for each sheet.
 pub(crate) fn markdown(record: &Record) -> String {
     let machine = &record.machine;
     let mut text = format!(
         "# Side by side\n\n\
          {}, {} cores, {:.0} GiB, Linux {}, {}, {}, commit {}. \
-         Each proxy with two workers; medians of {} rounds, and the range of the first column.\n\n",
+         Two workers for each proxy; medians of {} rounds, and the range of the first column.\n\n",
         machine.processor,
         machine.cores,
         machine.memory_gib,
@@ -32,41 +32,38 @@ pub(crate) fn markdown(record: &Record) -> String {
 fn table(record: &Record, sheet: &Sheet) -> String {
     let mut text = format!("## {}: {}\n\n| proxy | version |", sheet.name, sheet.heading);
     let mut rule = "\n| --- | --- |".to_owned();
-    let beside = beside(record, sheet);
+    let baseline = baseline(record, sheet);
     for (at, column) in sheet.columns.iter().enumerate() {
         let _ = write!(text, " {} |", column.title);
         rule += " ---: |";
         if at == 0 {
             text += " min – max | ratio to the best peer |";
             rule += " ---: | ---: |";
-            if let Some(other) = beside {
-                let _ = write!(text, " of {} |", other.name);
+            if let Some(other) = baseline {
+                let _ = write!(text, " ratio to {} |", other.name);
                 rule += " ---: |";
             }
         }
     }
     text = text + &rule + "\n";
     let best = best_peer(record, sheet);
-    for contestant in &record.contestants {
-        if let Some(cells) = cells(record, sheet, contestant, best) {
-            let name = if contestant.side == Side::Ours {
-                format!("**{}**", contestant.name)
-            } else {
-                contestant.name.clone()
-            };
-            let _ = writeln!(text, "| {name} | {} | {} |", contestant.version, cells.join(" | "));
+    for proxy in &record.proxies {
+        if let Some(cells) = cells(record, sheet, proxy, best) {
+            let name =
+                if proxy.role == Role::Gateway { format!("**{}**", proxy.name) } else { proxy.name.clone() };
+            let _ = writeln!(text, "| {name} | {} | {} |", proxy.version, cells.join(" | "));
         }
     }
     text + "\n"
 }
 
-/// None for who did not take part.
-fn cells(record: &Record, sheet: &Sheet, contestant: &Contestant, best: Option<f64>) -> Option<Vec<String>> {
-    if let Some(why) = record.failure(&sheet.name, &contestant.name) {
-        return Some(vec![format!("failed: {}", why.replace('|', "\\|").replace('\n', " "))]);
+/// Cells of a proxy; `None` without a measurement.
+fn cells(record: &Record, sheet: &Sheet, proxy: &ProxyInfo, best: Option<f64>) -> Option<Vec<String>> {
+    if let Some(error) = record.failure(&sheet.name, &proxy.name) {
+        return Some(vec![format!("failed: {}", error.replace('|', "\\|").replace('\n', " "))]);
     }
-    let summary = |key: &str| record.summary(&sheet.name, &contestant.name, key);
-    if record.unsupported(&sheet.name, &contestant.name) {
+    let summary = |key: &str| record.summary(&sheet.name, &proxy.name, key);
+    if record.unsupported(&sheet.name, &proxy.name) {
         return Some(vec!["not supported".to_owned()]);
     }
     sheet.columns.iter().find_map(|column| summary(&column.key))?;
@@ -75,11 +72,11 @@ fn cells(record: &Record, sheet: &Sheet, contestant: &Contestant, best: Option<f
         let found = summary(&column.key);
         cells.push(found.map_or_else(|| "–".to_owned(), |found| number(found.median)));
         if at == 0 {
-            let range = found.map(|found| format!("{} – {}", number(found.least), number(found.most)));
+            let range = found.map(|found| format!("{} – {}", number(found.min), number(found.max)));
             let ratio = found.zip(best).map(|(found, best)| format!("{:.2}", found.median / best));
             cells.extend([range, ratio].map(|cell| cell.unwrap_or_else(|| "–".to_owned())));
-            if let Some(other) = beside(record, sheet) {
-                let other = record.summary(&other.name, &contestant.name, &column.key);
+            if let Some(other) = baseline(record, sheet) {
+                let other = record.summary(&other.name, &proxy.name, &column.key);
                 let ratio =
                     found.zip(other).map(|(found, other)| format!("{:.2}", found.median / other.median));
                 cells.push(ratio.unwrap_or_else(|| "–".to_owned()));
@@ -89,23 +86,23 @@ fn cells(record: &Record, sheet: &Sheet, contestant: &Contestant, best: Option<f
     Some(cells)
 }
 
-/// The sheet that this one is to be read beside, if that was measured too.
-fn beside<'a>(record: &'a Record, sheet: &Sheet) -> Option<&'a Sheet> {
-    let name = sheet.beside.as_ref()?;
+/// Sheet of the same work without HTTP/2, if it was measured too.
+fn baseline<'a>(record: &'a Record, sheet: &Sheet) -> Option<&'a Sheet> {
+    let name = sheet.baseline.as_ref()?;
     record.sheets.iter().find(|other| other.name == *name)
 }
 
-/// The smallest median of the first column among the peers.
+/// Smallest median of the first column among the peers.
 fn best_peer(record: &Record, sheet: &Sheet) -> Option<f64> {
     let key = &sheet.columns.first()?.key;
-    let peers = record.contestants.iter().filter(|contestant| contestant.side == Side::Peer);
+    let peers = record.proxies.iter().filter(|proxy| proxy.role == Role::Peer);
     let medians = peers.filter_map(|peer| Some(record.summary(&sheet.name, &peer.name, key)?.median));
     medians.min_by(f64::total_cmp)
 }
 
-/// Three significant digits, thousands set apart.
+/// Formats a number with three significant digits, and commas between thousands.
 pub(crate) fn number(value: f64) -> String {
-    // A difference of two that are equal may come out a little below zero.
+    // The difference of two equal measurements may be slightly below zero.
     let value = if value.abs() < 0.000_05 { 0.0 } else { value };
     let digits = match value.abs() {
         0.0 => 0,
@@ -119,14 +116,14 @@ pub(crate) fn number(value: f64) -> String {
     let (sign, unsigned) = plain.strip_prefix('-').map_or(("", plain.as_str()), |rest| ("-", rest));
     let (whole, fraction) =
         unsigned.split_once('.').map_or((unsigned, ""), |(whole, _)| (whole, &unsigned[whole.len()..]));
-    let mut apart = String::new();
+    let mut grouped = String::new();
     for (at, digit) in whole.chars().enumerate() {
         if at > 0 && (whole.len() - at) % 3 == 0 {
-            apart.push(',');
+            grouped.push(',');
         }
-        apart.push(digit);
+        grouped.push(digit);
     }
-    format!("{sign}{apart}{fraction}")
+    format!("{sign}{grouped}{fraction}")
 }
 
 #[cfg(test)]
@@ -138,13 +135,13 @@ mod tests {
         record::{Measurement, Outcome},
     };
 
-    /// Two sheets, the second to be read beside the first.
+    /// Record with two sheets, of which the first is the baseline of the second.
     fn record(outcomes: [Outcome; 2]) -> Record {
-        let sheet = |(name, beside): (&str, Option<&str>)| Sheet {
+        let sheet = |(name, baseline): (&str, Option<&str>)| Sheet {
             name: name.to_owned(),
-            heading: "done".to_owned(),
+            heading: "work".to_owned(),
             columns: vec![Column::new("cpu", "CPU")],
-            beside: beside.map(str::to_owned),
+            baseline: baseline.map(str::to_owned),
         };
         let sheets: Vec<_> = [("one", None), ("two", Some("one"))].map(sheet).into();
         let measurement = |(sheet, outcome): (&Sheet, Outcome)| Measurement {
@@ -154,10 +151,10 @@ mod tests {
             outcome,
         };
         let measurements = sheets.iter().zip(outcomes).map(measurement).collect();
-        let contestant = Contestant { name: "peer".to_owned(), version: "1.0".to_owned(), side: Side::Peer };
+        let proxy = ProxyInfo { name: "peer".to_owned(), version: "1.0".to_owned(), role: Role::Peer };
         Record {
-            machine: Machine::here(),
-            contestants: vec![contestant],
+            machine: Machine::current(),
+            proxies: vec![proxy],
             missing: Vec::new(),
             sheets,
             measurements,
@@ -169,26 +166,25 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_beside_another_has_the_ratio_to_it() {
+    fn a_sheet_with_a_baseline_has_the_ratio_to_it() {
         let record = record([cpu(10.0), cpu(7.0)]);
         assert!(table(&record, &record.sheets[0]).contains("| ratio to the best peer |\n"));
         let table = table(&record, &record.sheets[1]);
-        assert!(
-            table
-                .contains("| ratio to the best peer | of one |\n| --- | --- | ---: | ---: | ---: | ---: |\n")
-        );
+        assert!(table.contains(
+            "| ratio to the best peer | ratio to one |\n| --- | --- | ---: | ---: | ---: | ---: |\n"
+        ));
         assert!(table.ends_with("| peer | 1.0 | 7.00 | 7.00 – 7.00 | 1.00 | 0.70 |\n\n"), "{table}");
     }
 
     #[test]
-    fn what_a_proxy_cannot_do_is_no_failure() {
+    fn an_unsupported_scenario_is_not_a_failure() {
         let record = record([cpu(10.0), Outcome::Unsupported]);
         let table = table(&record, &record.sheets[1]);
         assert!(table.ends_with("| peer | 1.0 | not supported |\n\n"), "{table}");
     }
 
     #[test]
-    fn numbers_have_three_digits_that_count() {
+    fn numbers_have_three_significant_digits() {
         let cases = [
             (0.0, "0"),
             (-1e-9, "0"),

@@ -1,4 +1,4 @@
-//! Round by round, scenario by scenario, each proxy in turn.
+//! Order of the measurements: rounds, in each round the scenarios, in each scenario the proxies.
 
 use clap::ValueEnum;
 use tokio::time;
@@ -9,27 +9,27 @@ use crate::{
     machine::{self, Machine},
     options::Options,
     proxies::{self, Proxy},
-    record::{Contestant, Measurement, Outcome, Record},
+    record::{Measurement, Outcome, ProxyInfo, Record},
     report::number,
     scenario::{STEPS, Scenario, Sheet, Sizes},
     trial::Trial,
 };
 
-/// Files that a process has open besides those of its tunnels.
+/// Open files of a process in addition to those of its tunnels.
 const OTHER_FILES: u64 = 400;
 
-/// Everything that the command line asks for.
+/// Makes the measurements selected on the command line.
 pub(crate) async fn run(options: &Options) -> Result<Record> {
     let files = machine::raise_open_files();
-    let tunnels = within(files, options.tunnels);
+    let tunnels = limit_tunnels(files, options.tunnels);
     let sizes = if options.quick { Sizes::quick() } else { Sizes::full(tunnels) };
     let rounds = if options.quick { 1 } else { options.rounds };
     let scenarios = scenarios(options, files);
     let (proxies, missing) = proxies::all(options)?;
     missing.iter().for_each(|line| eprintln!("{line}"));
     let mut record = Record {
-        machine: Machine::here(),
-        contestants: proxies.iter().map(Contestant::from).collect(),
+        machine: Machine::current(),
+        proxies: proxies.iter().map(ProxyInfo::from).collect(),
         missing,
         sheets: scenarios.iter().map(|scenario| scenario.sheet(&sizes)).collect(),
         measurements: Vec::new(),
@@ -38,15 +38,15 @@ pub(crate) async fn run(options: &Options) -> Result<Record> {
         for (scenario, sheet) in scenarios.iter().zip(record.sheets.clone()) {
             for turn in 0..proxies.len() {
                 let proxy = &proxies[(turn + round) % proxies.len()];
-                let has_process = proxy.side != proxies::Side::Direct;
-                if has_process || scenario.suits_direct() {
+                let has_process = proxy.role != proxies::Role::Direct;
+                if has_process || scenario.applies_to_direct() {
                     let outcome = outcome(*scenario, proxy, &sizes, files).await;
                     eprintln!(
                         "{}/{rounds} {:<16} {:<19} {}",
                         round + 1,
                         sheet.name,
                         proxy.name,
-                        line(&sheet, &outcome)
+                        progress(&sheet, &outcome)
                     );
                     let (sheet, proxy) = (sheet.name.clone(), proxy.name.clone());
                     record.measurements.push(Measurement { sheet, proxy, round: round + 1, outcome });
@@ -60,7 +60,7 @@ pub(crate) async fn run(options: &Options) -> Result<Record> {
     Ok(record)
 }
 
-/// The scenarios of the command line, in the order of the report.
+/// Scenarios selected on the command line, in the order of the report.
 fn scenarios(options: &Options, files: u64) -> Vec<Scenario> {
     let all = Scenario::value_variants().iter().copied();
     let only_scaling = options.scaling && options.scenario.is_empty();
@@ -69,21 +69,21 @@ fn scenarios(options: &Options, files: u64) -> Vec<Scenario> {
         .collect();
     if options.scaling {
         let steps = if options.quick { &STEPS[..1] } else { &STEPS };
-        let possible = steps.iter().filter(|&&tunnels| within(files, tunnels) == tunnels);
+        let possible = steps.iter().filter(|&&tunnels| limit_tunnels(files, tunnels) == tunnels);
         wanted.extend(possible.map(|&tunnels| Scenario::Scaling(tunnels)));
     }
     wanted
 }
 
-/// As many tunnels as the limit of open files lets a proxy have, which needs two for each.
-fn within(files: u64, tunnels: usize) -> usize {
-    let most = usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX);
-    if tunnels > most {
+/// Reduces the number of tunnels to the limit of open files; a proxy needs two for each tunnel.
+fn limit_tunnels(files: u64, tunnels: usize) -> usize {
+    let max = usize::try_from(files.saturating_sub(OTHER_FILES) / 2).unwrap_or(usize::MAX);
+    if tunnels > max {
         eprintln!(
-            "WARNING: {files} open files are allowed (ulimit -Hn): {most} tunnels at most, not {tunnels}"
+            "WARNING: the limit of {files} open files (ulimit -Hn) allows {max} tunnels, not {tunnels}"
         );
     }
-    tunnels.min(most)
+    tunnels.min(max)
 }
 
 async fn outcome(scenario: Scenario, proxy: &Proxy, sizes: &Sizes, files: u64) -> Outcome {
@@ -92,24 +92,24 @@ async fn outcome(scenario: Scenario, proxy: &Proxy, sizes: &Sizes, files: u64) -
     }
     match measure(scenario, proxy, sizes, files).await {
         Ok(figures) => Outcome::Figures(figures),
-        Err(why) => Outcome::Failed(why.to_string()),
+        Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 
-/// One measurement, with processes of its own.
+/// Makes one measurement with fresh processes.
 async fn measure(scenario: Scenario, proxy: &Proxy, sizes: &Sizes, files: u64) -> Result<Figures> {
     let trial =
-        Trial::start(proxy, scenario, sizes, files).await.map_err(|why| format!("starting: {why}"))?;
-    match time::timeout(sizes.limit, scenario.measure(&trial, sizes)).await {
-        Ok(measured) => measured.map_err(|why| format!("{}: {why}", trial.phase()).into()),
-        Err(_) => Err(format!("{}: no end within {:?}", trial.phase(), sizes.limit).into()),
+        Trial::start(proxy, scenario, sizes, files).await.map_err(|error| format!("starting: {error}"))?;
+    match time::timeout(sizes.timeout, scenario.measure(&trial, sizes)).await {
+        Ok(measured) => measured.map_err(|error| format!("{}: {error}", trial.phase()).into()),
+        Err(_) => Err(format!("{}: timed out after {:?}", trial.phase(), sizes.timeout).into()),
     }
 }
 
-/// A line for whoever is watching.
-fn line(sheet: &Sheet, outcome: &Outcome) -> String {
+/// Text for a line of progress.
+fn progress(sheet: &Sheet, outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Failed(why) => format!("failed: {why}"),
+        Outcome::Failed(error) => format!("failed: {error}"),
         Outcome::Unsupported => "not supported".to_owned(),
         Outcome::Figures(figures) => {
             let figure = |column: &crate::figures::Column| {

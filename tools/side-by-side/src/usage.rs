@@ -1,4 +1,4 @@
-//! What a group of processes has used, from /proc.
+//! CPU time, memory and open files of a process group, from /proc.
 
 use std::{
     fs,
@@ -13,16 +13,16 @@ use crate::Result;
 /// CPU time in seconds.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cpu {
-    /// Altogether, as the scheduler counts it: exact to the nanosecond.
+    /// User and system time together, as counted by the scheduler in nanoseconds.
     pub(crate) total: f64,
-    /// In the program, in steps of a clock tick (10 ms).
+    /// User time, in steps of a clock tick (10 ms).
     pub(crate) user: f64,
-    /// In the kernel on its behalf, in the same steps.
+    /// System time, in the same steps.
     pub(crate) system: f64,
 }
 
 impl Cpu {
-    /// The part of the total that was the kernel's.
+    /// System part of the total.
     pub(crate) fn in_kernel(&self) -> f64 {
         let ticks = self.user + self.system;
         if ticks > 0.0 { self.total * self.system / ticks } else { 0.0 }
@@ -41,7 +41,8 @@ impl Sub for Cpu {
     }
 }
 
-/// The CPU time of all processes of the group and their threads. No proxy here ends threads while it works.
+/// CPU time of all processes of the group and their threads. Threads that have ended are not included; no measured proxy
+/// ends threads during a measurement.
 pub(crate) fn cpu(group: Pid) -> Result<Cpu> {
     let ticks = clock_ticks_per_second() as f64;
     let mut sum = Cpu::default();
@@ -57,17 +58,17 @@ pub(crate) fn cpu(group: Pid) -> Result<Cpu> {
     Ok(sum)
 }
 
-/// The memory of all processes of the group in KiB, each shared page divided among those that share it.
+/// Proportional set size of all processes of the group in KiB: each shared page is divided among its processes.
 pub(crate) fn pss(group: Pid) -> Result<f64> {
     let mut sum = 0.0;
     for (directory, _) in members(group)? {
         let rollup = fs::read_to_string(directory.join("smaps_rollup"))?;
-        sum += pss_of(&rollup).ok_or("smaps_rollup without Pss")?;
+        sum += parse_pss(&rollup).ok_or("smaps_rollup without Pss")?;
     }
     Ok(sum)
 }
 
-/// The files that all processes of the group have open, sockets among them.
+/// Number of open files of all processes of the group, including sockets.
 pub(crate) fn open_files(group: Pid) -> Result<usize> {
     let mut sum = 0;
     for (directory, _) in members(group)? {
@@ -76,12 +77,12 @@ pub(crate) fn open_files(group: Pid) -> Result<usize> {
     Ok(sum)
 }
 
-fn pss_of(rollup: &str) -> Option<f64> {
+fn parse_pss(rollup: &str) -> Option<f64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The processes of the group, with what the kernel says of them.
+/// `/proc` folders of the processes of the group, with their times.
 fn members(group: Pid) -> Result<Vec<(PathBuf, Stat)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
@@ -94,10 +95,10 @@ fn members(group: Pid) -> Result<Vec<(PathBuf, Stat)>> {
             _ => {}
         }
     }
-    if found.is_empty() { Err("the process is gone".into()) } else { Ok(found) }
+    if found.is_empty() { Err("the process has ended".into()) } else { Ok(found) }
 }
 
-/// Of /proc/PID/stat, what is needed here.
+/// Fields of `/proc/PID/stat`.
 #[derive(Debug, PartialEq)]
 struct Stat {
     group: i32,
@@ -109,8 +110,8 @@ fn read_stat(directory: &Path) -> Option<Stat> {
     parse_stat(&fs::read_to_string(directory.join("stat")).ok()?)
 }
 
-/// Fields by their numbers in proc(5): 5 is the group, 14 to 17 the times, those of children last. The second is
-/// the program's name, in which anything may stand.
+/// Parses the fields by their numbers in proc(5): 5 is the group, 14 to 17 the times, those of children last. The second
+/// is the program's name, which may contain any character.
 fn parse_stat(line: &str) -> Option<Stat> {
     let (_, rest) = line.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
@@ -127,20 +128,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stat_is_read_behind_any_name() {
+    fn stat_is_parsed_after_any_program_name() {
         let line = "42 (a) b (c) S 1 40 40 0 -1 4194560 99 98 97 96 1000 200 30 4 20 0 3 0 5 6 7";
         assert_eq!(parse_stat(line), Some(Stat { group: 40, user: 1030, system: 204 }));
         assert_eq!(parse_stat("42 (a"), None);
     }
 
     #[test]
-    fn pss_is_the_whole_of_the_rollup() {
+    fn pss_is_parsed_from_the_rollup() {
         let rollup = "55-7f ---p 0 00:00 0 [rollup]\nRss:  1768 kB\nPss:   660 kB\nPss_Anon:  12 kB\n";
-        assert_eq!(pss_of(rollup), Some(660.0));
+        assert_eq!(parse_pss(rollup), Some(660.0));
     }
 
     #[test]
-    fn our_own_group_uses_something() {
+    fn usage_of_the_current_group_is_readable() {
         let group = rustix::process::getpgrp();
         assert!(pss(group).expect("readable") > 0.0);
         assert!(cpu(group).expect("readable").total > 0.0);

@@ -1,4 +1,4 @@
-//! A client's end of a connection.
+//! HTTP/2 connection of the client.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use super::{CONNECTION_WINDOW, STREAM_WINDOW, Stream};
 use crate::Result;
 
-/// A connection on which many tunnels are opened. It is closed with the last of its copies and tunnels.
+/// Connection for many tunnels. It is closed when the last clone and the last tunnel are dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Connection {
     requests: SendRequest<Bytes>,
@@ -22,7 +22,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects, and waits for the settings of a server that allows so many tunnels at once.
+    /// Connects, and waits for the server's settings, which must allow this number of concurrent tunnels.
     pub(crate) async fn open(address: SocketAddr, tunnels: usize) -> Result<Self> {
         let socket = TcpStream::connect(address).await.map_err(|error| format!("connect: {error}"))?;
         socket.set_nodelay(true)?;
@@ -32,22 +32,22 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .enable_push(false);
         let (requests, mut connection) = builder.handshake(socket).await?;
-        let mut pings = connection.ping_pong().ok_or("no pings")?;
+        let mut pings = connection.ping_pong().ok_or("pings are not available")?;
         tokio::spawn(connection);
-        // Its settings are the first thing that a server sends.
+        // The response to a ping follows the settings, which are the first frame from a server.
         pings.ping(Ping::opaque()).await.map_err(|error| format!("HTTP/2: {error}"))?;
         if !requests.is_extended_connect_protocol_enabled() {
             return Err("no SETTINGS_ENABLE_CONNECT_PROTOCOL".into());
         }
         match requests.current_max_send_streams() {
             streams if streams < tunnels => {
-                Err(format!("{streams} streams on a connection, not {tunnels}").into())
+                Err(format!("the server allows {streams} streams on a connection, not {tunnels}").into())
             }
             _ => Ok(Self { requests, address }),
         }
     }
 
-    /// The handshake of a WebSocket: an extended CONNECT.
+    /// Opens a WebSocket with an extended CONNECT.
     pub(crate) async fn tunnel(&self, path: &str) -> Result<Stream> {
         let request = Request::connect(format!("http://{}{path}", self.address))
             .extension(Protocol::from_static("websocket"))

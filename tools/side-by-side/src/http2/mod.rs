@@ -7,14 +7,14 @@ mod stream;
 pub(crate) use connection::Connection;
 pub(crate) use stream::Stream;
 
-/// What may be under way to us on a stream.
+/// Receive window of a stream.
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
 
-/// What may be under way to us on all streams of a connection: about what Chromium allows. With the
-/// protocol's 64 KiB, a proxy would wait for us.
+/// Receive window of a connection, similar to Chromium's. With the protocol's default of 64 KiB, the proxy would wait for
+/// window updates.
 pub(crate) const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// Which side of the proxy speaks HTTP/2. The other one speaks HTTP/1.1.
+/// Side of the proxy with HTTP/2. The other side uses HTTP/1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Http2 {
     Neither,

@@ -1,4 +1,4 @@
-//! A stream that is a tunnel, from either end.
+//! HTTP/2 stream of a tunnel, at the client or at the upstream.
 
 use std::{
     future::poll_fn,
@@ -10,12 +10,12 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::ReadBuf;
 
-/// The DATA frames of both directions.
+/// DATA frames of both directions.
 #[derive(Debug)]
 pub(crate) struct Stream {
     outgoing: SendStream<Bytes>,
     incoming: RecvStream,
-    /// What came and was not read.
+    /// Received bytes that were not read yet.
     unread: Bytes,
 }
 
@@ -24,7 +24,7 @@ impl Stream {
         Self { outgoing, incoming, unread: Bytes::new() }
     }
 
-    /// All of the bytes, as the peer's window lets them go.
+    /// Sends all bytes, as the peer's window permits.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut bytes = Bytes::copy_from_slice(bytes);
         while !bytes.is_empty() {
@@ -35,7 +35,7 @@ impl Stream {
         Ok(())
     }
 
-    /// How many bytes may be sent now: some of those that are wanted.
+    /// Waits for send capacity, and returns it. It may be less than `wanted`.
     async fn capacity(&mut self, wanted: usize) -> io::Result<usize> {
         self.outgoing.reserve_capacity(wanted);
         loop {
@@ -49,8 +49,8 @@ impl Stream {
         }
     }
 
-    /// Ends the stream, if the peer has not reset it, and waits for the peer's end: what is dropped before that
-    /// is reset.
+    /// Ends the stream, unless the peer has reset it, and waits for the peer's end: a stream that is dropped earlier is
+    /// reset.
     pub(crate) async fn finish(&mut self) -> io::Result<()> {
         let _ = self.outgoing.send_data(Bytes::new(), true);
         loop {
@@ -61,9 +61,9 @@ impl Stream {
         }
     }
 
-    /// Until there is something to read, or the end. That may be a reset: so a server says that it wants no more
-    /// ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)), and HAProxy cancels what its
-    /// upstream has ended.
+    /// Ready when there is data to read, or at the end. A reset without error is an end too: a server uses it to stop the
+    /// client ([RFC 9113, section 8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)), and HAProxy cancels a stream
+    /// that its upstream has ended.
     pub(crate) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.unread.is_empty() {
             self.unread = match ready!(self.incoming.poll_data(cx)) {
@@ -76,16 +76,16 @@ impl Stream {
         Poll::Ready(Ok(()))
     }
 
-    /// At most one DATA frame; nothing at the end.
+    /// Reads at most one DATA frame; nothing at the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, free: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_read_ready(cx))?;
         free.put_slice(&self.take(free.remaining())?);
         Poll::Ready(Ok(()))
     }
 
-    /// What was not read, up to a length. The peer may send as much again.
-    fn take(&mut self, most: usize) -> io::Result<Bytes> {
-        let taken = self.unread.split_to(most.min(self.unread.len()));
+    /// Returns up to `max` unread bytes, and releases their flow-control capacity.
+    fn take(&mut self, max: usize) -> io::Result<Bytes> {
+        let taken = self.unread.split_to(max.min(self.unread.len()));
         self.incoming.flow_control().release_capacity(taken.len()).map_err(io::Error::other)?;
         Ok(taken)
     }

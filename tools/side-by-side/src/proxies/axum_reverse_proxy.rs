@@ -1,4 +1,4 @@
-//! The crate axum-reverse-proxy, as its own example has it, with `TCP_NODELAY` on both sides.
+//! The crate axum-reverse-proxy, as in its own example, with `TCP_NODELAY` on both sides.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Caddy with the shortest Caddyfile.
+//! Caddy with a minimal Caddyfile.
 
 use std::{
     fs,
@@ -6,32 +6,32 @@ use std::{
     process::Command,
 };
 
-use super::{Launch, Proxy, Side, Site, WORKERS, on_path, version_after};
+use super::{Launch, Proxy, Role, Setup, WORKERS, on_path, version_after};
 use crate::Result;
 
-/// None or one.
+/// Returns Caddy if it is installed.
 pub(super) fn find() -> Vec<Proxy> {
     let proxy = |program: PathBuf| {
         let version = version_after(&program, "version", "");
-        Proxy { name: "caddy".to_owned(), version, side: Side::Peer, launch: Launch::Caddy(program) }
+        Proxy { name: "caddy".to_owned(), version, role: Role::Peer, launch: Launch::Caddy(program) }
     };
     on_path("caddy").map(proxy).into_iter().collect()
 }
 
-pub(super) fn command(program: &Path, site: &Site<'_>) -> Result<Command> {
-    let file = site.directory.join("Caddyfile");
-    fs::write(&file, configuration(site))?;
+pub(super) fn command(program: &Path, setup: &Setup<'_>) -> Result<Command> {
+    let file = setup.directory.join("Caddyfile");
+    fs::write(&file, configuration(setup))?;
     let mut command = Command::new(program);
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file);
     command.env("GOMAXPROCS", WORKERS.to_string());
-    for place in ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
-        command.env(place, site.directory);
+    for variable in ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
+        command.env(variable, setup.directory);
     }
     Ok(command)
 }
 
-fn configuration(site: &Site<'_>) -> String {
-    let Site { listen, upstream, .. } = site;
+fn configuration(setup: &Setup<'_>) -> String {
+    let Setup { listen, upstream, .. } = setup;
     format!(
         "{{
     admin off

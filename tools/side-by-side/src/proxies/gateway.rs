@@ -1,4 +1,4 @@
-//! The gateway of this repository: built here, or given.
+//! The gateway of this repository, built here or given on the command line.
 
 use std::{
     env,
@@ -6,10 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{Launch, Proxy, Side, Site, WORKERS};
+use super::{Launch, Proxy, Role, Setup, WORKERS};
 use crate::{Result, http2::Http2, machine, options::Options};
 
-/// The gateways of the command line; without any, the one of this repository.
+/// Selected gateways of the command line; without any there, a new build of this repository.
 pub(super) fn all(options: &Options, wanted: impl Fn(&str) -> bool) -> Result<Vec<Proxy>> {
     if options.gateway.is_empty() {
         if !wanted("gateway") {
@@ -30,17 +30,22 @@ pub(super) fn all(options: &Options, wanted: impl Fn(&str) -> bool) -> Result<Ve
 
 fn proxy(name: &str, version: String, program: PathBuf, arguments: &str) -> Proxy {
     let arguments = arguments.split_whitespace().map(str::to_owned).collect();
-    Proxy { name: name.to_owned(), version, side: Side::Ours, launch: Launch::Gateway { program, arguments } }
+    Proxy {
+        name: name.to_owned(),
+        version,
+        role: Role::Gateway,
+        launch: Launch::Gateway { program, arguments },
+    }
 }
 
-/// Streams besides the tunnels of the scenario.
+/// Streams in addition to the tunnels of the scenario.
 const SPARE: usize = 100;
 
-pub(super) fn command(program: &Path, arguments: &[String], site: &Site<'_>) -> Command {
+pub(super) fn command(program: &Path, arguments: &[String], setup: &Setup<'_>) -> Command {
     let mut command = Command::new(program);
-    command.args(["--listen", &site.listen.to_string()]);
-    command.args(["--route", &format!("/=http://{}", site.upstream)]);
-    // As long as the peers' are, so that the timers are there and do not fire.
+    command.args(["--listen", &setup.listen.to_string()]);
+    command.args(["--route", &format!("/=http://{}", setup.upstream)]);
+    // As long as those of the other proxies: the timers exist, but do not expire.
     command.args(["--idle-timeout", "1d"]).args(arguments).env("RUST_LOG", "error");
     let mut unless_given = |option: &str, value: usize| {
         if !arguments.iter().any(|argument| argument == option) {
@@ -48,15 +53,15 @@ pub(super) fn command(program: &Path, arguments: &[String], site: &Site<'_>) -> 
         }
     };
     unless_given("--workers", WORKERS);
-    match site.http2 {
+    match setup.http2 {
         Http2::Neither => {}
-        Http2::Client => unless_given("--http2-streams", site.tunnels + SPARE),
+        Http2::Client => unless_given("--http2-streams", setup.tunnels + SPARE),
         Http2::Upstream => drop(command.arg("--http2-upstream")),
     }
     command
 }
 
-/// Builds it for release: the executable, and the crate's version.
+/// Builds the gateway with the release profile, and returns its executable and version.
 fn build() -> Result<(PathBuf, String)> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -76,7 +81,7 @@ fn build() -> Result<(PathBuf, String)> {
         let version = message["package_id"].as_str()?.rsplit(['@', '#']).next()?.to_owned();
         Some((program, version))
     });
-    built.ok_or_else(|| "cargo names no executable of the gateway".into())
+    built.ok_or_else(|| "cargo reported no executable of the gateway".into())
 }
 
 #[cfg(test)]
@@ -84,11 +89,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http2_is_asked_for_on_the_side_that_speaks_it() {
+    fn http2_options_depend_on_the_side_with_http2() {
         let arguments = |http2, given: &[&str]| {
             let given: Vec<_> = given.iter().map(ToString::to_string).collect();
-            let site = Site::example(http2);
-            let command = command(Path::new("gateway"), &given, &site);
+            let setup = Setup::example(http2);
+            let command = command(Path::new("gateway"), &given, &setup);
             command
                 .get_args()
                 .skip(6)

@@ -1,4 +1,4 @@
-//! What one would write without a crate for it: hyper on both sides, `copy_bidirectional` between.
+//! Minimal proxy without a proxy crate: hyper on both sides, `copy_bidirectional` between them.
 
 use std::{error::Error, net::SocketAddr};
 
@@ -33,25 +33,25 @@ pub(super) async fn serve(listen: SocketAddr, upstream: SocketAddr) -> Result<()
         let (socket, _) = listener.accept().await?;
         socket.set_nodelay(true)?;
         let pool = pool.clone();
-        let service = service_fn(move |request| answer(request, upstream, pool.clone()));
+        let service = service_fn(move |request| respond(request, upstream, pool.clone()));
         let connection = server::Builder::new().serve_connection(TokioIo::new(socket), service);
         tokio::spawn(connection.with_upgrades());
     }
 }
 
-async fn answer(request: Request<Incoming>, upstream: SocketAddr, pool: Pool) -> Result<Response<Body>> {
-    let answer = match request.headers().contains_key(UPGRADE) {
+async fn respond(request: Request<Incoming>, upstream: SocketAddr, pool: Pool) -> Result<Response<Body>> {
+    let response = match request.headers().contains_key(UPGRADE) {
         true => tunnel(request, upstream).await,
         false => forward(request, upstream, pool).await,
     };
-    Ok(answer.map(|answer| answer.map(Either::Left)).unwrap_or_else(|_| {
+    Ok(response.map(|response| response.map(Either::Left)).unwrap_or_else(|_| {
         let mut failed = Response::new(Either::Right(Empty::new()));
         *failed.status_mut() = StatusCode::BAD_GATEWAY;
         failed
     }))
 }
 
-/// A connection of its own; when the upstream says 101, bytes from then on.
+/// Forwards the request on a new connection. If the response is a 101, copies bytes in both directions.
 async fn tunnel(mut request: Request<Incoming>, upstream: SocketAddr) -> Result<Response<Incoming>> {
     let downstream = hyper::upgrade::on(&mut request);
     let socket = TcpStream::connect(upstream).await?;

@@ -2,55 +2,56 @@
 
 use std::{fs, path::Path, process::Command};
 
-use super::{Launch, Proxy, Side, Site, WORKERS, on_path, version_after};
+use super::{Launch, Proxy, Role, Setup, WORKERS, on_path, version_after};
 use crate::{Result, http2::Http2};
 
-/// When data stay in the kernel. Measured both ways, because neither is the better one: `splice-auto` does not
-/// splice tunnels (it costs what no splicing costs), and splicing always is cheap for large messages and dear
-/// for small ones.
+/// Use of splicing. Both variants are measured, because neither is better in all scenarios: `splice-auto` does not splice
+/// tunnels (its cost is that of no splicing); forced splicing is cheaper for large messages, and more expensive for small
+/// ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Splice {
     Auto,
     Always,
 }
 
-/// None, or one of each kind.
+/// Returns one proxy for each kind of splicing, if `HAProxy` is installed.
 pub(super) fn find() -> Vec<Proxy> {
     let Some(program) = on_path("haproxy") else { return Vec::new() };
     let version = version_after(&program, "-v", "version ");
     let proxy = |(name, splice): (&str, Splice)| Proxy {
         name: name.to_owned(),
         version: version.clone(),
-        side: Side::Peer,
+        role: Role::Peer,
         launch: Launch::Haproxy(program.clone(), splice),
     };
     [("haproxy", Splice::Auto), ("haproxy-splice", Splice::Always)].map(proxy).into()
 }
 
-pub(super) fn command(program: &Path, splice: Splice, site: &Site<'_>) -> Result<Command> {
-    let file = site.directory.join("haproxy.cfg");
-    fs::write(&file, configuration(splice, site))?;
+pub(super) fn command(program: &Path, splice: Splice, setup: &Setup<'_>) -> Result<Command> {
+    let file = setup.directory.join("haproxy.cfg");
+    fs::write(&file, configuration(splice, setup))?;
     let mut command = Command::new(program);
     command.arg("-db").arg("-f").arg(file);
     Ok(command)
 }
 
-/// Connections besides the tunnels of the scenario.
+/// Connections in addition to the tunnels of the scenario.
 const SPARE: u64 = 500;
 
-/// Splicing takes a pipe for each connection that is not read from, and without one `HAProxy` spins. So it gets as
-/// many as the limit of open files leaves: a connection and a pipe need two each, and some are needed besides.
-fn configuration(splice: Splice, site: &Site<'_>) -> String {
+/// Splicing needs a pipe for each connection whose peer does not read; without a free pipe `HAProxy` spins. Therefore
+/// `maxpipes` is the number of pipes that the limit of open files leaves, with two files for each connection and pipe and
+/// 200 for other purposes.
+fn configuration(splice: Splice, setup: &Setup<'_>) -> String {
     let splice = match splice {
         Splice::Auto => "option splice-auto",
         Splice::Always => "option splice-request\n    option splice-response",
     };
-    // Or else the first request of each client goes on a connection of its own.
-    let (reuse, protocol) = match site.http2 {
+    // By default, the first request of each client gets a new connection.
+    let (reuse, protocol) = match setup.http2 {
         Http2::Upstream => ("http-reuse always", "proto h2"),
         Http2::Neither | Http2::Client => ("", ""),
     };
-    let Site { listen, upstream, tunnels, files, .. } = site;
+    let Setup { listen, upstream, tunnels, files, .. } = setup;
     let connections = *tunnels as u64 + SPARE;
     let pipes = (files.saturating_sub(200) / 2).saturating_sub(connections).clamp(1, connections);
     format!(
@@ -83,10 +84,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http2_is_spoken_to_an_upstream_that_expects_it_and_its_connections_are_shared() {
+    fn http2_to_the_upstream_reuses_connections() {
         let backend = |http2| {
-            let file = configuration(Splice::Auto, &Site::example(http2));
-            let (_, backend) = file.split_once("\nbackend upstream\n").expect("at the end");
+            let file = configuration(Splice::Auto, &Setup::example(http2));
+            let (_, backend) =
+                file.split_once("\nbackend upstream\n").expect("the backend is the last section");
             backend.split_whitespace().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(backend(Http2::Client), "server one 127.0.0.1:2");

@@ -1,4 +1,4 @@
-//! nginx, with the usual recipe for upgrades and a pool of upstream connections.
+//! nginx with its documented configuration for upgrades, and a pool of upstream connections.
 
 use std::{
     fs,
@@ -6,31 +6,31 @@ use std::{
     process::Command,
 };
 
-use super::{Launch, Proxy, Side, Site, WORKERS, on_path, version_after};
+use super::{Launch, Proxy, Role, Setup, WORKERS, on_path, version_after};
 use crate::Result;
 
-/// None or one.
+/// Returns nginx if it is installed.
 pub(super) fn find() -> Vec<Proxy> {
     let proxy = |program: PathBuf| {
         let version = version_after(&program, "-v", "nginx/");
-        Proxy { name: "nginx".to_owned(), version, side: Side::Peer, launch: Launch::Nginx(program) }
+        Proxy { name: "nginx".to_owned(), version, role: Role::Peer, launch: Launch::Nginx(program) }
     };
     on_path("nginx").map(proxy).into_iter().collect()
 }
 
-pub(super) fn command(program: &Path, site: &Site<'_>) -> Result<Command> {
-    let file = site.directory.join("nginx.conf");
-    fs::write(&file, configuration(site))?;
+pub(super) fn command(program: &Path, setup: &Setup<'_>) -> Result<Command> {
+    let file = setup.directory.join("nginx.conf");
+    fs::write(&file, configuration(setup))?;
     let mut command = Command::new(program);
-    command.arg("-c").arg(file).arg("-p").arg(site.directory).arg("-e").arg("stderr");
+    command.arg("-c").arg(file).arg("-p").arg(setup.directory).arg("-e").arg("stderr");
     Ok(command)
 }
 
-/// `keepalive_requests`: its default of 1,000 would make `requests` a measurement of connecting. The empty
-/// `Connection` for ordinary requests is what the upstream's `keepalive` needs.
-fn configuration(site: &Site<'_>) -> String {
+/// `keepalive_requests` is raised, because with its default of 1,000 the scenario `requests` would measure connecting. The
+/// empty `Connection` of ordinary requests is required for `keepalive` in `upstream`.
+fn configuration(setup: &Setup<'_>) -> String {
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
-    let Site { listen, upstream, files, .. } = site;
+    let Setup { listen, upstream, files, .. } = setup;
     let connections = files.min(&65_535);
     format!(
         "daemon off;

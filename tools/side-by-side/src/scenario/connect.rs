@@ -1,4 +1,4 @@
-//! Short lives: open, one message there and back, close.
+//! Short tunnels: open, one echo, close.
 
 use std::{
     net::SocketAddr,
@@ -11,21 +11,21 @@ use std::{
 
 use tokio::time;
 
-use super::{Outline, Sizes};
+use super::{Layout, Sizes};
 use crate::{
     Result,
     figures::{Figures, Work, with_latency},
-    trial::{Trial, at_once},
+    trial::{Trial, concurrently},
     websocket::{Check, Message, WebSocket},
 };
 
-/// Clients that do it at the same time.
+/// Number of concurrent clients.
 const CLIENTS: usize = 32;
 
-/// What is waited for the proxy to be done with tunnels whose client is.
-const AFTERMATH: Duration = Duration::from_millis(200);
+/// Time for the proxy to end the last tunnels.
+const SETTLE_TIME: Duration = Duration::from_millis(200);
 
-pub(super) fn sheet(sizes: &Sizes) -> Outline {
+pub(super) fn sheet(sizes: &Sizes) -> Layout {
     let heading =
         format!("{} times open, 125 B there and back, close; {CLIENTS} clients at once", sizes.cycles);
     let columns = &[
@@ -43,15 +43,15 @@ pub(super) async fn measure(trial: &Trial, sizes: &Sizes) -> Result<Figures> {
     trial.enter("warming up");
     cycles(trial.address, sizes.cycles / 20).await?;
     trial.enter("opening and closing");
-    counted(trial, sizes.cycles).await
+    measure_cycles(trial, sizes.cycles).await
 }
 
-/// The costs of so many cycles, with what is left to do for the proxy after the last one.
-pub(super) async fn counted(trial: &Trial, count: usize) -> Result<Figures> {
+/// Figures of `count` cycles. The CPU time includes the proxy's work after the last cycle.
+pub(super) async fn measure_cycles(trial: &Trial, count: usize) -> Result<Figures> {
     let (start, before) = (Instant::now(), trial.cpu()?);
     let latencies = cycles(trial.address, count).await?;
     let elapsed = start.elapsed();
-    time::sleep(AFTERMATH).await;
+    time::sleep(SETTLE_TIME).await;
     let cpu = trial.cpu()?.zip(before).map(|(after, before)| after - before);
     let work = Work { units: latencies.len() as f64, elapsed, cpu };
     Ok(with_latency(work.figures(1e6), latencies))
@@ -74,5 +74,5 @@ async fn cycles(address: SocketAddr, count: usize) -> Result<Vec<Duration>> {
             Ok(latencies)
         }
     };
-    Ok(at_once((0..CLIENTS).map(client)).await?.concat())
+    Ok(concurrently((0..CLIENTS).map(client)).await?.concat())
 }

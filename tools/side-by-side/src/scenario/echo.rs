@@ -1,20 +1,20 @@
-//! Messages there and back, one in flight on each tunnel.
+//! Echoes of messages, one in flight on each tunnel.
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{Outline, Sizes, opening::Client};
+use super::{Layout, Sizes, opening::Client};
 use crate::{
     Result,
     figures::{Figures, Work, with_latency},
     http2::Http2,
-    trial::{Trial, at_once},
+    trial::{Trial, concurrently},
     websocket::{Check, Message, WebSocket},
 };
 
-/// The messages, and on how many tunnels.
+/// Number of tunnels, and size of the messages.
 #[derive(Debug)]
 pub(super) struct Kind {
     pub(super) tunnels: usize,
@@ -24,20 +24,20 @@ pub(super) struct Kind {
 pub(super) const SMALL: Kind = Kind { tunnels: 64, bytes: 125 };
 pub(super) const LARGE: Kind = Kind { tunnels: 16, bytes: 64 * 1024 };
 
-/// Over which they go if the client speaks HTTP/2.
+/// Number of connections for all tunnels if the client uses HTTP/2.
 const CONNECTIONS: usize = 4;
 
-pub(super) fn sheet(sizes: &Sizes, kind: &Kind, http2: Http2) -> Outline {
+pub(super) fn sheet(sizes: &Sizes, kind: &Kind, http2: Http2) -> Layout {
     let size =
         if kind.bytes < 1024 { format!("{} B", kind.bytes) } else { format!("{} KiB", kind.bytes / 1024) };
-    let how = match http2 {
+    let versions = match http2 {
         Http2::Neither => String::new(),
         Http2::Client => format!(" from {CONNECTIONS} HTTP/2 connections"),
         Http2::Upstream => " to HTTP/2".to_owned(),
     };
     let heading = format!(
-        "messages of {size} there and back on {} tunnels{how}, {:?} each round",
-        kind.tunnels, sizes.counted
+        "messages of {size} there and back on {} tunnels{versions}, {:?} each round",
+        kind.tunnels, sizes.measure_time
     );
     let columns = &[
         ("cpu", "CPU µs per message"),
@@ -60,15 +60,15 @@ pub(super) async fn measure(trial: &Trial, sizes: &Sizes, kind: &Kind) -> Result
     let (groups, _) = exchange(groups, &message, sizes.warm_up, Check::Whole).await?;
     trial.enter("exchanging messages");
     let (start, before) = (Instant::now(), trial.cpu()?);
-    let (_groups, latencies) = exchange(groups, &message, sizes.counted, Check::Ends).await?;
+    let (_groups, latencies) = exchange(groups, &message, sizes.measure_time, Check::Ends).await?;
     let elapsed = start.elapsed();
     let cpu = trial.cpu()?.zip(before).map(|(after, before)| after - before);
     let work = Work { units: latencies.len() as f64, elapsed, cpu };
     Ok(with_latency(work.figures(1e6), latencies))
 }
 
-/// For so long, in each group one message at a time, on its tunnels by turns. Returns when all that were sent
-/// are back.
+/// Exchanges messages for this duration: in each group one at a time, on its tunnels in turn. Waits for the last echoes,
+/// and returns the tunnels and the latencies.
 pub(super) async fn exchange(
     groups: Vec<Vec<WebSocket>>,
     message: &Arc<Message>,
@@ -91,6 +91,7 @@ pub(super) async fn exchange(
             Ok((group, latencies))
         }
     };
-    let (groups, latencies): (_, Vec<_>) = at_once(groups.into_iter().map(task)).await?.into_iter().unzip();
+    let (groups, latencies): (_, Vec<_>) =
+        concurrently(groups.into_iter().map(task)).await?.into_iter().unzip();
     Ok((groups, latencies.concat()))
 }

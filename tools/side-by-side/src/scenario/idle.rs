@@ -1,26 +1,26 @@
-//! Tunnels that have been used once and are silent since.
+//! Idle tunnels after one message.
 
 use std::{sync::Arc, time::Instant};
 
 use tokio::time;
 
-use super::{Outline, Sizes, opening::Client};
+use super::{Layout, Sizes, opening::Client};
 use crate::{Result, figures::Figures, http2::Http2, trial::Trial, websocket::Message};
 
-/// The message that each tunnel has carried: large enough for any buffer to have been used.
-pub(super) const USED_BY: usize = 60 * 1024;
+/// Length of the message on each tunnel: large enough that all buffers have been used.
+pub(super) const MESSAGE: usize = 60 * 1024;
 
-/// The same over HTTP/2: one frame, well within the window of a stream.
-const USED_BY_STREAMS: usize = 1024;
+/// Length of the message over HTTP/2: one frame, much smaller than the window of a stream.
+const HTTP2_MESSAGE: usize = 1024;
 
-pub(super) fn sheet(sizes: &Sizes, http2: Http2) -> Outline {
-    let how = match http2 {
+pub(super) fn sheet(sizes: &Sizes, http2: Http2) -> Layout {
+    let versions = match http2 {
         Http2::Neither => String::new(),
         Http2::Client => " from one HTTP/2 connection".to_owned(),
         Http2::Upstream => format!(" to HTTP/2, {} streams on a connection", sizes.streams),
     };
-    let kib = used_by(http2) / 1024;
-    let heading = format!("{} idle tunnels{how}, after {kib} KiB there and back on each", sizes.tunnels);
+    let kib = message_length(http2) / 1024;
+    let heading = format!("{} idle tunnels{versions}, after {kib} KiB there and back on each", sizes.tunnels);
     let columns = &[
         ("kib", "KiB per tunnel"),
         ("before", "process before, MiB"),
@@ -31,26 +31,26 @@ pub(super) fn sheet(sizes: &Sizes, http2: Http2) -> Outline {
     (heading, columns)
 }
 
-fn used_by(http2: Http2) -> usize {
-    if http2 == Http2::Neither { USED_BY } else { USED_BY_STREAMS }
+fn message_length(http2: Http2) -> usize {
+    if http2 == Http2::Neither { MESSAGE } else { HTTP2_MESSAGE }
 }
 
-/// Growth, not size: what a proxy has allocated before its first tunnel is not counted, but shown.
+/// Measures the growth of memory; memory allocated before the first tunnel is a separate column.
 pub(super) async fn measure(trial: &Trial, sizes: &Sizes) -> Result<Figures> {
-    let message = Arc::new(Message::new(used_by(trial.http2)));
+    let message = Arc::new(Message::new(message_length(trial.http2)));
     trial.enter("warming up");
     for tunnel in Client::of(trial, 8, 1).await?.open_echoes(8, &message).await? {
         tunnel.close().await?;
     }
-    let before = trial.settled_pss(sizes.settle).await?;
+    let before = trial.settled_pss(sizes.sample_interval).await?;
     trial.enter("opening tunnels");
     let client = Client::of(trial, sizes.tunnels, 1).await?;
     let tunnels = client.open_echoes(sizes.tunnels, &message).await?;
     trial.enter("waiting for the memory to settle");
-    let after = trial.settled_pss(sizes.settle).await?;
+    let after = trial.settled_pss(sizes.sample_interval).await?;
 
     let (start, cpu) = (Instant::now(), trial.cpu()?.unwrap_or_default());
-    time::sleep(sizes.silence).await;
+    time::sleep(sizes.idle_time).await;
     let silent = trial.cpu()?.unwrap_or_default() - cpu;
     let per_second = silent.total / start.elapsed().as_secs_f64();
 

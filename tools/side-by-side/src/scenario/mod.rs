@@ -1,4 +1,4 @@
-//! What is measured. Each file is one kind of work, and says what its figures are.
+//! Scenarios. Each file has one kind of work, and defines the columns of its table.
 
 mod bulk;
 mod connect;
@@ -22,50 +22,50 @@ use crate::{
 pub(crate) use scaling::STEPS;
 pub(crate) use sizes::Sizes;
 
-/// Tunnels that are opened at the same time.
-const WAVE: usize = 64;
+/// Number of tunnels that are opened concurrently.
+const CONCURRENCY: usize = 64;
 
-/// One kind of work.
+/// Kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
-    /// Memory and CPU time of tunnels that are open and silent
+    /// Memory and CPU time of idle tunnels
     Idle,
-    /// The same as streams of one HTTP/2 connection
+    /// The same with tunnels as streams of one HTTP/2 connection
     IdleH2,
-    /// The same to an upstream that speaks HTTP/2
+    /// The same to an HTTP/2 upstream
     IdleH2Upstream,
-    /// Messages of 125 bytes there and back
+    /// Echoes of 125 bytes
     EchoSmall,
-    /// The same as streams of four HTTP/2 connections
+    /// The same with tunnels as streams of four HTTP/2 connections
     EchoH2,
-    /// The same to an upstream that speaks HTTP/2
+    /// The same to an HTTP/2 upstream
     EchoH2Upstream,
-    /// Messages of 64 KiB there and back
+    /// Echoes of 64 KiB
     EchoLarge,
-    /// A long stream from the upstream
+    /// Bulk transfer from the upstream
     Bulk,
-    /// A long stream to the upstream
+    /// Bulk transfer to the upstream
     BulkUp,
-    /// Open, one message there and back, close
+    /// Opening a tunnel, one echo, closing it
     Connect,
-    /// Ordinary GET requests on connections that stay
+    /// Ordinary GET requests on persistent connections
     Requests,
-    /// Memory of tunnels whose client does not read
+    /// Memory of tunnels with a client that does not read
     Stalled,
-    /// Memory, messages and new connections with so many tunnels open
+    /// Memory, echoes and new connections with this number of open tunnels
     #[value(skip)]
     Scaling(usize),
 }
 
-/// A table of the report: what was done, and the columns. The first is the one that is compared.
+/// Table of the report: a description of the work, and the columns. The first column is compared.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Sheet {
     pub(crate) name: String,
     pub(crate) heading: String,
     pub(crate) columns: Vec<Column>,
-    /// The sheet whose first column is the same without HTTP/2.
-    #[serde(default)]
-    pub(crate) beside: Option<String>,
+    /// Name of the sheet with the same work without HTTP/2.
+    #[serde(default, rename = "beside")]
+    pub(crate) baseline: Option<String>,
 }
 
 impl Scenario {
@@ -76,17 +76,17 @@ impl Scenario {
         }
     }
 
-    /// Whether it says anything without a proxy.
-    pub(crate) fn suits_direct(self) -> bool {
+    /// Returns true if the scenario is meaningful without a proxy.
+    pub(crate) fn applies_to_direct(self) -> bool {
         match self {
             Self::Idle | Self::IdleH2 | Self::IdleH2Upstream | Self::Stalled | Self::Scaling(_) => false,
-            // Its client speaks HTTP/1.1: that would be `EchoSmall`.
+            // The client uses HTTP/1.1, so this would be `EchoSmall`.
             Self::EchoH2Upstream => false,
             _ => true,
         }
     }
 
-    /// Who speaks HTTP/2.
+    /// Side with HTTP/2.
     pub(crate) fn http2(self) -> Http2 {
         match self {
             Self::IdleH2 | Self::EchoH2 => Http2::Client,
@@ -95,15 +95,15 @@ impl Scenario {
         }
     }
 
-    /// The scenario that does the same without.
-    fn beside(self) -> Option<Self> {
+    /// Scenario with the same work without HTTP/2.
+    fn baseline(self) -> Option<Self> {
         match self {
             Self::EchoH2 | Self::EchoH2Upstream => Some(Self::EchoSmall),
             _ => None,
         }
     }
 
-    /// How many tunnels it holds open, if they are more than a few dozen.
+    /// Number of concurrent tunnels, or 0 if it is only a few dozen.
     pub(crate) fn tunnels(self, sizes: &Sizes) -> usize {
         match self {
             Self::Idle | Self::IdleH2 | Self::IdleH2Upstream => sizes.tunnels,
@@ -120,15 +120,15 @@ impl Scenario {
                 echo::sheet(sizes, &echo::SMALL, self.http2())
             }
             Self::EchoLarge => echo::sheet(sizes, &echo::LARGE, Http2::Neither),
-            Self::Bulk => bulk::sheet(sizes, bulk::Way::Down),
-            Self::BulkUp => bulk::sheet(sizes, bulk::Way::Up),
+            Self::Bulk => bulk::sheet(sizes, bulk::Direction::Down),
+            Self::BulkUp => bulk::sheet(sizes, bulk::Direction::Up),
             Self::Connect => connect::sheet(sizes),
             Self::Requests => requests::sheet(sizes),
             Self::Stalled => stalled::sheet(sizes),
             Self::Scaling(tunnels) => scaling::sheet(sizes, tunnels),
         };
         let columns = columns.iter().map(|(key, title)| Column::new(key, title)).collect();
-        Sheet { name: self.name(), heading, columns, beside: self.beside().map(Self::name) }
+        Sheet { name: self.name(), heading, columns, baseline: self.baseline().map(Self::name) }
     }
 
     pub(crate) async fn measure(self, trial: &Trial, sizes: &Sizes) -> Result<Figures> {
@@ -138,8 +138,8 @@ impl Scenario {
                 echo::measure(trial, sizes, &echo::SMALL).await
             }
             Self::EchoLarge => echo::measure(trial, sizes, &echo::LARGE).await,
-            Self::Bulk => bulk::measure(trial, sizes, bulk::Way::Down).await,
-            Self::BulkUp => bulk::measure(trial, sizes, bulk::Way::Up).await,
+            Self::Bulk => bulk::measure(trial, sizes, bulk::Direction::Down).await,
+            Self::BulkUp => bulk::measure(trial, sizes, bulk::Direction::Up).await,
             Self::Connect => connect::measure(trial, sizes).await,
             Self::Requests => requests::measure(trial, sizes).await,
             Self::Stalled => stalled::measure(trial, sizes).await,
@@ -148,5 +148,5 @@ impl Scenario {
     }
 }
 
-/// What a sheet is made of: the heading, and keys and titles.
-type Outline = (String, &'static [(&'static str, &'static str)]);
+/// Heading of a sheet, and keys and titles of its columns.
+type Layout = (String, &'static [(&'static str, &'static str)]);

@@ -1,62 +1,62 @@
-//! How much of everything.
+//! Amounts of work.
 
 use std::time::Duration;
 
-/// The amount of work of each scenario.
+/// Amount of work of each scenario, and durations.
 #[derive(Debug, Clone)]
 pub(crate) struct Sizes {
-    /// `idle` and its kin.
+    /// Tunnels of `idle`, `idle-h2` and `idle-h2-upstream`.
     pub(crate) tunnels: usize,
-    /// Those that an upstream allows on an HTTP/2 connection.
+    /// Concurrent streams that the upstream allows on an HTTP/2 connection.
     pub(crate) streams: u32,
-    /// `stalled`.
+    /// Tunnels of `stalled`.
     pub(crate) stalled: usize,
-    /// How long messages and requests are counted.
-    pub(crate) counted: Duration,
-    /// How long they go before that, uncounted.
+    /// Duration of the measurement of messages and requests.
+    pub(crate) measure_time: Duration,
+    /// Duration of the same work before the measurement.
     pub(crate) warm_up: Duration,
-    /// How long nothing happens where nothing shall happen.
-    pub(crate) silence: Duration,
-    /// Between two looks at memory that shall not change any more.
-    pub(crate) settle: Duration,
-    /// `bulk`, bytes; `bulk-up` is half of it.
+    /// Duration of the measurement of idle and stalled tunnels.
+    pub(crate) idle_time: Duration,
+    /// Interval between readings of memory until it is stable.
+    pub(crate) sample_interval: Duration,
+    /// Bytes of `bulk`; `bulk-up` transfers half as many.
     pub(crate) bulk: u64,
-    /// `connect`, cycles.
+    /// Cycles of `connect`.
     pub(crate) cycles: usize,
-    /// What a measurement may take in all.
-    pub(crate) limit: Duration,
+    /// Maximum duration of a measurement.
+    pub(crate) timeout: Duration,
 }
 
 impl Sizes {
-    /// Figures worth publishing.
+    /// Sizes for meaningful figures.
     pub(crate) fn full(tunnels: usize) -> Self {
         Self {
             tunnels,
             streams: 1000,
             stalled: 1000,
-            counted: Duration::from_secs(3),
+            measure_time: Duration::from_secs(3),
             warm_up: Duration::from_millis(500),
-            silence: Duration::from_secs(5),
-            settle: Duration::from_millis(500),
+            idle_time: Duration::from_secs(5),
+            sample_interval: Duration::from_millis(500),
             bulk: 2 << 30,
             cycles: 20_000,
-            limit: Duration::from_secs(180),
+            timeout: Duration::from_secs(180),
         }
     }
 
-    /// Enough to see that it works.
+    /// Sizes for a test of the program.
     pub(crate) fn quick() -> Self {
         Self {
             tunnels: 100,
             streams: 40,
             stalled: 20,
-            counted: Duration::from_millis(200),
+            measure_time: Duration::from_millis(200),
             warm_up: Duration::from_millis(50),
-            silence: Duration::from_millis(500),
-            settle: Duration::from_millis(100),
+            idle_time: Duration::from_millis(500),
+            sample_interval: Duration::from_millis(100),
             bulk: 64 << 20,
             cycles: 300,
-            limit: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         }
     }
 }

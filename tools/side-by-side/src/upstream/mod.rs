@@ -1,14 +1,14 @@
-//! The upstream of every proxy: a process of its own, on one thread.
+//! Upstream of all proxies: a separate process with one thread.
 //!
-//! | request | answer |
+//! | request | response |
 //! | --- | --- |
-//! | `GET /` | 125 bytes, and the connection stays |
-//! | WebSocket `/echo` | every message back |
-//! | WebSocket `/push?bytes=N` | N bytes in frames of 64 KiB; without `bytes`, no end |
-//! | WebSocket `/sink?bytes=N` | after N bytes, how many they were |
+//! | `GET /` | 125 bytes; the connection stays open |
+//! | WebSocket `/echo` | every message is returned |
+//! | WebSocket `/push?bytes=N` | N bytes in frames of 64 KiB; without `bytes`, an endless stream |
+//! | WebSocket `/sink?bytes=N` | after N bytes, a message with the number of received bytes |
 //!
-//! With HTTP/2, it takes WebSockets in no other way, so that a proxy that speaks HTTP/1.1 to it does not go
-//! unnoticed. The page it gives to both.
+//! With HTTP/2 enabled, WebSockets over HTTP/1.1 are refused, so that a proxy that uses HTTP/1.1 by mistake is detected.
+//! Ordinary requests are accepted over both.
 
 mod http2;
 mod tunnel;
@@ -25,15 +25,15 @@ use tokio::{
 
 use crate::{
     Result,
-    websocket::{Inbox, Transport, handshake},
+    websocket::{ReadBuffer, Transport, handshake},
 };
 use tunnel::Behaviour;
 
-/// The body of an ordinary answer.
-pub(crate) const BODY: &str = "One hundred and twenty-five bytes are what an ordinary answer has here, \
-    as many as a small WebSocket message has, to be fair.";
+/// Body of the response to an ordinary request.
+pub(crate) const BODY: &str = "This body has one hundred and twenty-five bytes, as many as the small WebSocket messages \
+    in the scenarios of this comparison.";
 
-/// Serves until the process is killed: HTTP/1.1, or HTTP/2 with so many streams on each connection.
+/// Serves until the process is killed: HTTP/1.1 only, or also HTTP/2 with this number of streams on each connection.
 pub(crate) async fn serve(port: u16, http2_streams: Option<u32>) -> Result<()> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
     loop {
@@ -44,18 +44,18 @@ pub(crate) async fn serve(port: u16, http2_streams: Option<u32>) -> Result<()> {
     }
 }
 
-/// What a request wants.
+/// Parsed request.
 #[derive(Debug, PartialEq)]
-enum Wish {
+enum Request {
     Page,
     Tunnel { key: Vec<u8>, behaviour: Behaviour },
 }
 
-/// A connection's errors are its client's to notice.
+/// Serves one connection. Its errors are not reported, because the client detects them.
 async fn connection(stream: TcpStream, http2_streams: Option<u32>) -> Result<()> {
     stream.set_nodelay(true)?;
     if let Some(streams) = http2_streams
-        && http2::is_spoken_on(&stream).await?
+        && http2::begins_http2(&stream).await?
     {
         return http2::serve(stream, streams).await;
     }
@@ -64,29 +64,31 @@ async fn connection(stream: TcpStream, http2_streams: Option<u32>) -> Result<()>
         "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{BODY}",
         BODY.len()
     );
-    let mut inbox = Inbox::default();
+    let mut buffer = ReadBuffer::default();
     loop {
-        let (wish, size) = match parse(inbox.bytes())? {
+        let (request, size) = match parse(buffer.bytes())? {
             Some(found) => found,
             None => {
-                inbox.fill(&mut transport).await?;
+                buffer.fill(&mut transport).await?;
                 continue;
             }
         };
-        inbox.consume(size);
-        match wish {
-            Wish::Page => transport.send(page.as_bytes()).await?,
-            Wish::Tunnel { .. } if http2_streams.is_some() => return Err("a WebSocket over HTTP/1.1".into()),
-            Wish::Tunnel { key, behaviour } => {
+        buffer.consume(size);
+        match request {
+            Request::Page => transport.send(page.as_bytes()).await?,
+            Request::Tunnel { .. } if http2_streams.is_some() => {
+                return Err("unexpected WebSocket over HTTP/1.1".into());
+            }
+            Request::Tunnel { key, behaviour } => {
                 transport.send(&handshake::response(&key)).await?;
-                return tunnel::run(transport, inbox, behaviour).await;
+                return tunnel::run(transport, buffer, behaviour).await;
             }
         }
     }
 }
 
-/// The request at the start of these bytes and the length of its head, if it is all there.
-fn parse(bytes: &[u8]) -> Result<Option<(Wish, usize)>> {
+/// Parses the request at the start of these bytes. Returns it with the length of its head, if that is complete.
+fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>> {
     if bytes.is_empty() {
         return Ok(None);
     }
@@ -94,17 +96,17 @@ fn parse(bytes: &[u8]) -> Result<Option<(Wish, usize)>> {
     let mut head = httparse::Request::new(&mut fields);
     let httparse::Status::Complete(size) = head.parse(bytes)? else { return Ok(None) };
     let key = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("sec-websocket-key"));
-    let wish = match key {
-        None => Wish::Page,
+    let request = match key {
+        None => Request::Page,
         Some(key) => {
-            Wish::Tunnel { key: key.value.to_vec(), behaviour: behaviour(head.path.unwrap_or_default())? }
+            Request::Tunnel { key: key.value.to_vec(), behaviour: behaviour(head.path.unwrap_or_default())? }
         }
     };
-    Ok(Some((wish, size)))
+    Ok(Some((request, size)))
 }
 
 fn behaviour(path: &str) -> Result<Behaviour> {
-    Behaviour::of(path).ok_or_else(|| format!("no {path} here").into())
+    Behaviour::of(path).ok_or_else(|| format!("unknown path {path}").into())
 }
 
 #[cfg(test)]
@@ -112,13 +114,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heads_are_told_apart_and_may_come_in_pieces() {
+    fn requests_are_distinguished_and_may_be_incomplete() {
         let page = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        assert_eq!(parse(page).expect("valid"), Some((Wish::Page, page.len())));
+        assert_eq!(parse(page).expect("valid"), Some((Request::Page, page.len())));
         assert_eq!(parse(&page[..20]).expect("valid"), None);
         let socket = handshake::request("a", "/sink?bytes=8");
-        let (wish, size) = parse(&socket).expect("valid").expect("whole");
-        assert!(matches!(wish, Wish::Tunnel { behaviour: Behaviour::Sink(8), .. }));
+        let (request, size) = parse(&socket).expect("valid").expect("complete");
+        assert!(matches!(request, Request::Tunnel { behaviour: Behaviour::Sink(8), .. }));
         assert_eq!(size, socket.len());
         assert_eq!(BODY.len(), 125);
     }

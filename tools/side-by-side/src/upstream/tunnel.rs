@@ -1,17 +1,17 @@
-//! What the upstream does once it is a WebSocket.
+//! Behaviour of the upstream after the handshake of a WebSocket.
 
 use crate::{
     Result,
     websocket::{
-        Inbox, Message, Skim, Transport,
+        FrameCounter, Message, ReadBuffer, Transport,
         frame::{self, FrameHeader},
     },
 };
 
-/// The payload of a pushed frame.
+/// Payload length of a pushed frame.
 pub(crate) const FRAME: usize = 64 * 1024;
 
-/// Named by the path.
+/// Behaviour selected by the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Behaviour {
     Echo,
@@ -20,7 +20,7 @@ pub(super) enum Behaviour {
 }
 
 impl Behaviour {
-    /// Without `bytes`, there is no end.
+    /// Parses the path. Without `bytes`, the transfer is endless.
     pub(super) fn of(path: &str) -> Option<Self> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let bytes = match query.strip_prefix("bytes=") {
@@ -36,24 +36,28 @@ impl Behaviour {
     }
 }
 
-/// Until the other side closes.
-pub(super) async fn run(mut transport: Transport, mut inbox: Inbox, behaviour: Behaviour) -> Result<()> {
+/// Runs until the other side closes.
+pub(super) async fn run(
+    mut transport: Transport,
+    mut buffer: ReadBuffer,
+    behaviour: Behaviour,
+) -> Result<()> {
     match behaviour {
         Behaviour::Echo => {}
         Behaviour::Push(bytes) => push(&mut transport, bytes).await?,
-        Behaviour::Sink(bytes) => sink(&mut transport, &mut inbox, bytes).await?,
+        Behaviour::Sink(bytes) => sink(&mut transport, &mut buffer, bytes).await?,
     }
-    echo(&mut transport, &mut inbox).await
+    echo(&mut transport, &mut buffer).await
 }
 
-/// Sends every message back, from where it lies: a server's head is shorter than a client's. A Close is
-/// answered, and the connection ended, as a server shall.
-async fn echo(transport: &mut Transport, inbox: &mut Inbox) -> Result<()> {
+/// Returns every message from its place in the buffer, which has room for the header because a server's header is shorter
+/// than a client's. After a Close it sends one too, and ends the connection, as RFC 6455 requires of a server.
+async fn echo(transport: &mut Transport, buffer: &mut ReadBuffer) -> Result<()> {
     loop {
-        let bytes = inbox.bytes();
+        let bytes = buffer.bytes();
         let header = frame::header(bytes)?.filter(|header| header.total() <= bytes.len());
         let Some(header) = header else {
-            inbox.fill(transport).await?;
+            buffer.fill(transport).await?;
             continue;
         };
         let message = &mut bytes[..header.total()];
@@ -62,7 +66,7 @@ async fn echo(transport: &mut Transport, inbox: &mut Inbox) -> Result<()> {
         let from = header.size - size;
         message[from..header.size].copy_from_slice(&echo[..size]);
         transport.send(&message[from..]).await?;
-        inbox.consume(header.total());
+        buffer.consume(header.total());
         if header.first == frame::CLOSE {
             transport.finish().await?;
             return Ok(());
@@ -78,15 +82,15 @@ async fn push(transport: &mut Transport, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-async fn sink(transport: &mut Transport, inbox: &mut Inbox, bytes: u64) -> Result<()> {
-    let mut skim = Skim::default();
+async fn sink(transport: &mut Transport, buffer: &mut ReadBuffer, bytes: u64) -> Result<()> {
+    let mut counter = FrameCounter::default();
     loop {
-        skim.pass(inbox)?;
-        if skim.payload >= bytes {
+        counter.consume(buffer)?;
+        if counter.payload >= bytes {
             break;
         }
-        inbox.fill(transport).await?;
+        buffer.fill(transport).await?;
     }
-    let counted = frame::server(frame::TEXT, skim.payload.to_string().as_bytes());
+    let counted = frame::server(frame::TEXT, counter.payload.to_string().as_bytes());
     Ok(transport.send(&counted).await?)
 }

@@ -1,8 +1,8 @@
-//! The opening handshake, from both ends.
+//! Opening handshake, for client and server.
 
 use test_support::websocket::handshake::{ACCEPT, KEY, accept};
 
-/// What a client sends.
+/// Request of a client.
 pub(crate) fn request(host: &str, path: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -11,7 +11,7 @@ pub(crate) fn request(host: &str, path: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What a server answers.
+/// Response of a server.
 pub(crate) fn response(key: &[u8]) -> Vec<u8> {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -21,11 +21,11 @@ pub(crate) fn response(key: &[u8]) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The length of the answer's head, if it is all there and a 101 for our key.
+/// Returns the length of the response's head if it is complete. Any response other than a 101 for [`KEY`] is an error.
 pub(crate) fn verify(bytes: &[u8]) -> Result<Option<usize>, String> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Response::new(&mut fields);
-    let size = match head.parse(bytes).map_err(|error| format!("no HTTP in the answer: {error}"))? {
+    let size = match head.parse(bytes).map_err(|error| format!("the response is not HTTP: {error}"))? {
         httparse::Status::Partial => return Ok(None),
         httparse::Status::Complete(size) => size,
     };
@@ -36,7 +36,7 @@ pub(crate) fn verify(bytes: &[u8]) -> Result<Option<usize>, String> {
         head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("sec-websocket-accept"));
     match (accepts.next(), accepts.next()) {
         (Some(field), None) if field.value == ACCEPT.as_bytes() => Ok(Some(size)),
-        _ => Err("a 101 without the right Sec-WebSocket-Accept".to_owned()),
+        _ => Err("the 101 has no valid Sec-WebSocket-Accept".to_owned()),
     }
 }
 
@@ -45,10 +45,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_to_our_own_key_is_verified() {
-        let answer = response(KEY.as_bytes());
-        assert_eq!(verify(&answer), Ok(Some(answer.len())));
-        assert_eq!(verify(&answer[..answer.len() - 1]), Ok(None));
+    fn only_a_101_for_the_key_is_valid() {
+        let valid = response(KEY.as_bytes());
+        assert_eq!(verify(&valid), Ok(Some(valid.len())));
+        assert_eq!(verify(&valid[..valid.len() - 1]), Ok(None));
         assert!(verify(&response(b"another key")).is_err());
         assert_eq!(verify(b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), Err("502 instead of 101".to_owned()));
     }

@@ -1,13 +1,13 @@
-//! A message that is sent again and again.
+//! Message that is sent repeatedly.
 
 use super::frame;
 
-/// A binary message, as a client sends it and as it comes back.
+/// Binary message: the frame of the client, and the expected echo.
 #[derive(Debug)]
 pub(crate) struct Message {
-    /// The client's frame, masked.
+    /// Masked frame of the client.
     pub(crate) frame: Vec<u8>,
-    /// What a server must send back.
+    /// Payload of the echo.
     pub(crate) payload: Vec<u8>,
 }
 
@@ -18,15 +18,15 @@ impl Message {
     }
 }
 
-/// Bytes that start and end with known ones, of a period that fits into no power of two.
+/// Bytes with a known first and last one. Their period is a prime number, so that no two aligned blocks are equal.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| FIRST.wrapping_add((at % 251) as u8)).collect()
 }
 
-/// The first byte of a [`pattern`].
+/// First byte of a [`pattern`].
 pub(crate) const FIRST: u8 = 7;
 
-/// The last byte of a [`pattern`] of this length.
+/// Last byte of a [`pattern`] of this length.
 pub(crate) fn last(length: usize) -> u8 {
     FIRST.wrapping_add((length.saturating_sub(1) % 251) as u8)
 }
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_ends_as_last_says() {
+    fn first_and_last_match_the_pattern() {
         for length in [1, 125, 252, 65_536] {
             let bytes = pattern(length);
             assert_eq!((bytes[0], bytes[length - 1]), (FIRST, last(length)));

@@ -1,16 +1,16 @@
-//! As much of WebSocket (RFC 6455) as load and its upstream need, and no more work than that: all of it shares
-//! two cores with the proxy that is measured.
+//! The part of WebSocket (RFC 6455) that the load and its upstream need, with as little work as possible, because they
+//! share two cores with the measured proxy.
 
 mod client;
 pub(crate) mod frame;
+mod frame_counter;
 pub(crate) mod handshake;
-mod inbox;
 mod message;
-mod skim;
+mod read_buffer;
 mod transport;
 
 pub(crate) use client::{Check, WebSocket};
-pub(crate) use inbox::Inbox;
+pub(crate) use frame_counter::FrameCounter;
 pub(crate) use message::Message;
-pub(crate) use skim::Skim;
+pub(crate) use read_buffer::ReadBuffer;
 pub(crate) use transport::Transport;

@@ -1,4 +1,4 @@
-//! What carries a WebSocket's bytes.
+//! Transport of a WebSocket.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::http2;
 
-/// A connection of its own, or a stream of one that is shared.
+/// TCP connection, or stream of an HTTP/2 connection.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// Over HTTP/1.1.
@@ -23,7 +23,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// All of the bytes.
+    /// Sends all bytes.
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Connection(connection) => connection.write_all(bytes).await,
@@ -31,7 +31,7 @@ impl Transport {
         }
     }
 
-    /// The end of what is sent.
+    /// Ends the sending side. A stream also waits for the end of the other side.
     pub(crate) async fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Connection(connection) => connection.shutdown().await,
@@ -39,15 +39,14 @@ impl Transport {
         }
     }
 
-    /// What remains to be said when the other side has ended. A connection is closed when it is dropped; a stream
-    /// would be reset.
+    /// Ends a stream after the other side has ended; dropping it would reset it. A connection is closed on drop.
     pub(super) async fn close(self) {
         if let Self::Stream(mut stream) = self {
             let _ = stream.finish().await;
         }
     }
 
-    /// Until there is something to read, or the end.
+    /// Ready when there are bytes to read, or at the end.
     pub(super) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Connection(connection) => connection.poll_read_ready(cx),
@@ -55,7 +54,7 @@ impl Transport {
         }
     }
 
-    /// One read; of nothing at the end.
+    /// Reads once; nothing at the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, free: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Connection(connection) => Pin::new(connection).poll_read(cx, free),

@@ -1,4 +1,4 @@
-//! The peers that are libraries: compiled into this program, run as processes of their own.
+//! Proxies that are part of this program, because they are libraries. They run as separate processes.
 
 use std::{
     env,
@@ -8,35 +8,35 @@ use std::{
 
 use clap::ValueEnum;
 
-use super::{Launch, Proxy, Side, Site, axum_reverse_proxy, hand_written};
+use super::{Launch, Proxy, Role, Setup, axum_reverse_proxy, hand_written};
 use crate::{Result, machine};
 
-/// One of them.
+/// Proxy that is part of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Peer {
+pub(crate) enum BuiltIn {
     /// The crate axum-reverse-proxy on `axum::serve`
     AxumReverseProxy,
     /// hyper and tokio's `copy_bidirectional`
     HandWritten,
 }
 
-impl Peer {
+impl BuiltIn {
     pub(super) const ALL: [Self; 2] = [Self::AxumReverseProxy, Self::HandWritten];
 
-    /// How it takes part.
+    /// Entry for the comparison.
     pub(super) fn proxy(self) -> Proxy {
         let (name, version) = match self {
-            Self::AxumReverseProxy => ("axum-reverse-proxy", machine::locked("axum-reverse-proxy")),
-            Self::HandWritten => ("hand-written", format!("hyper {}", machine::locked("hyper"))),
+            Self::AxumReverseProxy => ("axum-reverse-proxy", machine::locked_version("axum-reverse-proxy")),
+            Self::HandWritten => ("hand-written", format!("hyper {}", machine::locked_version("hyper"))),
         };
-        Proxy { name: name.to_owned(), version, side: Side::Peer, launch: Launch::BuiltIn(self) }
+        Proxy { name: name.to_owned(), version, role: Role::Peer, launch: Launch::BuiltIn(self) }
     }
 
-    pub(super) fn command(self, site: &Site<'_>) -> Result<Command> {
+    pub(super) fn command(self, setup: &Setup<'_>) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
-        let name = self.to_possible_value().ok_or("a peer without a name")?;
-        command.args(["peer", name.get_name()]);
-        command.args([site.listen.port().to_string(), site.upstream.to_string()]);
+        let name = self.to_possible_value().ok_or("the proxy has no name")?;
+        command.args(["built-in", name.get_name()]);
+        command.args([setup.listen.port().to_string(), setup.upstream.to_string()]);
         Ok(command)
     }
 

@@ -1,4 +1,4 @@
-//! What was read from a connection and not yet looked at.
+//! Buffer for received bytes.
 
 use std::{
     cell::RefCell,
@@ -11,37 +11,37 @@ use tokio::io::ReadBuf;
 
 use super::transport::Transport;
 
-/// Twice the largest frame of this program, so that one always fits behind the rest of another.
+/// Twice the largest frame of this program, so that a whole frame always fits after the rest of another.
 const CAPACITY: usize = 128 * 1024 + 64;
 
 thread_local! {
-    /// Buffers that nobody uses. Thousands of idle connections then have none.
+    /// Unused buffers, shared by all connections, so that idle ones need none.
     static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer that is there while there is something in it.
+/// Buffer that has memory only while it contains bytes.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Inbox {
-    /// What is there.
+impl ReadBuffer {
+    /// Received bytes.
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.start..self.end).unwrap_or_default()
     }
 
-    /// Forgets the first of them.
+    /// Removes the first `count` bytes.
     pub(crate) fn consume(&mut self, count: usize) {
         self.start = self.end.min(self.start + count);
         if self.start == self.end && !self.bytes.is_empty() {
-            self.give_back();
+            self.release();
         }
     }
 
-    /// One read. The end of the stream is an error: whoever reads here expects more.
+    /// Reads once. The end of the stream is an error, because callers expect more bytes.
     pub(crate) async fn fill(&mut self, transport: &mut Transport) -> io::Result<()> {
         match poll_fn(|cx| self.poll_fill(transport, cx)).await? {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
@@ -49,7 +49,7 @@ impl Inbox {
         }
     }
 
-    /// Reads until there is nothing any more.
+    /// Reads and discards until the end of the stream.
     pub(crate) async fn drain(&mut self, transport: &mut Transport) -> io::Result<()> {
         loop {
             self.consume(self.end - self.start);
@@ -78,12 +78,12 @@ impl Inbox {
             self.end += count;
         }
         if self.start == self.end {
-            self.give_back();
+            self.release();
         }
         read
     }
 
-    fn give_back(&mut self) {
+    fn release(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         (self.start, self.end) = (0, 0);
         SPARE.with_borrow_mut(|spare| spare.push(bytes));
