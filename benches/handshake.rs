@@ -1,15 +1,15 @@
 //! Cost of an upgrade, stage by stage, for a browser's handshake (15 lines).
 //!
-//! Each figure includes everything of the one before it, by default in `plain`, and with `Forwarded::all()` in
-//! `forwarded`:
+//! Each figure includes the previous one. The group `plain` has the default configuration, `forwarded` has
+//! `Forwarded::all()`:
 //!
 //! - `dropped`: no layer; the request is dropped and an empty response made. The baseline.
 //! - `refused`: detect. The key is not valid: 400.
 //! - `undialled`: detect, select, rewrite, encode. The connector fails at once: 502.
-//! - `upgraded`: all of it. An upstream behind an in-memory connection responds with 101, and the upgrade
-//!   is given up, because there is no server in front.
+//! - `upgraded`: the whole handshake. An upstream on an in-memory connection responds with 101, and the upgrade
+//!   is abandoned, because there is no server connection.
 //! - `served`: the same within hyper's server on an in-memory connection, with the upgrade, until the
-//!   tunnel is closed without a byte in it.
+//!   tunnel is closed without data.
 //!
 //! `hyper_client` is the part of `upgraded` outside this crate: hyper's client with the same head and the same
 //! upstream.
@@ -121,7 +121,7 @@ fn dial() -> DuplexStream {
     near
 }
 
-/// Measures requests that are ready at once.
+/// Measures requests with an immediate response.
 fn at_once<S, B>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
@@ -168,15 +168,15 @@ fn awaited<T, F>(
 fn stages(criterion: &mut Criterion, runtime: &Runtime, name: &str, layer: &UpgradeProxyLayer) {
     let mut group = criterion.benchmark_group(format!("handshake/{name}"));
     let (good, bad) = (request(KEY), request("dGhlIHNhbXBsZQ=="));
-    let refuses = service_fn(|_: Uri| ready(Err::<TokioIo<DuplexStream>, _>(refused())));
-    let agrees =
+    let failing = service_fn(|_: Uri| ready(Err::<TokioIo<DuplexStream>, _>(connection_refused())));
+    let accepting =
         layer.clone().connector(service_fn(|_: Uri| ready(Ok::<_, Infallible>(TokioIo::new(dial())))));
 
     at_once(&mut group, "dropped", inner(), &good, StatusCode::OK);
     at_once(&mut group, "refused", layer.layer(inner()), &bad, StatusCode::BAD_REQUEST);
-    let undialled = layer.clone().connector(refuses).layer(inner());
+    let undialled = layer.clone().connector(failing).layer(inner());
     at_once(&mut group, "undialled", undialled, &good, StatusCode::BAD_GATEWAY);
-    let service = agrees.layer(inner());
+    let service = accepting.layer(inner());
     awaited(
         &mut group,
         "upgraded",
@@ -188,11 +188,11 @@ fn stages(criterion: &mut Criterion, runtime: &Runtime, name: &str, layer: &Upgr
         },
     );
     let head = head();
-    awaited(&mut group, "served", runtime, || (), async |()| served(&agrees, &head).await);
+    awaited(&mut group, "served", runtime, || (), async |()| served(&accepting, &head).await);
     group.finish();
 }
 
-fn refused() -> io::Error {
+fn connection_refused() -> io::Error {
     io::ErrorKind::ConnectionRefused.into()
 }
 

@@ -6,9 +6,9 @@
 //!
 //! - `minimal`: `Host` and `Accept`.
 //! - `browser`: the 12 lines of a page's navigation.
-//! - `not_taken`: an `Upgrade` to `h2c`, as curl sends it: read token by token, and let through.
+//! - `not_taken`: an `Upgrade` to `h2c`, as curl sends it: its tokens are inspected, and the request passes through.
 //!
-//! The service hands every request back, so that making and dropping one is not in the figures.
+//! The service returns every request for the next call, so that the figures do not include its allocation.
 #![allow(clippy::unwrap_used, reason = "benchmarks fail by panicking")]
 
 use std::{
@@ -57,9 +57,9 @@ const NOT_TAKEN: &[(&str, &str)] = &[
 
 /// Responds at once, and keeps the request for the next call.
 #[derive(Clone, Default)]
-struct HandBack(Rc<Cell<Option<Outbound>>>);
+struct ReturnRequest(Rc<Cell<Option<Outbound>>>);
 
-impl Service<Outbound> for HandBack {
+impl Service<Outbound> for ReturnRequest {
     type Response = Response<Empty<Bytes>>;
     type Error = Infallible;
     type Future = Ready<Result<Self::Response, Infallible>>;
@@ -78,7 +78,7 @@ impl Service<Outbound> for HandBack {
 fn through<S>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     id: BenchmarkId,
-    inner: &HandBack,
+    inner: &ReturnRequest,
     mut service: S,
     fields: &[(&str, &str)],
 ) where
@@ -100,7 +100,7 @@ fn through<S>(
 fn pass_through(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pass_through");
     let layer = UpgradeProxyLayer::new("http://127.0.0.1:9".parse().unwrap());
-    let inner = HandBack::default();
+    let inner = ReturnRequest::default();
     let websocket = layer.clone().protocols(Protocols::websocket()).layer(inner.clone());
     let any = layer.protocols(Protocols::any()).layer(inner.clone());
     for (name, fields) in [("minimal", MINIMAL), ("browser", BROWSER), ("not_taken", NOT_TAKEN)] {

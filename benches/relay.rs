@@ -1,16 +1,16 @@
 //! Cost of the relay between two connections.
 //!
-//! A client sends, the far end responds when it has received everything, and the client waits for that. Everything is
-//! on one thread, so that a figure is the processor time of both ends, the kernel and the relay together:
-//! compare it with others of its row, not with a network's.
+//! A client sends, the far end responds when it has received everything, and the client waits for the response. Both ends
+//! and the relay share one thread, so that a figure is the processor time of all three and of the kernel: it is
+//! comparable with others of its row, not with that of a network.
 //!
 //! - Rows are exchanges: `ping_125` (125 bytes each way), `ping_64k` (64 KiB each way), `bulk_16m`
 //!   (16 MiB one way, one byte back).
-//! - Columns are relays: `direct` none, the baseline; `tunnel` a [`Tunnel`];
-//!   `copy` tokio's `copy_bidirectional` (buffers of 8 KiB), and `copy_64k` the same with the
-//!   64 KiB that a tunnel reads at once.
-//! - `relay/tcp` has sockets on the loopback, where a tunnel on Linux splices `ping_64k` and
-//!   `bulk_16m`. `relay/duplex` has memory, where every byte goes through the tunnel's buffer.
+//! - Columns are relays: `direct` is none, the baseline; `tunnel` is a [`Tunnel`];
+//!   `copy` is tokio's `copy_bidirectional` (buffers of 8 KiB), and `copy_64k` the same with buffers of
+//!   64 KiB, the size of a tunnel's reads.
+//! - `relay/tcp` uses sockets on the loopback interface, where a tunnel on Linux splices `ping_64k` and
+//!   `bulk_16m`. `relay/duplex` uses pipes in memory, where all bytes go through the tunnel's buffer.
 #![allow(clippy::unwrap_used, reason = "benchmarks fail by panicking")]
 
 use std::time::{Duration, Instant};
@@ -26,39 +26,39 @@ use tokio::{
 };
 use tower_upgrade_proxy::{Tunnel, TunnelConfig};
 
-/// Limit of a single write or read.
-const PIECE: usize = 256 * 1024;
+/// Maximum size of a write or read.
+const CHUNK: usize = 256 * 1024;
 
 const KIB_64: usize = 64 * 1024;
 
-/// Numbers of bytes sent and received.
+/// Exchange, with the numbers of bytes that the client sends and receives.
 #[derive(Clone, Copy)]
 struct Exchange {
     name: &'static str,
-    there: usize,
-    back: usize,
+    sent: usize,
+    received: usize,
 }
 
 const EXCHANGES: [Exchange; 3] = [
-    Exchange { name: "ping_125", there: 125, back: 125 },
-    Exchange { name: "ping_64k", there: KIB_64, back: KIB_64 },
-    Exchange { name: "bulk_16m", there: 16 * 1024 * 1024, back: 1 },
+    Exchange { name: "ping_125", sent: 125, received: 125 },
+    Exchange { name: "ping_64k", sent: KIB_64, received: KIB_64 },
+    Exchange { name: "bulk_16m", sent: 16 * 1024 * 1024, received: 1 },
 ];
 
-/// The relay between the two connections.
+/// The relay kind the two connections.
 #[derive(Clone, Copy)]
-enum Between {
+enum Relay {
     Direct,
     Tunnel,
     Copy,
     Copy64k,
 }
 
-const BETWEEN: [(&str, Between); 4] = [
-    ("direct", Between::Direct),
-    ("tunnel", Between::Tunnel),
-    ("copy", Between::Copy),
-    ("copy_64k", Between::Copy64k),
+const RELAYS: [(&str, Relay); 4] = [
+    ("direct", Relay::Direct),
+    ("tunnel", Relay::Tunnel),
+    ("copy", Relay::Copy),
+    ("copy_64k", Relay::Copy64k),
 ];
 
 /// One end of an exchange.
@@ -70,24 +70,24 @@ struct End<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
     /// The buffer is not zero: zeroed memory that was never written is a single page, and always cached.
     fn new(stream: S) -> Self {
-        Self { stream, buffer: vec![b'.'; PIECE].into() }
+        Self { stream, buffer: vec![b'.'; CHUNK].into() }
     }
 
     async fn send(&mut self, bytes: usize) {
         let mut left = bytes;
         while left > 0 {
-            let piece = left.min(PIECE);
-            self.stream.write_all(&self.buffer[..piece]).await.unwrap();
-            left -= piece;
+            let chunk = left.min(CHUNK);
+            self.stream.write_all(&self.buffer[..chunk]).await.unwrap();
+            left -= chunk;
         }
     }
 
-    /// Reads this number of bytes; false at the end of the stream.
+    /// Reads this number of bytes. Returns false if the stream ends before.
     async fn receive(&mut self, bytes: usize) -> bool {
         let mut left = bytes;
         while left > 0 {
-            let piece = left.min(PIECE);
-            match self.stream.read(&mut self.buffer[..piece]).await {
+            let chunk = left.min(CHUNK);
+            match self.stream.read(&mut self.buffer[..chunk]).await {
                 Ok(read) if read > 0 => left -= read,
                 _ => return false,
             }
@@ -96,22 +96,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> End<S> {
     }
 }
 
-/// Two joined connections with responses to each exchange at the far end. Returns the client's end.
-async fn connected<S>(pair: impl AsyncFn() -> (S, S), between: Between, exchange: Exchange) -> End<S>
+/// Connects a client through the relay to a far end that responds to each exchange. Returns the client's end.
+async fn connected<S>(pair: impl AsyncFn() -> (S, S), kind: Relay, exchange: Exchange) -> End<S>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (near, mut client) = pair().await;
-    let far = match between {
-        Between::Direct => client,
+    let far = match kind {
+        Relay::Direct => client,
         _ => {
             let (mut upstream, far) = pair().await;
             tokio::spawn(async move {
-                match between {
-                    Between::Direct => {}
-                    Between::Tunnel => drop(Tunnel::new(client, upstream, TunnelConfig::new()).await),
-                    Between::Copy => drop(copy_bidirectional(&mut client, &mut upstream).await),
-                    Between::Copy64k => {
+                match kind {
+                    Relay::Direct => {}
+                    Relay::Tunnel => drop(Tunnel::new(client, upstream, TunnelConfig::new()).await),
+                    Relay::Copy => drop(copy_bidirectional(&mut client, &mut upstream).await),
+                    Relay::Copy64k => {
                         drop(copy_bidirectional_with_sizes(&mut client, &mut upstream, KIB_64, KIB_64).await);
                     }
                 }
@@ -121,8 +121,8 @@ where
     };
     let mut far = End::new(far);
     tokio::spawn(async move {
-        while far.receive(exchange.there).await {
-            far.send(exchange.back).await;
+        while far.receive(exchange.sent).await {
+            far.send(exchange.received).await;
         }
     });
     End::new(near)
@@ -135,17 +135,17 @@ where
     let mut group = criterion.benchmark_group(format!("relay/{name}"));
     group.sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
     for exchange in EXCHANGES {
-        let Exchange { there, back, .. } = exchange;
-        group.throughput(Throughput::Bytes((there + back) as u64));
-        for (column, between) in BETWEEN {
-            let mut near = runtime.block_on(connected(&pair, between, exchange));
+        let Exchange { sent, received, .. } = exchange;
+        group.throughput(Throughput::Bytes((sent + received) as u64));
+        for (column, kind) in RELAYS {
+            let mut near = runtime.block_on(connected(&pair, kind, exchange));
             group.bench_function(BenchmarkId::new(exchange.name, column), |bencher| {
                 bencher.iter_custom(|iterations| {
                     runtime.block_on(async {
                         let start = Instant::now();
                         for _ in 0..iterations {
-                            near.send(there).await;
-                            assert!(near.receive(back).await, "the connection was closed");
+                            near.send(sent).await;
+                            assert!(near.receive(received).await, "the connection was closed");
                         }
                         start.elapsed()
                     })
