@@ -38,7 +38,7 @@ pub(crate) fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor, Box<dyn E
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// `return 301 https://$host$request_uri;`
+/// Redirects to https, like nginx's `return 301 https://$host$request_uri;`.
 pub(crate) fn redirect<B>(request: &Request<B>, port: u16) -> Response<Body> {
     let Some(host) = host(request) else {
         return plain(StatusCode::BAD_REQUEST, "400 Bad Request: no valid Host\n");
@@ -60,7 +60,7 @@ pub(crate) fn redirect<B>(request: &Request<B>, port: u16) -> Response<Body> {
     }
 }
 
-/// Requested host: that of the target, else of the only `Host` line.
+/// Requested host, from the target, or from the `Host` field if it has exactly one line.
 fn host<B>(request: &Request<B>) -> Option<Authority> {
     let mut lines = request.headers().get_all(HOST).iter();
     let host = match (request.uri().authority(), lines.next(), lines.next()) {

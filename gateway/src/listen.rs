@@ -10,8 +10,8 @@ use tokio_rustls::TlsAcceptor;
 use tower_upgrade_proxy::Peer;
 
 use crate::{
-    ending::Work,
-    serve::{Answers, Http, begins_http2},
+    serve::{Http, HttpService, begins_http2},
+    shutdown::Work,
 };
 
 /// Pause after a failed accept, so that "too many open files" does not become a busy loop.
@@ -21,13 +21,13 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))
 }
 
-/// Accepts connections until the shutdown begins. Errors of `accept` do not end it, because they are temporary.
+/// Accepts connections until the shutdown begins. Errors of `accept` are temporary, and do not end the loop.
 pub(crate) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     http: Http,
     work: Work,
-    service: impl Answers,
+    service: impl HttpService,
 ) {
     let mut draining = pin!(work.draining());
     loop {
@@ -48,26 +48,26 @@ pub(crate) async fn accept(
     }
 }
 
-/// Serves one connection, after its TLS handshake if TLS is on. The HTTP version is the one that ALPN selected, or
-/// without TLS that of the client's first bytes.
+/// Serves one connection, after its TLS handshake if TLS is enabled. The HTTP version is selected by ALPN, or without TLS
+/// by the client's first bytes.
 async fn connection(
     socket: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     http: Http,
     work: Work,
-    service: impl Answers,
+    service: impl HttpService,
 ) {
     let Some(tls) = tls else {
         let peer = Peer::new(peer);
-        return match in_time(&http, &work, begins_http2(&socket)).await {
+        return match first_bytes(&http, &work, begins_http2(&socket)).await {
             Some(Ok(true)) => http.serve_http2(socket, peer, work, service).await,
             Some(Ok(false)) => http.serve_http1(socket, peer, work, service).await,
             Some(Err(error)) => tracing::debug!(?peer, %error, "connection failed"),
             None => tracing::debug!(?peer, "no request in time"),
         };
     };
-    match in_time(&http, &work, tls.accept(socket)).await {
+    match first_bytes(&http, &work, tls.accept(socket)).await {
         Some(Ok(stream)) => {
             let peer = Peer::new(peer).https();
             match stream.get_ref().1.alpn_protocol() {
@@ -81,10 +81,10 @@ async fn connection(
 }
 
 /// Awaits a client's first bytes. `None` at the client timeout, or when the shutdown begins.
-async fn in_time<T>(http: &Http, work: &Work, beginning: impl Future<Output = T>) -> Option<T> {
+async fn first_bytes<T>(http: &Http, work: &Work, received: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
-        beginning = time::timeout(http.client_timeout(), beginning) => beginning.ok(),
+        received = time::timeout(http.client_timeout(), received) => received.ok(),
         () = work.draining() => None,
     }
 }

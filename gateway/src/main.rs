@@ -7,16 +7,16 @@
 //! ```
 //!
 //! `RUST_LOG=debug` logs every tunnel. On SIGTERM or Ctrl-C the gateway stops accepting connections and sends
-//! Close 1001 to both sides of every WebSocket. It exits with code 0 when all have answered, or after
-//! `--drain`, when the remaining tunnels are cut.
+//! Close 1001 to both sides of every WebSocket. It exits with code 0 when all tunnels have ended, or after the grace
+//! period of `--drain`, when the remaining tunnels are aborted.
 
-mod ending;
 mod https;
 mod limits;
 mod listen;
 mod options;
 mod origins;
 mod serve;
+mod shutdown;
 mod status;
 mod workers;
 
@@ -40,24 +40,24 @@ use tower_upgrade_proxy::{
 };
 use tracing_subscriber::EnvFilter;
 
-use ending::{Ending, Signals};
 use listen::{accept, bind};
 use options::{Options, Route};
-use serve::Answers;
+use serve::HttpService;
+use shutdown::{Shutdown, Signals};
 use status::Status;
 
-/// With mimalloc, open tunnels take a third less memory than with the system's allocator, and opening one takes
+/// mimalloc: open tunnels take a third less memory than with the system's allocator, and opening one takes
 /// slightly less time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 type Body = Either<ResponseBody<ResponseBody<UpstreamBody>>, String>;
 
-/// Prefix of a route, and its service: the layer over `Forward`.
+/// Prefix of a route, and its service: the layer around `Forward`.
 type Location = (String, UpgradeProxy<Forward>);
 
 fn main() -> ExitCode {
-    let options = Options::of_program();
+    let options = Options::from_args();
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run(&options) {
@@ -78,15 +78,15 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut listeners = workers::listeners(options.listen, options.workers())?;
     let first = listeners.swap_remove(0);
     let port = first.local_addr()?.port();
-    let (ending, work) = Ending::new(options.drain);
+    let (shutdown, work) = Shutdown::new(options.drain);
     let layer = options.layer().drain(work.watcher());
-    let (http, status) = (options.http(), Status::new(ending.tunnels()));
+    let (http, status) = (options.http(), Status::new(shutdown.tunnels()));
     for listener in listeners {
         let (tls, http, gateway) = (tls.clone(), http.clone(), gateway(locations(options, &layer)));
         let (work, status) = (work.clone(), status.clone());
         thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let served = workers::run(listener, async |listener| {
-                status.join();
+                status.add_worker();
                 accept(listener, tls, http, work, gateway).await;
                 // Tunnels may still be open. The first worker waits for them and ends the process.
                 pending::<()>().await;
@@ -97,9 +97,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         })?;
     }
     workers::run(first, async |listener| {
-        // Before the first connection, so that no signal ends the process without a drain.
+        // Registered before the first connection, so that no signal ends the process without a drain.
         let mut signals = Signals::new()?;
-        status.join();
+        status.add_worker();
         println!("listening on {}", listener.local_addr()?);
         if let Some(address) = options.redirect_http {
             let redirect = bind(address).await?;
@@ -110,20 +110,20 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         if let Some(address) = options.status {
             let listener = bind(address).await?;
             println!("status on http://{}", listener.local_addr()?);
-            let answer = service_fn(move |_| ready(Ok(status.answer())));
-            tokio::spawn(accept(listener, None, http.clone(), work.clone(), answer));
+            let report = service_fn(move |_| ready(Ok(status.report())));
+            tokio::spawn(accept(listener, None, http.clone(), work.clone(), report));
         }
         tokio::spawn(accept(listener, tls, http, work, gateway(locations(options, &layer))));
         signals.next().await;
         tokio::select! {
-            () = ending.begin() => {}
+            () = shutdown.begin() => {}
             () = signals.next() => tracing::info!("stopping immediately"),
         }
         Ok(())
     })?
 }
 
-/// One location per route, all with the same settings. Limits of tunnels and handshakes apply to all locations and
+/// Locations of all routes, with the same settings. Limits of tunnels and handshakes apply to all locations and
 /// workers together.
 fn locations(options: &Options, layer: &UpgradeProxyLayer) -> Vec<Location> {
     let location = |route: &Route| {
@@ -137,13 +137,13 @@ fn locations(options: &Options, layer: &UpgradeProxyLayer) -> Vec<Location> {
     options.routes.iter().map(location).collect()
 }
 
-fn gateway(locations: Vec<Location>) -> impl Answers {
+fn gateway(locations: Vec<Location>) -> impl HttpService {
     let locations: Arc<[Location]> = locations.into();
-    service_fn(move |request| answer(Arc::clone(&locations), request))
+    service_fn(move |request| respond(Arc::clone(&locations), request))
 }
 
 /// Forwards to the location with the longest matching prefix; 404 without one.
-async fn answer(
+async fn respond(
     locations: Arc<[Location]>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {

@@ -17,7 +17,7 @@ use tower_upgrade_proxy::{
 
 use crate::{limits::Limits, origins::Origins, serve::Http};
 
-/// Ten years. hyper panics when the end of its timeout is beyond the range of the clock.
+/// Maximum client timeout, ten years: hyper panics if the end of a timeout is beyond the range of the clock.
 const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Gateway that routes requests to upstreams by path prefix; upgrades (WebSocket, and the protocols of --allow)
@@ -141,19 +141,20 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "off")]
     max_lifetime: Limit,
 
-    /// Grace period for tunnels and requests on SIGTERM or Ctrl-C; the remaining ones are cut, and a second
-    /// signal cuts them immediately. Kubernetes kills a process after 30 s
+    /// Grace period for tunnels and requests on SIGTERM or Ctrl-C, after which the remaining ones are aborted; a second
+    /// signal aborts them immediately. Kubernetes kills a process after 30 s
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
 }
 
+/// Path prefix and its upstream.
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) prefix: String,
     pub(crate) upstream: Upstream,
 }
 
-/// A duration, or `off`.
+/// Duration, or `off`.
 #[derive(Clone)]
 struct Limit(Option<Duration>);
 
@@ -178,8 +179,8 @@ enum ForwardedPolicy {
 }
 
 impl Options {
-    /// Parses the program's arguments. Exits the process if they are invalid.
-    pub(crate) fn of_program() -> Self {
+    /// Parses the command line. Exits the process if it is invalid.
+    pub(crate) fn from_args() -> Self {
         let options = Self::parse();
         options.reject_repeated();
         options
@@ -233,7 +234,7 @@ impl Options {
         self.limits.set(layer)
     }
 
-    /// Rejects two routes with the same prefix, one of which would never be used.
+    /// Rejects two routes with the same prefix, because the second would never be used.
     fn reject_repeated(&self) {
         for (index, route) in self.routes.iter().enumerate() {
             if self.routes[..index].iter().any(|earlier| earlier.prefix == route.prefix) {
@@ -248,8 +249,9 @@ impl FromStr for Route {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (prefix, upstream) =
-            text.split_once('=').ok_or("it has no `=`; write PREFIX=UPSTREAM, /ws/=http://127.0.0.1:9000")?;
+        let (prefix, upstream) = text
+            .split_once('=')
+            .ok_or("`=` is missing; write PREFIX=UPSTREAM, like /ws/=http://127.0.0.1:9000")?;
         if !prefix.starts_with('/') || prefix.contains(['?', '#']) {
             return Err(format!("the prefix {prefix:?} is not the start of a path, like /ws/"));
         }

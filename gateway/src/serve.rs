@@ -1,4 +1,4 @@
-//! HTTP on a client's connection.
+//! HTTP on connections of clients.
 
 use std::{
     convert::Infallible,
@@ -29,7 +29,7 @@ use tokio::{
 use tower::{Service, ServiceExt};
 use tower_upgrade_proxy::Peer;
 
-use crate::{Body, ending::Work};
+use crate::{Body, shutdown::Work};
 
 /// Receive window of a stream: the maximum of buffered bytes of a request or of a stalled tunnel.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -37,7 +37,7 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// Minimum receive window of a connection: h2 uses half of it for the overhead of small unread frames.
 const CONNECTION_WINDOW: u32 = 128 << 20;
 
-/// The largest window of HTTP/2 ([RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1)).
+/// Largest window of HTTP/2 ([RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1)).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// Time without a frame after which an HTTP/2 connection is pinged.
@@ -46,8 +46,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// Interval between checks for the rest of a partly received preface.
 const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
-/// Service that responds to requests.
-pub(crate) trait Answers:
+/// Service that responds to requests of clients.
+pub(crate) trait HttpService:
     Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
     + Clone
     + Send
@@ -55,7 +55,7 @@ pub(crate) trait Answers:
 {
 }
 
-impl<S> Answers for S where
+impl<S> HttpService for S where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
         + Clone
         + Send
@@ -73,12 +73,12 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// `client_timeout` limits the wait for the head of a request and for the answer to a ping. An
+    /// `client_timeout` limits the wait for the head of a request and for the acknowledgement of a ping. An
     /// HTTP/2 connection is closed between one and two `keep_alive` after its last request.
     pub(crate) fn new(client_timeout: Duration, keep_alive: Duration, streams: NonZeroU32) -> Self {
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(client_timeout);
-        // If all streams are stalled, they still do not block each other.
+        // Enough for all streams, so that stalled ones do not block the others.
         let connection_window = streams.get().saturating_mul(4 * STREAM_WINDOW);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
@@ -96,8 +96,8 @@ impl Http {
         self.client_timeout
     }
 
-    /// Serves HTTP/1.1 until the connection ends; during a shutdown, until its request ends.
-    pub(crate) async fn serve_http1<I>(&self, io: I, peer: Peer, work: Work, service: impl Answers)
+    /// Serves HTTP/1.1 until the connection ends; during a shutdown, until its current request ends.
+    pub(crate) async fn serve_http1<I>(&self, io: I, peer: Peer, work: Work, service: impl HttpService)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -116,9 +116,9 @@ impl Http {
         }
     }
 
-    /// Serves HTTP/2 until the connection ends; during a shutdown, until its requests and tunnels end. Adds the timeouts
-    /// for the first request and for further ones, which hyper does not have.
-    pub(crate) async fn serve_http2<I>(&self, io: I, peer: Peer, work: Work, service: impl Answers)
+    /// Serves HTTP/2 until the connection ends; during a shutdown, until its requests and tunnels end. Adds timeouts for the
+    /// first and for further requests, which hyper does not have.
+    pub(crate) async fn serve_http2<I>(&self, io: I, peer: Peer, work: Work, service: impl HttpService)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -158,7 +158,7 @@ impl Http {
 }
 
 /// Inserts the peer into each request's extensions.
-fn from(peer: Peer, service: impl Answers) -> impl Answers {
+fn from(peer: Peer, service: impl HttpService) -> impl HttpService {
     service.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request
@@ -166,7 +166,7 @@ fn from(peer: Peer, service: impl Answers) -> impl Answers {
 }
 
 /// Returns true if the client begins with the preface of HTTP/2. The bytes are peeked, so that the connection
-/// stays a plain, unread socket; this costs an HTTP/1.1 connection one system call.
+/// remains an unread socket; this costs an HTTP/1.1 connection one system call.
 pub(crate) async fn begins_http2(socket: &TcpStream) -> io::Result<bool> {
     /// HTTP/1.1 has no method of this name.
     const PREFACE: &[u8] = b"PRI";

@@ -9,11 +9,11 @@ use tokio::{
 };
 use tower_upgrade_proxy::{Drain, Tunnels, Watcher};
 
-/// Minimum time for connections to flush after the last tunnel has ended.
-const AFTERMATH: Duration = Duration::from_millis(500);
+/// Minimum time for connections to flush after the end of the last tunnel.
+const FLUSH_TIME: Duration = Duration::from_millis(500);
 
-/// Shutdown: ends the tunnels and waits for all connections.
-pub(crate) struct Ending {
+/// Shutdown of the gateway: ends the tunnels, and waits for all connections.
+pub(crate) struct Shutdown {
     drain: Drain,
     grace: Duration,
     closed: mpsc::Receiver<()>,
@@ -26,7 +26,7 @@ pub(crate) struct Work {
     _open: mpsc::Sender<()>,
 }
 
-impl Ending {
+impl Shutdown {
     pub(crate) fn new(grace: Duration) -> (Self, Work) {
         let (open, closed) = mpsc::channel(1);
         let drain = Drain::new();
@@ -39,17 +39,16 @@ impl Ending {
         self.drain.tunnels()
     }
 
-    /// Begins the shutdown: no new connections or tunnels are accepted. Ready when all have ended, or the grace period
-    /// is over.
+    /// Begins the shutdown: new connections and tunnels are refused. Ready when all have ended, or after the grace period.
     pub(crate) async fn begin(mut self) {
         let tunnels = self.drain.active();
         let drained = self.drain.shutdown(self.grace);
-        let by = Instant::now().checked_add(self.grace);
+        let deadline = Instant::now().checked_add(self.grace);
         tracing::info!(tunnels, grace = ?self.grace, "draining");
         tracing::info!(drained = %drained.await, "tunnels ended");
-        let at_least = Instant::now() + AFTERMATH;
-        let by = by.map_or(at_least, |by| by.max(at_least));
-        let in_time = time::timeout_at(by, self.closed.recv()).await.is_ok();
+        let flushed = Instant::now() + FLUSH_TIME;
+        let deadline = deadline.map_or(flushed, |deadline| deadline.max(flushed));
+        let in_time = time::timeout_at(deadline, self.closed.recv()).await.is_ok();
         tracing::info!(in_time, "stopped");
     }
 }
@@ -75,7 +74,7 @@ pub(crate) struct Signals {
 
 #[cfg(unix)]
 impl Signals {
-    /// Takes over both signals from the system.
+    /// Replaces the default actions of both signals.
     pub(crate) fn new() -> io::Result<Self> {
         use signal::unix::{SignalKind, signal};
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })

@@ -20,13 +20,13 @@ impl Status {
         Self { tunnels: tunnels.clone(), workers: Arc::default() }
     }
 
-    /// Includes the calling worker in the counts.
-    pub(crate) fn join(&self) {
+    /// Adds the calling worker to the counts.
+    pub(crate) fn add_worker(&self) {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Handle::current().metrics());
     }
 
     /// Response in Prometheus's text format.
-    pub(crate) fn answer(&self) -> Response<Body> {
+    pub(crate) fn report(&self) -> Response<Body> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let number = workers.len();
         let tasks = workers.iter().map(RuntimeMetrics::num_alive_tasks).sum::<usize>();

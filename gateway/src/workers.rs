@@ -8,19 +8,20 @@ use std::{io, iter, net::SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, runtime};
 
-/// Length of the queue of connections waiting to be accepted.
+/// Maximum length of the queue of connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
 /// Sockets that listen on the same address. Port 0 becomes one free port for all of them.
 pub(crate) fn listeners(address: SocketAddr, number: usize) -> Result<Vec<std::net::TcpListener>, String> {
-    let listeners = if CAN_SHARE { sharing(address, number) } else { copies(address, number) };
+    let listeners = if CAN_SHARE { sharing_port(address, number) } else { copies(address, number) };
     listeners.map_err(|error| format!("{address}: {error}"))
 }
 
 /// True if the kernel distributes connections among the sockets of one port.
 const CAN_SHARE: bool = cfg!(target_os = "linux");
 
-fn sharing(address: SocketAddr, number: usize) -> io::Result<Vec<std::net::TcpListener>> {
+/// Separate sockets with the same port.
+fn sharing_port(address: SocketAddr, number: usize) -> io::Result<Vec<std::net::TcpListener>> {
     if address.port() != 0 {
         // Detects a second gateway on the same port: this socket does not share it, so binding fails.
         listener(address, false)?;
