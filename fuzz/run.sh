@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes each target for so many seconds, two at a time. Fails when there is a finding.
+# Fuzzes each target for a number of seconds, two targets at a time. Fails if there is a finding.
 # usage: fuzz/run.sh SECONDS [TARGET...]
 set -euo pipefail
 seconds=${1:?usage: fuzz/run.sh SECONDS [TARGET...]}
@@ -10,10 +10,10 @@ if [ ${#targets[@]} = 0 ]; then
     for file in fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
 fi
 
-# The flag that makes the crate's properties public to the targets.
+# The flag makes the crate's properties public for the targets.
 export RUSTFLAGS="--cfg upgrade_proxy_fuzz ${RUSTFLAGS:-}"
 cargo metadata --locked --format-version 1 > /dev/null
-# There is no unsafe code to sanitize, and without a sanitizer no nightly toolchain is needed.
+# Without unsafe code no sanitizer is needed, and therefore no nightly toolchain.
 for target in "${targets[@]}"; do cargo fuzz build --fuzz-dir . --sanitizer none "$target"; done
 binaries=$(realpath "${CARGO_TARGET_DIR:-target}")/$(rustc -vV | sed -n 's/^host: //p')/release
 
@@ -32,9 +32,9 @@ while [ ${#targets[@]} -gt 0 ]; do
         fuzz "$target" &
         pids+=($!)
     done
-    for at in "${!running[@]}"; do
-        target=${running[$at]}
-        if wait "${pids[$at]}"; then
+    for index in "${!running[@]}"; do
+        target=${running[$index]}
+        if wait "${pids[$index]}"; then
             executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "artifacts/$target.log")
             printf '%-10s %10s executions, %s\n' "$target" "$executions" \
                 "$(grep -o 'cov: .*corp: [^ ]*' "artifacts/$target.log" | tail -n 1)"

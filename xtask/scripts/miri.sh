@@ -4,13 +4,14 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 if ! cargo +nightly miri --version > /dev/null 2>&1; then
-    printf '\n!! MIRI NOT RUN: it is missing here.\n' >&2
+    printf '\n!! MIRI NOT RUN: it is not installed.\n' >&2
     printf '!! rustup toolchain install nightly --component miri --component rust-src\n\n' >&2
     exit 0
 fi
-# What runs on tokio or is shared between threads; the rest is safe code over bytes, at a thousandth of its speed.
-rooms=(connect:: forward:: upgrade:: limits:: registry:: tunnel::shared:: tunnel::splice:: tunnel::pending:: tunnel::scratch::)
-if [ $# -gt 0 ]; then rooms=("$@"); fi
-# With the clock of the machine and with /proc.
+# Modules that use tokio or share state between threads. The rest is safe code on bytes, and Miri is a thousand times
+# slower than native code.
+modules=(connect:: forward:: upgrade:: limits:: registry:: tunnel::shared:: tunnel::splice:: tunnel::pending:: tunnel::scratch::)
+if [ $# -gt 0 ]; then modules=("$@"); fi
+# The tests need the clock of the machine and /proc.
 export MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"
-cargo +nightly miri test --locked --package tower-upgrade-proxy --all-features --lib -- "${rooms[@]}"
+cargo +nightly miri test --locked --package tower-upgrade-proxy --all-features --lib -- "${modules[@]}"

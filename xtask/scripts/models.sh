@@ -3,8 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# With the flag come other locks and another dependency: in a folder of its own, so that nothing else is rebuilt.
+# The flag changes the locks and adds a dependency; a separate target folder avoids rebuilds of everything else.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/models
 export RUSTFLAGS="--cfg upgrade_proxy_model ${RUSTFLAGS:-}"
-# A model that fails prints the interleaving.
+# A failed model prints the interleaving.
 cargo test --locked --package tower-upgrade-proxy --all-features --lib -- "model::${1:-}"

@@ -1,4 +1,4 @@
-//! The commands of the day, in one place: `cargo xtask` lists them.
+//! Commands for everyday work; `cargo xtask` lists them.
 
 use std::{
     env,
@@ -6,41 +6,46 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// A command, and what the list says of it.
+/// Command, with its description in the list.
 struct Task {
     name: &'static str,
     arguments: &'static str,
     about: &'static str,
-    run: fn(&[String]) -> Outcome,
+    run: fn(&[String]) -> TaskResult,
 }
 
-/// The error is what the user is told.
-type Outcome = Result<(), String>;
+/// Result of a command. The error is a message for the user.
+type TaskResult = Result<(), String>;
 
 const TASKS: &[Task] = &[
     task("fast", "[FILTER]", "Unit tests and the test programs that take seconds", fast),
-    task("test", "", "All tests: the README's command", test),
+    task("test", "", "All tests, as in the README", test),
     task(
         "one",
         "PROGRAM [FILTER]",
-        "One test program; `lib` for the unit tests, `doc` for the documentation's",
+        "One test program; `lib` for the unit tests, `doc` for the documentation's examples",
         one,
     ),
-    task("clients", "", "Install what the tests with real clients need: Python, Node, Chromium", clients),
+    task("clients", "", "Install the clients for the tests: Python, Node, Chromium", clients),
     task("models", "[FILTER]", "Models of the state shared between threads", models),
     task("miri", "[FILTER]", "Unit tests under Miri (nightly)", miri),
     task("tsan", "[TARGETS]", "Tests under ThreadSanitizer (nightly)", tsan),
-    task("flakes", "[RUNS [AT ONCE]]", "All tests, again and again", flakes),
-    task("fuzz", "[SECONDS [TARGET...]]", "All fuzz targets, 60 seconds each unless given", fuzz),
+    task("flakes", "[RUNS [PARALLEL]]", "All tests, repeatedly, to find unreliable ones", flakes),
+    task("fuzz", "[SECONDS [TARGET...]]", "All fuzz targets, by default 60 seconds each", fuzz),
     task("bench", "[OPTIONS OF cargo bench]", "Benchmarks of the library", bench),
-    task("side-by-side", "[OPTIONS]", "The gateway beside nginx, HAProxy and others", side_by_side),
-    task("soak", "[OPTIONS]", "The gateway under mixed load and faulty upstreams", soak),
-    task("doc", "[--open]", "The documentation, warnings denied", doc),
-    task("lint", "", "Format and clippy, warnings denied", lint),
-    task("ci", "", "Everything that must hold before a change lands", ci),
+    task(
+        "side-by-side",
+        "[OPTIONS]",
+        "Comparison of the gateway with nginx, HAProxy and others",
+        side_by_side,
+    ),
+    task("soak", "[OPTIONS]", "Soak test of the gateway: mixed load and faulty upstreams", soak),
+    task("doc", "[--open]", "Documentation of the library; warnings are errors", doc),
+    task("lint", "", "Format and clippy; warnings are errors", lint),
+    task("ci", "", "All checks that a change must pass", ci),
 ];
 
-/// Test programs for `fast`.
+/// Test programs of `fast`.
 const FAST: &[&str] = &[
     "allocations",
     "architecture",
@@ -58,21 +63,21 @@ const FAST: &[&str] = &[
     "wire",
 ];
 
-/// The others: minutes, thousands of sockets, or clients and servers that must be installed.
+/// All other test programs. They take minutes, need thousands of sockets, or clients and servers that must be installed.
 const SLOW: &[&str] = &["browser", "clients", "cycles", "flood", "nginx_parity", "soak"];
 
 const fn task(
     name: &'static str,
     arguments: &'static str,
     about: &'static str,
-    run: fn(&[String]) -> Outcome,
+    run: fn(&[String]) -> TaskResult,
 ) -> Task {
     Task { name, arguments, about, run }
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let outcome = match arguments.split_first() {
+    let result = match arguments.split_first() {
         None => {
             list();
             Ok(())
@@ -82,7 +87,7 @@ fn main() -> ExitCode {
             None => Err(format!("no command {name:?}; `cargo xtask` lists them")),
         },
     };
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error}");
@@ -97,46 +102,46 @@ fn list() {
     }
 }
 
-/// The folder of the workspace.
+/// Root folder of the workspace.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Runs a program in the root of the workspace, which must succeed.
-fn run(command: &mut Command) -> Outcome {
-    let shown = format!("{command:?}").replace('"', "");
-    eprintln!("> {shown}");
-    let status = command.current_dir(root()).status().map_err(|error| format!("{shown}: {error}"))?;
-    status.success().then_some(()).ok_or_else(|| format!("{shown}: {status}"))
+/// Runs a program in the root folder. Returns an error if it fails.
+fn run(command: &mut Command) -> TaskResult {
+    let line = format!("{command:?}").replace('"', "");
+    eprintln!("> {line}");
+    let status = command.current_dir(root()).status().map_err(|error| format!("{line}: {error}"))?;
+    status.success().then_some(()).ok_or_else(|| format!("{line}: {status}"))
 }
 
-fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Outcome {
+fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> TaskResult {
     run(Command::new("cargo").args(arguments))
 }
 
-fn script(path: &str, arguments: &[String]) -> Outcome {
+fn script(path: &str, arguments: &[String]) -> TaskResult {
     run(Command::new(root().join(path)).args(arguments))
 }
 
-/// What every test command has: with the same packages and features, nothing is built twice.
+/// Beginning of all test commands. They have the same packages and features, so that nothing is built twice.
 const TEST: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fast"];
 
 fn strs(arguments: &[String]) -> impl Iterator<Item = &str> {
     arguments.iter().map(String::as_str)
 }
 
-fn fast(arguments: &[String]) -> Outcome {
+fn fast(arguments: &[String]) -> TaskResult {
     let programs = FAST.iter().flat_map(|program| ["--test", program]);
     cargo(TEST.into_iter().chain(["--lib"]).chain(programs).chain(["--"]).chain(strs(arguments)))
 }
 
-fn test(arguments: &[String]) -> Outcome {
+fn test(arguments: &[String]) -> TaskResult {
     cargo(TEST.into_iter().chain(strs(arguments)))
 }
 
-fn one(arguments: &[String]) -> Outcome {
+fn one(arguments: &[String]) -> TaskResult {
     let Some((program, filter)) = arguments.split_first() else {
-        return Err(format!("which program? lib, doc, {}, {}", FAST.join(", "), SLOW.join(", ")));
+        return Err(format!("PROGRAM is missing: lib, doc, {}, {}", FAST.join(", "), SLOW.join(", ")));
     };
     let target = match program.as_str() {
         "lib" => vec!["--lib"],
@@ -146,27 +151,27 @@ fn one(arguments: &[String]) -> Outcome {
     cargo(TEST.into_iter().chain(target).chain(["--"]).chain(strs(filter)))
 }
 
-fn clients(arguments: &[String]) -> Outcome {
+fn clients(arguments: &[String]) -> TaskResult {
     script("tests/clients/install.sh", arguments)
 }
 
-fn models(arguments: &[String]) -> Outcome {
+fn models(arguments: &[String]) -> TaskResult {
     script("xtask/scripts/models.sh", arguments)
 }
 
-fn miri(arguments: &[String]) -> Outcome {
+fn miri(arguments: &[String]) -> TaskResult {
     script("xtask/scripts/miri.sh", arguments)
 }
 
-fn tsan(arguments: &[String]) -> Outcome {
+fn tsan(arguments: &[String]) -> TaskResult {
     script("xtask/scripts/tsan.sh", arguments)
 }
 
-fn flakes(arguments: &[String]) -> Outcome {
+fn flakes(arguments: &[String]) -> TaskResult {
     script("xtask/scripts/flakes.sh", arguments)
 }
 
-fn fuzz(arguments: &[String]) -> Outcome {
+fn fuzz(arguments: &[String]) -> TaskResult {
     if arguments.is_empty() {
         script("fuzz/run.sh", &["60".to_owned()])
     } else {
@@ -174,31 +179,31 @@ fn fuzz(arguments: &[String]) -> Outcome {
     }
 }
 
-fn bench(arguments: &[String]) -> Outcome {
+fn bench(arguments: &[String]) -> TaskResult {
     cargo(["bench", "--package", "benches"].into_iter().chain(strs(arguments)))
 }
 
-fn side_by_side(arguments: &[String]) -> Outcome {
+fn side_by_side(arguments: &[String]) -> TaskResult {
     cargo(["run", "--release", "--package", "side-by-side", "--"].into_iter().chain(strs(arguments)))
 }
 
-fn soak(arguments: &[String]) -> Outcome {
+fn soak(arguments: &[String]) -> TaskResult {
     cargo(["build", "--release", "--package", "upgrade-gateway"])?;
     cargo(["run", "--release", "--package", "soak", "--"].into_iter().chain(strs(arguments)))
 }
 
-fn doc(arguments: &[String]) -> Outcome {
+fn doc(arguments: &[String]) -> TaskResult {
     let mut command = Command::new("cargo");
     command.args(["doc", "--no-deps", "--all-features", "--package", "tower-upgrade-proxy"]);
     run(command.args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn lint(_: &[String]) -> Outcome {
+fn lint(_: &[String]) -> TaskResult {
     cargo(["fmt", "--all", "--check"])?;
     cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"])
 }
 
-fn ci(arguments: &[String]) -> Outcome {
+fn ci(arguments: &[String]) -> TaskResult {
     script(".ci/run", arguments)
 }
 
@@ -208,7 +213,7 @@ mod tests {
 
     use super::{FAST, SLOW, root};
 
-    /// The test programs of a package: files, and folders with a `main.rs`, in this folder.
+    /// Test programs in a folder: files, and folders with a `main.rs`.
     fn programs(folder: &str) -> Vec<String> {
         let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
         let programs = entries
