@@ -24,12 +24,12 @@ pub(crate) async fn start() -> io::Result<SocketAddr> {
 
 async fn upgrade(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|socket| async {
-        // An error means that the connection is broken.
+        // An error means that the connection has failed.
         let _ = echo(socket).await;
     })
 }
 
-/// Sends back every message. The library answers pings and closes.
+/// Sends back every message. The library responds to pings and Closes.
 async fn echo(mut socket: WebSocket) -> Result<(), axum::Error> {
     while let Some(message) = socket.recv().await.transpose()? {
         if matches!(message, Message::Text(_) | Message::Binary(_)) {

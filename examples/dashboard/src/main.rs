@@ -49,8 +49,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Labels the tunnel with its user. This example accepts any name in `?user=`; in an application the user is already
-/// authenticated at this point.
+/// Labels the tunnel with its user. This example accepts any name in `?user=`; an application would use the authenticated
+/// user.
 async fn label(Query(query): Query<HashMap<String, String>>, mut request: Request, next: Next) -> Response {
     if let Some(user) = query.get("user") {
         request.extensions_mut().insert(TunnelLabel::new(user.as_str()));

@@ -1,6 +1,6 @@
 //! Dashboard: a page, the events that update it, and the button that drains a tunnel.
 //!
-//! Every visitor can end tunnels: in an application the dashboard belongs behind a login.
+//! In this example every visitor can end tunnels; an application must protect the dashboard with authentication.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, DrainConfig, Side, TunnelStatus, Tunnels};
 
-/// Allows only the page's own script, no content of other sites, and no embedding in a frame (clickjacking).
+/// Content security policy: only the page's own script, no content of other sites, no embedding in a frame (clickjacking).
 const POLICY: &str = "default-src 'none'; img-src data:; connect-src 'self'; style-src 'unsafe-inline'; \
     script-src 'self'; frame-ancestors 'none'";
 
@@ -53,7 +53,7 @@ async fn events(State(tunnels): State<Tunnels>) -> Sse<impl Stream<Item = Result
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
-/// Drains one tunnel. The response does not wait for the drain, which takes until both sides have answered.
+/// Drains one tunnel. The response does not wait for the end of the drain.
 async fn drain(State(tunnels): State<Tunnels>, Path(id): Path<u64>, headers: HeaderMap) -> impl IntoResponse {
     if !is_same_origin(&headers) {
         return (StatusCode::FORBIDDEN, "only requests of the dashboard itself are allowed\n");
@@ -68,7 +68,7 @@ async fn drain(State(tunnels): State<Tunnels>, Path(id): Path<u64>, headers: Hea
 }
 
 /// Returns true for a request from a page of this server. Browsers send `Origin` with every POST, and pages cannot
-/// forge it; so other sites can't make a visitor's browser end tunnels.
+/// forge it, so that pages of other sites cannot end tunnels with a visitor's browser.
 fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(origin), Some(host)) = (text(ORIGIN), text(HOST)) else { return false };

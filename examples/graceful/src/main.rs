@@ -1,4 +1,4 @@
-//! Application that restarts without cutting its WebSockets: `cargo run -p graceful`.
+//! Application that restarts without aborting its WebSockets: `cargo run -p graceful`.
 //!
 //! The arguments are the upstream (by default an echo server in the same process) and the address to listen on
 //! (127.0.0.1:3000). Open a WebSocket, for example with `websocat ws://127.0.0.1:3000/ws`, and press Ctrl-C.
@@ -7,10 +7,10 @@
 //!
 //! - **The listener.** `with_graceful_shutdown` closes it as soon as its future is ready.
 //! - **Ordinary requests.** `axum::serve` waits for their responses.
-//! - **Tunnels.** In HTTP/1.1 an upgraded connection is no longer the server's: the server does not wait for it, and
-//!   the exit of the program would cut the tunnel. In HTTP/2 the tunnel is a stream of a server connection, so the
-//!   server would wait for as long as the tunnel is open. The `Drain` ends both kinds, and refuses
-//!   upgrades on connections that are still open.
+//! - **Tunnels.** In HTTP/1.1 the server releases an upgraded connection and does not wait for it, so that the exit of
+//!   the program would abort the tunnel. In HTTP/2 the tunnel is a stream of a server connection, and the server would
+//!   wait until the tunnel ends. The `Drain` ends both kinds, and refuses upgrades on connections that are still
+//!   open.
 
 use std::{env, error::Error, future::IntoFuture, io, time::Duration};
 
@@ -22,7 +22,7 @@ use axum::{
 use tokio::{net::TcpListener, time::timeout};
 use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
 
-/// Kubernetes kills 30 s after SIGTERM, `docker stop` after 10 s.
+/// Grace period. Kubernetes kills a process 30 s after SIGTERM, `docker stop` after 10 s.
 const GRACE: Duration = Duration::from_secs(8);
 
 #[tokio::main]
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("draining {tunnels} tunnels");
     println!("drained: {}", drained.await);
 
-    // Requests that take longer than the tunnels; they had the grace period too.
+    // Remaining requests, which had the grace period too.
     match timeout(Duration::from_secs(1), server).await {
         Ok(served) => served??,
         Err(_) => println!("some requests were not finished"),
@@ -65,7 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Ready at SIGTERM or Ctrl-C. After the call, the system no longer handles these signals.
+/// Ready at SIGTERM or Ctrl-C. The call replaces the default actions of these signals.
 #[cfg(unix)]
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -83,7 +83,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
 }
 
-/// Upstream inside the example.
+/// Starts the default upstream, and returns its address.
 async fn echo_server() -> io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let upstream = format!("http://{}", listener.local_addr()?);

@@ -16,7 +16,7 @@ use tokio::{
     sync::broadcast::{self, Sender, error::RecvError},
 };
 
-/// Messages buffered for a slow reader, which misses older ones.
+/// Maximum number of messages buffered for a slow reader; older ones are dropped.
 const BACKLOG: usize = 256;
 
 /// Starts the server on a free port, and returns its address.
@@ -31,12 +31,12 @@ pub(crate) async fn start() -> io::Result<SocketAddr> {
 
 async fn upgrade(upgrade: WebSocketUpgrade, State(everybody): State<Sender<Utf8Bytes>>) -> Response {
     upgrade.on_upgrade(|socket| async {
-        // An error means that the connection is broken.
+        // An error means that the connection has failed.
         let _ = chat(socket, everybody).await;
     })
 }
 
-/// Sends text messages to every participant, including the sender, and binary messages back to the sender. `/quit` ends
+/// Sends text messages to all participants, including the sender, and binary messages back to the sender. `/quit` ends
 /// the connection.
 async fn chat(mut socket: WebSocket, everybody: Sender<Utf8Bytes>) -> Result<(), axum::Error> {
     let mut messages = everybody.subscribe();
@@ -47,10 +47,10 @@ async fn chat(mut socket: WebSocket, everybody: Sender<Utf8Bytes>) -> Result<(),
                     socket.send(goodbye()).await?;
                     break;
                 }
-                // It cannot fail: this connection is a receiver.
+                // This cannot fail, because this connection is a receiver.
                 Some(Message::Text(text)) => drop(everybody.send(text)),
                 Some(binary @ Message::Binary(_)) => socket.send(binary).await?,
-                // The library answers pings.
+                // The library responds to pings.
                 Some(Message::Ping(_) | Message::Pong(_)) => {}
                 Some(Message::Close(_)) | None => break,
             },
@@ -61,11 +61,11 @@ async fn chat(mut socket: WebSocket, everybody: Sender<Utf8Bytes>) -> Result<(),
             },
         }
     }
-    // Reads until the closing handshake is complete, whichever side began it.
+    // Reads until the closing handshake is complete.
     while socket.recv().await.transpose()?.is_some() {}
     Ok(())
 }
 
 fn goodbye() -> Message {
-    Message::Close(Some(CloseFrame { code: 4000, reason: "you said /quit".into() }))
+    Message::Close(Some(CloseFrame { code: 4000, reason: "closed by /quit".into() }))
 }

@@ -1,7 +1,7 @@
-//! A chat in the browser, through the proxy: `cargo run -p quickstart`.
+//! Chat in the browser, through the proxy: `cargo run -p quickstart`.
 //!
-//! One process has three parts: a WebSocket chat server on a port of its own
-//! (`chat.rs`); an axum application with a page; and, at `/ws/`, the proxy between the two.
+//! One process has three parts: a WebSocket chat server on a separate port
+//! (`chat.rs`); an axum application with a page; and the proxy between the two, at `/ws/`.
 //!
 //! The argument is the address to listen on, 127.0.0.1:3000 by default.
 

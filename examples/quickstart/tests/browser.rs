@@ -50,7 +50,7 @@ async fn quickstart() {
     page.click("#reconnect").await;
     page.until("document.querySelector('#status').textContent === 'connected'").await;
     send(&mut page, "/quit").await;
-    end(&mut page, "4000", "you said /quit").await;
+    end(&mut page, "4000", "closed by /quit").await;
     picture(&mut page, "quickstart-narrow", 400, "light").await;
     page.close().await;
 }

@@ -73,7 +73,7 @@ struct Options {
     key: Option<PathBuf>,
 }
 
-/// The whole proxy part of the example.
+/// Proxy part of the example.
 fn site(upstream: Upstream) -> Router {
     let location = UpgradeProxyLayer::new(upstream).forwarded(Forwarded::nginx()).forward();
     Router::new().fallback_service(location).layer(map_request(mark_as_tls))
@@ -85,7 +85,7 @@ async fn mark_as_tls(ConnectInfo(client): ConnectInfo<SocketAddr>, mut request: 
     request
 }
 
-/// `listen 80; return 301 https://$host$request_uri;`
+/// Redirects to https, like nginx's `listen 80; return 301 https://$host$request_uri;`.
 async fn redirect(State(port): State<u16>, request: Request) -> Result<Response, StatusCode> {
     let host = host(&request).ok_or(StatusCode::BAD_REQUEST)?;
     let target = request.uri().path_and_query().filter(|target| target.path().starts_with('/'));
@@ -95,7 +95,7 @@ async fn redirect(State(port): State<u16>, request: Request) -> Result<Response,
     Ok((StatusCode::MOVED_PERMANENTLY, [(LOCATION, location)]).into_response())
 }
 
-/// Requested host: that of the target (HTTP/2), else of the only `Host` line.
+/// Requested host, from the target (HTTP/2), or from the `Host` field if it has exactly one line.
 fn host(request: &Request) -> Option<Authority> {
     let mut lines = request.headers().get_all(HOST).iter();
     let host = match (request.uri().authority(), lines.next(), lines.next()) {
@@ -147,8 +147,8 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Box<dyn Error>> {
     Ok(listener)
 }
 
-/// Limits the head of a request to ten seconds after its first bytes. The wait for those first bytes, which
-/// distinguish HTTP/1.1 from HTTP/2, has no limit; in the gateway's server every wait has one.
+/// Limits the head of a request to ten seconds after its first bytes. The wait for the first bytes, which
+/// distinguish HTTP/1.1 from HTTP/2, has no limit; the gateway's server has limits for all waits.
 fn bounded(mut server: Server<SocketAddr, DefaultAcceptor>) -> Server<SocketAddr, DefaultAcceptor> {
     let builder = server.http_builder();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(10));
@@ -166,7 +166,7 @@ fn tls_config((chain, key): Identity) -> Result<ServerConfig, Box<dyn Error>> {
     Ok(config)
 }
 
-/// A certificate chain and its key.
+/// Certificate chain and its key.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn from_files(cert: &Path, key: &Path) -> Result<Identity, String> {
