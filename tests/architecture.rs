@@ -73,7 +73,7 @@ fn modules_import_only_from_lower_levels() {
                 None => faults.push(format!("{}: crate::{name} is no module of the list", path.display())),
             }
         }
-        // A path that leaves the module by `super` is one through lib.rs.
+        // A `super` path out of a top-level module is an import through lib.rs.
         let depth = path.with_extension("").iter().filter(|part| *part != "mod").count();
         if code.contains(&"super::".repeat(depth)) {
             faults.push(format!("{}: super:: leads to lib.rs", path.display()));

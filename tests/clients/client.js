@@ -16,8 +16,8 @@ async function open(url, subprotocols = [], options = {}) {
 // Ends of HTTP/2 connections, waited for so that their last frames are sent.
 const sessions = [];
 
-// An extended CONNECT (RFC 8441), asked as soon as the server says that it takes them. `ws` has no
-// HTTP/2 of its own; it gets the stream as it would get a socket after an upgrade.
+// An extended CONNECT (RFC 8441), sent when the server's settings allow it. `ws` does not support
+// HTTP/2; it receives the stream in the place of a socket after an upgrade.
 async function openHttp2({ origin, host, pathname }, subprotocols) {
   const session = http2.connect(origin);
   await once(session, "remoteSettings");

@@ -1,6 +1,6 @@
-"""The upstream in HTTP/2 alone, without TLS, on Hypercorn. Its first line is its port.
+"""Upstream with HTTP/2 only, without TLS, on Hypercorn. Its first line of output is its port.
 
-What it does is what upstream.rs does, as the path says. ASGI does not tell it the client's close frame.
+The path selects the behaviour, as in upstream.rs. ASGI does not report the client's close frame.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what tests/clients drives: Python `websockets` and Hypercorn, Node `ws` and Socket.IO,
-# headless Chromium. Packages go into this folder. What is missing of Python, Node and Chromium comes
-# from apt when we are root; otherwise it is left out, and the tests that need it say so.
+# Installs the clients of tests/clients: Python `websockets` and Hypercorn, Node `ws` and Socket.IO,
+# headless Chromium. Packages are installed into this folder. Python, Node and Chromium, if missing, are
+# installed with apt as root; otherwise they are skipped, and the tests that need them are ignored.
 set -eu
 cd "$(dirname "$0")"
 

@@ -1,4 +1,4 @@
-// Talks to socketio_server.js, says so, and once more when the server has been started again:
+// Exchanges messages with socketio_server.js and prints a line; then the same again after a restart of the server:
 // socketio_client.js SCENARIO URL.
 "use strict";
 require("./with_parent");

@@ -45,7 +45,7 @@ async fn no_stream_is_lost_or_used_twice() {
                 let text = format!("{number} in round {round}");
                 client.send(handshake("/")).await;
                 if (number + round) % 7 == 0 {
-                    // ReceivedRequest, and gone.
+                    // Disconnects after the request.
                     continue;
                 }
                 let head = client.head().await;

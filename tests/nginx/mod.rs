@@ -1,4 +1,4 @@
-//! What the readers of docs/nginx.md copy.
+//! Configurations of docs/nginx.md, for readers to copy.
 #![allow(unreachable_pub, reason = "written as in a program of one's own")]
 
 pub(crate) mod a;

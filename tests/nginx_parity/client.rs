@@ -29,7 +29,7 @@ pub(crate) enum Step {
     },
 }
 
-/// What the client has received.
+/// Received response, bytes or end.
 #[derive(Clone, Debug)]
 pub(crate) enum Received {
     Response(Message),
@@ -72,7 +72,7 @@ impl Connection {
     }
 
     async fn send(&mut self, bytes: &[u8]) {
-        // Whoever has refused a request need not read the rest of it.
+        // A side that has refused a request need not read the rest of it, so that errors are ignored.
         let _ = self.io.write_all(bytes).await;
         let _ = self.io.flush().await;
     }

@@ -1,7 +1,7 @@
 //! The set-ups of docs/nginx.md, each with a real nginx and with the Rust program beside it: the same raw requests and the
 //! same responses of the upstream, compared field by field.
 //!
-//! Without nginx the comparisons are *ignored*, and a line tells how to install it.
+//! Without nginx the comparisons are *ignored*, and a message has the command that installs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod alone;

@@ -13,7 +13,7 @@ pub(crate) struct Message {
     pub(crate) end: End,
 }
 
-/// How the body ended.
+/// End of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     AsAnnounced,

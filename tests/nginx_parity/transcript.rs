@@ -25,7 +25,7 @@ pub(crate) struct Entry {
     first: String,
     /// Sorted.
     rest: Vec<String>,
-    /// Whether the proxy made the message; only messages of the same origin are compared line by line.
+    /// True if the proxy generated the message. Only messages of the same origin are compared line by line.
     own: bool,
 }
 

@@ -100,13 +100,13 @@ async fn a_reset_of_one_side_closes_the_other_at_once() {
             Side::Upstream => (server, client),
         };
         resetting.reset();
-        let told = async {
+        let closed = async {
             match side {
                 Side::Client => other.expect_end().await,
                 Side::Upstream => other.expect_close(1011).await,
             }
         };
-        tokio::time::timeout(Duration::from_secs(1), told).await.expect("within a second");
+        tokio::time::timeout(Duration::from_secs(1), closed).await.expect("within a second");
         let summary = reports.ended().await;
         assert!(
             matches!(summary.end(), TunnelEnd::Failed { side: failed, .. } if *failed == side),

@@ -192,8 +192,8 @@ impl Head {
             .collect()
     }
 
-    /// Whether a line of the field has exactly this value.
+    /// Returns true if a line of the field has exactly this value.
     pub fn has(&self, name: &str, value: &str) -> bool {
-        self.values(name).iter().any(|have| have == value)
+        self.values(name).iter().any(|found| found == value)
     }
 }

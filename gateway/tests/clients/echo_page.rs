@@ -20,7 +20,7 @@ use test_support::{
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
-/// What the upstream receives of a WebSocket.
+/// Event at the upstream of a WebSocket.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Received {
     /// The version of the request, and the `Via` that names the version of the client's.

@@ -17,7 +17,7 @@ pub fn program() -> Option<&'static str> {
     ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| is_program(name))
 }
 
-/// What is missing for Chromium, if anything.
+/// Message about Chromium, if it is not installed.
 pub fn missing() -> Option<String> {
     let missing = "Chromium is missing; tests/clients/install.sh, as root, installs it";
     program().is_none().then(|| missing.to_owned())
@@ -28,7 +28,7 @@ pub async fn bounded_visit(visit: impl Future<Output = ()>) {
     timeout(TIMEOUT, visit).await.expect("the visit took too long");
 }
 
-/// Saves a picture of the page, to be looked at by people.
+/// Saves a screenshot of the page, for inspection by people.
 pub async fn picture(page: &mut Browser, name: &str, width: u32, colours: &str) {
     let test = std::env::current_exe().unwrap();
     // `target/tmp`, as cargo's CARGO_TARGET_TMPDIR.

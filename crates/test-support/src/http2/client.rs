@@ -49,7 +49,7 @@ impl Client {
         Self::over_with(tcp, builder).await
     }
 
-    /// Speaks HTTP/2 on `stream`.
+    /// Starts HTTP/2 on `stream`.
     pub async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         Self::over_with(stream, &builder()).await
     }

@@ -15,7 +15,7 @@ use crate::{upstream::ScriptedUpstream, wire::bounded};
 /// A received frame. SETTINGS, `WINDOW_UPDATE` and acknowledgements are not reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// The status is that of a response, where [`frame::status`] knows it.
+    /// The status is that of a response, if [`frame::status`] can decode it.
     Headers {
         stream: u32,
         status: Option<u16>,

@@ -31,7 +31,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients")
 }
 
-/// Whether the search path has a program of that name.
+/// Returns true if the search path has a program of that name.
 pub fn is_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
@@ -45,13 +45,13 @@ fn not_installed(what: &str) -> String {
     format!("{what} is missing; tests/clients/install.sh installs it")
 }
 
-/// What is missing for Socket.IO, if anything.
+/// Message about the missing parts of Socket.IO, if it is not installed.
 pub fn missing_socketio() -> Option<String> {
     let present = is_module("socket.io") && is_module("socket.io-client");
     (!present).then(|| not_installed("Node's socket.io"))
 }
 
-/// What is missing for Hypercorn, if anything.
+/// Message about Hypercorn, if it is not installed.
 pub fn missing_hypercorn() -> Option<String> {
     let present = folder().join("venv/bin/hypercorn").is_file();
     (!present).then(|| not_installed("Python's Hypercorn"))
@@ -67,7 +67,7 @@ impl Language {
         }
     }
 
-    /// What is missing for scripts in this language, if anything.
+    /// Message about the missing parts for scripts in this language, if they are not installed.
     pub fn missing(self) -> Option<String> {
         let (present, what) = match self {
             Self::Python => (folder().join("venv/bin/websockets").is_file(), "Python's websockets"),

@@ -1,4 +1,4 @@
-//! What a layer wraps.
+//! Inner services of a layer under test.
 
 use axum::{
     Router,
@@ -8,7 +8,7 @@ use axum::{
 use http::{Method, StatusCode, request::Parts};
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
-/// What a layer wraps, and so what becomes of ordinary requests.
+/// Inner service of a layer, for ordinary requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inner {
     /// An application that responds with the head of the request, as it is sent. CONNECT is a 405, as in most applications.

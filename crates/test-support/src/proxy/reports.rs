@@ -5,14 +5,14 @@ use tower_upgrade_proxy::{OnTunnel, TunnelInfo, TunnelSummary, UpgradeProxyLayer
 
 use crate::wire::bounded;
 
-/// What a layer's hook is called with, in order.
+/// Calls of a layer's hook, in order.
 pub struct Reports(UnboundedReceiver<Report>);
 
-/// The summary is that of a tunnel that has ended.
+/// Call of the hook, with a summary when the tunnel has ended.
 pub type Report = (TunnelInfo, Option<TunnelSummary>);
 
 impl Reports {
-    /// `layer` with a hook, and what the hook reports.
+    /// Adds a hook to `layer`, and returns its reports.
     pub fn of(layer: UpgradeProxyLayer) -> (UpgradeProxyLayer, Self) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (layer.on_tunnel(Hook(sender)), Self(receiver))
@@ -32,7 +32,7 @@ impl Reports {
         }
     }
 
-    /// Whether there is no report to be read.
+    /// Returns true if no report is waiting.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

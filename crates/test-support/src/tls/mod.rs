@@ -41,7 +41,7 @@ impl Certificate {
         }
     }
 
-    /// The side of a server that speaks these protocols, in its order of preference.
+    /// TLS acceptor of a server with these protocols, in the given order of preference.
     pub fn acceptor(&self, alpn: &[&str]) -> TlsAcceptor {
         let key = PrivatePkcs8KeyDer::from(self.key_der.clone());
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -19,7 +19,7 @@ impl TlsServer {
         Self::with_protocols(address, &["h2", "http/1.1"]).await
     }
 
-    /// Listens, and speaks these protocols, in its order of preference.
+    /// Listens, and offers these protocols in the given order of preference.
     pub async fn with_protocols(address: &str, alpn: &[&str]) -> Self {
         let certificate = Certificate::self_signed(&["localhost", "::1"]);
         let listener = TcpListener::bind(address).await.unwrap();

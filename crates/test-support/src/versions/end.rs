@@ -37,7 +37,7 @@ enum Transport {
     Stream(RecvStream),
 }
 
-/// How the data of the other side ended.
+/// End of the data of the other side.
 #[derive(Debug, PartialEq, Eq)]
 pub enum StreamEnd {
     Finished,
