@@ -49,7 +49,7 @@ const BUFFER: usize = 8 * 1024;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
+const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
     Upgrade: websocket\r\n\
     Connection: Upgrade\r\n\
     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
@@ -115,7 +115,7 @@ fn dial() -> DuplexStream {
     let (near, mut far) = duplex(BUFFER);
     tokio::spawn(async move {
         read_head(&mut far).await;
-        far.write_all(ANSWER).await.unwrap();
+        far.write_all(RESPONSE).await.unwrap();
         assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
     });
     near

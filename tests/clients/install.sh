@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-# need COMMAND PACKAGE...: COMMAND is there, or could be installed.
+# need COMMAND PACKAGE...: succeeds if COMMAND is installed, or could be installed.
 need() {
     command -v "$1" >/dev/null && return
     missing=$1
@@ -14,7 +14,7 @@ need() {
         apt-get update -q
         DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@"
     else
-        echo "$missing is missing: its client is left out" >&2
+        echo "$missing is missing: its client is skipped" >&2
         return 1
     fi
 }

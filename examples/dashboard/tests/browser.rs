@@ -65,7 +65,7 @@ async fn visit() {
     picture(&mut page, "dashboard-dark", 1200, "dark").await;
     picture(&mut demo, "dashboard-demo", 900, "light").await;
 
-    let metrics = page.evaluate("fetch('/metrics').then(answer => answer.text())").await;
+    let metrics = page.evaluate("fetch('/metrics').then(response => response.text())").await;
     let metrics = metrics.as_str().unwrap();
     for sample in
         ["tunnels_active 4\n", "tunnels_ended_total{reason=\"drained\"} 1\n", "tunnel_seconds_bucket{le="]
