@@ -104,7 +104,7 @@ impl TunnelConfig {
 
     /// Maximum time for the sides of a WebSocket to answer the Close that the proxy sends when a timeout, a
     /// limit or a failure of the other side ends the tunnel; and to end their connections when both have sent
-    /// a Close. After that the connections are cut. Default 5 s.
+    /// a Close. After that the connections are closed. Default 5 s.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close = timeout;

@@ -28,7 +28,7 @@ pub enum TunnelEnd {
     LifetimeReached,
     /// Ended by a drain or by its [handle](crate::TunnelHandle), and closed by both sides within the grace.
     Drained,
-    /// Ended by a drain or by its [handle](crate::TunnelHandle), and cut at the end of the grace.
+    /// Ended by a drain or by its [handle](crate::TunnelHandle), and aborted at the end of the grace.
     DrainTimeout,
     /// A side did not answer a Ping of the [keep-alive](crate::KeepAlive).
     KeepAliveTimeout {
@@ -111,7 +111,7 @@ impl fmt::Display for TunnelEnd {
             Self::HalfCloseTimeout => f.write_str("half-close timeout"),
             Self::LifetimeReached => f.write_str("maximum lifetime reached"),
             Self::Drained => f.write_str("drained"),
-            Self::DrainTimeout => f.write_str("drained, and cut at the end of the grace"),
+            Self::DrainTimeout => f.write_str("drained, and aborted at the end of the grace"),
             Self::KeepAliveTimeout { side } => write!(f, "{side} did not answer pings"),
             Self::TooBig { side } => write!(f, "message of the {side} is too big"),
             Self::InvalidFraming { side, reason } => write!(f, "{side} broke the framing: {reason}"),

@@ -38,7 +38,7 @@ impl TunnelHandle {
     ///
     /// Each side of a WebSocket is sent `close` at the next frame boundary, unless it was sent a Close before,
     /// and has the grace to answer. With any other protocol the upstream gets the end of the client's data,
-    /// and has the grace to finish too. After the grace the connections are cut, and the end is
+    /// and has the grace to finish too. After the grace the connections are closed, and the end is
     /// [`DrainTimeout`](crate::TunnelEnd::DrainTimeout).
     ///
     /// With several calls, the earliest end of a grace counts.

@@ -265,7 +265,7 @@ where
 }
 
 /// Ends the connections of a tunnel: with a reset if that is the end of the other one, and with a shutdown if
-/// the tunnel is cut.
+/// the tunnel is aborted.
 fn end_connections<C, U>(
     cx: &mut Context<'_>,
     client: &mut C,

@@ -73,7 +73,7 @@ pub enum TunnelState {
 pub(crate) struct ShutdownRequest {
     /// Start of the close handshake.
     pub(crate) at: Instant,
-    /// End of the grace: the connections are cut.
+    /// End of the grace: the connections are closed.
     pub(crate) deadline: Instant,
     /// The Close for both sides.
     pub(crate) close: CloseFrame,

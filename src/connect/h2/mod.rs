@@ -30,7 +30,7 @@
 //!
 //! h2 discards the queued data of a stream when it resets the stream. A stream that its tunnel has dropped is
 //! therefore handed to the connection's task, which drops it after the poll that sends the queued data. The
-//! last message of a tunnel that was cut still arrives, as it does through a socket. Data beyond the window,
+//! last message of an aborted tunnel still arrives, as it does through a socket. Data beyond the window,
 //! or beyond the socket's buffer, is lost.
 //!
 //! # Small unread frames
