@@ -1,5 +1,8 @@
 //! Connections of tunnels: sockets of known types, and any other IO.
 //!
+//! [`transport`] has the type of a connection, [`any_io`] its operations beyond reading and writing, and
+//! [`coalesced`] a wrapper for streams in HTTP/2.
+//!
 //! # Resets
 //!
 //! A tunnel that fails drops both ends. A dropped socket closes and still sends its queued data. A dropped
