@@ -14,7 +14,7 @@ fn open(drain: &Drain, number: usize) -> Vec<FakeTunnel> {
     (0..number).map(|_| FakeTunnel::admitted(drain.watcher().begin_handshake())).collect()
 }
 
-/// Polls once, without time passing. Returns true if it is ready.
+/// Polls `future` once, without time passing. Returns true if it is ready.
 async fn is_ready<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
     poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_ready())).await
 }
@@ -35,7 +35,7 @@ async fn every_tunnel_is_notified_within_the_jitter_and_no_handshake_is_admitted
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_ready_when_all_have_ended_and_counts_the_ways() {
+async fn a_drain_is_ready_when_all_tunnels_have_ended_and_counts_their_ends() {
     let drain = Drain::new();
     let mut tunnels = open(&drain, 7);
     let start = Instant::now();
@@ -52,7 +52,7 @@ async fn it_is_ready_when_all_have_ended_and_counts_the_ways() {
         assert!(!is_ready(&mut drained).await, "one is still open");
     }
     assert_eq!(drain.active(), 1);
-    drop(tunnels); // as its runtime does
+    drop(tunnels); // as a runtime does when it shuts down
     let drained = drained.await;
     assert_eq!((drained.closed(), drained.finished(), drained.aborted(), drained.remaining()), (3, 2, 2, 0));
     assert_eq!((drained.total(), drained.is_clean()), (7, false));
@@ -60,7 +60,7 @@ async fn it_is_ready_when_all_have_ended_and_counts_the_ways() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_ready_soon_after_the_grace_if_tunnels_are_stuck() {
+async fn a_drain_is_ready_soon_after_the_grace_if_tunnels_are_stuck() {
     let drain = Drain::new();
     let mut stuck = open(&drain, 2);
     let start = Instant::now();
@@ -91,7 +91,7 @@ async fn a_handshake_in_flight_is_waited_for_and_its_tunnel_is_notified() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_tunnels_it_is_ready_immediately() {
+async fn a_drain_without_tunnels_is_ready_immediately() {
     let (drain, start) = (Drain::new(), Instant::now());
     drop(open(&drain, 3));
     assert_eq!((drain.shutdown(GRACE).await, start), (DrainSummary::default(), Instant::now()));
@@ -140,7 +140,7 @@ async fn every_watcher_is_notified_once() {
 }
 
 #[test]
-fn it_can_begin_on_any_thread() {
+fn a_drain_can_begin_on_any_thread() {
     let drain = Drain::new();
     let tunnels = open(&drain, 2);
     let waiting = {
