@@ -50,7 +50,7 @@ pub(crate) enum Http2Attempt {
 }
 
 impl Connector {
-    /// Replaces the connector: `service` opens all connections but those to unix sockets.
+    /// Sets the application's connector, which opens all connections but those to unix sockets.
     pub(crate) fn set_custom<C>(&mut self, service: C)
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,

@@ -40,7 +40,7 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Replaces the connector: `service` opens all connections but those to unix sockets.
+    /// Sets the application's connector, which opens all connections but those to unix sockets.
     pub(crate) fn set_custom<C>(&mut self, service: C)
     where
         C: Service<Uri> + Clone + Send + Sync + 'static,

@@ -31,7 +31,8 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 /// # }
 /// ```
 ///
-/// The text names the upstream and the stage. It is for logs: the default response body does not contain it.
+/// The text names the upstream, the stage and all causes, which [`source`](StdError::source) returns one by one. It is
+/// for logs: the default response body does not contain it.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 

@@ -43,7 +43,8 @@ impl Host {
         Self(Policy::Upstream)
     }
 
-    /// Sends the fixed value `host`.
+    /// Sends the fixed value `host`. For an upstream in HTTP/2 it must be an authority (`host` or `host:port`),
+    /// otherwise requests get a 400.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 //! The order is a security property and is the same for every request:
 //!
 //! 1. [`hop_by_hop`]: the fields of the client's connection are removed, so that a `Connection: X-Real-IP`
-//!    cannot remove a field added by a later step.
+//!    cannot remove a field added by a later step. The `Cookie` lines of an HTTP/2 request are joined.
 //! 2. The fields of the handshake (`Connection`, `Upgrade`) are set by the encoder.
 //! 3. [`forwarded`], [`host`] and [`path`]: the policies of the layer are applied.
 //! 4. The application's [`RequestHook`] is called with the complete head.
@@ -47,6 +47,10 @@ pub(crate) struct Rewrite {
 ///
 /// `set_fields` runs after the removal of hop-by-hop fields and before the policies. It sets the fields that
 /// depend on the kind of request: those of the upgrade, or those of trailers.
+///
+/// # Errors
+///
+/// Those of [`PathRewrite::apply`].
 pub(crate) fn rewrite(
     rules: &Rewrite,
     mut parts: Parts,

@@ -14,9 +14,9 @@ pub(crate) use address::Address;
 /// An upstream server: its address and the base path of its requests.
 ///
 /// Parsed from `http://host:port`, `https://`, `ws://` (the same as `http://`), `wss://` (the same
-/// as `https://`) or `unix:/path/to.sock`. An optional path is prepended to the path of every request:
-/// `http://host/app`, `unix:/run/app.sock:/app`; non-ASCII characters in it must be percent-encoded. Cloning
-/// copies a pointer.
+/// as `https://`) or `unix:/path/to.sock`. The default port is 80, with TLS 443. An optional path is prepended to
+/// the path of every request: `http://host/app`, `unix:/run/app.sock:/app`; non-ASCII characters in it must be
+/// percent-encoded. Cloning copies a pointer.
 ///
 /// ```
 /// use tower_upgrade_proxy::Upstream;

@@ -27,6 +27,7 @@ use crate::{
     sync::{Mutex, MutexGuard},
 };
 
+/// Future that reads and writes the frames of a connection.
 type Frames = client::Connection<Transport, Bytes>;
 
 /// Use of a stream. Upgrades need extended CONNECT

@@ -24,7 +24,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Policy for the forwarding fields: which are sent upstream, and which peers are trusted to supply them.
 ///
 /// The fields are set after the hop-by-hop fields have been removed, so a client cannot have them removed
-/// with `Connection: X-Real-IP`.
+/// with `Connection: X-Real-IP`. Received fields that `Connection` names are removed, even those of a trusted peer.
 ///
 /// The client's address and scheme come from a [`Peer`] in the request's extensions, else from
 /// axum's `ConnectInfo<SocketAddr>` (feature `axum`; serve with
