@@ -10,8 +10,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{CloseFrame, Side, Sides};
-use crate::{
-    sync::AtomicWaker, sync::Mutex, sync::atomic::AtomicU8, sync::atomic::AtomicU64, sync::atomic::Ordering,
+use crate::sync::{
+    AtomicWaker, Mutex,
+    atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 /// State that the task of a tunnel shares with others. The task stores its counts here when bytes have moved,
@@ -186,7 +187,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{tunnel::CloseCode, tunnel::Tunnel, tunnel::TunnelConfig, tunnel::TunnelEnd};
+    use crate::tunnel::{CloseCode, Tunnel, TunnelConfig, TunnelEnd};
 
     #[tokio::test(start_paused = true)]
     async fn merged_requests_have_the_earlier_start_and_the_earlier_deadline() {

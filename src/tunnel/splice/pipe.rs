@@ -9,7 +9,7 @@ use std::{
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice};
 
-use crate::{sync::atomic::AtomicUsize, sync::atomic::Ordering};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Requested capacity of a pipe in bytes. The kernel allows each user 64 MiB of pipes of at most this size,
 /// and may grant less.
