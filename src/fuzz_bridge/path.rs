@@ -59,7 +59,7 @@ pub fn check(input: &[u8]) {
                     );
                 }
                 Err(_) => {
-                    assert!(escapes || is_rejected(&seen, seen.path(), !upstream.base_path().is_empty()))
+                    assert!(escapes || is_rejected(&seen, seen.path(), !upstream.base_path().is_empty()));
                 }
             }
         }
