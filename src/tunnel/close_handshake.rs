@@ -4,11 +4,13 @@
 //! Each side of a WebSocket is sent a Close, and has the close timeout to answer it. The upstream of any
 //! other protocol gets the end of the client's bytes, and has the grace of the drain to finish.
 //!
-//! | side | event | action |
+//! | [`SideState`] | event | next |
 //! | --- | --- | --- |
-//! | closing | its connection fails | abandoned: nothing is read from it or written to it |
-//! | closing | it has ended, and its Close is written and flushed | released: its connection is shut down |
-//! | abandoned, released | any | none |
+//! | `Closing` | it has ended, and everything for it, with its Close, is written and flushed | `Released` |
+//! | `Closing`, `Released` | its connection fails | `Abandoned` |
+//! | `Abandoned` | any | `Abandoned` |
+//!
+//! The tunnel ends when neither side is `Closing`, or at the deadline.
 
 use std::{pin::Pin, task::Context};
 
@@ -28,8 +30,18 @@ use crate::time;
 pub(super) struct CloseHandshake {
     end: TunnelEnd,
     deadline: Instant,
-    /// The sides that are abandoned or released.
-    over: Sides<bool>,
+    sides: Sides<SideState>,
+}
+
+/// State of a side. The [module documentation](self) has the state table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum SideState {
+    /// The side has not ended, or bytes for it are not written yet.
+    Closing,
+    /// The connection is shut down, and nothing more is written to it.
+    Released,
+    /// The connection has failed: nothing is read from it, and nothing is written to it.
+    Abandoned,
 }
 
 impl CloseHandshake {
@@ -71,7 +83,7 @@ impl CloseHandshake {
             TunnelEnd::Failed { side, .. } | TunnelEnd::KeepAliveTimeout { side } => Some(side),
             _ => None,
         };
-        let mut handshake = Self { end, deadline, over: Sides::default() };
+        let mut handshake = Self { end, deadline, sides: Sides::from_fn(|_| SideState::Closing) };
         handshake.abandon(Sides::from_fn(|side| dead == Some(side)), directions);
         Ok(handshake)
     }
@@ -88,13 +100,13 @@ impl CloseHandshake {
                 || matches!(directions[side.other()].error, Some(CopyError::Write(_)))
         };
         let has_closed = |side: Side| directions[side].is_ended() && directions[side.other()].is_flushed;
-        let failed = Sides::from_fn(|side| !self.over[side] && failed(side));
-        let closed = Sides::from_fn(|side| !self.over[side] && has_closed(side));
+        let failed = Sides::from_fn(|side| self.sides[side] != SideState::Abandoned && failed(side));
+        let closed = Sides::from_fn(|side| self.sides[side] == SideState::Closing && has_closed(side));
         if failed.client || failed.upstream {
             Some(Next::Abandon(failed))
         } else if closed.client || closed.upstream {
             Some(Next::Release(closed))
-        } else if self.over.client && self.over.upstream {
+        } else if self.sides.all(|state| *state != SideState::Closing) {
             Some(Next::End(self.end.clone()))
         } else {
             None
@@ -120,7 +132,7 @@ impl CloseHandshake {
             let (from, to) = directions.split_mut(side);
             from.stop_reading();
             to.stop_writing();
-            self.over[side] = true;
+            self.sides[side] = SideState::Abandoned;
         }
     }
 
@@ -136,7 +148,7 @@ impl CloseHandshake {
             // The other side may send more behind its Close.
             directions[side.other()].stop_writing();
             let _ = Pin::new(&mut *connections[side]).poll_shutdown(cx);
-            self.over[side] = true;
+            self.sides[side] = SideState::Released;
         }
     }
 }

@@ -67,6 +67,26 @@ async fn a_side_that_fails_during_the_close_handshake_does_not_delay_the_other()
     .await;
 }
 
+/// The other side's input ends then, as at the end of the connection.
+#[tokio::test(start_paused = true)]
+async fn a_side_that_fails_after_its_close_handshake_half_closes_the_other() {
+    each_way(config(), async |pair| {
+        let Pair { mut near, mut far, handle, tunnel, .. } = pair;
+        handle.end(restart(), seconds(30));
+        near.expect_close(1012).await;
+        far.expect_close(1012).await;
+        near.close(1012).await;
+        near.expect_end().await;
+        near.reset();
+        far.expect_end().await;
+        assert!(!tunnel.is_finished());
+        far.close(1012).await;
+        let summary = frozen(tunnel).await.unwrap();
+        assert!(matches!(summary.end(), TunnelEnd::Drained), "{summary:?}");
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_half_closed_tunnel_sends_a_close_in_the_open_direction() {
     from(Side::Client, config(), async |mut pair| {

@@ -1,5 +1,7 @@
 //! Decisions for all pairs of direction states.
 
+use std::task::Waker;
+
 use super::*;
 
 /// Checks the decision for every pair of states: rows are the direction from the client, columns the direction
@@ -81,6 +83,21 @@ fn a_side_that_is_over_needs_nothing_and_with_both_the_tunnel_ends() {
             assert_eq!(next, "end idle_timeout");
         }
     }
+}
+
+#[test]
+fn a_released_side_is_abandoned_once_if_it_fails() {
+    let mut lifecycle = lifecycle(TunnelConfig::new());
+    let mut both = begin(&mut lifecycle, TunnelEnd::IdleTimeout);
+    let (mut client, mut upstream) = (tokio::io::sink(), tokio::io::sink());
+    let connections = Sides { client: &mut client as _, upstream: &mut upstream as _ };
+    let cx = &mut Context::from_waker(Waker::noop());
+    lifecycle.release(Sides { client: true, upstream: false }, cx, connections, &mut both);
+    let directions = Sides { client: status("read"), upstream: running() };
+    let next = |lifecycle: &Lifecycle| words(&lifecycle.next(&directions, lifecycle.opened), lifecycle);
+    assert_eq!(next(&lifecycle), "abandon client");
+    lifecycle.abandon(Sides { client: true, upstream: false }, &mut both);
+    assert_eq!(next(&lifecycle), "wait 5");
 }
 
 #[test]
