@@ -33,7 +33,8 @@ pin_project! {
 }
 
 impl<F> ResponseFuture<F> {
-    /// `ends_connection`: if the inner service refuses the request.
+    /// The future of the inner service. If `ends_connection` is set, a response that refuses the request ends the
+    /// client's connection.
     pub(crate) fn inner(future: F, ends_connection: bool) -> Self {
         Self { kind: Kind::Inner { future, ends_connection } }
     }

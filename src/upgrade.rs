@@ -1,8 +1,8 @@
 //! Upgrade: from a verified response to a running tunnel.
 //!
 //! A tunnel is one task, spawned when the response is verified, because the server releases the client's
-//! connection only after it has written the 101. The task holds what the tunnel must give back at its end: the
-//! permit, the registration, the hook and the metrics ([`TunnelGuard`]).
+//! connection only after it has written the 101. The task holds the permit, the registration, the hook and the
+//! metrics until the tunnel ends ([`TunnelGuard`]).
 
 use std::{
     future::{poll_fn, ready},
@@ -43,7 +43,7 @@ pub(crate) struct PendingTunnel {
     pub(crate) handshake_guard: Option<HandshakeGuard>,
 }
 
-/// Everything that is held until the tunnel ends, and that reports its end.
+/// Resources of a tunnel that are held until its end, and reporters of its start and end.
 struct TunnelGuard {
     info: TunnelInfo,
     hook: Option<Arc<dyn OnTunnel>>,

@@ -104,7 +104,7 @@ pub(super) fn response() -> impl Strategy<Value = Vec<u8>> {
     };
     let empty = Just(b"\n".to_vec());
     (first, mostly(SENT, other()), empty, mostly(VALID, other()))
-        .prop_map(|(first, sent, empty, answer)| [first, sent, empty, answer].concat())
+        .prop_map(|(first, sent, empty, response)| [first, sent, empty, response].concat())
 }
 
 fn target() -> impl Strategy<Value = String> {
