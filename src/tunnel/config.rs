@@ -45,8 +45,8 @@ pub enum Framing {
     /// Frames are parsed, and the first invalid one ends the tunnel with 1002
     /// ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)): a reserved opcode, a control
     /// frame that is fragmented or longer than 125 bytes, a length with its top bit set, a continuation
-    /// without a message, a frame that is masked by the upstream or not by the client, a Close with a
-    /// reserved code.
+    /// without a message, a new message within an unfinished one, a frame that is masked by the upstream or
+    /// not by the client, a Close with a reserved code or half a code.
     Strict,
 }
 
@@ -69,7 +69,7 @@ impl TunnelConfig {
         }
     }
 
-    /// Ends the tunnel when no byte was received from either side for this long. Default 60 s, like nginx's
+    /// Ends the tunnel when no byte moved in either direction for this long. Default 60 s, like nginx's
     /// `proxy_read_timeout`; `None` means no timeout.
     ///
     /// The bytes of a Pong to a Ping of [`keep_alive`](Self::keep_alive) count too.
@@ -79,8 +79,8 @@ impl TunnelConfig {
         self
     }
 
-    /// Ends the tunnel when one side has finished sending and the other sent no byte for this long. Default
-    /// 30 s; with `None` only the idle timeout applies.
+    /// Ends the tunnel when one side has finished sending and no byte moved for this long. Default 30 s; with
+    /// `None` only the idle timeout applies.
     #[must_use]
     pub fn half_close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.half_close = timeout.into();

@@ -18,7 +18,8 @@ pub struct TunnelSummary {
     pub(super) invalid_framing: Sides<Option<&'static str>>,
 }
 
-/// Code for the absence of a Close.
+/// Code for the absence of a Close
+/// ([RFC 6455, 7.1.5](https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5)).
 const ABNORMAL: u16 = 1006;
 
 impl TunnelSummary {

@@ -5,7 +5,7 @@ use super::{frame::Event, header::ProtocolError, parser::FrameParser, partial::P
 /// A [`FrameParser`] that withholds the beginning of a frame until the frame may pass.
 ///
 /// Withheld are an incomplete header, and an incomplete control frame with at most 8 bytes of payload:
-/// 13 bytes at most, which the parser keeps anyway, and of which no receiver can make use. So every data
+/// 13 bytes at most, which the parser keeps anyway, and which are of no use to a receiver yet. So every data
 /// frame can be dropped together with its header, and so can the Pong to a Ping of the proxy.
 ///
 /// The output of a chunk is a sequence of pieces:
