@@ -33,8 +33,8 @@ pub(in super::super) enum Pinged {
 }
 
 impl FrameRelay {
-    /// Injects a Close at the next boundary; nothing is written after it. False when the writer has received
-    /// a Close already, or can't receive one.
+    /// Injects a Close at the next boundary; nothing is written after it. Returns false if the writer has
+    /// received a Close already, or cannot receive one.
     pub(in super::super) fn inject_close(&mut self, close: &CloseFrame) -> bool {
         let accepted = match self.mode {
             Mode::Relay => self.inspector.close_code.is_none(),

@@ -18,7 +18,7 @@ pub(super) struct Inspector {
     pub(super) error: Option<FrameError>,
     /// Payload of the Pongs to be dropped.
     pub(super) tag: Option<Tag>,
-    /// A Ping has passed. Reset by the reader of this field.
+    /// A Ping has passed since [`take_pinged`](super::FrameRelay::take_pinged) was last called.
     pub(super) pinged: bool,
     /// The last data frame is large enough to be spliced.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is spliced there"))]

@@ -27,12 +27,12 @@
 //! | the inspector rejects a frame | `Relay` | `Rejected` |
 //! | the inspector rejects a Close of which a part has been written already | `Relay` | `Closed` |
 //! | the reader ends within a frame ([`finish`](FrameRelay::finish)) | `Relay` | `Closed` |
-//! | a Close of the proxy is injected | `Relay`, `Rejected` | `Closed` |
+//! | a Close of the proxy is next to be written | `Relay`, `Rejected` | `Closed` |
 //! | the writer has failed or is done ([`stop_writing`](FrameRelay::stop_writing)) | any | `Closed` |
 //!
 //! A Close of the reader's side is no transition: it is relayed like any frame, but nothing is injected after
-//! it. A control frame of more than 8 bytes is not withheld: when it is rejected after a part of it has been
-//! written, it passes as the last frame.
+//! it. A control frame with more than 8 bytes of payload is not withheld: when it is rejected after a part of it
+//! has been written, it passes as the last frame.
 
 mod inject;
 mod inspector;
@@ -128,8 +128,8 @@ impl FrameRelay {
         filter.filter(chunk, |event| inspector.inspect(event, *from, config))
     }
 
-    /// Collects what remains of a chunk without the dropped frames, and injects a Close. `before` is the
-    /// position of the writer before the chunk.
+    /// Collects what remains of a chunk without the dropped frames, and inserts the Close of the proxy, if there
+    /// is one. `before` is the position of the writer before the chunk.
     #[cold]
     fn rewrite(&mut self, before: Option<FrameParser>, mut output: Filtered<'_>) -> Rewritten {
         let mut bytes = Vec::new();

@@ -58,6 +58,15 @@ fn relayed_invalid_framing_leads_to_pass_through() {
 }
 
 #[test]
+fn the_end_of_the_reader_does_not_end_pass_through() {
+    let mut invalid = relay(TunnelConfig::new());
+    written(&mut invalid, b"GET");
+    assert_eq!(invalid.finish(true), b"");
+    assert!(!invalid.is_flushed());
+    check_mode(invalid, Mode::PassThrough);
+}
+
+#[test]
 fn pass_through_of_the_other_direction_releases_withheld_bytes() {
     let mut other = relay(TunnelConfig::new().max_frame_size(1));
     assert_eq!(written(&mut other, b"\x81"), b"");
