@@ -36,9 +36,9 @@
 //!
 //! # Shutdown of the connections
 //!
-//! When a timeout ends a tunnel, both connections are shut down if that is possible at once (a FIN, or the
-//! `close_notify` of TLS). After an error they are not, so that a TLS peer can distinguish a failure from an
-//! end.
+//! When a timeout, a limit or a drain ends a tunnel, both connections are shut down if that is possible at once
+//! (a FIN, or the `close_notify` of TLS). After an error they are not, so that a TLS peer can distinguish a
+//! failure from an end. When a stream in HTTP/2 is reset, the other connection is [reset](crate::io) too.
 
 mod clock;
 mod close_frame;
@@ -81,7 +81,7 @@ use clock::Clock;
 pub use close_frame::{CloseCode, CloseFrame};
 pub use close_policy::ClosePolicy;
 pub use config::{Framing, TunnelConfig};
-use direction::Direction;
+use direction::{Direction, Phase};
 pub use end::TunnelEnd;
 use frame_relay::FrameRelay;
 #[cfg(any(test, upgrade_proxy_fuzz))]
@@ -107,7 +107,7 @@ pin_project! {
     /// reason of the end.
     ///
     /// Memory: no buffer while idle; at most 64 KiB per direction for bytes that were read and that the other
-    /// side has not accepted yet. Until then nothing more is read.
+    /// side has not accepted yet. While there are such bytes, nothing more is read.
     ///
     /// On Linux, if both streams are tokio's `TcpStream`, a direction with large reads uses a pipe in the
     /// kernel ([`splice(2)`](https://man7.org/linux/man-pages/man2/splice.2.html)), until reads become small or
@@ -264,8 +264,8 @@ where
     }
 }
 
-/// Ends the connections of a tunnel: with a reset if that is the end of the other one, and with a shutdown if
-/// the tunnel is aborted.
+/// Prepares both connections for their drop: nothing to do after an orderly end, a reset after the reset of the
+/// other connection, and otherwise a shutdown, unless the tunnel has failed without a close handshake.
 fn end_connections<C, U>(
     cx: &mut Context<'_>,
     client: &mut C,
@@ -280,8 +280,8 @@ fn end_connections<C, U>(
     match end {
         TunnelEnd::Closed { .. } => {}
         TunnelEnd::Failed { side, error } if !lifecycle.is_closing() => {
-            // A reset behind the end of a side only means that it discards the bytes it gets.
-            if !directions[*side].has_finished() && is_stream_reset(error) {
+            // A reset after the end of a side only means that the side accepts no more bytes.
+            if directions[*side].phase() == Phase::Running && is_stream_reset(error) {
                 let other = match side {
                     Side::Client => as_any_io(upstream),
                     Side::Upstream => as_any_io(client),

@@ -1,4 +1,4 @@
-//! Bytes that the writer has not taken yet.
+//! Bytes that the writer has not accepted yet.
 //!
 //! They are in a box that exists only while there are any: most tunnels have none for most of their life.
 

@@ -99,7 +99,8 @@ impl Direction {
         self.pending = rewritten.map_or_else(|| Pending::relayed(early), Pending::rewritten);
     }
 
-    /// Moves bytes until the reader or the writer is not ready. Ready once the writer is shut down.
+    /// Moves bytes until the reader or the writer is not ready. Ready once the writer is shut down. `other` is the
+    /// phase of the other direction.
     pub(super) fn poll_copy<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -154,7 +155,7 @@ impl Direction {
             Phase::ShuttingDown => self.poll_shutdown(cx, writer, other),
             Phase::Running => {
                 let Poll::Ready(read) = self.poll_read(cx, reader, writer)? else {
-                    self.splice.on_empty();
+                    self.splice.on_reader_empty();
                     ready!(self.poll_flush(cx, writer))?;
                     return Poll::Pending;
                 };
@@ -188,15 +189,15 @@ impl Direction {
         }
     }
 
-    fn count(&mut self, read: usize) {
-        self.read += read as u64;
-        self.splice.on_read(read);
+    fn count_read(&mut self, bytes: usize) {
+        self.read += bytes as u64;
+        self.splice.on_read(bytes);
         if let Some(rate) = &mut self.rate {
-            rate.take(read as u64);
+            rate.take(bytes as u64);
         }
     }
 
-    fn wrote(&mut self, bytes: usize) {
+    fn count_written(&mut self, bytes: usize) {
         self.written += bytes as u64;
         self.is_unflushed = true;
     }

@@ -77,7 +77,7 @@ impl Direction {
             if read == 0 {
                 return Poll::Ready(Ok(0));
             }
-            self.count(read);
+            self.count_read(read);
             if let Some(relay) = &mut self.frame_relay
                 && let Some(rewritten) = relay.relay(bytes)
             {
@@ -87,7 +87,7 @@ impl Direction {
             while !bytes.is_empty() {
                 match poll_write(cx, writer, bytes)? {
                     Poll::Ready(written) => {
-                        self.wrote(written);
+                        self.count_written(written);
                         bytes = &bytes[written..];
                     }
                     Poll::Pending => {

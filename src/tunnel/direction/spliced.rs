@@ -42,13 +42,13 @@ impl Direction {
     ) -> Poll<Result<Option<usize>, CopyError>> {
         let Some(relay) = &mut self.frame_relay else {
             let read = ready!(self.splice.poll_fill(cx, from, allowed)).map_err(CopyError::read)?;
-            self.count(read.unwrap_or(0));
+            self.count_read(read.unwrap_or(0));
             return Poll::Ready(Ok(read));
         };
         let mut spliceable = ready!(relay.poll_spliceable(cx, from)).map_err(CopyError::read)?;
         let filled = ready!(self.splice.poll_fill(cx, from, spliceable.bytes.min(allowed)));
         let Some(read) = filled.map_err(CopyError::read)? else { return Poll::Ready(Ok(None)) };
-        self.count(read);
+        self.count_read(read);
         let mut bytes = read;
         while let Some(relay) = &mut self.frame_relay
             && bytes > 0
@@ -67,7 +67,7 @@ impl Direction {
                 break;
             }
             bytes = self.splice.top_up(from, spliceable.bytes);
-            self.count(bytes);
+            self.count_read(bytes);
         }
         Poll::Ready(Ok(Some(read)))
     }

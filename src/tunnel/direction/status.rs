@@ -103,11 +103,6 @@ impl Direction {
         self.pending.is_some() || self.splice.holds_bytes()
     }
 
-    /// Returns true if nothing more is read.
-    pub(in super::super) fn has_finished(&self) -> bool {
-        self.phase != Phase::Running
-    }
-
     /// Bytes read so far.
     pub(in super::super) fn read(&self) -> u64 {
         self.read

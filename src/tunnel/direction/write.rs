@@ -23,7 +23,7 @@ impl Direction {
             if pending.as_bytes().is_empty() {
                 self.pending = None;
             }
-            self.wrote(relayed);
+            self.count_written(relayed);
         }
         Poll::Ready(Ok(()))
     }

@@ -38,7 +38,7 @@ use tokio::{
 use super::{
     Side, Sides, TunnelConfig, TunnelEnd, TunnelState, TunnelSummary,
     close_handshake::CloseHandshake,
-    direction::{Direction, Status},
+    direction::{Direction, Phase, Status},
     frame_relay::{FrameRelay, Pinged},
     keep_alive::Liveness,
     random::random_bytes,
@@ -160,7 +160,8 @@ impl Lifecycle {
             shared.record(now, counts(directions));
         }
         for side in Side::BOTH {
-            let (Some(liveness), other) = (&mut self.liveness[side], side.other()) else { continue };
+            let Some(liveness) = &mut self.liveness[side] else { continue };
+            let other = side.other();
             // Bytes from the side, or bytes that it accepted at last.
             if has_read(side) || before[other].is_blocked && has_written(other) {
                 liveness.on_activity(now);
@@ -176,7 +177,7 @@ impl Lifecycle {
         let (from, to) = directions.split_mut(side);
         let Some(liveness) = &mut self.liveness[side] else { return };
         let tag = liveness.tag();
-        let is_open = !to.has_finished();
+        let is_open = to.phase() == Phase::Running;
         let relay = to.frame_relay_mut().filter(|_| is_open);
         match relay.map_or(Pinged::Impossible, |relay| relay.inject_ping(tag)) {
             Pinged::Queued => {
@@ -187,6 +188,7 @@ impl Lifecycle {
             }
             // Acceptance of the bytes that wait for the side will count like a Pong.
             Pinged::MidFrame if to.is_blocked() => liveness.on_ping_sent(now),
+            // The other side has stopped in the middle of a frame: next attempt after another interval.
             Pinged::MidFrame => liveness.on_activity(now),
             Pinged::Impossible => self.liveness[side] = None,
         }

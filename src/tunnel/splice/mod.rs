@@ -78,7 +78,7 @@ impl Splice {
     }
 
     /// Records that the reader is empty. A small message ends the bulk.
-    pub(super) fn on_empty(&mut self) {
+    pub(super) fn on_reader_empty(&mut self) {
         if self.burst > 0 && (self.burst as usize) < LARGE {
             self.streak = 0;
         }
