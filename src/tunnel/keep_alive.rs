@@ -70,11 +70,9 @@ impl KeepAlive {
 
     /// Activity record of `side`, if it is pinged.
     pub(super) fn watch(&self, side: Side, now: Instant) -> Option<Box<Liveness>> {
-        let interval = self.interval(side)?.max(MIN_INTERVAL);
-        let Self { timeout, .. } = *self;
         Some(Box::new(Liveness {
-            interval,
-            timeout,
+            interval: self.interval(side)?.max(MIN_INTERVAL),
+            timeout: self.timeout,
             last_activity: now,
             pinged_at: None,
             tag: random_bytes(),
@@ -113,7 +111,7 @@ impl Liveness {
         self.tag
     }
 
-    /// Records that the side has sent something: an answer to any Ping.
+    /// Records activity of the side. It counts as the answer to all Pings.
     pub(super) fn on_activity(&mut self, now: Instant) {
         self.last_activity = now;
         self.pinged_at = None;

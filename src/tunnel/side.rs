@@ -62,7 +62,7 @@ impl<T> Sides<T> {
         predicate(&self.client) && predicate(&self.upstream)
     }
 
-    /// The value of `side`, and the value of the other side.
+    /// Returns the value of `side`, and that of the other side.
     pub(crate) fn split_mut(&mut self, side: Side) -> (&mut T, &mut T) {
         match side {
             Side::Client => (&mut self.client, &mut self.upstream),

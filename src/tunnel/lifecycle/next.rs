@@ -28,12 +28,13 @@ pub(in super::super) enum Next {
     End(TunnelEnd),
 }
 
-/// The earliest of several deadlines, of equal ones the first, and the action then. Only that action is made: most
-/// polls just move bytes.
+/// The earliest deadline so far (of equal ones the first), and the action at that time.
 #[derive(Default)]
 struct Earliest(Option<(Instant, Next)>);
 
 impl Earliest {
+    /// Adds a deadline. The action is made only if no earlier deadline is known, because most polls just move
+    /// bytes.
     fn add(&mut self, at: Option<Instant>, next: impl FnOnce() -> Next) {
         if let Some(at) = at
             && self.0.as_ref().is_none_or(|(earliest, _)| at < *earliest)

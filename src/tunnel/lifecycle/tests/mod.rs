@@ -30,11 +30,11 @@ fn running() -> Status {
     }
 }
 
-/// The state of a direction by its letter in the tables.
-fn status(letter: &str) -> Status {
+/// Returns the state of a direction by its name in the tables.
+fn status(name: &str) -> Status {
     let error = || Arc::new(io::Error::from(io::ErrorKind::ConnectionReset));
     let running = running();
-    match letter {
+    match name {
         "running" => running,
         "flushed" => Status { is_flushed: true, ..running },
         "closed" => Status { is_closed: true, ..running },
