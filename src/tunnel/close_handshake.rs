@@ -1,8 +1,9 @@
 //! The end of a tunnel while both connections are still there
 //! ([RFC 6455, 7](https://www.rfc-editor.org/rfc/rfc6455#section-7)).
 //!
-//! Each side of a WebSocket is sent a Close, and has the close timeout to answer it. The upstream of any
-//! other protocol gets the end of the client's bytes, and has the grace of the drain to finish.
+//! Each side of a WebSocket is sent a Close, and has the close timeout to answer it. In any other protocol only a
+//! drain has a close handshake: the upstream gets the end of the client's bytes, and has the grace to finish.
+//! Meanwhile both directions are polled as before.
 //!
 //! | [`SideState`] | event | next |
 //! | --- | --- | --- |
@@ -45,11 +46,12 @@ enum SideState {
 }
 
 impl CloseHandshake {
-    /// Queues a Close for each side as the close policy demands.
+    /// Queues a Close for each side as the close policy demands, and abandons a side that is the reason of the
+    /// end.
     ///
     /// # Errors
     ///
-    /// The end, if no side gets a Close: then there is nothing to wait for.
+    /// The end, if no side gets a Close and the tunnel is not drained: then there is nothing to wait for.
     pub(super) fn begin(
         end: TunnelEnd,
         request: Option<ShutdownRequest>,
@@ -136,7 +138,7 @@ impl CloseHandshake {
         }
     }
 
-    /// Shuts down the connections of `sides`, while the other side may take its time.
+    /// Shuts down the connections of `sides`, without waiting for a side that has not closed yet.
     pub(super) fn release(
         &mut self,
         sides: Sides<bool>,

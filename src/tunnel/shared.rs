@@ -65,7 +65,7 @@ pub enum TunnelState {
     HalfClosed,
     /// The sides were sent a Close, or are being drained.
     Closing,
-    /// It has ended.
+    /// The tunnel has ended.
     Ended,
 }
 

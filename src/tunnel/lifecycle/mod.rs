@@ -115,7 +115,7 @@ impl Lifecycle {
         }
     }
 
-    /// Ends frame processing in both directions once one of them has invalid framing. Returns whether that has
+    /// Ends frame processing in both directions once one of them has invalid framing. Returns true if that has
     /// just happened: withheld bytes may have to be written.
     pub(super) fn sync_pass_through(&mut self, directions: &mut Sides<Direction>) -> bool {
         let passes_through =
