@@ -194,7 +194,7 @@ impl Error {
         self.0.kind == Kind::NoUpstream
     }
 
-    /// Returns the upstream of the request; `None` if the failure came before its selection.
+    /// Returns the upstream that the failure concerns; `None` if it concerns the request or the proxy alone.
     #[must_use]
     pub fn upstream(&self) -> Option<&Upstream> {
         self.0.upstream.as_ref()
