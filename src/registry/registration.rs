@@ -51,7 +51,7 @@ impl Registration {
     }
 
     /// Removes the tunnel, which has ended with `end`.
-    pub(crate) fn end(mut self: Box<Self>, end: &TunnelEnd) {
+    pub(crate) fn end(mut self, end: &TunnelEnd) {
         self.ended = Ended::from(end);
     }
 }
