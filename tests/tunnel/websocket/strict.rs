@@ -217,6 +217,20 @@ async fn invalid_framing_in_one_direction_stops_injection_in_both() {
         pair.end().await;
     })
     .await;
+    // The same if the sender ends right after the invalid frame.
+    each_way(config().idle_timeout(seconds(60)), async |mut pair| {
+        let Pair { near, far, .. } = &mut pair;
+        tokio::join!(near.send(b"GET /"), far.send_frame(TEXT, b"first"));
+        near.finish().await;
+        assert_eq!(pair.far.bytes(5).await, b"GET /");
+        pair.far.expect_end().await;
+        pair.near.expect(TEXT, b"first").await;
+        advance(seconds(60)).await;
+        pair.near.expect_end().await;
+        let ended = pair.summary().await;
+        assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
+    })
+    .await;
     // The tunnel is not polled again and again when one side has been sent a Close before.
     each_way(config().close_policy(ClosePolicy::new().client_gone(going_away())), async |mut pair| {
         pair.near.finish().await;
