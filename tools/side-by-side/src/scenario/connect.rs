@@ -27,7 +27,7 @@ const SETTLE_TIME: Duration = Duration::from_millis(200);
 
 pub(super) fn sheet(sizes: &Sizes) -> Layout {
     let heading =
-        format!("{} times open, 125 B there and back, close; {CLIENTS} clients at once", sizes.cycles);
+        format!("{} cycles of open, echo of 125 B, close; {CLIENTS} concurrent clients", sizes.cycles);
     let columns = &[
         ("cpu", "CPU µs per cycle"),
         ("user", "user"),

@@ -36,7 +36,7 @@ pub(super) fn sheet(sizes: &Sizes, kind: &Kind, http2: Http2) -> Layout {
         Http2::Upstream => " to HTTP/2".to_owned(),
     };
     let heading = format!(
-        "messages of {size} there and back on {} tunnels{versions}, {:?} each round",
+        "echoes of {size} on {} tunnels{versions}, {:?} each round",
         kind.tunnels, sizes.measure_time
     );
     let columns = &[

@@ -20,7 +20,7 @@ pub(super) fn sheet(sizes: &Sizes, http2: Http2) -> Layout {
         Http2::Upstream => format!(" to HTTP/2, {} streams on a connection", sizes.streams),
     };
     let kib = message_length(http2) / 1024;
-    let heading = format!("{} idle tunnels{versions}, after {kib} KiB there and back on each", sizes.tunnels);
+    let heading = format!("{} idle tunnels{versions}, after an echo of {kib} KiB on each", sizes.tunnels);
     let columns = &[
         ("kib", "KiB per tunnel"),
         ("before", "process before, MiB"),

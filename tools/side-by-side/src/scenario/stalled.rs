@@ -11,7 +11,8 @@ use crate::{
 };
 
 pub(super) fn sheet(sizes: &Sizes) -> Layout {
-    let heading = format!("{} tunnels whose client does not read while the upstream pushes", sizes.stalled);
+    let heading =
+        format!("{} tunnels with a client that does not read while the upstream sends", sizes.stalled);
     let columns = &[("kib", "KiB per tunnel"), ("later", "later"), ("silent", "CPU ms/s for 1,000 tunnels")];
     (heading, columns)
 }
