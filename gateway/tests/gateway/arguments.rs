@@ -8,7 +8,7 @@ async fn bad_arguments_exit_with_code_2_and_a_message() {
     let good = "/=http://127.0.0.1:1";
     let table: [(&[&str], &str); 23] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
-        (&["--route", "/ws/"], "it has no `=`; write PREFIX=UPSTREAM"),
+        (&["--route", "/ws/"], "`=` is missing; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
         (&["--route", "=http://a"], r#"the prefix "" is not the start of a path"#),
         (&["--route", "/?x=http://a"], "is not the start of a path"),
