@@ -8,20 +8,20 @@ type Set = fn(UpgradeProxyLayer, usize) -> UpgradeProxyLayer;
 
 #[derive(Args)]
 pub(crate) struct Limits {
-    /// Maximum of open tunnels; 503 above it [default: 65536]
+    /// Maximum number of open tunnels; 503 above it [default: 65536]
     #[arg(long, value_name = "N")]
     max_tunnels: Option<usize>,
 
-    /// Maximum of open tunnels per client; 429 above it. A client is an IPv4 address, or the /64 of
+    /// Maximum number of open tunnels per client; 429 above it. A client is an IPv4 address, or the /64 of
     /// an IPv6 address, also behind the proxies of --trust [default: no limit]
     #[arg(long, value_name = "N")]
     max_tunnels_per_client: Option<usize>,
 
-    /// Maximum of open tunnels per upstream; 503 above it [default: no limit]
+    /// Maximum number of open tunnels per upstream; 503 above it [default: no limit]
     #[arg(long, value_name = "N")]
     max_tunnels_per_upstream: Option<usize>,
 
-    /// Maximum of upgrades that wait for their upstream's response; 503 above it [default: 1024]
+    /// Maximum number of upgrades that wait for their upstream's response; 503 above it [default: 1024]
     #[arg(long, value_name = "N")]
     max_handshakes: Option<usize>,
 }

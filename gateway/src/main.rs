@@ -22,9 +22,10 @@ mod workers;
 
 use std::{
     convert::Infallible,
+    env,
     error::Error,
     future::{pending, ready},
-    io,
+    io::{self, IsTerminal},
     process::ExitCode,
     sync::Arc,
     thread,
@@ -59,7 +60,7 @@ type Location = (String, UpgradeProxy<Forward>);
 fn main() -> ExitCode {
     let options = Options::from_args();
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(has_colours()).init();
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -67,6 +68,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Returns whether the log has colours: on a terminal, unless `NO_COLOR` is set. A file or a journal would
+/// contain the escape sequences.
+fn has_colours() -> bool {
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Starts the workers. The calling thread is the first worker, and waits for the signals.

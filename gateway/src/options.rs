@@ -23,7 +23,11 @@ const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// Gateway that routes requests to upstreams by path prefix; upgrades (WebSocket, and the protocols of --allow)
 /// become tunnels
 #[derive(Parser)]
-#[command(name = "upgrade-gateway")]
+#[command(
+    name = "upgrade-gateway",
+    version,
+    after_help = "Log lines go to stderr. RUST_LOG=debug adds a line for each tunnel that opens or ends."
+)]
 pub(crate) struct Options {
     /// Address to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
@@ -59,7 +63,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR")]
     pub(crate) status: Option<SocketAddr>,
 
-    /// Host field for upstreams: the client's (preserve), or the upstream's address
+    /// Host field for upstreams: the client's (preserve), or the address of the upstream (upstream)
     #[arg(long, value_enum, default_value = "preserve")]
     host: HostPolicy,
 
@@ -82,7 +86,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     limits: Limits,
 
-    /// Maximum of concurrent streams on a client's HTTP/2 connection; each is a request or a tunnel
+    /// Maximum number of concurrent streams on a client's HTTP/2 connection; each is a request or a tunnel
     #[arg(long, value_name = "N", default_value = "250")]
     http2_streams: NonZeroU32,
 
