@@ -46,8 +46,8 @@ impl TunnelSummary {
         self.counts[from].bytes
     }
 
-    /// Returns the complete WebSocket messages sent by `from`. 0 for other protocols. Nothing counts from the
-    /// first invalid frame on.
+    /// Returns the complete WebSocket messages received from `from`, also those that were not forwarded, such as one
+    /// above a limit. 0 for other protocols. Nothing counts from the first invalid frame on.
     #[must_use]
     pub fn messages(&self, from: Side) -> u64 {
         self.counts[from].messages
