@@ -39,7 +39,7 @@ fn describe() {
     describe_counter!(ENDED, Unit::Count, "Ended tunnels");
     describe_histogram!(DURATION, Unit::Seconds, "Duration of ended tunnels");
     describe_counter!(BYTES, Unit::Bytes, "Bytes carried by tunnels, without handshakes");
-    describe_counter!(MESSAGES, Unit::Count, "Complete messages carried by WebSocket tunnels");
+    describe_counter!(MESSAGES, Unit::Count, "Complete messages received by WebSocket tunnels");
     describe_counter!(
         INVALID_FRAMING,
         Unit::Count,

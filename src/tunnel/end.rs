@@ -71,7 +71,7 @@ impl TunnelEnd {
     /// | `idle_timeout` | [`IdleTimeout`](Self::IdleTimeout) |
     /// | `half_close_timeout` | [`HalfCloseTimeout`](Self::HalfCloseTimeout) |
     /// | `lifetime_reached` | [`LifetimeReached`](Self::LifetimeReached) |
-    /// | `drained`, `drained_cut` | [`Drained`](Self::Drained), [`DrainTimeout`](Self::DrainTimeout) |
+    /// | `drained`, `drain_timeout` | [`Drained`](Self::Drained), [`DrainTimeout`](Self::DrainTimeout) |
     /// | `client_keep_alive_timeout`, `upstream_keep_alive_timeout` | [`KeepAliveTimeout`](Self::KeepAliveTimeout) |
     /// | `client_too_big`, `upstream_too_big` | [`TooBig`](Self::TooBig) |
     /// | `client_invalid_framing`, `upstream_invalid_framing` | [`InvalidFraming`](Self::InvalidFraming) |
@@ -89,7 +89,7 @@ impl TunnelEnd {
             Self::HalfCloseTimeout => "half_close_timeout",
             Self::LifetimeReached => "lifetime_reached",
             Self::Drained => "drained",
-            Self::DrainTimeout => "drained_cut",
+            Self::DrainTimeout => "drain_timeout",
             Self::KeepAliveTimeout { side: Client } => "client_keep_alive_timeout",
             Self::KeepAliveTimeout { side: Upstream } => "upstream_keep_alive_timeout",
             Self::TooBig { side: Client } => "client_too_big",
@@ -140,7 +140,7 @@ mod tests {
             (TunnelEnd::HalfCloseTimeout, "half_close_timeout"),
             (TunnelEnd::LifetimeReached, "lifetime_reached"),
             (TunnelEnd::Drained, "drained"),
-            (TunnelEnd::DrainTimeout, "drained_cut"),
+            (TunnelEnd::DrainTimeout, "drain_timeout"),
             (TunnelEnd::KeepAliveTimeout { side: client }, "client_keep_alive_timeout"),
             (TunnelEnd::KeepAliveTimeout { side: upstream }, "upstream_keep_alive_timeout"),
             (TunnelEnd::TooBig { side: client }, "client_too_big"),

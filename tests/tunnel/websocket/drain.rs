@@ -53,7 +53,7 @@ async fn connections_open_at_the_end_of_the_grace_are_aborted() {
         assert!(!pair.is_finished());
         advance(MILLISECOND).await;
         let ended = pair.end().await;
-        assert!(has_reason(&ended, "drained_cut"), "{ended:?}");
+        assert!(has_reason(&ended, "drain_timeout"), "{ended:?}");
         assert_eq!((ended.codes(), ended.summary.end().is_orderly()), ((1012, 1006), false));
     })
     .await;
@@ -65,7 +65,7 @@ async fn a_close_is_sent_even_without_a_grace() {
         pair.handle.end(restart(), seconds(0));
         pair.near.expect_close(1012).await;
         pair.far.expect_close(1012).await;
-        assert!(has_reason(&pair.end().await, "drained_cut"));
+        assert!(has_reason(&pair.end().await, "drain_timeout"));
     })
     .await;
 }

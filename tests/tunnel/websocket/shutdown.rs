@@ -24,7 +24,7 @@ async fn the_earlier_of_two_deadlines_counts() {
             assert!(!pair.is_finished());
             pair.near.expect_quiet().await;
             advance(MILLISECOND).await;
-            assert!(has_reason(&pair.end().await, "drained_cut"));
+            assert!(has_reason(&pair.end().await, "drain_timeout"));
         })
         .await;
     }
@@ -151,7 +151,7 @@ async fn a_drain_half_closes_the_upstream_of_another_protocol() {
             advance(seconds(1)).await;
         }
         let summary = frozen(tunnel).await.unwrap();
-        assert_eq!(summary.end().reason(), if finishes { "drained" } else { "drained_cut" });
+        assert_eq!(summary.end().reason(), if finishes { "drained" } else { "drain_timeout" });
         assert_eq!((summary.bytes(Side::Client), summary.bytes(Side::Upstream)), (7, 6));
         assert_eq!(summary.close_code(Side::Client), None);
         assert_eq!(handle.state(), TunnelState::Ended);

@@ -79,7 +79,7 @@ async fn ends_by_a_timeout_are_counted_by_timeout() {
 
 #[tokio::test]
 async fn ends_by_a_drain_are_counted_by_its_result() {
-    for (reason, grace) in [("drained", 20), ("drained_cut", 0)] {
+    for (reason, grace) in [("drained", 20), ("drain_timeout", 0)] {
         let metrics = Metrics::install();
         let tunnels = Tunnels::new();
         let (mut client, mut server) = tunnel(|layer| layer.tunnels(&tunnels)).await;

@@ -114,7 +114,7 @@ fn a_close_handshake_ends_at_its_deadline() {
             begin(&mut lifecycle, TunnelEnd::LifetimeReached);
             lifecycle
         });
-        expect_at(40, "end drained_cut", &open, other, |_| {
+        expect_at(40, "end drain_timeout", &open, other, |_| {
             let mut lifecycle = lifecycle(TunnelConfig::new());
             lifecycle.shutdown_request = Some(request(&lifecycle, 0, 40));
             begin(&mut lifecycle, TunnelEnd::Drained);
