@@ -82,7 +82,8 @@ fn parse_pss(rollup: &str) -> Option<f64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// `/proc` folders of the processes of the group, with their times.
+/// `/proc` folders of the running processes of the group, with their times. A process that has ended and is not reaped
+/// yet has no memory to read.
 fn members(group: Pid) -> Result<Vec<(PathBuf, Stat)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
@@ -91,7 +92,9 @@ fn members(group: Pid) -> Result<Vec<(PathBuf, Stat)>> {
             continue;
         }
         match read_stat(&entry.path()) {
-            Some(stat) if stat.group == group.as_raw_nonzero().get() => found.push((entry.path(), stat)),
+            Some(stat) if stat.group == group.as_raw_nonzero().get() && !stat.has_ended => {
+                found.push((entry.path(), stat))
+            }
             _ => {}
         }
     }
@@ -101,6 +104,7 @@ fn members(group: Pid) -> Result<Vec<(PathBuf, Stat)>> {
 /// Fields of `/proc/PID/stat`.
 #[derive(Debug, PartialEq)]
 struct Stat {
+    has_ended: bool,
     group: i32,
     user: u64,
     system: u64,
@@ -110,13 +114,14 @@ fn read_stat(directory: &Path) -> Option<Stat> {
     parse_stat(&fs::read_to_string(directory.join("stat")).ok()?)
 }
 
-/// Parses the fields by their numbers in proc(5): 5 is the group, 14 to 17 the times, those of children last. The second
+/// Parses the fields by their numbers in proc(5): 3 is the state, 5 is the group, 14 to 17 the times, those of children last. The second
 /// is the program's name, which may contain any character.
 fn parse_stat(line: &str) -> Option<Stat> {
     let (_, rest) = line.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
     Some(Stat {
+        has_ended: matches!(*fields.first()?, "Z" | "X"),
         group: fields.get(2)?.parse().ok()?,
         user: number(14)? + number(16)?,
         system: number(15)? + number(17)?,
@@ -125,12 +130,15 @@ fn parse_stat(line: &str) -> Option<Stat> {
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::process::CommandExt, process::Command};
+
     use super::*;
 
     #[test]
     fn stat_is_parsed_after_any_program_name() {
         let line = "42 (a) b (c) S 1 40 40 0 -1 4194560 99 98 97 96 1000 200 30 4 20 0 3 0 5 6 7";
-        assert_eq!(parse_stat(line), Some(Stat { group: 40, user: 1030, system: 204 }));
+        assert_eq!(parse_stat(line), Some(Stat { has_ended: false, group: 40, user: 1030, system: 204 }));
+        assert_eq!(parse_stat(&line.replace(" S ", " Z ")).map(|stat| stat.has_ended), Some(true));
         assert_eq!(parse_stat("42 (a"), None);
     }
 
@@ -140,11 +148,22 @@ mod tests {
         assert_eq!(parse_pss(rollup), Some(660.0));
     }
 
+    /// A group of its own: other processes of this one may end meanwhile.
     #[test]
-    fn usage_of_the_current_group_is_readable() {
-        let group = rustix::process::getpgrp();
-        assert!(pss(group).expect("readable") > 0.0);
-        assert!(cpu(group).expect("readable").total > 0.0);
-        assert!(open_files(group).expect("readable") > 0);
+    fn usage_of_a_group_with_an_ended_process_is_readable() {
+        let mut running = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let group = Pid::from_raw(running.id().try_into().unwrap()).unwrap();
+        let mut ended = Command::new("true").process_group(group.as_raw_nonzero().get()).spawn().unwrap();
+        let ended_stat = Path::new("/proc").join(ended.id().to_string());
+        while !read_stat(&ended_stat).unwrap().has_ended {
+            std::thread::yield_now();
+        }
+        let usage = (pss(group), cpu(group), open_files(group));
+        running.kill().unwrap();
+        running.wait().unwrap();
+        ended.wait().unwrap();
+        assert!(usage.0.expect("readable") > 0.0);
+        assert!(usage.1.expect("readable").total > 0.0);
+        assert!(usage.2.expect("readable") > 0);
     }
 }
