@@ -12,7 +12,7 @@ use crate::handshake::{
 };
 
 /// Input: a line with the protocol and the HTTP version, the fields of the request, an empty line, and the
-/// fields of the response, in which `$` stands for the valid accept value.
+/// fields of the response, in which `$` is replaced by the valid accept value.
 pub fn check(input: &[u8]) {
     let (line, text) = first_line(input);
     let [protocol, version] = words(line);
