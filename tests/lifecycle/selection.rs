@@ -11,14 +11,14 @@ use tower_upgrade_proxy::{
 use crate::until;
 
 /// A proxy with two upstreams, at `/a` and `/b`. The label of a tunnel is the last segment of its path.
-struct Stage {
+struct LabelledProxy {
     tunnels: Tunnels,
     address: SocketAddr,
     a: EchoUpstream,
     b: EchoUpstream,
 }
 
-impl Stage {
+impl LabelledProxy {
     async fn start() -> Self {
         let (tunnels, a, b) = (Tunnels::new(), EchoUpstream::start().await, EchoUpstream::start().await);
         let [to_a, to_b] =
@@ -80,23 +80,23 @@ impl Stage {
 
 #[tokio::test]
 async fn tunnels_are_selected_by_label() {
-    let mut stage = Stage::start().await;
-    let clients = stage.open().await;
-    stage.drain(clients, |tunnel| tunnel.label() == Some("eve"), [true, true, false, true]).await;
+    let mut proxy = LabelledProxy::start().await;
+    let clients = proxy.open().await;
+    proxy.drain(clients, |tunnel| tunnel.label() == Some("eve"), [true, true, false, true]).await;
 }
 
 #[tokio::test]
 async fn tunnels_are_selected_by_upstream() {
-    let mut stage = Stage::start().await;
-    let clients = stage.open().await;
-    let removed: Upstream = stage.a.upstream();
-    stage.drain(clients, |tunnel| *tunnel.upstream() == removed, [true, true, true, false]).await;
+    let mut proxy = LabelledProxy::start().await;
+    let clients = proxy.open().await;
+    let removed: Upstream = proxy.a.upstream();
+    proxy.drain(clients, |tunnel| *tunnel.upstream() == removed, [true, true, true, false]).await;
 }
 
 #[tokio::test]
 async fn tunnels_are_selected_by_id() {
-    let mut stage = Stage::start().await;
-    let clients = stage.open().await;
-    let id = stage.tunnels.list()[1].info().id();
-    stage.drain(clients, |tunnel| tunnel.id() == id, [false, true, false, false]).await;
+    let mut proxy = LabelledProxy::start().await;
+    let clients = proxy.open().await;
+    let id = proxy.tunnels.list()[1].info().id();
+    proxy.drain(clients, |tunnel| tunnel.id() == id, [false, true, false, false]).await;
 }

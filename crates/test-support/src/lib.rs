@@ -8,7 +8,7 @@
 //! | [`versions`] | clients, upstreams and tunnels in either version of HTTP |
 //! | [`upstream`] | an upstream scripted by the test, byte for byte, and one that echoes |
 //! | [`proxy`] | the layer under test, served, with its reports |
-//! | [`serve`] | servers by axum and hyper |
+//! | [`serve`](mod@serve) | servers by axum and hyper |
 //! | [`tls`] | certificates, upstreams behind TLS |
 //! | [`reserved`], [`tcp`], [`io`] | ports without a listener, connected sockets, streams of any kind |
 //! | [`process`], [`browser`] | programs, scripts and Chromium |

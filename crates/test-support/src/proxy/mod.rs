@@ -1,7 +1,7 @@
 //! The proxy under test, behind axum or hyper, in HTTP/1.1 and HTTP/2.
 //!
 //! [`TestProxy`] serves a layer and receives its reports; [`ScriptedProxy`] adds the upstream. For the layer among
-//! other layers, or on other servers, serve [`Inner::app`] or a service by the functions of [`serve`](crate::serve),
+//! other layers, or on other servers, serve [`Inner::app`] or a service by the functions of [`serve`](mod@crate::serve),
 //! and get the reports by [`Reports::of`].
 
 mod inner;
