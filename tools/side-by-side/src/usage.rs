@@ -93,7 +93,7 @@ fn members(group: Pid) -> Result<Vec<(PathBuf, Stat)>> {
         }
         match read_stat(&entry.path()) {
             Some(stat) if stat.group == group.as_raw_nonzero().get() && !stat.has_ended => {
-                found.push((entry.path(), stat))
+                found.push((entry.path(), stat));
             }
             _ => {}
         }
