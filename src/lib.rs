@@ -114,6 +114,7 @@ mod limits;
 mod metrics;
 mod on_tunnel;
 mod proxy;
+mod received;
 mod refusal;
 mod registry;
 mod respond;

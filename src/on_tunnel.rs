@@ -9,9 +9,9 @@ use std::{
     },
 };
 
-use http::{HeaderValue, Uri};
+use http::HeaderValue;
 
-use crate::{tunnel::TunnelSummary, upstream::Upstream};
+use crate::{received::Received, tunnel::TunnelSummary, upstream::Upstream};
 
 /// Hook that is called when a tunnel opens and when it ends.
 ///
@@ -62,24 +62,28 @@ struct Inner {
     id: u64,
     client: Option<IpAddr>,
     path: Box<str>,
+    /// `None` if it is the client's path.
+    upstream_path: Option<Box<str>>,
     label: Option<TunnelLabel>,
     upstream: Upstream,
     protocol: HeaderValue,
 }
 
 impl TunnelInfo {
-    /// Creates the identity of a new tunnel. `uri` and `label` are those of the request.
+    /// Creates the identity of a new tunnel.
     pub(crate) fn new(
-        client: Option<IpAddr>,
-        uri: &Uri,
+        request: &Received,
         label: Option<TunnelLabel>,
         upstream: Upstream,
         protocol: HeaderValue,
     ) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(1);
         let id = IDS.fetch_add(1, Ordering::Relaxed);
-        // A copy of the path, as the URI would keep the request's read buffer until the tunnel ends.
-        Self(Arc::new(Inner { id, client, path: uri.path().into(), label, upstream, protocol }))
+        // Copies of the paths, as a URI would keep the request's read buffer until the tunnel ends.
+        let path: Box<str> = request.path().into();
+        let upstream_path = request.upstream_path().filter(|forwarded| **forwarded != *path).map(Box::from);
+        let client = request.client;
+        Self(Arc::new(Inner { id, client, path, upstream_path, label, upstream, protocol }))
     }
 
     /// Number that is unique within the process. Ids increase in the order of opening.
@@ -96,10 +100,18 @@ impl TunnelInfo {
         self.0.client
     }
 
-    /// The path of the request at the layer, without the query, which may contain secrets.
+    /// The path of the request as the client sent it, before axum's `nest` removed a prefix
+    /// (feature `axum`). Without the query, which may contain secrets.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.0.path
+    }
+
+    /// The path of the request to the upstream, without the query: the same as [`path`](Self::path), unless a
+    /// router, a [`PathRewrite`](crate::PathRewrite) or the upstream's base path has changed it.
+    #[must_use]
+    pub fn upstream_path(&self) -> &str {
+        self.0.upstream_path.as_deref().unwrap_or(&self.0.path)
     }
 
     /// The [`TunnelLabel`] in the request's extensions.
@@ -127,6 +139,7 @@ impl fmt::Debug for TunnelInfo {
             .field("id", &self.id())
             .field("client", &self.client())
             .field("path", &self.path())
+            .field("upstream_path", &self.upstream_path())
             .field("label", &self.label())
             .field("upstream", self.upstream())
             .field("protocol", &self.protocol())

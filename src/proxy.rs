@@ -14,6 +14,7 @@ use crate::{
     handshake::{Handshake, accept::accept, encode::encode},
     metrics::{HandshakeTimer, Outcome},
     on_tunnel::{TunnelInfo, TunnelLabel},
+    received::Received,
     respond,
     upgrade::PendingTunnel,
 };
@@ -35,10 +36,12 @@ pub(crate) async fn proxy(
     body: Outgoing,
     timer: HandshakeTimer,
 ) -> Response<ProxyBody> {
-    let (response, outcome) = match attempt(&config, handshake, parts, body).await {
+    let client = config.rewrite.forwarded.client(&parts);
+    let mut received = Received::new(&parts, client);
+    let (response, outcome) = match attempt(&config, &mut received, handshake, parts, body).await {
         Ok(response) if matches!(response.body(), ProxyBody::Upstream(_)) => (response, Outcome::Relayed),
         Ok(response) => (response, Outcome::Upgraded),
-        Err(error) => (respond::error(&config.hooks, &error), Outcome::Refused),
+        Err(error) => (respond::error(&config.hooks, &error, &received), Outcome::Refused),
     };
     timer.stop(outcome);
     response
@@ -46,6 +49,7 @@ pub(crate) async fn proxy(
 
 async fn attempt(
     config: &Config,
+    received: &mut Received,
     handshake: Handshake,
     parts: Parts,
     body: Outgoing,
@@ -54,14 +58,14 @@ async fn attempt(
     config.allow_origin.check(&parts)?;
     let handshake_guard = config.begin_handshake()?;
     let _handshake_permit = config.limits.permit_handshake()?;
-    let client = config.rewrite.forwarded.client(&parts);
-    let mut permit = config.limits.permit_tunnel(client)?;
+    let mut permit = config.limits.permit_tunnel(received.client)?;
     let upstream = config.select(&parts.extensions)?;
     config.limits.permit_upstream(&mut permit, &upstream)?;
 
     // Rewrite.
-    let (uri, label) = (parts.uri.clone(), parts.extensions.get::<TunnelLabel>().cloned());
+    let label = parts.extensions.get::<TunnelLabel>().cloned();
     let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
+    received.forwarded_to(request.uri());
 
     // Connect, send the request, and receive the response head.
     let (mut response, connection) =
@@ -80,7 +84,7 @@ async fn attempt(
     response.extensions_mut().remove::<OnUpgrade>();
 
     // Start the tunnel. It waits until the response is written.
-    let info = TunnelInfo::new(client, &uri, label, upstream, handshake.protocol.clone());
+    let info = TunnelInfo::new(received, label, upstream, handshake.protocol.clone());
     PendingTunnel { handshake, connection, info, permit, handshake_guard }.spawn(
         &config.hooks,
         config.registry.as_ref(),

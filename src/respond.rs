@@ -21,6 +21,7 @@ use crate::{
     handshake::{Handshake, Mechanism, is_websocket},
     limits::Permit,
     metrics,
+    received::Received,
     refusal::{self, BodyLimits, TooLarge},
     rewrite::{hop_by_hop, tokens},
     trace,
@@ -30,9 +31,10 @@ use crate::{
 /// `Retry-After` of a 429 or 503: long enough for a tunnel to end, short enough for a person.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// Returns the response for a failure: that of the application's hook, or status and reason as text.
-pub(crate) fn error(hooks: &Hooks, error: &Error) -> Response<ProxyBody> {
-    trace::refused(error);
+/// Reports that `request` is refused, and returns the response for it: that of the application's hook, or status and
+/// reason as text.
+pub(crate) fn error(hooks: &Hooks, error: &Error, request: &Received) -> Response<ProxyBody> {
+    trace::refused(error, request);
     metrics::refused(error);
     let mut response = match &hooks.error_response {
         Some(make) => make(error),

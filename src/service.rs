@@ -19,6 +19,7 @@ use crate::{
     handshake::detect::detect,
     metrics::{HandshakeTimer, Outcome},
     proxy::proxy,
+    received::Received,
     respond,
 };
 
@@ -71,7 +72,9 @@ where
             }
             Err(error) => {
                 HandshakeTimer::start().stop(Outcome::Refused);
-                ResponseFuture::ready(respond::error(&self.config.hooks, &error))
+                let (parts, _) = request.into_parts();
+                let received = Received::new(&parts, self.config.rewrite.forwarded.client(&parts));
+                ResponseFuture::ready(respond::error(&self.config.hooks, &error, &received))
             }
         }
     }

@@ -1,17 +1,38 @@
 //! Span and events of the feature `tracing`. Without the feature, the same items do nothing.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
+use crate::{error::Error, on_tunnel::TunnelInfo, received::Received, tunnel::TunnelSummary};
 #[cfg(feature = "tracing")]
-use crate::tunnel::{Side, TunnelEnd};
-use crate::{error::Error, on_tunnel::TunnelInfo, tunnel::TunnelSummary};
+use crate::{
+    received::text::{Printable, clip},
+    tunnel::{Side, TunnelEnd},
+};
 
-/// Reports a request that gets a failure response of the proxy itself.
-pub(crate) fn refused(error: &Error) {
+/// Reports a request that gets a failure response of the proxy itself: at warn if the client is not to blame.
+pub(crate) fn refused(error: &Error, request: &Received) {
     #[cfg(feature = "tracing")]
-    if error.status().is_server_error() {
-        tracing::warn!(status = error.status().as_u16(), %error, "request refused");
-    } else {
-        tracing::debug!(status = error.status().as_u16(), %error, "request refused");
+    {
+        macro_rules! event {
+            ($level:ident) => {
+                tracing::$level!(
+                    method = &*clip(request.method.as_str()),
+                    path = &*clip(request.path()),
+                    version = ?request.version,
+                    client = request.client.map(tracing::field::display),
+                    upstream = error.upstream().map(tracing::field::display),
+                    upstream_path = request.upstream_path().map(clip).as_deref(),
+                    status = error.status().as_u16(),
+                    reason = error.reason(),
+                    error = %Printable(error),
+                    "request refused"
+                )
+            };
+        }
+        if error.status().is_server_error() {
+            event!(warn);
+        } else {
+            event!(debug);
+        }
     }
 }
 
@@ -38,7 +59,8 @@ impl Span {
             client = tunnel.client().map(tracing::field::display),
             upstream = %tunnel.upstream(),
             protocol = tunnel.protocol(),
-            path = tunnel.path(),
+            path = &*clip(tunnel.path()),
+            upstream_path = &*clip(tunnel.upstream_path()),
             label = tunnel.label(),
         );
         #[cfg(feature = "tracing")]

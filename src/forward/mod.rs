@@ -30,6 +30,7 @@ use crate::{
     },
     error::{BoxError, ClientBody, Error, Kind},
     handshake::detect,
+    received::Received,
     respond,
     rewrite::{hop_by_hop, http2},
     upstream::Upstream,
@@ -87,10 +88,12 @@ impl Forward {
         header_timeout: HeaderTimeout,
     ) -> Response<ResponseBody<UpstreamBody>> {
         let ends_connection = respond::ends_connection(&parts.method, parts.version);
-        match self.attempt(parts, body, header_timeout).await {
+        let mut received = Received::new(&parts, self.config.rewrite.forwarded.client(&parts));
+        match self.attempt(&mut received, parts, body, header_timeout).await {
             Ok(response) => response.map(ResponseBody::inner),
             Err(error) => {
-                let mut response = respond::error(&self.config.hooks, &error).map(ResponseBody::proxy);
+                let response = respond::error(&self.config.hooks, &error, &received);
+                let mut response = response.map(ResponseBody::proxy);
                 if ends_connection {
                     respond::close_refused(&mut response);
                 }
@@ -101,6 +104,7 @@ impl Forward {
 
     async fn attempt(
         &self,
+        received: &mut Received,
         parts: Parts,
         body: Outgoing,
         header_timeout: HeaderTimeout,
@@ -108,6 +112,7 @@ impl Forward {
         check(&parts)?;
         let upstream = self.config.select(&parts.extensions)?;
         let request = encode(&self.config.rewrite, parts, body, &upstream)?;
+        received.forwarded_to(request.uri());
         let response = match header_timeout.limit(self.send(request, &upstream)).await {
             Some(response) => response?,
             None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),

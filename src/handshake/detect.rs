@@ -11,6 +11,8 @@ use http::{
 use hyper::{ext, upgrade::OnUpgrade};
 
 use super::{Handshake, Mechanism, Protocol, Protocols, is_websocket};
+#[cfg(feature = "tracing")]
+use crate::received::{original_uri, text::clip};
 use crate::{
     error::{Error, Kind},
     rewrite::tokens,
@@ -50,7 +52,16 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
             let token = extended_connect(request).map(|protocol| protocol as &dyn Debug);
             let upgrade = token.or_else(|| headers.get(UPGRADE).map(|upgrade| upgrade as &dyn Debug));
             #[cfg(feature = "tracing")]
-            tracing::debug!(%method, path = request.uri().path(), ?upgrade, reason, "upgrade request not taken");
+            {
+                let uri = original_uri(request.uri(), request.extensions());
+                tracing::debug!(
+                    method = &*clip(method.as_str()),
+                    path = &*clip(uri.path()),
+                    ?upgrade,
+                    reason,
+                    "upgrade request not taken"
+                );
+            }
             #[cfg(not(feature = "tracing"))]
             let _ = (upgrade, reason);
             return Ok(None);

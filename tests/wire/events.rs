@@ -12,12 +12,13 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{app, http2, open};
 
+/// The events of one thread, as lines.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// Captures the events of this thread. Each test runs on one thread.
-    fn capture(&self) -> tracing::subscriber::DefaultGuard {
+    pub(crate) fn capture(&self) -> tracing::subscriber::DefaultGuard {
         self.capture_from(tracing::Level::DEBUG)
     }
 
@@ -36,7 +37,7 @@ impl Log {
     }
 
     /// The only line that contains `text`.
-    fn line(&self, text: &str) -> String {
+    pub(crate) fn line(&self, text: &str) -> String {
         let lines = self.lines();
         let found: Vec<_> = lines.iter().filter(|line| line.contains(text)).collect();
         assert_eq!(found.len(), 1, "{text}: {lines:#?}");
@@ -52,7 +53,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-struct Writer(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Writer(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -15,6 +15,7 @@ mod limits;
 mod metrics;
 mod origin;
 mod refusal;
+mod refusal_events;
 mod respond;
 mod rewrite;
 mod spans;

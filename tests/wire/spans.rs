@@ -11,7 +11,9 @@ use axum::{
     extract::{ConnectInfo, Request},
     middleware::{Next, from_fn},
 };
-use test_support::{ScriptedUpstream, bounded, ping_pong, proxy::describe, serve};
+use test_support::{
+    SWITCHING, ScriptedUpstream, Wire, bounded, handshake, ping_pong, proxy::describe, serve,
+};
 use tokio::sync::mpsc;
 use tower_http::trace::TraceLayer;
 use tower_upgrade_proxy::{OnTunnel, TunnelInfo, TunnelLabel, TunnelSummary, UpgradeProxyLayer};
@@ -130,7 +132,7 @@ async fn a_tunnels_span_is_a_root_that_follows_from_the_requests_span() {
     let (request, _) = spans.only("request");
     assert_eq!((tunnel.parent, tunnel.follows), (false, Some(request)), "{tunnel:?}");
     let expected = format!(
-        "client=192.0.2.7 upstream={} protocol=\"websocket\" path=\"/\" label=\"alice\" ",
+        "client=192.0.2.7 upstream={} protocol=\"websocket\" path=\"/\" upstream_path=\"/\" label=\"alice\" ",
         upstream.uri()
     );
     let (id, rest) = tunnel.fields.split_once(' ').unwrap();
@@ -139,6 +141,22 @@ async fn a_tunnels_span_is_a_root_that_follows_from_the_requests_span() {
 
     drop((client, server));
     close_of(&mut closes, "tunnel").await;
+}
+
+#[tokio::test]
+async fn the_span_has_the_path_that_the_client_sent_and_that_of_the_upstreams_request() {
+    let (spans, _closes, _guard) = Spans::record();
+    let upstream = ScriptedUpstream::start().await;
+    let layer = UpgradeProxyLayer::new(format!("{}/base", upstream.uri()).parse().unwrap());
+    let app = Router::new().nest_service("/app", layer.forward());
+    let mut client = Wire::connect(serve(app).await).await;
+    client.send(handshake("/app/room?token=secret")).await;
+    let mut server = upstream.accept().await;
+    assert!(server.head().await.text().starts_with("GET /base/room?token=secret "));
+    server.send(SWITCHING).await;
+    assert_eq!(client.head().await.status(), 101);
+    let fields = spans.only("tunnel").1.fields;
+    assert!(fields.contains("path=\"/app/room\" upstream_path=\"/base/room\""), "{fields}");
 }
 
 /// Sends the name of the span that it is called in.

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use super::{HandshakeGuard, Registration, Tunnels};
 use crate::{
     on_tunnel::{TunnelInfo, TunnelLabel},
+    received::Received,
     tunnel::{
         TunnelEnd,
         shared::{Shared, ShutdownRequest},
@@ -56,7 +57,8 @@ impl FakeTunnel {
 }
 
 fn info(label: &str) -> TunnelInfo {
-    let (uri, upstream) = ("/path?query".parse().unwrap(), "http://a.example".parse().unwrap());
+    let (request, ()) = http::Request::get("/path?query").body(()).unwrap().into_parts();
+    let upstream = "http://a.example".parse().unwrap();
     let (label, protocol) = (Some(TunnelLabel::new(label)), HeaderValue::from_static("websocket"));
-    TunnelInfo::new(None, &uri, label, upstream, protocol)
+    TunnelInfo::new(&Received::new(&request, None), label, upstream, protocol)
 }
