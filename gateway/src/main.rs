@@ -13,6 +13,7 @@
 mod https;
 mod limits;
 mod listen;
+mod log;
 mod options;
 mod origins;
 mod serve;
@@ -22,10 +23,9 @@ mod workers;
 
 use std::{
     convert::Infallible,
-    env,
     error::Error,
+    fmt::Write,
     future::{pending, ready},
-    io::{self, IsTerminal},
     process::ExitCode,
     sync::Arc,
     thread,
@@ -39,9 +39,9 @@ use tower::{ServiceExt, service_fn};
 use tower_upgrade_proxy::{
     Forward, PathRewrite, ResponseBody, UpgradeProxy, UpgradeProxyLayer, UpstreamBody,
 };
-use tracing_subscriber::EnvFilter;
 
 use listen::{accept, bind};
+use log::Log;
 use options::{Options, Route};
 use serve::HttpService;
 use shutdown::{Shutdown, Signals};
@@ -59,8 +59,13 @@ type Location = (String, UpgradeProxy<Forward>);
 
 fn main() -> ExitCode {
     let options = Options::from_args();
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(has_colours()).init();
+    let _log = match Log::start() {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("the log could not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -68,12 +73,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Returns whether the log has colours: on a terminal, unless `NO_COLOR` is set. A file or a journal would
-/// contain the escape sequences.
-fn has_colours() -> bool {
-    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Starts the workers. The calling thread is the first worker, and waits for the signals.
@@ -107,19 +106,20 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         // Registered before the first connection, so that no signal ends the process without a drain.
         let mut signals = Signals::new()?;
         status.add_worker();
-        println!("listening on {}", listener.local_addr()?);
+        let mut addresses = format!("listening on {}\n", listener.local_addr()?);
         if let Some(address) = options.redirect_http {
             let redirect = bind(address).await?;
-            println!("redirecting to https on {}", redirect.local_addr()?);
+            writeln!(addresses, "redirecting to https on {}", redirect.local_addr()?)?;
             let to_https = service_fn(move |request| async move { Ok(https::redirect(&request, port)) });
             tokio::spawn(accept(redirect, None, http.clone(), work.clone(), to_https));
         }
         if let Some(address) = options.status {
             let listener = bind(address).await?;
-            println!("status on http://{}", listener.local_addr()?);
+            writeln!(addresses, "status on http://{}", listener.local_addr()?)?;
             let report = service_fn(move |_| ready(Ok(status.report())));
             tokio::spawn(accept(listener, None, http.clone(), work.clone(), report));
         }
+        log::announce(addresses)?;
         tokio::spawn(accept(listener, tls, http, work, gateway(locations(options, &layer))));
         signals.next().await;
         tokio::select! {
@@ -158,7 +158,10 @@ async fn respond(
     let matching = locations.iter().filter(|(prefix, _)| path.starts_with(prefix));
     match matching.max_by_key(|(prefix, _)| prefix.len()) {
         Some((_, location)) => Ok(location.clone().oneshot(request).await?.map(Either::Left)),
-        None => Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n")),
+        None => {
+            log::no_route(&request);
+            Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n"))
+        }
     }
 }
 

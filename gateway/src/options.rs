@@ -26,7 +26,9 @@ const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
 #[command(
     name = "upgrade-gateway",
     version,
-    after_help = "Log lines go to stderr. RUST_LOG=debug adds a line for each tunnel that opens or ends."
+    after_help = "Log lines go to stderr, and are lost and counted if nobody reads it. Of repeated warnings, one a second is \
+                  written, with the number of the others. RUST_LOG=debug writes all of them, and adds a line for each tunnel that \
+                  opens or ends, and for each refused request."
 )]
 pub(crate) struct Options {
     /// Address to listen on; port 0 selects a free port

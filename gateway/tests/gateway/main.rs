@@ -10,6 +10,7 @@ mod http2;
 mod https;
 mod limits;
 mod locations;
+mod log;
 mod origins;
 mod process;
 mod redirect;

@@ -50,7 +50,9 @@ impl Peer {
         peer
     }
 
-    pub(super) fn address(self) -> Option<SocketAddr> {
+    /// Returns the address; `None` for a peer without one.
+    #[must_use]
+    pub fn address(self) -> Option<SocketAddr> {
         self.address
     }
 
