@@ -286,6 +286,15 @@ impl UpgradeProxyLayer {
         self.with(|config| config.limits.set_handshakes(handshakes))
     }
 
+    /// Sets the maximum number of concurrent ordinary requests ([`Forward`]), each from its arrival until the body of
+    /// its response has ended. Requests above it get a 503 with `Retry-After`, before the proxy connects to the
+    /// upstream. Counted like [`max_tunnels`](Self::max_tunnels). Default 4,096; `usize::MAX` for no limit.
+    ///
+    /// An event stream or a long poll counts as long as it is open: raise the limit for an upstream with many of them.
+    pub fn max_requests(self, requests: usize) -> Self {
+        self.with(|config| config.limits.set_requests(requests))
+    }
+
     /// Sets a hook that is called when a tunnel opens and when it ends. Default none.
     pub fn on_tunnel(self, hook: impl OnTunnel) -> Self {
         self.with(|config| config.hooks.on_tunnel = Some(Arc::new(hook)))

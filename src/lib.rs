@@ -79,7 +79,7 @@
 //! | 429 with `Retry-After` | limit per client reached: [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
 //! | 501 | `CONNECT` with a `:protocol` that is not allowed, sent to [`Forward`] |
 //! | 502 | no connection to the upstream, TLS failure, or a response that violates the protocol |
-//! | 503 with `Retry-After` | a [`Drain`] has begun; a limit is reached: [`max_tunnels`](UpgradeProxyLayer::max_tunnels), [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream), [`max_handshakes`](UpgradeProxyLayer::max_handshakes); no upstream is set; all HTTP/2 connections to the upstream are full; the process is out of file descriptors |
+//! | 503 with `Retry-After` | a [`Drain`] has begun; a limit is reached: [`max_tunnels`](UpgradeProxyLayer::max_tunnels), [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream), [`max_handshakes`](UpgradeProxyLayer::max_handshakes), [`max_requests`](UpgradeProxyLayer::max_requests); no upstream is set; all HTTP/2 connections to the upstream are full; the process is out of file descriptors |
 //! | 504 | connect, handshake or header timeout expired |
 //!
 //! # Features

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{body::DelayedError, connect::h2, error::BoxError};
+use crate::{body::DelayedError, connect::h2, error::BoxError, limits::Permit};
 
 /// The body of a response in either version of HTTP.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ pin_project! {
         waiting_since: Option<Instant>,
         #[pin]
         timer: Option<Sleep>,
+        permit: Option<Permit>,
     }
 }
 
@@ -68,7 +69,13 @@ impl UpstreamBody {
             timeout,
             waiting_since: None,
             timer: None,
+            permit: None,
         }
+    }
+
+    /// Holds `permit` until the body has ended or is dropped.
+    pub(crate) fn holding(self, permit: Permit) -> Self {
+        Self { permit: Some(permit), ..self }
     }
 }
 
@@ -84,6 +91,9 @@ impl Body for UpstreamBody {
         let source = this.source;
         if let Poll::Ready(frame) = this.delayed.poll_frame(cx, |cx| source.poll_frame(cx)) {
             *this.waiting_since = None;
+            if !matches!(frame, Some(Ok(_))) {
+                *this.permit = None;
+            }
             return Poll::Ready(frame);
         }
         let Some(timeout) = *this.timeout else { return Poll::Pending };

@@ -32,6 +32,7 @@ pub(crate) enum Kind {
     ClientLimit,
     UpstreamLimit,
     HandshakeLimit,
+    RequestLimit,
     /// The process, or the system, has reached its limit on open files.
     DescriptorLimit,
     Draining,
@@ -71,6 +72,7 @@ impl Kind {
             Self::ClientLimit => (Status::TOO_MANY_REQUESTS, "client_limit", "too many tunnels are open from this address", "the client's tunnel limit is reached"),
             Self::UpstreamLimit => (Status::SERVICE_UNAVAILABLE, "upstream_limit", "too many tunnels to the upstream are open", "its tunnel limit is reached"),
             Self::HandshakeLimit => (Status::SERVICE_UNAVAILABLE, "handshake_limit", "too many handshakes are in progress", "the handshake limit is reached"),
+            Self::RequestLimit => (Status::SERVICE_UNAVAILABLE, "request_limit", "too many requests are in progress", "the request limit is reached"),
             Self::DescriptorLimit => (Status::SERVICE_UNAVAILABLE, "descriptor_limit", "too many connections are open", "connect"),
             Self::Draining => (Status::SERVICE_UNAVAILABLE, "draining", "the server is shutting down", "tunnels are being drained"),
         };
@@ -112,6 +114,7 @@ mod tests {
             (Kind::ClientLimit, 429, "client_limit"),
             (Kind::UpstreamLimit, 503, "upstream_limit"),
             (Kind::HandshakeLimit, 503, "handshake_limit"),
+            (Kind::RequestLimit, 503, "request_limit"),
             (Kind::DescriptorLimit, 503, "descriptor_limit"),
             (Kind::Draining, 503, "draining"),
         ];

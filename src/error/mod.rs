@@ -174,6 +174,13 @@ impl Error {
         self.0.kind == Kind::HandshakeLimit
     }
 
+    /// Returns true if [`max_requests`](crate::UpgradeProxyLayer::max_requests) ordinary requests are in progress.
+    /// Status 503 with `Retry-After`.
+    #[must_use]
+    pub fn is_request_limit(&self) -> bool {
+        self.0.kind == Kind::RequestLimit
+    }
+
     /// Returns true if no connection to the upstream could be opened because the process (`ulimit -n`), or the
     /// system, has reached its limit on open files and sockets. Status 503 with `Retry-After`.
     #[must_use]
@@ -225,6 +232,7 @@ impl Error {
     /// | `handshake_limit` | 503 | [`is_handshake_limit`](Self::is_handshake_limit) |
     /// | `no_stream_free` | 503 | [`is_no_stream_free`](Self::is_no_stream_free) |
     /// | `no_upstream` | 503 | [`is_no_upstream`](Self::is_no_upstream) |
+    /// | `request_limit` | 503 | [`is_request_limit`](Self::is_request_limit) |
     /// | `tunnel_limit` | 503 | [`is_tunnel_limit`](Self::is_tunnel_limit) |
     /// | `upstream_limit` | 503 | [`is_upstream_limit`](Self::is_upstream_limit) |
     /// | `connect_timeout`, `handshake_timeout`, `header_timeout` | 504 | [`is_timeout`](Self::is_timeout) |

@@ -47,8 +47,9 @@ use header_timeout::HeaderTimeout;
 /// sent again if no part of it was written.
 ///
 /// Failures are responses with the [`Error`] in their extensions: 400 for a request that cannot be forwarded,
-/// 405 and the end of the connection for `CONNECT`, 501 for `CONNECT` with a `:protocol` in HTTP/2, 502 and 504
-/// for failures of the upstream. If the upstream fails in the middle of a response, or sends nothing for the
+/// 405 and the end of the connection for `CONNECT`, 501 for `CONNECT` with a `:protocol` in HTTP/2, 503 with
+/// `Retry-After` above [`max_requests`](crate::UpgradeProxyLayer::max_requests), 502 and 504 for failures of the
+/// upstream. If the upstream fails in the middle of a response, or sends nothing for the
 /// [body timeout](crate::UpgradeProxyLayer::body_timeout), the client's connection is aborted: an incomplete
 /// body never looks complete.
 ///
@@ -110,6 +111,7 @@ impl Forward {
         header_timeout: HeaderTimeout,
     ) -> Result<Response<UpstreamBody>, Error> {
         check(&parts)?;
+        let permit = self.config.limits.permit_request()?;
         let upstream = self.config.select(&parts.extensions)?;
         let request = encode(&self.config.rewrite, parts, body, &upstream)?;
         received.forwarded_to(request.uri());
@@ -123,7 +125,8 @@ impl Forward {
         let (mut parts, body) = response.into_parts();
         hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
-        Ok(Response::from_parts(parts, UpstreamBody::new(body, self.config.timeouts.body)))
+        let body = UpstreamBody::new(body, self.config.timeouts.body).holding(permit);
+        Ok(Response::from_parts(parts, body))
     }
 
     /// Sends `request` on a shared connection in HTTP/2, or on a pooled one in HTTP/1.1. Only a request without a

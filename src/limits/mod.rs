@@ -1,6 +1,6 @@
-//! Limits on concurrent tunnels (in total, per client, per upstream) and on concurrent handshakes.
+//! Limits on concurrent tunnels (in total, per client, per upstream), handshakes and ordinary requests.
 //!
-//! Tunnels in total and handshakes are always limited. A limit per client or per upstream that is not set costs
+//! Tunnels in total, handshakes and requests are always limited. A limit per client or per upstream that is not set costs
 //! nothing: no lock, no allocation.
 //!
 //! # Order
@@ -12,7 +12,7 @@
 //! # Release
 //!
 //! A [`Permit`] is released when it is dropped: that of a handshake with its response, that of a tunnel at the
-//! tunnel's end. A refused request drops those it has, and if the client disconnects, the server drops the
+//! tunnel's end, that of a request at the end of its response's body. A refused request drops those it has, and if the client disconnects, the server drops the
 //! response future with all of them. The counts per client and per upstream are entries of one map each. An
 //! entry is removed with its last permit, so only open tunnels and handshakes in flight can fill a map.
 //!
@@ -45,20 +45,26 @@ const TUNNELS: usize = 65_536;
 /// in 10 ms, this many are 100,000 tunnels opened per second.
 const HANDSHAKES: usize = 1024;
 
+/// Default limit on ordinary requests. A request costs two descriptors and some 50 KiB: this many are some 200 MiB.
+/// With upstreams that respond in 10 ms, they are 400,000 requests per second.
+const REQUESTS: usize = 4096;
+
 /// The limits of a layer. Clones share their counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     handshakes: Arc<Semaphore>,
     tunnels: Arc<Semaphore>,
+    requests: Arc<Semaphore>,
     per_client: Option<Arc<Keyed<IpAddr>>>,
     /// Keyed by scheme and authority, as pooled connections are.
     per_upstream: Option<Arc<Keyed<(Scheme, Authority)>>>,
 }
 
-/// Permission for one handshake in flight or for one tunnel. Released on drop.
+/// Permission for one handshake in flight, for one tunnel or for one request. Released on drop.
 ///
 /// That of a tunnel is held from before the proxy connects to the upstream until the tunnel ends. If the
-/// upstream refuses a WebSocket, it is held until the body of that response has been read.
+/// upstream refuses the upgrade, it is held until the body of that response has been read. That of a request is held
+/// from before the proxy connects to the upstream until the body of the response has been read.
 #[derive(Debug)]
 pub(crate) struct Permit {
     _total: OwnedSemaphorePermit,
@@ -78,6 +84,7 @@ impl Default for Limits {
         Self {
             handshakes: semaphore(HANDSHAKES),
             tunnels: semaphore(TUNNELS),
+            requests: semaphore(REQUESTS),
             per_client: None,
             per_upstream: None,
         }
@@ -93,6 +100,10 @@ impl Limits {
         self.tunnels = semaphore(limit);
     }
 
+    pub(crate) fn set_requests(&mut self, limit: usize) {
+        self.requests = semaphore(limit);
+    }
+
     pub(crate) fn set_per_client(&mut self, limit: usize) {
         self.per_client = Some(Arc::new(Keyed::new(limit)));
     }
@@ -104,6 +115,11 @@ impl Limits {
     /// Permits one more handshake.
     pub(crate) fn permit_handshake(&self) -> Result<Permit, Error> {
         Ok(Permit { _total: acquire(&self.handshakes, Kind::HandshakeLimit)?, keyed: None })
+    }
+
+    /// Permits one more ordinary request.
+    pub(crate) fn permit_request(&self) -> Result<Permit, Error> {
+        Ok(Permit { _total: acquire(&self.requests, Kind::RequestLimit)?, keyed: None })
     }
 
     /// Permits one more tunnel: within the total, then for the client, if its address is known.
@@ -196,12 +212,16 @@ mod tests {
     }
 
     #[test]
-    fn handshakes_and_tunnels_are_limited_by_default() {
+    fn tunnels_handshakes_and_requests_are_limited_by_default() {
         let limits = Limits::default();
         let in_flight: Vec<_> = (0..1024).map(|_| limits.permit_handshake().unwrap()).collect();
         assert!(limits.permit_handshake().unwrap_err().is_handshake_limit());
         drop(in_flight);
         limits.permit_handshake().unwrap();
+        let requests: Vec<_> = (0..4096).map(|_| limits.permit_request().unwrap()).collect();
+        assert!(limits.permit_request().unwrap_err().is_request_limit());
+        drop(requests);
+        limits.permit_request().unwrap();
         let tunnels: Vec<_> = (0..65_536).map(|_| limits.permit_tunnel(None).unwrap()).collect();
         assert!(limits.permit_tunnel(None).unwrap_err().is_tunnel_limit());
         drop(tunnels);
@@ -214,9 +234,11 @@ mod tests {
             let mut limits = Limits::default();
             limits.set_handshakes(limit);
             limits.set_tunnels(limit);
+            limits.set_requests(limit);
             limits.set_per_client(limit);
             limits.set_per_upstream(limit);
             assert_eq!(limits.permit_handshake().is_ok(), limit > 0);
+            assert_eq!(limits.permit_request().is_ok(), limit > 0);
             assert_eq!(limits.permit_tunnel(Some(Ipv6Addr::LOCALHOST.into())).is_ok(), limit > 0);
         }
     }

@@ -1,10 +1,11 @@
-//! Limits on tunnels and handshakes, and the permits that count towards them.
+//! Limits on tunnels, handshakes and ordinary requests, and the permits that count towards them.
 
 mod descriptors;
 mod handshakes;
 mod order;
 mod per_client;
 mod per_upstream;
+mod requests;
 mod stress;
 mod total;
 
@@ -49,6 +50,7 @@ async fn add_reason(mut response: Response) -> Response {
             (error.is_client_limit(), "client_limit"),
             (error.is_upstream_limit(), "upstream_limit"),
             (error.is_handshake_limit(), "handshake_limit"),
+            (error.is_request_limit(), "request_limit"),
             (error.is_descriptor_limit(), "descriptor_limit"),
         ];
         for (is_reason, reason) in methods {

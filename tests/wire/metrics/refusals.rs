@@ -57,6 +57,7 @@ async fn each_refusal_is_counted_by_its_reason() {
         ("client_limit", 429, layer().max_tunnels_per_client(0), upgrade.clone(), false),
         ("upstream_limit", 503, layer().max_tunnels_per_upstream(0), upgrade.clone(), false),
         ("handshake_limit", 503, layer().max_handshakes(0), upgrade.clone(), false),
+        ("request_limit", 503, layer().max_requests(0), ordinary.to_owned(), true),
         ("descriptor_limit", 503, layer().connector(exhausted), upgrade.clone(), false),
         ("draining", 503, drained, upgrade.clone(), false),
     ];
