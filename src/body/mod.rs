@@ -19,7 +19,8 @@ pub(crate) use delayed::DelayedError;
 
 pin_project! {
     /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): that of the inner service, of a relayed
-    /// response of the upstream, or of a failure response. The body of a 101 is empty.
+    /// response of the upstream, or of a failure response. The body of a 101 is empty, and so is the default, which
+    /// middleware uses for responses of its own.
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -64,6 +65,12 @@ impl<B> ResponseBody<B> {
     }
 }
 
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::proxy(ProxyBody::Text(Full::default()))
+    }
+}
+
 impl<B> Body for ResponseBody<B>
 where
     B: Body<Data = Bytes>,
@@ -78,7 +85,9 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
-            KindProj::Proxy { body: ProxyBody::Upstream(body) } => Pin::new(body).poll_frame(cx),
+            KindProj::Proxy { body: ProxyBody::Upstream(body) } => {
+                Pin::new(body).poll_frame(cx)
+            }
             KindProj::Proxy { body: ProxyBody::Text(body) } => {
                 Pin::new(body).poll_frame(cx).map_err(Into::into)
             }
@@ -88,7 +97,9 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Proxy { body: ProxyBody::Upstream(body) } => body.is_end_stream(),
+            Kind::Proxy { body: ProxyBody::Upstream(body) } => {
+                body.is_end_stream()
+            }
             Kind::Proxy { body: ProxyBody::Text(body) } => body.is_end_stream(),
         }
     }

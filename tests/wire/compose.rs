@@ -30,7 +30,11 @@ use tower_http::{
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
 /// Opens a tunnel at `path` and exchanges data. Returns both ends and the 101.
-async fn tunnel(address: SocketAddr, upstream: &ScriptedUpstream, path: &str) -> (Wire, Wire, Head) {
+pub(crate) async fn tunnel(
+    address: SocketAddr,
+    upstream: &ScriptedUpstream,
+    path: &str,
+) -> (Wire, Wire, Head) {
     let mut client = Wire::connect(address).await;
     client.send(handshake_with(path, &["Origin: http://client.example", "Accept-Encoding: gzip"])).await;
     let mut server = upstream.accept().await;
@@ -45,7 +49,7 @@ async fn tunnel(address: SocketAddr, upstream: &ScriptedUpstream, path: &str) ->
     (client, server, head)
 }
 
-async fn status(address: SocketAddr, path: &str) -> u16 {
+pub(crate) async fn status(address: SocketAddr, path: &str) -> u16 {
     Wire::connect(address).await.request(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await.status()
 }
 

@@ -3,6 +3,7 @@
 
 mod black_hole;
 mod compose;
+mod compose_hyper;
 mod connect;
 mod detect;
 mod events;
