@@ -4,11 +4,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{Extensions, Response};
+use http::{Extensions, Response, request::Parts};
 use http_body_util::Full;
 
 use crate::{
     allow_origin::AllowOrigin,
+    authorize::{Authorize, Failure},
     connect::{ConnectTimeouts, Connector},
     error::{Error, Kind},
     handshake::Protocols,
@@ -55,6 +56,7 @@ pub(crate) struct Timeouts {
 /// Functions of the application.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks {
+    pub(crate) authorize: Option<Authorize>,
     pub(crate) on_tunnel: Option<Arc<dyn OnTunnel>>,
     pub(crate) error_response: Option<ErrorResponse>,
 }
@@ -88,6 +90,18 @@ impl Config {
     pub(crate) fn begin_handshake(&self) -> Result<Option<HandshakeGuard>, Error> {
         let begin = |drain: &Watcher| drain.begin_handshake().ok_or_else(|| Error::new(Kind::Draining));
         self.drain.as_ref().map(begin).transpose()
+    }
+
+    /// Calls the `authorize` hook, which may set the upstream and the label in the extensions of `parts`.
+    ///
+    /// # Errors
+    ///
+    /// If the hook rejects the request, or takes longer than the handshake timeout.
+    pub(crate) async fn authorize(&self, parts: &mut Parts) -> Result<(), Failure> {
+        match &self.hooks.authorize {
+            Some(authorize) => authorize.check(parts, self.timeouts.handshake).await,
+            None => Ok(()),
+        }
     }
 
     /// Returns the upstream of the request, or else that of the layer.

@@ -9,6 +9,7 @@ use tower_service::Service;
 
 use crate::{
     allow_origin::AllowOrigin,
+    authorize::{Authorize, Authorized, Rejection},
     config::Config,
     connect::h2::Http2,
     error::{BoxError, Error},
@@ -18,7 +19,7 @@ use crate::{
     registry::{Tunnels, Watcher},
     rewrite::{forwarded::Forwarded, host::Host, path::PathRewrite},
     service::UpgradeProxy,
-    tunnel::TunnelConfig,
+    tunnel::{KeepAlive, TunnelConfig},
     upgrade_required::UpgradeRequired,
     upstream::Upstream,
 };
@@ -29,17 +30,33 @@ use crate::{
 /// by all clones of the layer and all services it wraps.
 ///
 /// ```
-/// use axum::{Router, routing::get};
+/// use axum::Router;
 /// use std::time::Duration;
-/// use tower_upgrade_proxy::{Host, UpgradeProxyLayer};
+/// use tower_upgrade_proxy::{Host, PathRewrite, UpgradeProxyLayer};
 ///
 /// let proxy = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?)
 ///     .host(Host::upstream())
+///     .path(PathRewrite::original_uri()) // with the /ws that `nest_service` removes
 ///     .idle_timeout(Duration::from_secs(86_400)) // proxy_read_timeout 86400
 ///     .max_tunnels(10_000);
-/// let app: Router = Router::new().route("/ws/", get("no upgrade")).layer(proxy);
+/// let app: Router = Router::new().nest_service("/ws", proxy.into_service());
 /// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
 /// ```
+///
+/// # Scope
+///
+/// The layer proxies every upgrade that reaches it. In an axum application, the place decides which those are:
+///
+/// | place | upgrades at |
+/// | --- | --- |
+/// | `router.nest_service("/ws", proxy.into_service())` or `proxy.forward()` | `/ws` and every path below it |
+/// | `router.route("/ws", get(handler).layer(proxy))` | `/ws` only |
+/// | `router.fallback_service(proxy.forward())` | every path without a route |
+/// | `router.layer(proxy)` | **every path**, with a route or without |
+///
+/// A layer that checks credentials must be outside of this one. `get(handler).layer(proxy).route_layer(auth)` checks
+/// `GET` only, and not the `CONNECT` of HTTP/2. [`authorize`](Self::authorize) checks every request that is proxied.
+/// `docs/mounting.md` has the measured tables.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct UpgradeProxyLayer(Arc<Config>);
@@ -71,6 +88,56 @@ impl UpgradeProxyLayer {
     /// [`AllowOrigin::any`].
     pub fn allow_origin(self, origins: AllowOrigin) -> Self {
         self.with(|config| config.allow_origin = origins)
+    }
+
+    /// Sets the hook that decides whether a request is proxied, like nginx's `auth_request`. Default none: all are.
+    ///
+    /// The hook gets the head of the client's request, with its extensions, before the proxy connects to an upstream.
+    /// It applies to every request that this layer proxies: to upgrades in HTTP/1.1 with any method, to extended
+    /// CONNECT in HTTP/2, and with [`forward`](Self::forward) also to ordinary requests. Requests that go to an inner
+    /// service of the application are not checked.
+    ///
+    /// With [`Authorized`], the hook can set fields of the upstream request that the client can neither forge nor
+    /// remove, choose the upstream, and label the tunnel. A [`Rejection`] is the response to the client.
+    ///
+    /// ```
+    /// use axum::{Router, http::{HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION, request::Parts}};
+    /// use tower_upgrade_proxy::{Authorized, PathRewrite, Rejection, TunnelLabel, UpgradeProxyLayer};
+    /// # #[derive(Clone)] struct Users;
+    /// # impl Users { async fn find(&self, token: &str) -> Option<String> { Some(token.to_owned()) } }
+    ///
+    /// async fn authorize(head: Parts, users: Users) -> Result<Authorized, Rejection> {
+    ///     let token = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    ///     let user = users.find(token.ok_or(StatusCode::UNAUTHORIZED)?).await.ok_or(StatusCode::FORBIDDEN)?;
+    ///     let value = HeaderValue::try_from(&user).map_err(|_| StatusCode::FORBIDDEN)?;
+    ///     Ok(Authorized::new().header(HeaderName::from_static("x-user"), value).label(TunnelLabel::new(user)))
+    /// }
+    ///
+    /// # let users = Users;
+    /// let location = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?)
+    ///     .path(PathRewrite::original_uri())
+    ///     .authorize(move |head| authorize(head, users.clone()))
+    ///     .forward();
+    /// let app: Router = Router::new().nest_service("/ws", location);
+    /// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+    /// ```
+    ///
+    /// The head is as the layer receives it:
+    ///
+    /// - In HTTP/2, the method of a WebSocket is `CONNECT`, not `GET`.
+    /// - Within axum's `nest_service`, the URI lacks the prefix; the extension `OriginalUri` has the whole one.
+    /// - Fields that name a user or a role may come from the client, unless the hook sets or removes them.
+    ///
+    /// For credentials that browsers send on their own, such as cookies, check the origin too:
+    /// [`allow_origin`](Self::allow_origin). It is checked before, and so are the drain and the limits, except that of
+    /// the upstream. While it waits for the hook, a request counts as a handshake and a tunnel. A hook that takes longer
+    /// than the [handshake timeout](Self::handshake_timeout) is dropped, and the client gets a 504; it is dropped
+    /// too when the client disconnects. A panic propagates to the server, as one of a handler does.
+    pub fn authorize<F>(self, hook: impl Fn(Parts) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Authorized, Rejection>> + Send + 'static,
+    {
+        self.with(|config| config.hooks.authorize = Some(Authorize::new(hook)))
     }
 
     /// Sets the policy for the `Host` field of upstream requests. Default [`Host::preserve`].
@@ -222,8 +289,8 @@ impl UpgradeProxyLayer {
 
     /// Sets all settings of the tunnels: timeouts, keep-alive, limits, and the Close frames sent at the end
     /// of a WebSocket. Overrides earlier calls of [`idle_timeout`](Self::idle_timeout),
-    /// [`half_close_timeout`](Self::half_close_timeout), [`close_timeout`](Self::close_timeout) and
-    /// [`max_lifetime`](Self::max_lifetime). Default [`TunnelConfig::new`].
+    /// [`half_close_timeout`](Self::half_close_timeout), [`close_timeout`](Self::close_timeout),
+    /// [`max_lifetime`](Self::max_lifetime) and [`keep_alive`](Self::keep_alive). Default [`TunnelConfig::new`].
     pub fn tunnel(self, tunnel: TunnelConfig) -> Self {
         self.with(|config| config.tunnel = Arc::new(tunnel))
     }
@@ -248,6 +315,12 @@ impl UpgradeProxyLayer {
     /// Sets [`TunnelConfig::max_lifetime`](crate::TunnelConfig::max_lifetime). Default `None`: no limit.
     pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.with_tunnel(|tunnel| tunnel.max_lifetime(lifetime))
+    }
+
+    /// Sets [`TunnelConfig::keep_alive`](crate::TunnelConfig::keep_alive): pings to idle sides of a WebSocket. The
+    /// answers count as traffic for the [idle timeout](Self::idle_timeout). Default none.
+    pub fn keep_alive(self, keep_alive: KeepAlive) -> Self {
+        self.with_tunnel(|tunnel| tunnel.keep_alive(keep_alive))
     }
 
     /// Sets the maximum number of concurrent tunnels, including handshakes. Upgrades above it get a 503 with
@@ -340,7 +413,7 @@ impl UpgradeProxyLayer {
     /// ```
     /// # use tower_upgrade_proxy::UpgradeProxyLayer;
     /// # let layer = UpgradeProxyLayer::per_request();
-    /// let app: axum::Router = axum::Router::new().route_service("/ws", layer.into_service());
+    /// let app: axum::Router = axum::Router::new().nest_service("/ws", layer.into_service());
     /// ```
     #[must_use]
     pub fn into_service(self) -> UpgradeProxy<UpgradeRequired> {

@@ -19,20 +19,30 @@
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
-//! use tower_upgrade_proxy::UpgradeProxyLayer;
+//! use std::time::Duration;
+//! use tower_upgrade_proxy::{KeepAlive, PathRewrite, UpgradeProxyLayer};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let proxy = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?);
-//! let app: Router = Router::new().route("/ws/", get(|| async { "no upgrade" })).layer(proxy);
+//! let proxy = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?)
+//!     .path(PathRewrite::original_uri()) // the upstream gets /ws/room, not /room
+//!     .keep_alive(KeepAlive::new().client(Duration::from_secs(30))); // else 60 s without traffic end a tunnel
+//! let app: Router = Router::new()
+//!     .route("/", get(|| async { "an ordinary page" }))
+//!     .nest_service("/ws", proxy.into_service());
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 //! axum::serve(listener, app).await?;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! With plain hyper, serve connections *with upgrades*
-//! (`hyper_util::server::conn::auto::Builder::serve_connection_with_upgrades`). Otherwise requests lack the
-//! extension that an upgrade requires, and all of them go to the inner service.
+//! `nest_service` matches `/ws` and all paths below it. `.layer(proxy)` on a whole `Router` would proxy the upgrades of
+//! every path: [`UpgradeProxyLayer`] describes the other ways. Only authorized requests are proxied with
+//! [`authorize`](UpgradeProxyLayer::authorize), which no order of layers can bypass.
+//!
+//! With plain hyper, serve connections *with upgrades*: `with_upgrades` of hyper's HTTP/1 server, or
+//! `serve_connection_with_upgrades` of `hyper_util::server::conn::auto::Builder`. Otherwise the client gets the 101, and
+//! the connection ends ([`TunnelEnd::UpgradeFailed`]); a warning says so once. For WebSockets over HTTP/2, the server must
+//! enable extended CONNECT (`enable_connect_protocol`); `axum::serve` does both.
 //!
 //! The crate requires tokio: it provides connections and timers, and every tunnel is a tokio task.
 //!
@@ -43,13 +53,14 @@
 //!    ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)). In HTTP/2, the method is
 //!    CONNECT, and `:protocol` names an allowed protocol
 //!    ([RFC 8441](https://www.rfc-editor.org/rfc/rfc8441)). Every other request goes to the inner service.
-//! 2. **Select.** The request's `Origin` is checked against [`AllowOrigin`]. The upstream is the [`Upstream`]
-//!    in the request's extensions, else that of the layer. Then the limits are checked: handshakes in flight
-//!    first, then tunnels in total, per client and per upstream. A rejected request does not count towards
-//!    any limit.
+//! 2. **Select.** The request's `Origin` is checked against [`AllowOrigin`]. Then the limits are checked:
+//!    handshakes in flight first, then tunnels in total and per client. The hook
+//!    [`authorize`](UpgradeProxyLayer::authorize) accepts or rejects the request, and may choose the upstream;
+//!    otherwise that is the [`Upstream`] in the request's extensions, else that of the layer. The limit per
+//!    upstream is last. A rejected request does not count towards any limit.
 //! 3. **Rewrite.** Hop-by-hop fields and all fields named by a `Connection` line are removed
 //!    ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)). Then [`Forwarded`], [`Host`]
-//!    and [`PathRewrite`] are applied, and the hook [`on_request`](UpgradeProxyLayer::on_request) is called.
+//!    and [`PathRewrite`] are applied, the fields of `authorize` are set, and the hook [`on_request`](UpgradeProxyLayer::on_request) is called.
 //! 4. **Connect.** The proxy opens an HTTP/1.1 connection for this upgrade alone. If the upstream is marked
 //!    [`http2`](Upstream::http2) or [`auto`](Upstream::auto), it may use a stream of a shared HTTP/2
 //!    connection instead.
@@ -75,12 +86,13 @@
 //! | --- | --- |
 //! | 400 | malformed handshake: `Host` or key missing, repeated or invalid; a body on an upgrade; a path that escapes its prefix |
 //! | 403 | origin not allowed by [`AllowOrigin`] |
+//! | any | a [`Rejection`] by the hook [`authorize`](UpgradeProxyLayer::authorize), with its status |
 //! | 405 | `CONNECT` sent to [`Forward`]; the connection is closed |
 //! | 429 with `Retry-After` | limit per client reached: [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
 //! | 501 | `CONNECT` with a `:protocol` that is not allowed, sent to [`Forward`] |
 //! | 502 | no connection to the upstream, TLS failure, or a response that violates the protocol |
 //! | 503 with `Retry-After` | a [`Drain`] has begun; a limit is reached: [`max_tunnels`](UpgradeProxyLayer::max_tunnels), [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream), [`max_handshakes`](UpgradeProxyLayer::max_handshakes), [`max_requests`](UpgradeProxyLayer::max_requests); no upstream is set; all HTTP/2 connections to the upstream are full; the process is out of file descriptors |
-//! | 504 | connect, handshake or header timeout expired |
+//! | 504 | connect, handshake or header timeout expired; `authorize` took longer than the handshake timeout |
 //!
 //! # Features
 //!
@@ -88,7 +100,7 @@
 //! - `tracing` (default): events under the target `tower_upgrade_proxy`. Debug: requests with `Upgrade` that
 //!   are not treated as upgrades, failures with a 4xx, tunnels opened and closed. Info: tunnels ended by a
 //!   timeout or an error, invalid framing that was forwarded. Warn: failures with a 5xx, HTTP/2 connections to
-//!   an upstream that are dead. Each tunnel has a span that follows from the span of its request.
+//!   an upstream that are dead, a server that does not support upgrades. Each tunnel has a span that follows from the span of its request.
 //! - `metrics`: counters, gauges and histograms of tunnels (opened, active, ended, refused), bytes, messages
 //!   and times, through the crate [`metrics`](https://docs.rs/metrics), for the recorder that the application
 //!   installs.
@@ -97,6 +109,7 @@
 #![cfg_attr(not(all(feature = "axum", feature = "rustls")), allow(rustdoc::broken_intra_doc_links))]
 
 mod allow_origin;
+mod authorize;
 mod body;
 mod config;
 mod connect;
@@ -129,6 +142,7 @@ mod upgrade_required;
 mod upstream;
 
 pub use allow_origin::{AllowOrigin, InvalidOrigin};
+pub use authorize::{Authorized, Rejection};
 pub use body::ResponseBody;
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
@@ -169,6 +183,11 @@ struct Http2Guide;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/observability.md")]
 struct ObservabilityGuide;
+
+/// The guide's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/mounting.md")]
+struct MountingGuide;
 
 /// The guide's examples, compiled.
 #[cfg(doctest)]

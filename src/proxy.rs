@@ -7,6 +7,7 @@ use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
+    authorize::Failure,
     body::{Outgoing, ProxyBody},
     config::Config,
     error::{Error, Kind},
@@ -41,7 +42,7 @@ pub(crate) async fn proxy(
     let (response, outcome) = match attempt(&config, &mut received, handshake, parts, body).await {
         Ok(response) if matches!(response.body(), ProxyBody::Upstream(_)) => (response, Outcome::Relayed),
         Ok(response) => (response, Outcome::Upgraded),
-        Err(error) => (respond::error(&config.hooks, &error, &received), Outcome::Refused),
+        Err(failure) => (respond::failure(&config.hooks, failure, &received), Outcome::Refused),
     };
     timer.stop(outcome);
     response
@@ -51,14 +52,15 @@ async fn attempt(
     config: &Config,
     received: &mut Received,
     handshake: Handshake,
-    parts: Parts,
+    mut parts: Parts,
     body: Outgoing,
-) -> Result<Response<ProxyBody>, Error> {
-    // Admit and select.
+) -> Result<Response<ProxyBody>, Failure> {
+    // Admit, authorize and select.
     config.allow_origin.check(&parts)?;
     let handshake_guard = config.begin_handshake()?;
     let _handshake_permit = config.limits.permit_handshake()?;
     let mut permit = config.limits.permit_tunnel(received.client)?;
+    config.authorize(&mut parts).await?;
     let upstream = config.select(&parts.extensions)?;
     config.limits.permit_upstream(&mut permit, &upstream)?;
 
@@ -74,7 +76,7 @@ async fn attempt(
     // Respond.
     if !connection.accepts(response.status()) {
         let body = connection.into_body(config.timeouts.body);
-        return respond::relay(&handshake, &upstream, response, body, config.refusal, permit);
+        return Ok(respond::relay(&handshake, &upstream, response, body, config.refusal, permit)?);
     }
     expected
         .verify(response.version(), response.headers_mut())

@@ -15,6 +15,7 @@ use http::{
 use http_body_util::Full;
 
 use crate::{
+    authorize::Failure,
     body::{BoxBody, ProxyBody},
     config::Hooks,
     error::{Error, Kind},
@@ -31,17 +32,28 @@ use crate::{
 /// `Retry-After` of a 429 or 503: long enough for a tunnel to end, short enough for a person.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
-/// Reports that `request` is refused, and returns the response for it: that of the application's hook, or status and
-/// reason as text.
-pub(crate) fn error(hooks: &Hooks, error: &Error, request: &Received) -> Response<ProxyBody> {
-    trace::refused(error, request);
-    metrics::refused(error);
-    let mut response = match &hooks.error_response {
-        Some(make) => make(error),
-        None => plain(error),
+/// Reports that `request` is refused, and returns the response for it: that of the application, or status and reason as
+/// text.
+///
+/// No response of the application may mean a tunnel to the client: a 1xx, or a 2xx to a `CONNECT`.
+pub(crate) fn failure(hooks: &Hooks, failure: impl Into<Failure>, request: &Received) -> Response<ProxyBody> {
+    let Failure { error, response } = failure.into();
+    trace::refused(&error, request);
+    metrics::refused(&error);
+    let mut response = match (response, &hooks.error_response) {
+        (Some(response), _) => response.map(ProxyBody::Rejection),
+        (None, Some(make)) => make(&error).map(ProxyBody::Text),
+        (None, None) => plain(&error).map(ProxyBody::Text),
     };
-    response.extensions_mut().insert(error.clone());
-    response.map(ProxyBody::Text)
+    let is_tunnel = |status: StatusCode| {
+        status.is_informational() || request.method == Method::CONNECT && status.is_success()
+    };
+    if is_tunnel(response.status()) {
+        let status = Some(error.status()).filter(|status| !is_tunnel(*status));
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    response.extensions_mut().insert(error);
+    response
 }
 
 fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {

@@ -74,7 +74,7 @@ where
                 HandshakeTimer::start().stop(Outcome::Refused);
                 let (parts, _) = request.into_parts();
                 let received = Received::new(&parts, self.config.rewrite.forwarded.client(&parts));
-                ResponseFuture::ready(respond::error(&self.config.hooks, &error, &received))
+                ResponseFuture::ready(respond::failure(&self.config.hooks, error, &received))
             }
         }
     }

@@ -19,8 +19,8 @@ pub(crate) use delayed::DelayedError;
 
 pin_project! {
     /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): that of the inner service, of a relayed
-    /// response of the upstream, or of a failure response. The body of a 101 is empty, and so is the default, which
-    /// middleware uses for responses of its own.
+    /// response of the upstream, of a [`Rejection`](crate::Rejection), or of a failure response. The body of a 101 is
+    /// empty, and so is the default, which middleware uses for responses of its own.
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -51,6 +51,8 @@ pub(crate) fn empty() -> Outgoing {
 pub(crate) enum ProxyBody {
     /// Of a relayed response, with the connection on which it is received.
     Upstream(BoxBody),
+    /// Of a response that the application has made to reject the request.
+    Rejection(BoxBody),
     /// Of a failure response; empty in a 101.
     Text(Full<Bytes>),
 }
@@ -85,7 +87,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProj::Inner { body } => body.poll_frame(cx).map_err(Into::into),
-            KindProj::Proxy { body: ProxyBody::Upstream(body) } => {
+            KindProj::Proxy { body: ProxyBody::Upstream(body) | ProxyBody::Rejection(body) } => {
                 Pin::new(body).poll_frame(cx)
             }
             KindProj::Proxy { body: ProxyBody::Text(body) } => {
@@ -97,7 +99,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
-            Kind::Proxy { body: ProxyBody::Upstream(body) } => {
+            Kind::Proxy { body: ProxyBody::Upstream(body) | ProxyBody::Rejection(body) } => {
                 body.is_end_stream()
             }
             Kind::Proxy { body: ProxyBody::Text(body) } => body.is_end_stream(),
@@ -107,7 +109,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
-            Kind::Proxy { body: ProxyBody::Upstream(body) } => body.size_hint(),
+            Kind::Proxy { body: ProxyBody::Upstream(body) | ProxyBody::Rejection(body) } => body.size_hint(),
             Kind::Proxy { body: ProxyBody::Text(body) } => body.size_hint(),
         }
     }
@@ -118,6 +120,7 @@ impl<B> fmt::Debug for ResponseBody<B> {
         f.write_str(match &self.kind {
             Kind::Inner { .. } => "ResponseBody::Inner",
             Kind::Proxy { body: ProxyBody::Upstream(_) } => "ResponseBody::Upstream",
+            Kind::Proxy { body: ProxyBody::Rejection(_) } => "ResponseBody::Rejection",
             Kind::Proxy { body: ProxyBody::Text(_) } => "ResponseBody::Text",
         })
     }

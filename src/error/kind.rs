@@ -36,6 +36,9 @@ pub(crate) enum Kind {
     /// The process, or the system, has reached its limit on open files.
     DescriptorLimit,
     Draining,
+    /// The application's `authorize` hook has rejected the request, with this status.
+    Unauthorized(Status),
+    AuthorizeTimeout,
 }
 
 /// A row of the table.
@@ -74,6 +77,8 @@ impl Kind {
             Self::HandshakeLimit => (Status::SERVICE_UNAVAILABLE, "handshake_limit", "too many handshakes are in progress", "the handshake limit is reached"),
             Self::RequestLimit => (Status::SERVICE_UNAVAILABLE, "request_limit", "too many requests are in progress", "the request limit is reached"),
             Self::DescriptorLimit => (Status::SERVICE_UNAVAILABLE, "descriptor_limit", "too many connections are open", "connect"),
+            Self::Unauthorized(status) => (status, "unauthorized", "the request was rejected", "rejected by the authorize hook"),
+            Self::AuthorizeTimeout => (Status::GATEWAY_TIMEOUT, "authorize_timeout", "the request could not be authorized in time", "the authorize hook timed out"),
             Self::Draining => (Status::SERVICE_UNAVAILABLE, "draining", "the server is shutting down", "tunnels are being drained"),
         };
         Row { status, reason, public_text, text }
@@ -117,6 +122,8 @@ mod tests {
             (Kind::RequestLimit, 503, "request_limit"),
             (Kind::DescriptorLimit, 503, "descriptor_limit"),
             (Kind::Draining, 503, "draining"),
+            (Kind::Unauthorized(Status::UNAUTHORIZED), 401, "unauthorized"),
+            (Kind::AuthorizeTimeout, 504, "authorize_timeout"),
         ];
         for (kind, status, reason) in table {
             assert_eq!((kind.row().status.as_u16(), kind.row().reason), (status, reason), "{kind:?}");

@@ -110,6 +110,13 @@ impl Error {
         self.0.kind == Kind::Origin
     }
 
+    /// Returns true if the [`authorize`](crate::UpgradeProxyLayer::authorize) hook has rejected the request. The status
+    /// is that of its [`Rejection`](crate::Rejection).
+    #[must_use]
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self.0.kind, Kind::Unauthorized(_))
+    }
+
     /// Returns true if no connection to the upstream could be opened: connection refused, name not found, TLS
     /// failure. Status 502.
     #[must_use]
@@ -138,10 +145,14 @@ impl Error {
         matches!(self.0.kind, Kind::Exchange | Kind::Response(_))
     }
 
-    /// Returns true if the connect, handshake or header timeout has expired. Status 504.
+    /// Returns true if the connect, handshake or header timeout has expired, or if the
+    /// [`authorize`](crate::UpgradeProxyLayer::authorize) hook took longer than the handshake timeout. Status 504.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
-        matches!(self.0.kind, Kind::ConnectTimeout | Kind::HandshakeTimeout | Kind::HeaderTimeout)
+        matches!(
+            self.0.kind,
+            Kind::ConnectTimeout | Kind::HandshakeTimeout | Kind::HeaderTimeout | Kind::AuthorizeTimeout
+        )
     }
 
     /// Returns true if [`max_tunnels`](crate::UpgradeProxyLayer::max_tunnels) tunnels are open. Status 503 with
@@ -235,7 +246,8 @@ impl Error {
     /// | `request_limit` | 503 | [`is_request_limit`](Self::is_request_limit) |
     /// | `tunnel_limit` | 503 | [`is_tunnel_limit`](Self::is_tunnel_limit) |
     /// | `upstream_limit` | 503 | [`is_upstream_limit`](Self::is_upstream_limit) |
-    /// | `connect_timeout`, `handshake_timeout`, `header_timeout` | 504 | [`is_timeout`](Self::is_timeout) |
+    /// | `connect_timeout`, `handshake_timeout`, `header_timeout`, `authorize_timeout` | 504 | [`is_timeout`](Self::is_timeout) |
+    /// | `unauthorized` | that of the hook | [`is_unauthorized`](Self::is_unauthorized) |
     #[must_use]
     pub fn reason(&self) -> &'static str {
         self.0.kind.row().reason

@@ -64,7 +64,8 @@ impl HeaderTimeout {
         .await
     }
 
-    fn record(&self) {
+    /// Records progress: the limit starts anew.
+    pub(super) fn record(&self) {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(elapsed, Ordering::Relaxed);
     }

@@ -22,6 +22,7 @@ use http_body_util::{BodyExt, Either};
 use tower_service::Service;
 
 use crate::{
+    authorize::Failure,
     body::{self, Outgoing, ResponseBody},
     config::Config,
     connect::{
@@ -92,8 +93,8 @@ impl Forward {
         let mut received = Received::new(&parts, self.config.rewrite.forwarded.client(&parts));
         match self.attempt(&mut received, parts, body, header_timeout).await {
             Ok(response) => response.map(ResponseBody::inner),
-            Err(error) => {
-                let response = respond::error(&self.config.hooks, &error, &received);
+            Err(failure) => {
+                let response = respond::failure(&self.config.hooks, failure, &received);
                 let mut response = response.map(ResponseBody::proxy);
                 if ends_connection {
                     respond::close_refused(&mut response);
@@ -106,21 +107,24 @@ impl Forward {
     async fn attempt(
         &self,
         received: &mut Received,
-        parts: Parts,
+        mut parts: Parts,
         body: Outgoing,
         header_timeout: HeaderTimeout,
-    ) -> Result<Response<UpstreamBody>, Error> {
+    ) -> Result<Response<UpstreamBody>, Failure> {
         check(&parts)?;
         let permit = self.config.limits.permit_request()?;
+        self.config.authorize(&mut parts).await?;
+        header_timeout.record();
         let upstream = self.config.select(&parts.extensions)?;
         let request = encode(&self.config.rewrite, parts, body, &upstream)?;
         received.forwarded_to(request.uri());
         let response = match header_timeout.limit(self.send(request, &upstream)).await {
             Some(response) => response?,
-            None => return Err(Error::at(Kind::HeaderTimeout, &upstream)),
+            None => return Err(Error::at(Kind::HeaderTimeout, &upstream).into()),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Error::at(Kind::Response("it is a 101, and no upgrade was requested"), &upstream));
+            let reason = "it is a 101, and no upgrade was requested";
+            return Err(Error::at(Kind::Response(reason), &upstream).into());
         }
         let (mut parts, body) = response.into_parts();
         hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);

@@ -14,13 +14,13 @@ use crate::tunnel::CloseFrame;
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use axum::{Router, routing::get};
+/// use axum::Router;
 /// use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
 ///
 /// # async fn run(stop_signal: impl Future<Output = ()>) -> Result<(), Box<dyn std::error::Error>> {
 /// let drain = Drain::new();
 /// let proxy = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?).drain(drain.watcher());
-/// let app: Router = Router::new().route("/ws/", get("no upgrade")).layer(proxy);
+/// let app: Router = Router::new().nest_service("/ws", proxy.into_service());
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 /// let draining = drain.watcher().draining();
 /// let server = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(draining).into_future());

@@ -6,7 +6,8 @@
 //!    cannot remove a field added by a later step. The `Cookie` lines of an HTTP/2 request are joined.
 //! 2. The fields of the handshake (`Connection`, `Upgrade`) are set by the encoder.
 //! 3. [`forwarded`], [`host`] and [`path`]: the policies of the layer are applied.
-//! 4. The application's [`RequestHook`] is called with the complete head.
+//! 4. The fields of the application's `authorize` hook ([`field_changes`]) are set.
+//! 5. The application's [`RequestHook`] is called with the complete head.
 //!
 //! # One rewrite for two kinds of requests
 //!
@@ -15,6 +16,7 @@
 //! are end-to-end ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)), so ordinary requests
 //! keep `TE: trailers` and `Trailer`, without which HTTP/1.1 could not send any; a handshake loses both.
 
+pub(crate) mod field_changes;
 pub(crate) mod forwarded;
 pub(crate) mod hop_by_hop;
 pub(crate) mod host;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use http::{HeaderValue, Version, header::COOKIE, request::Parts};
 
 use crate::{error::Error, upstream::Upstream};
+use field_changes::FieldChanges;
 use forwarded::Forwarded;
 use host::Host;
 use path::PathRewrite;
@@ -57,6 +60,7 @@ pub(crate) fn rewrite(
     upstream: &Upstream,
     set_fields: impl FnOnce(&mut Parts),
 ) -> Result<Parts, Error> {
+    let changes = parts.extensions.remove::<FieldChanges>();
     let inbound = rules.on_request.as_ref().map(|hook| (hook, parts.clone()));
     hop_by_hop::strip_request(&mut parts.headers);
     join_cookies(&mut parts);
@@ -64,6 +68,7 @@ pub(crate) fn rewrite(
     rules.forwarded.apply(&mut parts, |parts| rules.path.stripped_prefix(parts));
     rules.host.apply(&mut parts, upstream);
     parts.uri = rules.path.apply(&parts, upstream)?.into();
+    changes.unwrap_or_default().apply(&mut parts.headers);
     if let Some((hook, inbound)) = inbound {
         hook(&inbound, &mut parts);
     }

@@ -1,6 +1,7 @@
 //! The layer on real sockets: what exactly the upstream received, what exactly the client got.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod authorize;
 mod black_hole;
 mod compose;
 mod compose_hyper;

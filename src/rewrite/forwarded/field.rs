@@ -60,10 +60,11 @@ pub(super) fn keep(received: Vec<u8>, _: &HeaderValue) -> Vec<u8> {
 }
 
 /// Removes a field and its spellings with underscores.
-fn remove(headers: &mut HeaderMap, name: &HeaderName) {
+pub(in crate::rewrite) fn remove(headers: &mut HeaderMap, name: &HeaderName) {
     headers.remove(name);
+    let dashed = |name: &HeaderName| name.as_str().replace('_', "-");
     let is_alias = |other: &HeaderName| {
-        other.as_str().contains('_') && other.as_str().replace('_', "-") == name.as_str()
+        (other.as_str().contains('_') || name.as_str().contains('_')) && dashed(other) == dashed(name)
     };
     let aliases: Vec<HeaderName> = headers.keys().filter(|other| is_alias(other)).cloned().collect();
     for alias in aliases {

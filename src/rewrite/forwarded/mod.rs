@@ -6,7 +6,7 @@
 
 mod apply;
 mod client;
-mod field;
+pub(super) mod field;
 mod node;
 mod peer;
 

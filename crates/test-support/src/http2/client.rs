@@ -133,6 +133,11 @@ impl PendingResponse {
         (bounded("the response", self.response).await.unwrap(), self.send)
     }
 
+    /// The response, or the error of the stream.
+    pub async fn into_response(self) -> Result<Response<RecvStream>, h2::Error> {
+        self.response.await
+    }
+
     /// The tunnel that a 200 opens.
     pub async fn tunnel(self) -> Stream {
         let (response, send) = self.response().await;

@@ -1,0 +1,61 @@
+//! [`FieldChanges`]: fields of the upstream request that the application has decided on.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::forwarded::field;
+
+/// Changes to the fields of an upstream request, carried in the extensions of the client's request.
+///
+/// They are applied after the hop-by-hop fields are removed, so that the client's `Connection` cannot remove them,
+/// and they replace the client's fields of the same names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FieldChanges(Vec<(HeaderName, Option<HeaderValue>)>);
+
+impl FieldChanges {
+    /// Sets a field to `value`; `None` removes it.
+    pub(crate) fn set(&mut self, name: HeaderName, value: Option<HeaderValue>) {
+        self.0.push((name, value));
+    }
+
+    pub(super) fn apply(self, headers: &mut HeaderMap) {
+        for (name, value) in self.0 {
+            field::remove(headers, &name);
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_s_fields_and_their_aliases_are_replaced() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-user", "x_user", "x-role", "x_role", "x-kept", "x_kept"] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("client"));
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("client"));
+        }
+        let mut changes = FieldChanges::default();
+        changes.set(HeaderName::from_static("x-user"), Some(HeaderValue::from_static("first")));
+        changes.set(HeaderName::from_static("x-user"), Some(HeaderValue::from_static("last")));
+        changes.set(HeaderName::from_static("x_role"), None);
+        changes.apply(&mut headers);
+        let mut left: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        left.sort_unstable();
+        let client = &b"client"[..];
+        assert_eq!(
+            left,
+            [
+                ("x-kept", client),
+                ("x-kept", client),
+                ("x-user", &b"last"[..]),
+                ("x_kept", client),
+                ("x_kept", client)
+            ]
+        );
+    }
+}
