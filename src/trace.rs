@@ -1,6 +1,9 @@
 //! Span and events of the feature `tracing`. Without the feature, the same items do nothing.
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
+#[cfg(feature = "tracing")]
+use std::sync::Once;
+
 use crate::{error::Error, on_tunnel::TunnelInfo, received::Received, tunnel::TunnelSummary};
 #[cfg(feature = "tracing")]
 use crate::{
@@ -85,6 +88,34 @@ pub(crate) fn opened() {
     tracing::debug!("tunnel opened");
 }
 
+/// Reports that the server did not release the client's connection. If it does not support upgrades at all, which hyper
+/// reports as an error of its user, that is a warning with the remedy, once in a process.
+pub(crate) fn not_upgraded(error: &hyper::Error) {
+    #[cfg(feature = "tracing")]
+    if error.is_user() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing::warn!(
+                %error,
+                "the server does not support upgrades, so that tunnels end with the 101: serve its connections \
+                 with `serve_connection_with_upgrades` (hyper-util) or `with_upgrades` (hyper)"
+            );
+        });
+    }
+}
+
+/// Reports once in a process how WebSockets without messages are kept open.
+#[cfg(feature = "tracing")]
+fn explain_idle_timeout() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing::info!(
+            "a tunnel without traffic has been ended: `idle_timeout` sets the limit, 60 s by default, and \
+             `keep_alive` sends pings, whose answers keep a WebSocket open"
+        );
+    });
+}
+
 /// Reports the end of a tunnel: at info after a timeout or an error, else at debug. To be called inside its span.
 ///
 /// A TLS connection that ends without `close_notify` is an error for TLS, but browsers end connections in this
@@ -113,6 +144,9 @@ pub(crate) fn ended(summary: &TunnelSummary) {
                 )
             };
         }
+        if matches!(summary.end(), TunnelEnd::IdleTimeout) {
+            explain_idle_timeout();
+        }
         if summary.end().is_orderly() || lacks_close_notify(summary.end()) {
             event!(debug);
         } else {
@@ -125,4 +159,63 @@ pub(crate) fn ended(summary: &TunnelSummary) {
 #[cfg(feature = "tracing")]
 fn lacks_close_notify(end: &TunnelEnd) -> bool {
     matches!(end, TunnelEnd::Failed { error, .. } if error.kind() == std::io::ErrorKind::UnexpectedEof)
+}
+
+#[cfg(feature = "tracing")]
+#[cfg(test)]
+mod tests {
+    use std::{
+        fmt::Debug,
+        sync::{Arc, Mutex},
+        time::Duration,
+    };
+
+    use tracing::{Event, Metadata, Subscriber, field, span};
+
+    use super::*;
+    use crate::tunnel::Sides;
+
+    /// Subscriber that keeps the messages of all events.
+    #[derive(Clone, Default)]
+    struct Messages(Arc<Mutex<Vec<String>>>);
+
+    impl Subscriber for Messages {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut |field: &field::Field, value: &dyn Debug| {
+                if field.name() == "message" {
+                    self.0.lock().unwrap().push(format!("{value:?}"));
+                }
+            });
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn the_settings_that_keep_a_tunnel_open_are_named_once() {
+        let messages = Messages::default();
+        let idle = TunnelSummary::new(Sides::default(), Duration::from_secs(60), TunnelEnd::IdleTimeout);
+        tracing::subscriber::with_default(messages.clone(), || {
+            ended(&idle);
+            ended(&idle);
+        });
+        let messages = messages.0.lock().unwrap().clone();
+        let [hint, ends @ ..] = &messages[..] else { panic!("no event") };
+        assert!(hint.contains("`idle_timeout`") && hint.contains("`keep_alive`"), "{hint}");
+        assert_eq!(ends, ["tunnel ended", "tunnel ended"]);
+    }
 }

@@ -145,7 +145,13 @@ async fn join(
     let Handshake { mechanism, protocol, on_upgrade, .. } = handshake;
     let websocket = is_websocket(protocol.as_bytes());
     let (upstream, from_upstream) = connection.into_transport().await?;
-    let upgraded = on_upgrade.await.ok()?;
+    let upgraded = match on_upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            trace::not_upgraded(&error);
+            return None;
+        }
+    };
     let (client, from_client) = match mechanism {
         Mechanism::Upgrade => Transport::from_upgraded(upgraded),
         Mechanism::ExtendedConnect => Transport::from_stream(upgraded),

@@ -15,6 +15,7 @@ mod http2;
 mod http2_upstream;
 mod limits;
 mod metrics;
+mod mounting;
 mod origin;
 mod refusal;
 mod refusal_events;
@@ -22,6 +23,7 @@ mod respond;
 mod rewrite;
 mod spans;
 mod tunnel;
+mod without_upgrades;
 
 use std::net::SocketAddr;
 
