@@ -11,6 +11,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use tower::Layer;
 use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer, Upstream};
 
 /// Pages by URI. A real cache would obey `Cache-Control`.
@@ -18,10 +19,8 @@ pub type Cache = Arc<Mutex<HashMap<Uri, Bytes>>>;
 
 pub fn site(upstream: Upstream, cache: Cache) -> Router {
     let proxy = UpgradeProxyLayer::new(upstream).forwarded(Forwarded::nginx());
-    Router::new()
-        .fallback_service(proxy.clone().forward())
-        .layer(from_fn_with_state(cache, cached))
-        .layer(proxy) // the last layer is the outermost: upgrades never reach the cache
+    let pages = from_fn_with_state(cache, cached).layer(proxy.clone().forward());
+    Router::new().fallback_service(proxy.layer(pages)) // upgrades never reach the cache
 }
 
 async fn cached(State(cache): State<Cache>, request: Request, next: Next) -> Response {

@@ -2,7 +2,7 @@
 //! `cargo run -p dashboard`.
 //!
 //! One process has a WebSocket echo server (`echo.rs`), the proxy in front of it
-//! at `/ws/`, a page at `/` that opens some tunnels, the dashboard at `/_tunnels` (`tunnels.rs`), and
+//! at `/ws`, a page at `/` that opens some tunnels, the dashboard at `/_tunnels` (`tunnels.rs`), and
 //! the metrics at `/metrics` (`prometheus.rs`).
 //!
 //! The argument is the address to listen on, 127.0.0.1:3000 by default.
@@ -15,14 +15,15 @@ use std::{collections::HashMap, env, error::Error, net::SocketAddr, time::Durati
 
 use axum::{
     Router,
-    extract::{Query, Request},
-    middleware::{Next, from_fn},
-    response::{Html, Redirect, Response},
+    extract::Query,
+    response::{Html, Redirect},
     routing::get,
 };
+use http::{StatusCode, request::Parts};
 use tokio::net::TcpListener;
-use tower::Layer;
-use tower_upgrade_proxy::{TunnelLabel, Tunnels, UpgradeProxyLayer};
+use tower_upgrade_proxy::{
+    Authorized, KeepAlive, PathRewrite, Rejection, TunnelLabel, Tunnels, UpgradeProxyLayer,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -32,12 +33,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The dashboard shows the tunnels of this registry.
     let tunnels = Tunnels::new();
     let proxy = UpgradeProxyLayer::new(format!("http://{upstream}").parse()?)
-        .idle_timeout(Duration::from_secs(600))
+        .path(PathRewrite::original_uri()) // with the /ws that `nest_service` removes
+        .keep_alive(KeepAlive::new().client(Duration::from_secs(30)))
+        .authorize(label)
         .tunnels(&tunnels);
 
     let app = Router::new()
         .route("/", get(Html(include_str!("demo.html"))))
-        .route_service("/ws/{*path}", from_fn(label).layer(proxy.into_service()))
+        .nest_service("/ws", proxy.into_service())
         .nest("/_tunnels", tunnels::routes(tunnels))
         .route("/_tunnels/", get(Redirect::permanent("/_tunnels")))
         .merge(metrics);
@@ -49,13 +52,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Labels the tunnel with its user. This example accepts any name in `?user=`; an application would use the authenticated
-/// user.
-async fn label(Query(query): Query<HashMap<String, String>>, mut request: Request, next: Next) -> Response {
-    if let Some(user) = query.get("user") {
-        request.extensions_mut().insert(TunnelLabel::new(user.as_str()));
-    }
-    next.run(request).await
+/// Labels the tunnel with its user. This example accepts any name in `?user=`; an application would check a password or
+/// a token, and reject the request with 401.
+async fn label(head: Parts) -> Result<Authorized, Rejection> {
+    let query = Query::<HashMap<String, String>>::try_from_uri(&head.uri);
+    let Query(query) = query.map_err(|_| StatusCode::BAD_REQUEST)?;
+    Ok(match query.get("user") {
+        Some(user) => Authorized::new().label(TunnelLabel::new(user.as_str())),
+        None => Authorized::new(),
+    })
 }
 
 /// Listens on the address of the first argument; without one on port 3000, or on a free port if that is in use.

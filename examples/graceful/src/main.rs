@@ -20,7 +20,7 @@ use axum::{
     routing::{any, get},
 };
 use tokio::{net::TcpListener, time::timeout};
-use tower_upgrade_proxy::{Drain, UpgradeProxyLayer};
+use tower_upgrade_proxy::{Drain, PathRewrite, UpgradeProxyLayer};
 
 /// Grace period. Kubernetes kills a process 30 s after SIGTERM, `docker stop` after 10 s.
 const GRACE: Duration = Duration::from_secs(8);
@@ -36,10 +36,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // One drain for all layers; each gets a watcher.
     let drain = Drain::new();
-    let proxy = UpgradeProxyLayer::new(upstream.parse()?).drain(drain.watcher());
+    let proxy = UpgradeProxyLayer::new(upstream.parse()?)
+        .path(PathRewrite::original_uri()) // with the /ws that `nest_service` removes
+        .drain(drain.watcher());
     let app = Router::new()
         .route("/", get(|| async { "an ordinary page" }))
-        .route_service("/ws", proxy.into_service());
+        .nest_service("/ws", proxy.into_service());
 
     // The server shuts down when the drain begins.
     let listener = TcpListener::bind(address).await?;

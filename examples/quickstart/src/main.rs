@@ -1,7 +1,7 @@
 //! Chat in the browser, through the proxy: `cargo run -p quickstart`.
 //!
 //! One process has three parts: a WebSocket chat server on a separate port
-//! (`chat.rs`); an axum application with a page; and the proxy between the two, at `/ws/`.
+//! (`chat.rs`); an axum application with a page; and the proxy between the two, at `/ws`.
 //!
 //! The argument is the address to listen on, 127.0.0.1:3000 by default.
 
@@ -11,20 +11,21 @@ use std::{env, error::Error, time::Duration};
 
 use axum::{Router, response::Html, routing::get};
 use tokio::net::TcpListener;
-use tower_upgrade_proxy::{Side, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
+use tower_upgrade_proxy::{KeepAlive, PathRewrite, Side, TunnelInfo, TunnelSummary, UpgradeProxyLayer};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let upstream = chat::start().await?;
 
-    // The proxy: an upgrade request to `/ws/` becomes a tunnel to the chat server.
+    // The proxy: an upgrade request to `/ws` or below becomes a tunnel to the chat server. Pings keep it open.
     let proxy = UpgradeProxyLayer::new(format!("http://{upstream}").parse()?)
-        .idle_timeout(Duration::from_secs(600))
+        .path(PathRewrite::original_uri()) // with the /ws that `nest_service` removes
+        .keep_alive(KeepAlive::new().client(Duration::from_secs(30)))
         .on_tunnel(report);
 
     let app = Router::new()
         .route("/", get(Html(include_str!("index.html"))))
-        .route_service("/ws/", proxy.into_service());
+        .nest_service("/ws", proxy.into_service());
 
     let listener = listen().await?;
     println!("open http://{}/", listener.local_addr()?);
