@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ impl Log {
     }
 
     fn capture_from(&self, level: tracing::Level) -> tracing::subscriber::DefaultGuard {
+        keep_a_second_subscriber();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_ansi(false)
@@ -43,6 +44,14 @@ impl Log {
         assert_eq!(found.len(), 1, "{text}: {lines:#?}");
         found[0].clone()
     }
+}
+
+/// Keeps a subscriber for the whole process. With only one, `tracing` asks that of the current thread whether an event
+/// is of interest when it is seen first: on a thread of another test, which has none, that would disable the event
+/// everywhere.
+pub(crate) fn keep_a_second_subscriber() {
+    static SECOND: OnceLock<tracing::Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default()));
 }
 
 impl<'a> MakeWriter<'a> for Log {

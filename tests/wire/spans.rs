@@ -28,7 +28,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use crate::open;
+use crate::{events::keep_a_second_subscriber, open};
 
 #[derive(Clone, Debug, Default)]
 struct Record {
@@ -50,6 +50,7 @@ impl Spans {
     fn record() -> (Self, mpsc::UnboundedReceiver<&'static str>, tracing::subscriber::DefaultGuard) {
         let (closed, closes) = mpsc::unbounded_channel();
         let spans = Self { records: Arc::default(), closed };
+        keep_a_second_subscriber();
         let guard = tracing::subscriber::set_default(Registry::default().with(spans.clone()));
         (spans, closes, guard)
     }
