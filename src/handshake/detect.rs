@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt::Debug};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine, alphabet,
+    engine::{GeneralPurpose, GeneralPurposeConfig},
+};
 use http::{
     HeaderMap, Method, Request, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE},
@@ -17,6 +20,14 @@ use crate::{
     error::{Error, Kind},
     rewrite::tokens,
 };
+
+/// Base64 of keys, with padding. The last character of 16 bytes has four bits without a meaning, and they may
+/// be set: they are in the example of [RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1),
+/// `AQIDBAUGBwgJCgsMDQ4PEC==`. The accept value is made of the text of a key, not of its bytes.
+const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
 
 /// Takes the handshake out of `request`, if it is an upgrade request.
 ///
@@ -145,7 +156,7 @@ fn check_handshake(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'sta
     if is_websocket(protocol.name().as_bytes()) {
         let key =
             single_value(headers, SEC_WEBSOCKET_KEY).ok_or("exactly one Sec-WebSocket-Key is required")?;
-        match STANDARD.decode(key) {
+        match KEY_BASE64.decode(key) {
             Ok(nonce) if nonce.len() == 16 => {}
             _ => return Err("Sec-WebSocket-Key is not valid"),
         }
@@ -296,10 +307,27 @@ mod tests {
             (no_host().header("host", "a:http"), protocol, Some("Host is not valid")),
             (bare(), protocol, Some("one Sec-WebSocket-Key")),
             (websocket().header("sec-websocket-key", KEY), protocol, Some("one Sec-WebSocket-Key")),
-            (bare().header("sec-websocket-key", "dGhlIHNhbXBsZQ=="), protocol, Some("Key is not valid")),
             (bare().header("sec-websocket-key", &b"\xff\xfe"[..]), protocol, Some("Key is not valid")),
         ];
-        for (builder, protocol, reason) in table {
+        let with_key = |key: &str| bare().header("sec-websocket-key", key);
+        for key in ["AQIDBAUGBwgJCgsMDQ4PEA==", "AQIDBAUGBwgJCgsMDQ4PEC==", "AQIDBAUGBwgJCgsMDQ4PE/=="] {
+            let request = with_key(key).body(()).unwrap();
+            assert_eq!(check_handshake(protocol, request.headers()), Ok(()), "{key}");
+        }
+        let invalid_keys = [
+            "",
+            "dGhlIHNhbXBsZQ==",
+            "AQIDBAUGBwgJCgsMDQ4P",
+            "AQIDBAUGBwgJCgsMDQ4PEBE=",
+            "AQIDBAUGBwgJCgsMDQ4PEC",
+            "AQIDBAUGBwgJCgsMDQ4PEC=",
+            "AQIDBAUGBwgJCgsMDQ4PEC===",
+            "AQIDBAUGBwgJCgsMDQ4PEC==AA",
+            "AQIDBAUG BwgJCgsMDQ4PEC==",
+            "AQIDBAUGBwgJCgsMDQ4PE_==",
+        ];
+        let keys = invalid_keys.map(|key| (with_key(key), protocol, Some("Key is not valid")));
+        for (builder, protocol, reason) in table.into_iter().chain(keys) {
             let request = builder.body(()).unwrap();
             let result = check_handshake(protocol, request.headers());
             match reason {

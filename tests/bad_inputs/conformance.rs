@@ -8,7 +8,7 @@ use std::{
 
 /// The rows of each section, by its letter.
 const ROWS: &[(char, RangeInclusive<usize>)] = &[
-    ('A', 1..=7),
+    ('A', 1..=8),
     ('B', 1..=11),
     ('C', 1..=4),
     ('D', 1..=7),

@@ -1,6 +1,8 @@
 //! A. Valid upgrades.
 
-use test_support::{ACCEPT, Inner, KEY, SWITCHING, ScriptedProxy, handshake, handshake_with, ping_pong};
+use test_support::{
+    ACCEPT, Inner, KEY, SWITCHING, ScriptedProxy, handshake, handshake_with, ping_pong, switching_protocols,
+};
 
 async fn a1_early_client_bytes_wait_for_the_101(inner: Inner) {
     let proxy = ScriptedProxy::start(inner).await;
@@ -97,6 +99,36 @@ async fn a6_missing_connection_field_of_a_101_is_added(inner: Inner) {
     }
 }
 
+/// The first key is the example of [RFC 6455, 4.1](https://www.rfc-editor.org/rfc/rfc6455#section-4.1).
+async fn a8_key_of_16_bytes_in_any_encoding_is_accepted(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    for (key, accept) in
+        [("AQIDBAUGBwgJCgsMDQ4PEC==", "OfS0wDaT5NoxF2gqm7Zj2YtetzM="), ("AQIDBAUGBwgJCgsMDQ4PEA==", "")]
+    {
+        let (mut client, mut server, head) = proxy.request(handshake("/").replace(KEY, key)).await;
+        assert_eq!(head.values("sec-websocket-key"), [key]);
+        server.send(switching_protocols(&head, "")).await;
+        let head = client.head().await;
+        assert_eq!(head.status(), 101, "{key}");
+        assert!(accept.is_empty() || head.values("sec-websocket-accept") == [accept], "{}", head.text());
+        ping_pong(&mut client, &mut server).await;
+    }
+}
+
+async fn a8_key_of_another_length_or_alphabet_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    for key in [
+        "AQIDBAUGBwgJCgsMDQ4PEC",
+        "AQIDBAUGBwgJCgsMDQ4PEC=",
+        "AQIDBAUGBwgJCgsMDQ4P",
+        "AQIDBAUGBwgJCgsMDQ4PEBE=",
+        "AQIDBAUGBwgJCgsMDQ4PE_==",
+        "AQIDBAUG BwgJCgsMDQ4PEC==",
+    ] {
+        proxy.expect_refusal(handshake("/").replace(KEY, key), 400).await;
+    }
+}
+
 on_both![
     a1_early_client_bytes_wait_for_the_101,
     a2_upstream_bytes_after_the_101_are_delivered,
@@ -104,4 +136,6 @@ on_both![
     a4_interim_responses_before_the_101_are_skipped,
     a5_subprotocol_extensions_and_cookies_are_unchanged,
     a6_missing_connection_field_of_a_101_is_added,
+    a8_key_of_16_bytes_in_any_encoding_is_accepted,
+    a8_key_of_another_length_or_alphabet_is_400,
 ];
