@@ -109,6 +109,7 @@
 #![cfg_attr(not(all(feature = "axum", feature = "rustls")), allow(rustdoc::broken_intra_doc_links))]
 
 mod allow_origin;
+mod authority;
 mod authorize;
 mod body;
 mod config;

@@ -68,5 +68,5 @@ fn host<B>(request: &Request<B>) -> Option<Authority> {
         (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
         _ => None,
     };
-    host.filter(|host| !host.as_str().contains('@'))
+    host.filter(|host| !host.as_str().contains('@') && !host.host().is_empty())
 }

@@ -8,7 +8,8 @@ use tower_upgrade_proxy::{AllowOrigin, InvalidOrigin};
 #[derive(Args)]
 pub(crate) struct Origins {
     /// Web origin whose pages may open tunnels, `https://HOST[:PORT]` or `same-host`; repeatable. Upgrades from pages
-    /// of other origins get a 403 [default: any origin]
+    /// of other origins get a 403. `same-host` allows http and https pages of the requested host and port; list the
+    /// origins instead if the server trusts its network (DNS rebinding) [default: any origin]
     #[arg(long = "allow-origin", value_name = "ORIGIN")]
     origins: Vec<Allowed>,
 }

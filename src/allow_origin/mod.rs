@@ -4,19 +4,16 @@ mod origin;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use http::{
-    HeaderValue,
-    header::{HOST, ORIGIN},
-    request::Parts,
-};
+use http::{HeaderValue, header::ORIGIN, request::Parts};
 
 use crate::{
+    authority,
     error::{Error, Kind},
-    rewrite::host::without_user_info,
+    rewrite::host,
 };
 
 pub use origin::InvalidOrigin;
-use origin::{Origin, without_default_port};
+use origin::{Origin, explicit_port};
 
 /// Policy for the origins of the web pages that may open tunnels, by the `Origin` field of the request
 /// ([RFC 6454, 7](https://www.rfc-editor.org/rfc/rfc6454#section-7)).
@@ -60,22 +57,33 @@ impl AllowOrigin {
         Self(Policy::Any)
     }
 
-    /// Allows pages of the requested host, that of `Host` or `:authority`, with the same port. `http` and
-    /// `https` are treated alike, as a proxy in front may terminate TLS.
+    /// Allows `http` and `https` pages of the requested host, that of `Host` or `:authority`, with the same
+    /// port. The two schemes are treated alike, as a proxy in front may terminate TLS. Pages of any other
+    /// scheme, such as those of browser extensions, and pages without an origin (`null`) are rejected.
     ///
     /// If a proxy in front changes `Host`, configure it to preserve the field, or use [`list`](Self::list).
+    ///
+    /// # DNS rebinding
+    ///
+    /// The policy allows any name that resolves to the server. A site can have its own name resolve to the
+    /// address of your server: its pages then send this name in `Origin` and in `Host`, and are allowed. They
+    /// get no cookies of your users, but they reach a server that trusts the network, for example on
+    /// `localhost` or in a company's network. Such a server must refuse requests whose `Host` is not one of its
+    /// names, also ordinary ones. For upgrades, [`list`](Self::list) with the server's own origins is
+    /// enough. A server with TLS only is not affected, as it has no certificate for the name of the other site.
     #[must_use]
     pub fn same_host() -> Self {
         Self(Policy::SameHost)
     }
 
-    /// Allows pages of these origins, each `scheme://host` or `scheme://host:port`. Case and the default port
-    /// of the scheme are ignored. `null` allows pages without an origin, such as local files and sandboxed
+    /// Allows pages of these origins, each `scheme://host` or `scheme://host:port`, of any scheme. Case and the
+    /// default port of the scheme are ignored. `null` allows pages without an origin, such as local files and sandboxed
     /// frames, which any site can create.
     ///
     /// # Errors
     ///
-    /// If an entry is not an origin, for example without a scheme or with a path (`https://app.example/`).
+    /// If an entry is not an origin, for example without a scheme, with a path (`https://app.example/`), or with
+    /// a wildcard (`https://*.app.example`).
     pub fn list<I>(origins: I) -> Result<Self, InvalidOrigin>
     where
         I: IntoIterator,
@@ -169,19 +177,20 @@ fn received_origin(parts: &Parts) -> String {
     lines[..lines.len().min(MAX_LEN)].escape_ascii().to_string()
 }
 
-/// Returns true if `origin` has the host and port of the request.
+/// Returns true if `origin` is one of the web, with the host and port of the request.
 fn matches_host(parts: &Parts, origin: &Origin) -> bool {
-    let Origin::Tuple { scheme, host } = origin else { return false };
-    let requested = match parts.uri.authority() {
-        Some(authority) => Some(without_user_info(authority)),
-        None => parts.headers.get(HOST).and_then(|host| host.to_str().ok()),
-    };
-    requested.is_some_and(|requested| without_default_port(scheme, &requested.to_ascii_lowercase()) == host)
+    let Origin::Tuple { scheme, host, port } = origin else { return false };
+    let requested = host::requested(parts);
+    let requested = requested.as_ref().and_then(|requested| authority::parse(requested.as_bytes()));
+    matches!(scheme.as_str(), "http" | "https")
+        && requested.is_some_and(|requested| {
+            requested.host.eq_ignore_ascii_case(host) && explicit_port(scheme, requested.port) == *port
+        })
 }
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Request, header::HOST};
 
     use super::*;
 
@@ -229,7 +238,7 @@ mod tests {
     #[test]
     fn same_host_compares_the_port() {
         let same = AllowOrigin::same_host();
-        let table: [(&str, &[u8], bool); 9] = [
+        let table: [(&str, &[u8], bool); 11] = [
             ("/", b"http://app.example:8080", true),
             ("/", b"https://app.example:8080", true),
             ("/", b"http://app.example", false),
@@ -237,11 +246,45 @@ mod tests {
             ("/", b"null", false),
             ("https://other.example/", b"https://other.example", true),
             ("https://other.example:443/", b"https://other.example", true),
-            ("https://user@other.example/", b"https://other.example", true),
+            ("http://other.example:/", b"http://other.example:80", true),
+            ("http://[::1]:9000/", b"http://[::1]:9000", true),
+            ("http://other.example:80/", b"https://other.example", false),
             ("https://other.example/", b"http://app.example:8080", false),
         ];
         for (target, origin, allowed) in table {
             assert_eq!(is_allowed(&same, target, &[origin]), allowed, "{target} {}", origin.escape_ascii());
+        }
+        let encoded =
+            Request::get("/").header(HOST, "%2Frun%2Fa.sock").header(ORIGIN, "http://%2frun%2fa.sock");
+        assert!(same.check(&encoded.body(()).unwrap().into_parts().0).is_ok());
+    }
+
+    #[test]
+    fn same_host_allows_only_origins_of_the_web() {
+        let schemes = ["chrome-extension", "moz-extension", "file", "ws", "wss", "capacitor", "httpx", "app"];
+        let others = schemes.map(|scheme| format!("{scheme}://app.example:8080"));
+        let others = others.iter().map(String::as_bytes);
+        let odd: [&[u8]; 8] = [
+            b"null",
+            b"file://",
+            b"",
+            b"app.example:8080",
+            b"//app.example:8080",
+            b"http:app.example:8080",
+            b"http://user@app.example:8080",
+            b"http://app.example:8080 http://evil.example",
+        ];
+        let policies = [
+            AllowOrigin::same_host(),
+            AllowOrigin::same_host().or(AllowOrigin::list(["https://app.example"]).unwrap()),
+        ];
+        for (policy, origin) in
+            policies.iter().flat_map(|policy| others.clone().chain(odd).map(move |origin| (policy, origin)))
+        {
+            assert!(!is_allowed(policy, "/", &[origin]), "{policy:?} {}", origin.escape_ascii());
+        }
+        for policy in policies {
+            assert!(is_allowed(&policy, "/", &[b"HTTPS://app.EXAMPLE:8080"]));
         }
     }
 

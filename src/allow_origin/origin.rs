@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, str::FromStr};
 
-use http::uri::Authority;
+use crate::authority;
 
 /// Origin of a web page.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,6 +12,7 @@ pub(super) enum Origin {
     Tuple {
         scheme: String,
         host: String,
+        port: Option<u16>,
     },
 }
 
@@ -33,21 +34,23 @@ impl FromStr for Origin {
         if host.contains(['/', '?', '#']) {
             return Err(invalid("an origin has no path, not even `/`"));
         }
-        if host.contains('@') || host.parse::<Authority>().is_err() {
-            return Err(invalid("its host is not valid"));
+        if host.contains('*') {
+            return Err(invalid("wildcards are not supported, use a predicate"));
         }
-        Ok(Self::Tuple { scheme: scheme.to_owned(), host: without_default_port(scheme, host).to_owned() })
+        let host = authority::parse(host.as_bytes()).ok_or_else(|| invalid("its host is not valid"))?;
+        let port = explicit_port(scheme, host.port);
+        Ok(Self::Tuple { scheme: scheme.to_owned(), host: host.host.to_owned(), port })
     }
 }
 
-/// Returns the host without the default port of the scheme.
-pub(super) fn without_default_port<'a>(scheme: &str, host: &'a str) -> &'a str {
-    let port = match scheme {
-        "http" | "ws" => ":80",
-        "https" | "wss" => ":443",
-        _ => return host,
+/// Returns the port, unless it is the default of the scheme.
+pub(super) fn explicit_port(scheme: &str, port: Option<u16>) -> Option<u16> {
+    let default = match scheme {
+        "http" | "ws" => Some(80),
+        "https" | "wss" => Some(443),
+        _ => None,
     };
-    host.strip_suffix(port).unwrap_or(host)
+    port.filter(|port| Some(*port) != default)
 }
 
 /// Error: a text that is not an origin ([RFC 6454, 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
@@ -77,6 +80,9 @@ mod tests {
             ("https://", "host is not valid"),
             ("https://a b", "host is not valid"),
             ("https://user@a", "host is not valid"),
+            ("https://a:80x", "host is not valid"),
+            ("https://[zz]", "host is not valid"),
+            ("https://*.app.example", "wildcards"),
             ("ht tp://a", "scheme is not valid"),
             ("*", "no scheme"),
             ("", "no scheme"),

@@ -19,20 +19,23 @@ use crate::{
 /// Refuses a request that cannot be forwarded.
 ///
 /// A request needs one valid `Host`, unless it is in HTTP/1.0 or its target has an authority
-/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), and must not have a transfer coding
-/// that hyper does not decode. `CONNECT` is refused.
+/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), which must be valid too. It must not have
+/// a transfer coding that hyper does not decode. `CONNECT` is refused.
 pub(super) fn check(parts: &Parts) -> Result<(), Error> {
     if parts.method == Method::CONNECT {
         // [RFC 9220, 3](https://www.rfc-editor.org/rfc/rfc9220#section-3).
         let extended = parts.extensions.get::<Protocol>().is_some();
         return Err(Error::new(if extended { Kind::Protocol } else { Kind::Method }));
     }
+    let authority = detect::check_authority(&parts.uri);
     let optional = parts.version < Version::HTTP_11 || parts.uri.authority().is_some();
     let host = match optional && !parts.headers.contains_key(HOST) {
         true => Ok(()),
         false => detect::check_host(&parts.headers),
     };
-    host.and_then(|()| detect::check_coding(&parts.headers))
+    authority
+        .and(host)
+        .and_then(|()| detect::check_coding(&parts.headers))
         .map_err(|reason| Error::new(Kind::Request(reason)))
 }
 

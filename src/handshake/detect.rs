@@ -9,7 +9,6 @@ use base64::{
 use http::{
     HeaderMap, Method, Request, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_KEY, TRANSFER_ENCODING, UPGRADE},
-    uri::Authority,
 };
 use hyper::{ext, upgrade::OnUpgrade};
 
@@ -17,6 +16,7 @@ use super::{Handshake, Mechanism, Protocol, Protocols, is_websocket};
 #[cfg(feature = "tracing")]
 use crate::received::{original_uri, text::clip};
 use crate::{
+    authority,
     error::{Error, Kind},
     rewrite::tokens,
 };
@@ -44,7 +44,7 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # Errors
 ///
-/// If an upgrade request is not a valid handshake: see [`check_handshake`].
+/// If an upgrade request is not a valid handshake: see [`check_authority`] and [`check_handshake`].
 pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Result<Option<Handshake>, Error> {
     let (method, version, headers) = (request.method(), request.version(), request.headers());
     let (mechanism, requested) = match extended_connect(request) {
@@ -79,7 +79,11 @@ pub(crate) fn detect<B>(request: &mut Request<B>, protocols: &Protocols) -> Resu
         }
     };
     match mechanism {
-        Mechanism::Upgrade => check_handshake(&protocol, headers),
+        Mechanism::Upgrade => {
+            check_authority(request.uri()).and_then(|()| check_handshake(&protocol, headers))
+        }
+        // The authority takes the place of `Host`.
+        Mechanism::ExtendedConnect if request.uri().authority().is_none() => Err(":authority is missing"),
         Mechanism::ExtendedConnect => check_authority(request.uri()),
     }
     .map_err(|reason| Error::new(Kind::Handshake(reason)))?;
@@ -107,13 +111,16 @@ fn connect_protocol<'a>(
     if found.allows(&Method::GET) { Ok(found) } else { Err("the protocol does not allow GET") }
 }
 
-/// Checks that `:authority` is valid as a `Host`. It replaces any `Host` that the client sent
+/// Checks that the authority of a target, if it has one, is valid as a `Host`: it replaces any `Host` that the
+/// client sent, for a target in absolute form
+/// ([RFC 9112, 3.2.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2)) and for `:authority`
 /// ([RFC 9113, 8.3.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1)).
-fn check_authority(uri: &Uri) -> Result<(), &'static str> {
+pub(crate) fn check_authority(uri: &Uri) -> Result<(), &'static str> {
     match uri.authority() {
-        None => Err(":authority is missing"),
-        Some(authority) if is_valid_host(authority) => Ok(()),
-        Some(_) => Err(":authority is not valid"),
+        Some(authority) if authority::parse(authority.as_str().as_bytes()).is_none() => {
+            Err("the authority of the target is not valid")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -167,22 +174,7 @@ fn check_handshake(protocol: &Protocol, headers: &HeaderMap) -> Result<(), &'sta
 /// Checks that there is exactly one `Host`, and that it is valid.
 pub(crate) fn check_host(headers: &HeaderMap) -> Result<(), &'static str> {
     let host = single_value(headers, HOST).ok_or("exactly one Host is required")?;
-    match Authority::try_from(host) {
-        Ok(authority) if is_valid_host(&authority) => Ok(()),
-        _ => Err("Host is not valid"),
-    }
-}
-
-/// Returns true if an authority is valid as a `Host`: no user information, and a numeric port, if any
-/// ([RFC 9110, 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)).
-fn is_valid_host(authority: &Authority) -> bool {
-    match authority.as_str().strip_prefix(authority.host()) {
-        Some("") => true,
-        Some(port) => {
-            port.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-        }
-        None => false,
-    }
+    authority::parse(host).map(|_| ()).ok_or("Host is not valid")
 }
 
 /// Checks that there is no transfer coding other than `chunked`. Codings apply to one connection
@@ -293,6 +285,7 @@ mod tests {
             (websocket().header("content-length", "0"), protocol, None),
             (no_host().header("host", "[::1]:9000"), protocol, None),
             (no_host().header("host", "a.example:"), protocol, None),
+            (no_host().header("host", "%2Fvar%2Frun%2Fdocker.sock"), protocol, None),
             (bare().header("content-length", "5"), &with_body, None),
             (websocket().header("content-length", "5"), protocol, Some("body")),
             (websocket().header("transfer-encoding", "chunked"), protocol, Some("body")),
@@ -305,6 +298,7 @@ mod tests {
             (no_host().header("host", "u@a"), protocol, Some("Host is not valid")),
             (no_host().header("host", ""), protocol, Some("Host is not valid")),
             (no_host().header("host", "a:http"), protocol, Some("Host is not valid")),
+            (no_host().header("host", "a%zz"), protocol, Some("Host is not valid")),
             (bare(), protocol, Some("one Sec-WebSocket-Key")),
             (websocket().header("sec-websocket-key", KEY), protocol, Some("one Sec-WebSocket-Key")),
             (bare().header("sec-websocket-key", &b"\xff\xfe"[..]), protocol, Some("Key is not valid")),

@@ -1,6 +1,6 @@
 //! [`Host`]: the policy for the `Host` field of the upstream request.
 
-use http::{HeaderValue, header::HOST, header::InvalidHeaderValue, request::Parts, uri::Authority};
+use http::{HeaderValue, header::HOST, header::InvalidHeaderValue, request::Parts};
 
 use crate::upstream::Upstream;
 
@@ -56,10 +56,7 @@ impl Host {
     /// Sets `Host` on the upstream request.
     pub(crate) fn apply(&self, parts: &mut Parts, upstream: &Upstream) {
         let value = match &self.0 {
-            Policy::Preserve => match parts.uri.authority() {
-                Some(authority) => HeaderValue::from_str(without_user_info(authority)).ok(),
-                None => return,
-            },
+            Policy::Preserve => requested(parts),
             Policy::Upstream => HeaderValue::from_str(upstream.authority()).ok(),
             Policy::Fixed(value) => Some(value.clone()),
         };
@@ -69,9 +66,14 @@ impl Host {
     }
 }
 
-/// Returns `host[:port]` of an authority.
-pub(crate) fn without_user_info(authority: &Authority) -> &str {
-    authority.as_str().rsplit('@').next().unwrap_or_default()
+/// Returns the host that the client requested: the authority of the target, else the `Host` field.
+///
+/// Both have been checked before, so the authority has no user information.
+pub(crate) fn requested(parts: &Parts) -> Option<HeaderValue> {
+    match parts.uri.authority() {
+        Some(authority) => HeaderValue::from_str(authority.as_str()).ok(),
+        None => parts.headers.get(HOST).cloned(),
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +95,7 @@ mod tests {
         let unix = "unix:/run/a.sock";
         let fixed = Host::fixed("fixed.example").unwrap();
         assert_eq!(host(&Host::preserve(), "/x", tcp), "client.example");
-        assert_eq!(host(&Host::preserve(), "http://u:p@abs.example:81/x", tcp), "abs.example:81");
+        assert_eq!(host(&Host::preserve(), "http://abs.example:81/x", tcp), "abs.example:81");
         assert_eq!(host(&Host::upstream(), "/x", tcp), "10.0.0.7:9000");
         assert_eq!(host(&Host::upstream(), "/x", unix), "localhost");
         assert_eq!(host(&fixed, "/x", tcp), "fixed.example");

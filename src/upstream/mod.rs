@@ -9,6 +9,7 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
+use crate::authority;
 pub(crate) use address::Address;
 
 /// An upstream server: its address and the base path of its requests.
@@ -153,6 +154,9 @@ impl Upstream {
         let after_host = &authority.as_str()[authority.host().len()..];
         if !after_host.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
             return Err("the port is not a number from 1 to 65535");
+        }
+        if authority::parse(authority.as_str().as_bytes()).is_none() {
+            return Err("the host is neither a name nor an IP address");
         }
         let base_path = parse_base_path(path, query)?;
         let pool_key = (scheme.clone(), authority.clone());
@@ -344,6 +348,9 @@ mod tests {
             ("http://a:0", "port"),
             ("http://a:99999", "port"),
             ("http://a:", "port"),
+            ("http://[zz]:80", "neither a name nor"),
+            ("http://[fe80::1%25eth0]:80", "neither a name nor"),
+            ("http://a[b]:80", "neither a name nor"),
             ("http://a?x=1", "query"),
             ("http://a/b/../c", "dot segments"),
             ("http://a/b/%2E%2e/c", "encoded dot"),

@@ -1,6 +1,7 @@
 //! E. Bodies and framing.
 
 use test_support::{Inner, ScriptedProxy, handshake, handshake_with};
+use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer};
 
 /// A request that must be neither answered nor forwarded.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -132,7 +133,7 @@ async fn e3_malformed_head_is_400(inner: Inner) {
 }
 
 /// Replacements of the `Host` line.
-const INVALID_HOSTS: [&str; 12] = [
+const INVALID_HOSTS: [&str; 21] = [
     "",
     "Host: a.example\r\nHost: a.example\r\n",
     "Host: a.example\r\nHost: b.example\r\n",
@@ -145,6 +146,15 @@ const INVALID_HOSTS: [&str; 12] = [
     "Host: a.example, b.example\r\n",
     "Host: a example\r\n",
     "Host: a.example:port\r\n",
+    "Host: a.example:99999\r\n",
+    "Host: :80\r\n",
+    "Host: [zz]\r\n",
+    "Host: [fe80::1%25eth0]\r\n",
+    "Host: a[b]\r\n",
+    "Host: %zz\r\n",
+    "Host: a%2\r\n",
+    "Host: a%\r\n",
+    "Host: a\\b\r\n",
 ];
 
 async fn e4_upgrade_without_one_valid_host_is_400(inner: Inner) {
@@ -162,6 +172,35 @@ async fn e4_ordinary_request_without_one_valid_host_is_not_forwarded(inner: Inne
         let request = format!("GET / HTTP/1.1\r\n{lines}\r\n");
         let status = if inner == Inner::Forward { 400 } else { 200 };
         proxy.expect_refusal(request, status).await;
+    }
+}
+
+async fn e7_host_with_any_valid_name_is_forwarded(inner: Inner) {
+    let all = |layer: UpgradeProxyLayer| layer.forwarded(Forwarded::all());
+    let proxy = ScriptedProxy::start_with(inner, all).await;
+    // The host, and how `Forwarded` quotes it.
+    let table = [
+        ("%2Fvar%2Frun%2Fdocker.sock", "%2Fvar%2Frun%2Fdocker.sock"),
+        ("%2frun%00:80", "\"%2frun%00:80\""),
+        ("A_b.example", "A_b.example"),
+        ("a!$&'*+~b", "a!$&'*+~b"),
+        ("a,b;c=(d)", "\"a,b;c=(d)\""),
+        ("a.example:", "\"a.example:\""),
+        ("[::1]:9000", "\"[::1]:9000\""),
+    ];
+    for (host, quoted) in table {
+        let upgrade = handshake("/").replace("client.example", host);
+        let mut heads = vec![proxy.request(upgrade).await.2];
+        if inner == Inner::Forward {
+            let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            heads.push(proxy.ordinary_request(&mut proxy.connect().await, request).await);
+        }
+        for head in heads {
+            assert_eq!(head.values("host"), [host]);
+            assert_eq!(head.values("x-forwarded-host"), [host]);
+            let forwarded = head.values("forwarded").join("|");
+            assert!(forwarded.contains(&format!(";host={quoted};")), "{forwarded}");
+        }
     }
 }
 
@@ -210,4 +249,5 @@ on_both![
     e4_ordinary_request_without_one_valid_host_is_not_forwarded,
     e5_encoded_target_stays_encoded,
     e5_target_with_raw_bytes_is_400,
+    e7_host_with_any_valid_name_is_forwarded,
 ];

@@ -13,6 +13,8 @@ use test_support::{
 };
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
+use crate::targets::INVALID_AUTHORITIES;
+
 /// Requires that a tunnel can be opened on the client's connection, and transfers data.
 async fn expect_alive(proxy: &ScriptedProxy, client: &mut Client) {
     let pending = client.connect_websocket("/");
@@ -176,6 +178,8 @@ async fn j4_malformed_connect_resets_only_its_stream(inner: Inner) {
         with(&[("x", "1"), (":path", "/late")]),
         with(&[(":path", "/twice")]),
         with(&[("content-length", "x")]),
+        [&connect[..], &target[..2], &[(":authority", "%2Frun%2Fa.sock")]].concat(),
+        [&[(":method", "GET")], &target[..2], &[(":authority", "%2Frun%2Fa.sock")]].concat(),
     ];
     for block in cases {
         let stream = client.open_stream(&literal_fields(&block)).await;
@@ -230,11 +234,14 @@ async fn j4_malformed_header_block_or_length_closes_only_its_connection(inner: I
 async fn j4_invalid_authority_is_400(inner: Inner) {
     let proxy = ScriptedProxy::start(inner).await;
     let mut client = Client::connect(proxy.address).await;
-    for authority in ["user@a.example", "a.example:port"] {
-        let request = Request::connect(format!("http://{authority}/"))
-            .extension(h2::ext::Protocol::from_static("websocket"));
+    for authority in INVALID_AUTHORITIES {
+        let uri = format!("http://{authority}/");
+        let request = Request::connect(&uri).extension(h2::ext::Protocol::from_static("websocket"));
         let pending = client.send_request(request.body(()).unwrap(), false);
         assert_eq!(pending.response().await.0.status(), 400, "{authority}");
+        let pending = client.send_request(Request::get(&uri).body(()).unwrap(), true);
+        let status = if inner == Inner::Forward { 400 } else { 200 };
+        assert_eq!(pending.response().await.0.status(), status, "{authority}");
     }
     proxy.upstream.expect_untouched().await;
     expect_alive(&proxy, &mut client).await;

@@ -23,7 +23,6 @@ async fn f1_absolute_target_goes_to_the_configured_upstream(inner: Inner) {
     let other = other_server.address;
     let targets = [
         (format!("http://{other}/x?y=%2F"), "/x?y=%2F"),
-        (format!("http://user:pw@{other}/x"), "/x"),
         (format!("HTTP://{other}//x"), "//x"),
         (format!("https://{other}/../x"), "/../x"),
         (format!("ws://{other}/x"), "/x"),
@@ -96,6 +95,53 @@ async fn f1_target_without_a_path_is_400(inner: Inner) {
     }
 }
 
+/// Requires that a handshake for `target` is a 400, and so is an ordinary request if the proxy forwards it.
+async fn expect_400(proxy: &ScriptedProxy, target: &str) {
+    proxy.expect_refusal(handshake(target), 400).await;
+    let status = if proxy.inner == Inner::Forward { 400 } else { 200 };
+    proxy.expect_refusal(get_with(target, &["X-Kept: 1"]), status).await;
+}
+
+/// Valid URIs for the `http` crate, without a valid host.
+pub(crate) const INVALID_AUTHORITIES: [&str; 11] = [
+    "c.example:80x",
+    "c.example:99999",
+    "c.example:-1",
+    ":80",
+    "[zz]",
+    "[1.2.3.4]",
+    "[fe80::1%25eth0]",
+    "[::1]x",
+    "a[b]",
+    "user@c.example",
+    "user:secret@c.example:80",
+];
+
+async fn f3_target_with_an_invalid_authority_is_400(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    for authority in INVALID_AUTHORITIES {
+        expect_400(&proxy, &format!("http://{authority}/")).await;
+    }
+}
+
+async fn f3_valid_authority_of_a_target_is_the_host(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    for authority in ["c.example:", "C_d.example:080", "[::1]:9000", "[v1.a:b]", "a!$&'()*+,;=b~c:65535"] {
+        for head in received(&proxy, &format!("http://{authority}/x")).await {
+            assert_eq!(head.first_line(), "GET /x HTTP/1.1");
+            assert_eq!(head.values("host"), [authority]);
+        }
+    }
+}
+
+async fn f3_percent_encoded_authority_is_400_before_the_layer(inner: Inner) {
+    let proxy = ScriptedProxy::start(inner).await;
+    for request in [handshake("http://%2Frun%2Fa.sock/"), get_with("http://%2Frun%2Fa.sock/", &["X-Kept: 1"])]
+    {
+        proxy.expect_refusal(request, 400).await;
+    }
+}
+
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
 fn connects() -> [String; 5] {
@@ -162,5 +208,8 @@ on_both![
     f1_unusual_path_is_passed_on_unchanged,
     f1_no_path_escapes_the_base_path,
     f1_target_without_a_path_is_400,
+    f3_target_with_an_invalid_authority_is_400,
+    f3_valid_authority_of_a_target_is_the_host,
+    f3_percent_encoded_authority_is_400_before_the_layer,
     f2_refused_connect_closes_the_connection,
 ];

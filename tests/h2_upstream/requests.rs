@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Request, Response};
 use test_support::{
-    ScriptedUpstream, TestProxy,
+    ScriptedUpstream, TestProxy, handshake,
     http2::{
         Client, Frame, FrameConnection, Upstream,
         frame::{CONNECT_PROTOCOL, REFUSED_STREAM},
@@ -126,6 +126,16 @@ async fn a_host_that_is_not_an_authority_is_a_400() {
     assert_eq!(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 400);
     assert!(proxy.error().await.is_bad_request());
     assert_eq!(proxy.connect_with_handshake().await.head().await.status(), 400);
+}
+
+/// Neither does h2 have a place for it.
+#[tokio::test]
+async fn a_percent_encoded_host_is_a_400() {
+    let (_upstream, proxy) = behind().await;
+    let request = "GET / HTTP/1.1\r\nHost: %2Frun%2Fa.sock\r\n\r\n";
+    assert_eq!(proxy.connect().await.request(request).await.status(), 400);
+    let request = handshake("/").replace("client.example", "%2Frun%2Fa.sock");
+    assert_eq!(proxy.connect().await.request(request).await.status(), 400);
 }
 
 #[tokio::test]

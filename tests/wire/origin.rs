@@ -18,6 +18,9 @@ async fn other_origins_get_403_without_an_upstream_connection_and_stay_connected
     for lines in [
         &["Origin: https://evil.example"][..],
         &["Origin: null"],
+        &["Origin: chrome-extension://client.example"],
+        &["Origin: file://"],
+        &["Origin: ws://client.example"],
         &["Origin: https://app.example.evil.example"],
         &["Origin: https://app.example", "Origin: https://evil.example"],
         &["Origin: \u{e9}"],
@@ -53,7 +56,13 @@ async fn allowed_origins_and_requests_without_origin_get_a_tunnel() {
 async fn same_host_uses_the_authority_in_http2() {
     let upstream = ScriptedUpstream::start().await;
     let mut client = Client::connect(app(layer(&upstream)).await).await;
-    for origin in ["https://evil.example", "https://client.example", "http://a.example:443"] {
+    let origins = [
+        "https://evil.example",
+        "https://client.example",
+        "http://a.example:443",
+        "moz-extension://a.example",
+    ];
+    for origin in origins {
         let request = http2::extended("websocket").header("origin", origin);
         assert_eq!(http2::send(&mut client, request).await.status(), 403, "{origin}");
     }

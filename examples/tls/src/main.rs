@@ -103,7 +103,7 @@ fn host(request: &Request) -> Option<Authority> {
         (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
         _ => None,
     };
-    host.filter(|host| !host.as_str().contains('@'))
+    host.filter(|host| !host.as_str().contains('@') && !host.host().is_empty())
 }
 
 #[tokio::main]

@@ -14,7 +14,7 @@ async fn other_origins_get_403() {
         let mut client = gateway.wire().await;
         upstream.receive(&mut client, handshake_with("/", &[&format!("Origin: {origin}")])).await;
     }
-    for origin in ["https://evil.example", "null"] {
+    for origin in ["https://evil.example", "null", "chrome-extension://client.example"] {
         let head = gateway.wire().await.request(handshake_with("/", &[&format!("Origin: {origin}")])).await;
         assert_eq!(head.status(), 403, "{origin}");
     }

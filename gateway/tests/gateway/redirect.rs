@@ -90,6 +90,8 @@ async fn a_request_without_one_valid_host_or_without_a_path_gets_400() {
         "GET / HTTP/1.1\r\nHost: a b\r\n",
         "GET / HTTP/1.1\r\nHost: \u{e9}\r\n",
         "GET / HTTP/1.1\r\nHost: user@a\r\n",
+        "GET / HTTP/1.1\r\nHost: :80\r\n",
+        "GET http://user@a/ HTTP/1.1\r\nHost: a\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: a\r\n",
         "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n",

@@ -40,12 +40,24 @@ pub(super) fn head() -> impl Strategy<Value = Vec<u8>> {
     (status, lines(line, 24)).prop_map(joined)
 }
 
+/// Values of `Host`: known ones, and any sequence of their parts.
+fn hosts() -> impl Strategy<Value = Vec<u8>> {
+    let known =
+        value(&["a.example:443", "A.example:443", "[::1]:80", "", "a/b", "u@a", "a:", "a b", "[v1.a:b]"]);
+    let parts =
+        any_of("a A_b %2F %2f %zz %2 % [ ] [::1] [zz] [v1. v 1 : :80 :080 :99999 @ ! ~ , ; \\ \" \u{e9} /");
+    prop_oneof![1 => known, 1 => vec(parts, 0..4).prop_map(|parts| parts.concat().into_bytes())]
+}
+
 /// Input of [`detect::check`](super::detect::check).
 pub(super) fn request() -> impl Strategy<Value = Vec<u8>> {
     let first = words(
         (
             any_of("GET GET GET POST PUT CONNECT"),
-            any_of("/ /x?y http://u@a/x a.example:443 http://a.example:443/x"),
+            any_of(
+                "/ / /x?y http://u@a/x a.example:443 http://a.example:443/x http://a:80x/ http://[zz]/ \
+                 http://[::1]:80/x http://a:99999/ http://a:/ http://[fe80::1%25eth0]/ http://a[b]/",
+            ),
             any_of("HTTP/1.1 HTTP/1.1 HTTP/1.1 HTTP/2 HTTP/2 HTTP/1.0"),
             any_of("websocket any some tcp WebSocket h2c a/b a/b/c \u{e9}"),
             any_of("- websocket tcp WebSocket h2c SPDY/3.1"),
@@ -58,8 +70,20 @@ pub(super) fn request() -> impl Strategy<Value = Vec<u8>> {
     let other = prop_oneof![
         line("connection", list(&["upgrade", "keep-alive", "upgraded", "close"])),
         line("upgrade", list(protocols)),
-        line("host", value(&["a.example:443", "A.example:443", "[::1]:80", "", "a/b", "u@a", "a:", "a b"])),
-        line("sec-websocket-key", value(&[KEY, "dGhlIHNhbXBsZSBub25jZR==", "dGhlIHNhbXBsZQ==", ""])),
+        line("host", hosts()),
+        line(
+            "sec-websocket-key",
+            value(&[
+                KEY,
+                "AQIDBAUGBwgJCgsMDQ4PEC==",
+                "dGhlIHNhbXBsZSBub25j/w==",
+                "dGhlIHNhbXBsZSBub25jZQ",
+                "dGhlIHNhbXBsZSBub25jZQ=",
+                "dGhlIHNhbXBsZSBub25j_w==",
+                "dGhlIHNhbXBsZQ==",
+                "",
+            ]),
+        ),
         line("content-length", value(&["0", "5", "00", ""])),
         line("transfer-encoding", list(&["chunked", "gzip"])),
     ];

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use http::{
     HeaderName, HeaderValue, Version,
-    header::{FORWARDED, HOST, VIA},
+    header::{FORWARDED, VIA},
     request::Parts,
     uri::Scheme,
 };
 
 use super::{Forwarded, ForwardedField, Peer, X_FORWARDED_FOR, field, node};
-use crate::rewrite::host::without_user_info;
+use crate::rewrite::host;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -29,10 +29,7 @@ impl Forwarded {
         let trusted = address.is_some_and(|address| self.trusts(address.ip()));
         let scheme = self.scheme_of(parts, peer);
         let ip = address.map(|address| address.ip().to_canonical().to_string());
-        let host = match parts.uri.authority() {
-            Some(authority) => HeaderValue::from_str(without_user_info(authority)).ok(),
-            None => parts.headers.get(HOST).cloned(),
-        };
+        let host = host::requested(parts);
         let element = self.forwarded_element(address, scheme, host.as_ref());
         let via = format!("{} {}", via_version(parts.version), self.pseudonym);
         let prefix = prefix(parts);
@@ -113,7 +110,7 @@ fn via_version(version: Version) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Request, header::HOST};
 
     use super::*;
 
@@ -231,7 +228,7 @@ mod tests {
 
     #[test]
     fn absolute_target_provides_scheme_and_host() {
-        let request = Request::get("https://user@site.example:444/x").header("host", "other.example");
+        let request = Request::get("https://site.example:444/x").header("host", "other.example");
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let fields = Forwarded::none()
             .x_forwarded_proto(ForwardedField::Replace)

@@ -29,6 +29,7 @@ fn passed() -> Vec<Case> {
     };
     let mut cases: Vec<Case> = table.map(case).into();
     cases.push(ordinary(B, "host_with_an_underscore", hosted("Host: my_host\r\n"), ok()));
+    cases.push(ordinary(B, "host_percent_encoded", hosted("Host: %2frun%2fa.sock\r\n"), ok()));
     cases.push(ordinary(A, "host_of_the_upstream", get("/ws/"), ok()));
     cases.push(
         ordinary(B, "absolute_form_with_a_port", get("http://other.example:81/"), ok())
@@ -47,11 +48,25 @@ fn refused_by_both() -> Vec<Case> {
         ("host_with_a_space", "Host: a b\r\n"),
     ];
     let mut cases: Vec<Case> = table.map(|(name, lines)| refused(B, name, hosted(lines)).stays_open()).into();
-    cases.push(exchange(B, "host_with_a_user", hosted("Host: u@a.example\r\n"), ok()).differs(
-        "User information in `Host`",
-        &["- up GET /x HTTP/1.1", "- down HTTP/1.1 200 OK", "+ down HTTP/1.1 400 of its own"],
-    ));
+    cases.extend(passed_by_nginx());
     cases
+}
+
+fn passed_by_nginx() -> Vec<Case> {
+    const INVALID: &str = "Other texts than a name or address with a port in `Host`";
+    let table = [
+        ("host_with_a_user", "u@a.example", "User information in `Host`"),
+        ("host_with_an_invalid_port", "a.example:80x", INVALID),
+        ("host_with_an_invalid_address", "[zz]", INVALID),
+        ("host_with_an_invalid_escape", "%zz", INVALID),
+    ];
+    let case = |(name, host, row): (_, &str, _)| {
+        exchange(B, name, hosted(&format!("Host: {host}\r\n")), ok()).differs(
+            row,
+            &["- up GET /x HTTP/1.1", "- down HTTP/1.1 200 OK", "+ down HTTP/1.1 400 of its own"],
+        )
+    };
+    table.map(case).into()
 }
 
 fn old() -> Vec<Case> {
