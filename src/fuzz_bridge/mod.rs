@@ -11,6 +11,7 @@ pub mod frames;
 pub mod hop_by_hop;
 mod input;
 pub mod path;
+mod servers;
 #[cfg(test)]
 mod tests;
 pub mod verify;

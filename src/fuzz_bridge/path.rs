@@ -2,7 +2,10 @@
 
 use http::{Request, Uri, request::Parts, uri::PathAndQuery};
 
-use super::input::{first_line, words};
+use super::{
+    input::{first_line, words},
+    servers::{escapes_on_a_server, may_escape},
+};
 use crate::{rewrite::path::PathRewrite, upstream::Upstream};
 
 /// Input: a line `keep`, `original`, `strip PREFIX` or `replace PREFIX WITH`; a line with the upstream; a
@@ -25,29 +28,30 @@ pub fn check(input: &[u8]) {
     if let Some(original) = &original {
         parts.extensions.insert(axum::extract::OriginalUri(original.clone()));
     }
+    #[cfg(feature = "axum")]
+    let nested = original.as_ref().is_some_and(|original| original.path() != parts.uri.path());
+    #[cfg(not(feature = "axum"))]
+    let nested = false;
     // The replacement comes from the configuration and is valid.
     let with =
         Some(with).filter(|with| with.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'/'));
     let with =
         with.unwrap_or("").split('/').filter(|segment| !segment.is_empty()).collect::<Vec<_>>().join("/");
     match kind {
-        "strip" => check_policy(&parts, &PathRewrite::strip_prefix(prefix), &upstream, Some((prefix, ""))),
+        "strip" => {
+            let policy = PathRewrite::strip_prefix(prefix);
+            check_policy(&parts, &policy, &upstream, Some((prefix, "")), nested);
+        }
         "replace" => {
-            check_policy(
-                &parts,
-                &PathRewrite::replace_prefix(prefix, &with),
-                &upstream,
-                Some((prefix, &with)),
-            );
+            let policy = PathRewrite::replace_prefix(prefix, &with);
+            check_policy(&parts, &policy, &upstream, Some((prefix, &with)), nested);
         }
         #[cfg(feature = "axum")]
         "original" => {
             let seen = original.unwrap_or_else(|| parts.uri.clone());
-            let nested = seen.path() != parts.uri.path();
-            let escapes = nested && may_escape(parts.uri.path());
             match PathRewrite::original_uri().apply(&parts, &upstream) {
                 Ok(target) => {
-                    assert!(!escapes, "{target} escapes its prefix");
+                    assert!(!nested || !escapes_on_a_server(parts.uri.path()), "{target} escapes its prefix");
                     parts.uri = seen;
                     check_target(
                         &parts.uri,
@@ -59,16 +63,23 @@ pub fn check(input: &[u8]) {
                     );
                 }
                 Err(_) => {
-                    assert!(escapes || is_rejected(&seen, seen.path(), !upstream.base_path().is_empty()));
+                    let escapes = nested && may_escape(parts.uri.path());
+                    assert!(escapes || may_be_rejected(&seen, seen.path(), !upstream.base_path().is_empty()));
                 }
             }
         }
-        _ => check_policy(&parts, &PathRewrite::keep(), &upstream, None),
+        _ => check_policy(&parts, &PathRewrite::keep(), &upstream, None, nested),
     }
 }
 
-/// Checks a policy that rewrites the path of the request.
-fn check_policy(parts: &Parts, policy: &PathRewrite, upstream: &Upstream, replaced: Option<(&str, &str)>) {
+/// Checks a policy that rewrites the path of the request, from which `nest` has removed a prefix if `nested`.
+fn check_policy(
+    parts: &Parts,
+    policy: &PathRewrite,
+    upstream: &Upstream,
+    replaced: Option<(&str, &str)>,
+    nested: bool,
+) {
     let path = parts.uri.path();
     let mut above = upstream.base_path().to_owned();
     let mut rest = path;
@@ -85,13 +96,19 @@ fn check_policy(parts: &Parts, policy: &PathRewrite, upstream: &Upstream, replac
         }
     }
     match policy.apply(parts, upstream) {
-        Ok(target) => check_target(&parts.uri, &target, upstream, &above, rest, bounded),
-        Err(_) => assert!(is_rejected(&parts.uri, rest, bounded), "{} is rejected", parts.uri),
+        Ok(target) => {
+            assert!(!nested || !escapes_on_a_server(path), "{target} escapes its prefix");
+            check_target(&parts.uri, &target, upstream, &above, rest, bounded);
+        }
+        Err(_) => {
+            let escapes = nested && may_escape(path);
+            assert!(escapes || may_be_rejected(&parts.uri, rest, bounded), "{} is rejected", parts.uri);
+        }
     }
 }
 
-/// Returns true if the path must be rejected.
-fn is_rejected(seen: &Uri, rest: &str, bounded: bool) -> bool {
+/// Returns true if the path may be rejected.
+fn may_be_rejected(seen: &Uri, rest: &str, bounded: bool) -> bool {
     !seen.path().starts_with('/') || !seen.path().is_ascii() || bounded && may_escape(rest)
 }
 
@@ -116,33 +133,6 @@ fn check_target(
     let whole: Uri = format!("http://up.example{text}").parse().unwrap();
     assert_eq!(whole.authority().unwrap(), "up.example");
     if bounded || !upstream.base_path().is_empty() {
-        assert!(!may_escape(rest), "{text} escapes {above:?}");
+        assert!(!escapes_on_a_server(rest), "{text} escapes {above:?}");
     }
-}
-
-/// Returns true if the path leads above its start in the interpretation of any server. Servers differ in
-/// whether they decode slashes and dots, treat backslashes as slashes, drop parameters and skip empty
-/// segments.
-fn may_escape(path: &str) -> bool {
-    (0..64_u8).any(|server| {
-        let has = |bit: u8| server >> bit & 1 == 1;
-        let mut path = path.to_ascii_lowercase();
-        for (bit, code, char) in [(0, "%2f", "/"), (1, "%5c", "/"), (2, "\\", "/"), (3, "%2e", ".")] {
-            if has(bit) {
-                path = path.replace(code, char);
-            }
-        }
-        let mut open = Vec::new();
-        for segment in path.strip_prefix('/').unwrap_or(&path).split('/') {
-            let segment = if has(4) { segment.split(';').next().unwrap() } else { segment };
-            match segment {
-                "" if has(5) => {}
-                "." => {}
-                ".." if open.pop().is_none() => return true,
-                ".." => {}
-                name => open.push(name.to_owned()),
-            }
-        }
-        false
-    })
 }

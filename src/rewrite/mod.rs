@@ -16,6 +16,7 @@
 //! are end-to-end ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)), so ordinary requests
 //! keep `TE: trailers` and `Trailer`, without which HTTP/1.1 could not send any; a handshake loses both.
 
+mod dot_segments;
 pub(crate) mod field_changes;
 pub(crate) mod forwarded;
 pub(crate) mod hop_by_hop;

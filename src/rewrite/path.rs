@@ -2,8 +2,10 @@
 
 use http::{Uri, request::Parts, uri::PathAndQuery};
 
+use super::dot_segments::may_escape;
 use crate::{
     error::{Error, Kind},
+    received::original_uri,
     upstream::Upstream,
 };
 
@@ -11,10 +13,20 @@ use crate::{
 /// percent-decoded.
 ///
 /// The resulting path is appended to the upstream's base path, if any. With a prefix, axum's `nest` or a base
-/// path, a request whose dot segments (`..`, `%2e%2e`, `..%2f`) would escape from that prefix or base path
-/// gets a 400. Servers interpret encoded slashes and backslashes differently; a path is rejected if it
-/// escapes under any of these interpretations. Without prefix and base path there is nothing to escape
-/// from, and the path is passed on byte for byte.
+/// path, a request whose dot segments (`..`) would escape from that prefix or base path gets a 400. Without
+/// prefix and base path there is nothing to escape from, and the path is passed on byte for byte.
+///
+/// # Interpretations
+///
+/// Servers interpret paths differently. A path is rejected if it escapes when a server, in any combination:
+///
+/// - decodes percent-encoded octets any number of times (`%2e%2e`, `..%2f`, `%252e`), or decodes overlong UTF-8
+///   (`%c0%ae`);
+/// - treats a backslash as a slash (`..\`, `..%5c`), or an encoded slash as part of a name;
+/// - ends a segment at `;`, as with path parameters (`..;x`), or at `?`, `#`, a space or a control character
+///   (`..%3b`, `..%00`), or skips empty segments.
+///
+/// A server that maps other characters to dots or slashes, such as `%u002e` or full-width forms, is not covered.
 ///
 /// ```
 /// use tower_upgrade_proxy::{PathRewrite, UpgradeProxyLayer};
@@ -94,8 +106,8 @@ impl PathRewrite {
             _ => ("", path, false),
         };
         let base = upstream.base_path();
-        let escapes = (bounded || !base.is_empty()) && escapes_root(rest);
-        if escapes || self.restores_prefix(parts) && escapes_root(parts.uri.path()) {
+        let escapes = (bounded || !base.is_empty()) && may_escape(rest);
+        if escapes || is_nested(parts) && may_escape(parts.uri.path()) {
             return Err(Error::new(Kind::Request("the path escapes its prefix")));
         }
         match uri.path_and_query() {
@@ -141,11 +153,6 @@ impl PathRewrite {
         Some(stripped).filter(|stripped| !stripped.is_empty())
     }
 
-    /// Returns true if the policy restores a prefix removed by `nest`.
-    fn restores_prefix(&self, parts: &Parts) -> bool {
-        self.source_uri(parts).path() != parts.uri.path()
-    }
-
     /// Returns the URI whose path is rewritten: the original one, or that of the request.
     #[cfg_attr(not(feature = "axum"), allow(clippy::unused_self))]
     fn source_uri<'a>(&self, parts: &'a Parts) -> &'a Uri {
@@ -159,41 +166,14 @@ impl PathRewrite {
     }
 }
 
+/// Returns true if axum's `nest` has removed a prefix from the path.
+fn is_nested(parts: &Parts) -> bool {
+    original_uri(&parts.uri, &parts.extensions).path() != parts.uri.path()
+}
+
 /// Returns the part of `path` after `prefix`, if the prefix ends at a segment boundary.
 fn after_prefix<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Returns true if dot segments lead above the start of the path in any server's interpretation.
-///
-/// Servers differ in what they decode before they resolve dot segments. An encoded dot counts as a dot.
-/// Encoded slashes and backslashes are tried both ways: `a%2f..%2f..` escapes if they are slashes,
-/// `a%2fb/../..` if they are part of a name.
-fn escapes_root(path: &str) -> bool {
-    const SLASHES: [&str; 3] = ["%2f", "%5c", "\\"];
-    let path = path.to_ascii_lowercase().replace("%2e", ".");
-    if !path.contains("..") {
-        return false;
-    }
-    (0..1 << SLASHES.len()).any(|server| {
-        let decoded = SLASHES.iter().enumerate().filter(|(bit, _)| server >> bit & 1 == 1);
-        goes_above_root(&decoded.fold(path.clone(), |path, (_, slash)| path.replace(slash, "/")))
-    })
-}
-
-/// Returns true if dot segments lead above the start of the path, with `/` as the only separator.
-fn goes_above_root(path: &str) -> bool {
-    let mut depth = 0_usize;
-    for segment in path.split('/') {
-        // Some servers drop path parameters (`..;x`) before they resolve dot segments.
-        match segment.split(';').next().unwrap_or_default() {
-            "" | "." => {}
-            ".." if depth == 0 => return true,
-            ".." => depth -= 1,
-            _ => depth += 1,
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -242,27 +222,35 @@ mod tests {
     #[test]
     fn dot_segments_cannot_escape_base_path_or_prefix() {
         let strip = PathRewrite::strip_prefix("/ws");
-        let escaping = [
-            "/..",
-            "/a/../../x",
-            "/%2e%2E/x",
-            "/..%2fx",
-            "/.%2e%5cx",
-            "/..;a/x",
-            "/./..//x",
-            // One segment for some servers, two for others.
-            "/a%2fb/../../x",
-            "/a%5Cb/../../x",
-            "/a\\b/%2e%2e/../x",
-            "/a/..;%2fb/../x",
-            "/a%2fb%5c../../..",
-        ];
-        for path in escaping {
+        let replace = PathRewrite::replace_prefix("/ws", "/a/b");
+        for path in ["/..", "/a/../../x", "/..%2fx", "/..%3b/x", "/%252e%252e/x", "/%c0%ae%c0%ae/x"] {
             assert!(apply(&PathRewrite::keep(), path, "http://up/base").is_err(), "{path}");
-            assert!(apply(&strip, &format!("/ws{path}"), "http://up").is_err(), "{path}");
+            for policy in [&strip, &replace] {
+                assert!(apply(policy, &format!("/ws{path}"), "http://up").is_err(), "{policy:?} {path}");
+            }
         }
-        for path in ["/a/../x", "/a%2fb/../x", "/a/b%2f..%5c../x", "/a%2fb%2fc"] {
-            assert!(apply(&PathRewrite::keep(), path, "http://up/base").is_ok(), "{path}");
+        for path in ["/a/../x", "/a%2fb/../x", "/a;b=c/..foo/%2525", "/x/%2e"] {
+            let base = "http://up/base";
+            assert_eq!(apply(&PathRewrite::keep(), path, base).unwrap(), format!("/base{path}"));
+            assert_eq!(apply(&strip, &format!("/ws{path}"), base).unwrap(), format!("/base{path}"));
+        }
+    }
+
+    #[cfg(feature = "axum")]
+    #[test]
+    fn dot_segments_cannot_escape_the_prefix_of_nest() {
+        let nested = |policy: &PathRewrite, original: &str, seen: &str| {
+            let (mut parts, ()) = Request::get(seen).body(()).unwrap().into_parts();
+            parts.extensions.insert(axum::extract::OriginalUri(original.parse().unwrap()));
+            policy.apply(&parts, &"http://up".parse().unwrap()).map(|path| path.to_string())
+        };
+        for policy in [PathRewrite::keep(), PathRewrite::original_uri(), PathRewrite::strip_prefix("/x")] {
+            for path in ["/../y", "/x/../../y", "/%252e%252e/y", "/..%3b/y"] {
+                assert!(nested(&policy, &format!("/ws{path}"), path).is_err(), "{policy:?} {path}");
+            }
+            assert!(nested(&policy, "/ws/a/../y", "/a/../y").is_ok());
+            // Without `nest` there is no prefix.
+            assert!(nested(&policy, "/../y", "/../y").is_ok());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use test_support::{Head, Inner, ScriptedProxy, ScriptedUpstream, Wire, handshake, serve};
-use tower_upgrade_proxy::{Forward, Protocols, UpgradeProxyLayer, Upstream};
+use tower_upgrade_proxy::{Forward, PathRewrite, Protocols, UpgradeProxyLayer, Upstream};
 
 use crate::hop_by_hop::get_with;
 
@@ -142,6 +142,84 @@ async fn f3_percent_encoded_authority_is_400_before_the_layer(inner: Inner) {
     }
 }
 
+/// Paths that lead above their start for some servers.
+const ESCAPING: [&str; 17] = [
+    "/..",
+    "/..%2fx",
+    "/..\\x",
+    "/..%5cx",
+    "/..;/x",
+    "/..%3b/x",
+    "/..%3Ba=b/x",
+    "/%252e%252e/x",
+    "/..%252fx",
+    "/..%25255cx",
+    "/%%32e./x",
+    "/%c0%ae%c0%ae/x",
+    "/..%c0%afx",
+    "/%25e0%2580%25ae./x",
+    "/a/..%252f../x",
+    "/..%00/x",
+    "/..%3fx",
+];
+
+/// Paths that do not, for any server.
+const STAYING: [&str; 11] = [
+    "/a/../x",
+    "/a%2f..%2fx",
+    "/a;b=c/",
+    "/a;v=1..2/b;/c",
+    "/%2525",
+    "/..foo",
+    "/.../x",
+    "/x/%2e",
+    "/x/..%3by/z",
+    "/%c3%a9/%c0",
+    "/https://a.example/;/..x",
+];
+
+async fn f4_path_that_may_escape_its_base_path_or_prefix_is_400(inner: Inner) {
+    let upstream = ScriptedUpstream::start().await;
+    let based: Upstream = format!("{}/base", upstream.uri()).parse().unwrap();
+    let mut proxy = ScriptedProxy::start_with(inner, |layer| layer.upstream(based)).await;
+    proxy.upstream = upstream;
+    for path in ESCAPING {
+        expect_400(&proxy, path).await;
+    }
+    for path in STAYING {
+        for head in received(&proxy, path).await {
+            assert_eq!(head.first_line(), format!("GET /base{path} HTTP/1.1"));
+        }
+    }
+    let replace = PathRewrite::replace_prefix("/ws", "/a/b");
+    for (policy, above) in [(PathRewrite::strip_prefix("/ws"), ""), (replace, "/a/b")] {
+        let proxy = ScriptedProxy::start_with(inner, |layer| layer.path(policy)).await;
+        for path in ESCAPING {
+            expect_400(&proxy, &format!("/ws{path}")).await;
+        }
+        for path in STAYING {
+            for head in received(&proxy, &format!("/ws{path}")).await {
+                assert_eq!(head.first_line(), format!("GET {above}{path} HTTP/1.1"));
+            }
+        }
+    }
+}
+
+async fn f4_path_that_may_escape_a_nested_prefix_is_400(inner: Inner) {
+    for (policy, above) in [(PathRewrite::keep(), ""), (PathRewrite::original_uri(), "/api/ws")] {
+        let nest = async |app: Router| serve(Router::new().nest_service("/api/ws", app)).await;
+        let proxy = ScriptedProxy::start_on(inner, |layer| layer.path(policy), nest).await;
+        for path in ESCAPING {
+            expect_400(&proxy, &format!("/api/ws{path}")).await;
+        }
+        for path in STAYING {
+            for head in received(&proxy, &format!("/api/ws{path}")).await {
+                assert_eq!(head.first_line(), format!("GET {above}{path} HTTP/1.1"));
+            }
+        }
+    }
+}
+
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
 
 fn connects() -> [String; 5] {
@@ -211,5 +289,7 @@ on_both![
     f3_target_with_an_invalid_authority_is_400,
     f3_valid_authority_of_a_target_is_the_host,
     f3_percent_encoded_authority_is_400_before_the_layer,
+    f4_path_that_may_escape_its_base_path_or_prefix_is_400,
+    f4_path_that_may_escape_a_nested_prefix_is_400,
     f2_refused_connect_closes_the_connection,
 ];

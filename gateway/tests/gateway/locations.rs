@@ -61,13 +61,16 @@ async fn strip_prefix_removes_whole_segments_of_the_matching_route() {
         ("/st", "st /"),
         ("/st/x", "st /x"),
         ("/static/x", "st /static/x"),
+        ("/app/a;b=c/..d/%2525/%2e", "app /a;b=c/..d/%2525/%2e"),
     ];
     let mut wire = gateway.wire().await;
     for (path, expected) in table {
         let expected = format!("{expected} client.example");
         assert_eq!(description_of(&gateway, &mut wire, path).await, expected, "{path}");
     }
-    for path in ["/app/../x", "/app/%2e%2e/x"] {
+    let escaping =
+        ["/app/../x", "/app/%2e%2e/x", "/app/..%3b/x", "/app/%252e%252e/x", "/app/..%252fx", "/st/%c0%ae./x"];
+    for path in escaping {
         assert_eq!(get(&mut wire, path).await.0.status(), 400, "{path} would leave its prefix");
         assert_eq!(gateway.refusal(path).await, 400, "{path} would leave its prefix");
     }

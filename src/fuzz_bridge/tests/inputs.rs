@@ -133,7 +133,8 @@ pub(super) fn response() -> impl Strategy<Value = Vec<u8>> {
 
 fn target() -> impl Strategy<Value = String> {
     let segments = any_of(
-        "/ / / / // .. .. .. . %2e %2E%2e %2f %2F %5c \\ ;x ; a ws /ws /ws/ /api @evil.example :80 %25 %252e %zz \u{e9} %c0%ae",
+        "/ / / / // .. .. .. . %2e %2E%2e %2f %2F %5c \\ ;x ; %3b a ws /ws /ws/ /api @evil.example :80 %25 %25 2e \
+         %252e %252f %25255c %253b %%32e %zz %00 %20 %3f \u{e9} %c0%ae %c0%af %e0%80%ae %c0 %ae %c3%a9",
     );
     let start =
         select(&["", "/", "/", "/ws", "/api/ws", "//evil.example", "http://evil.example/ws/", "*"][..]);

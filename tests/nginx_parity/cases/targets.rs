@@ -126,6 +126,14 @@ fn other_locations() -> Vec<Case> {
             "Dot segments that leave a location",
             &["- down HTTP/1.1 404 of its own", "+ down HTTP/1.1 400 of its own"],
         ),
+        exchange(A, "dots_encoded_twice", get("/ws/%252e%252e/other"), ok()).differs(
+            "Dot segments that leave a location",
+            &[
+                "- up GET /ws/%252e%252e/other HTTP/1.1",
+                "- down HTTP/1.1 200 OK",
+                "+ down HTTP/1.1 400 of its own",
+            ],
+        ),
         refused(A, "without_the_last_slash", get("/ws?x")).differs(
             "Location without its last slash",
             &[
