@@ -210,6 +210,21 @@ async fn the_hook_is_limited_by_the_handshake_timeout() {
     }
 }
 
+#[tokio::test]
+async fn the_time_of_the_hook_does_not_count_for_the_header_timeout() {
+    let limit = Duration::from_secs(1);
+    let proxy = ScriptedProxy::start_with(Inner::Forward, |layer| {
+        layer.header_timeout(limit).authorize(move |_| async move {
+            tokio::time::sleep(limit).await;
+            Ok(Authorized::new())
+        })
+    })
+    .await;
+    let (mut client, mut server, _) = proxy.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 200);
+}
+
 /// Sends a message when it is dropped.
 struct OnDrop(mpsc::UnboundedSender<()>);
 
