@@ -7,3 +7,4 @@ pub(crate) mod c;
 pub(crate) mod cache;
 pub(crate) mod d;
 pub(crate) mod e;
+pub(crate) mod f;

@@ -27,6 +27,8 @@ pub(crate) fn every_block_is_the_tested_file() {
         "d.rs",
         "e.conf",
         "e.rs",
+        "f.conf",
+        "f.rs",
         "pitfalls.conf"
     ];
     for (name, text) in files {

@@ -10,7 +10,7 @@ use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 use crate::{
     nginx::Nginx,
     recorder::Recorder,
-    setups::{a, b, c, d, e},
+    setups::{a, b, c, d, e, f},
     tls,
 };
 
@@ -22,6 +22,7 @@ pub(crate) enum Setup {
     C,
     D,
     E,
+    F,
     Pitfalls,
 }
 
@@ -65,6 +66,7 @@ impl Setup {
             Self::C => include_str!("../nginx/c.conf"),
             Self::D => include_str!("../nginx/d.conf"),
             Self::E => include_str!("../nginx/e.conf"),
+            Self::F => include_str!("../nginx/f.conf"),
             Self::Pitfalls => include_str!("../nginx/pitfalls.conf"),
         }
     }
@@ -78,6 +80,7 @@ impl Setup {
             Self::C => return vec![https(c::site(first)).await, http(c::redirect()).await],
             Self::D => d::app(first, Duration::from_secs(2)),
             Self::E => e::app(first, second),
+            Self::F => f::app(first),
             Self::Pitfalls => Router::new().fallback_service(UpgradeProxyLayer::new(first).forward()),
         };
         vec![http(app).await]

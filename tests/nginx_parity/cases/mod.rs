@@ -1,5 +1,6 @@
 //! The exchanges, by topic.
 
+mod authorized;
 mod bodies;
 mod broken;
 mod chat;
@@ -37,6 +38,7 @@ pub(crate) fn all() -> Vec<Case> {
         site::cases(),
         chat::cases(),
         pages::cases(),
+        authorized::cases(),
     ]
     .into_iter()
     .flatten()
