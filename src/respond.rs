@@ -12,19 +12,21 @@ use http::{
     HeaderValue, Method, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE},
 };
+use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
     authorize::Failure,
     body::{BoxBody, ProxyBody},
     config::Hooks,
+    connect::body::UpstreamBody,
     error::{Error, Kind},
     handshake::{Handshake, Mechanism, is_websocket},
     limits::Permit,
     metrics,
     received::Received,
     refusal::{self, BodyLimits, TooLarge},
-    rewrite::{hop_by_hop, tokens},
+    rewrite::{framing, hop_by_hop, tokens},
     trace,
     upstream::Upstream,
 };
@@ -87,8 +89,8 @@ pub(crate) fn close_refused<B>(response: &mut Response<B>) {
 ///
 /// # Errors
 ///
-/// If the response would mean a tunnel to the client, or if the announced size of a limited body exceeds
-/// its limit.
+/// If the response would mean a tunnel to the client, if its framing is not valid, or if the announced size of a
+/// limited body exceeds its limit.
 pub(crate) fn relay(
     handshake: &Handshake,
     upstream: &Upstream,
@@ -102,9 +104,14 @@ pub(crate) fn relay(
         return Err(Error::at(Kind::Response("it is a 2xx that accepts no upgrade"), upstream));
     }
     let (mut parts, ()) = response.into_parts();
+    framing::normalize(&mut parts, &body).map_err(|reason| Error::at(Kind::Response(reason), upstream))?;
     hop_by_hop::strip_response(parts.status, &mut parts.headers);
     // It was the version of the upstream's connection.
     parts.version = handshake.mechanism.version();
+    let body = match framing::is_bodiless(&Method::GET, parts.status) && body.is_end_stream() {
+        true => BoxBody::new(UpstreamBody::absent(parts.version)),
+        false => body,
+    };
     if handshake.mechanism == Mechanism::ExtendedConnect {
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);

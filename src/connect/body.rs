@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -21,6 +22,10 @@ use crate::{body::DelayedError, connect::h2, error::BoxError, limits::Permit};
 pub(crate) enum Source {
     Http1(Incoming),
     Http2(h2::body::Body),
+    /// See [`UpstreamBody::absent`]. `true` if it is known to have ended.
+    Absent {
+        ends: bool,
+    },
 }
 
 impl Source {
@@ -28,6 +33,7 @@ impl Source {
         match self {
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
+            Self::Absent { .. } => Poll::Ready(None),
         }
     }
 }
@@ -71,6 +77,13 @@ impl UpstreamBody {
             timer: None,
             permit: None,
         }
+    }
+
+    /// Returns the body of a response that has none, to a client in version `client`. Servers compare the length of an
+    /// empty body with the head: axum adds `Content-Length: 0`, which would be the length of another response, and in
+    /// HTTP/1.1 hyper removes that of a 304. They do neither if the length is not known.
+    pub(crate) fn absent(client: Version) -> Self {
+        Self::new(Source::Absent { ends: client == Version::HTTP_2 }, None)
     }
 
     /// Holds `permit` until the body has ended or is dropped.
@@ -118,6 +131,7 @@ impl Body for UpstreamBody {
         match &self.source {
             Source::Http1(body) => body.is_end_stream(),
             Source::Http2(body) => body.is_end_stream(),
+            Source::Absent { ends } => *ends,
         }
     }
 
@@ -125,6 +139,7 @@ impl Body for UpstreamBody {
         match &self.source {
             Source::Http1(body) => body.size_hint(),
             Source::Http2(body) => body.size_hint(),
+            Source::Absent { .. } => SizeHint::default(),
         }
     }
 }

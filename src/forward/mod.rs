@@ -33,7 +33,7 @@ use crate::{
     handshake::detect,
     received::Received,
     respond,
-    rewrite::{hop_by_hop, http2},
+    rewrite::{framing, hop_by_hop, http2},
     upstream::Upstream,
 };
 use client::Client;
@@ -112,6 +112,7 @@ impl Forward {
         header_timeout: HeaderTimeout,
     ) -> Result<Response<UpstreamBody>, Failure> {
         check(&parts)?;
+        let (method, client) = (parts.method.clone(), parts.version);
         let permit = self.config.limits.permit_request()?;
         self.config.authorize(&mut parts).await?;
         header_timeout.record();
@@ -126,11 +127,16 @@ impl Forward {
             let reason = "it is a 101, and no upgrade was requested";
             return Err(Error::at(Kind::Response(reason), &upstream).into());
         }
-        let (mut parts, body) = response.into_parts();
+        let (mut parts, source) = response.into_parts();
+        let mut body = UpstreamBody::new(source, self.config.timeouts.body);
+        framing::normalize(&mut parts, &body)
+            .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
+        if framing::is_bodiless(&method, parts.status) && body.is_end_stream() {
+            body = UpstreamBody::absent(client);
+        }
         hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
-        let body = UpstreamBody::new(body, self.config.timeouts.body).holding(permit);
-        Ok(Response::from_parts(parts, body))
+        Ok(Response::from_parts(parts, body.holding(permit)))
     }
 
     /// Sends `request` on a shared connection in HTTP/2, or on a pooled one in HTTP/1.1. Only a request without a

@@ -3,12 +3,12 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{
     HeaderMap, HeaderValue, StatusCode, Version,
-    header::{CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
 use sha1::{Digest, Sha1};
 
 use super::{Handshake, is_websocket};
-use crate::rewrite::{hop_by_hop, tokens::tokens};
+use crate::rewrite::{framing, hop_by_hop, tokens::tokens};
 
 /// The response required to accept a handshake.
 #[derive(Debug)]
@@ -87,10 +87,10 @@ impl ExpectedResponse {
     }
 }
 
-/// Removes the fields of the upstream's connection.
+/// Removes the fields of the upstream's connection, and the framing fields: what follows is the tunnel.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     hop_by_hop::strip_response(StatusCode::SWITCHING_PROTOCOLS, headers);
-    headers.remove(CONTENT_LENGTH);
+    framing::remove(headers);
 }
 
 impl WebSocket {

@@ -15,10 +15,16 @@
 //! which runs between the steps 1 and 3: it sets the fields of the upgrade, or those of trailers. Trailers
 //! are end-to-end ([RFC 9110, 6.5](https://www.rfc-editor.org/rfc/rfc9110#section-6.5)), so ordinary requests
 //! keep `TE: trailers` and `Trailer`, without which HTTP/1.1 could not send any; a handshake loses both.
+//!
+//! # Responses
+//!
+//! [`framing`] reduces the framing fields of every response, and refuses a response that cannot be passed on
+//! with an unambiguous length. After that, [`hop_by_hop`] removes the fields of the upstream's connection.
 
 mod dot_segments;
 pub(crate) mod field_changes;
 pub(crate) mod forwarded;
+pub(crate) mod framing;
 pub(crate) mod hop_by_hop;
 pub(crate) mod host;
 pub(crate) mod http2;

@@ -28,6 +28,7 @@ macro_rules! on_both {
 
 mod allocations;
 mod conformance;
+mod exchange;
 mod field_names;
 mod field_values;
 mod floods;
@@ -40,6 +41,7 @@ mod head_size;
 mod hop_by_hop;
 mod invalid_responses;
 mod protocols;
+mod response_framing;
 mod smuggling;
 mod stray_fields;
 mod targets;
