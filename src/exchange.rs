@@ -7,7 +7,7 @@ use crate::{
     body::Outgoing,
     config::Timeouts,
     connect::{ATTEMPTS, Connector, Http2Attempt, Http2Request, Purpose, ResponseConnection, h1},
-    error::{BoxError, Error, Kind},
+    error::{Error, Kind},
     handshake::encode,
     io::transport::Transport,
     upstream::Upstream,
@@ -89,7 +89,7 @@ async fn exchange_http1(
             let (parts, body) = response.into_parts();
             Ok((Response::from_parts(parts, ()), ResponseConnection::Http1 { http, body }))
         }
-        Ok(Err(cause)) => Err(Error::from_exchange(upstream, BoxError::from(cause))),
+        Ok(Err(cause)) => Err(Error::from_exchange(upstream, cause)),
         Err(_) => Err(Error::at(Kind::HandshakeTimeout, upstream)),
     }
 }

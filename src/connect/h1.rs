@@ -18,8 +18,12 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 
-use super::body::UpstreamBody;
-use crate::{body::Outgoing, error::BoxError, io::transport::Transport};
+use super::{body::UpstreamBody, interim::InterimLimit};
+use crate::{
+    body::Outgoing,
+    error::BoxError,
+    io::{bounded::Bounded, transport::Transport},
+};
 
 /// Case of field names in requests to an upstream, and in its responses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +34,7 @@ pub(crate) struct HeaderCase {
     pub(crate) title: bool,
 }
 
-type HttpConnection = http1::Connection<TokioIo<Transport>, Outgoing>;
+type HttpConnection = http1::Connection<TokioIo<Bounded<InterimLimit>>, Outgoing>;
 
 /// The HTTP side of an upstream connection. It makes progress only while it is polled. Dropping it closes the
 /// connection.
@@ -47,20 +51,23 @@ enum State {
 ///
 /// # Errors
 ///
-/// hyper's, when the upstream closes the connection or violates HTTP before the head is complete.
+/// hyper's, when the upstream closes the connection or violates HTTP before the head is complete;
+/// [`TooManyInterim`](crate::error::TooManyInterim).
 ///
 /// # Cancel safety
 ///
 /// Dropping the future closes the connection.
 pub(crate) async fn exchange(
     transport: Transport,
-    request: Request<Outgoing>,
+    mut request: Request<Outgoing>,
     case: HeaderCase,
-) -> hyper::Result<(Response<Incoming>, Connection)> {
+) -> Result<(Response<Incoming>, Connection), BoxError> {
+    let limit = InterimLimit::default();
+    limit.apply(&mut request);
     let (mut sender, connection) = http1::Builder::new()
         .preserve_header_case(case.preserve)
         .title_case_headers(case.title)
-        .handshake(TokioIo::new(transport))
+        .handshake(TokioIo::new(Bounded::new(transport, limit.clone())))
         .await?;
     let mut connection = Connection(State::Running(Box::new(connection)));
     let mut response = pin!(sender.send_request(request));
@@ -70,6 +77,7 @@ pub(crate) async fn exchange(
         response.as_mut().poll(cx)
     })
     .await?;
+    limit.check()?;
     Ok((response, connection))
 }
 
@@ -94,7 +102,7 @@ impl Connection {
         match self.0 {
             State::Done(connection) => {
                 let parts = connection.into_parts();
-                Some((parts.io.into_inner(), parts.read_buf))
+                Some((parts.io.into_inner().into_inner(), parts.read_buf))
             }
             State::Running(_) | State::Failed => None,
         }

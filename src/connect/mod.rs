@@ -7,13 +7,14 @@
 //! In HTTP/1.1 an upgrade gets a connection of its own ([`h1`]): the tunnel would consume a pooled one, and
 //! a connection on which ALPN selected `h2` cannot be upgraded. In HTTP/2 ([`h2`]) an upgrade gets a stream
 //! of a shared connection. [`response_connection`] is either of them after the response head, and [`body`]
-//! the body of a response that is no tunnel.
+//! the body of a response that is no tunnel. [`interim`] limits interim responses.
 
 pub(crate) mod body;
 mod connector;
 pub(crate) mod dial;
 pub(crate) mod h1;
 pub(crate) mod h2;
+pub(crate) mod interim;
 mod response_connection;
 #[cfg(feature = "rustls")]
 pub(crate) mod tls;

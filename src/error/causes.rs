@@ -50,9 +50,25 @@ impl Error for ClientBody {
     }
 }
 
+/// Error: the limit on interim responses is exceeded.
+#[derive(Debug)]
+pub(crate) struct TooManyInterim;
+
+impl fmt::Display for TooManyInterim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many interim responses")
+    }
+}
+
+impl Error for TooManyInterim {}
+
 /// Returns true if `error` is a `T` or has one among its causes.
 pub(super) fn caused_by<T: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
-    error.is::<T>() || error.source().is_some_and(caused_by::<T>)
+    // The source of an IO error is that of the error inside.
+    let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<T>()
+        || inside.is_some_and(<dyn Error + Send + Sync>::is::<T>)
+        || error.source().is_some_and(caused_by::<T>)
 }
 
 /// Returns true if the process (`EMFILE`) or the system (`ENFILE`) could not open another file or socket.

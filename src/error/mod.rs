@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use crate::upstream::Upstream;
 
-pub(crate) use causes::{ClientBody, ConnectTimeout, NoStreamFree};
+pub(crate) use causes::{ClientBody, ConnectTimeout, NoStreamFree, TooManyInterim};
 use causes::{caused_by, is_out_of_descriptors};
 pub(crate) use kind::Kind;
 
@@ -76,6 +76,9 @@ impl Error {
 
     /// Returns the error of an exchange that failed, by the client's body or by the upstream.
     pub(crate) fn from_exchange(upstream: &Upstream, cause: BoxError) -> Self {
+        if caused_by::<TooManyInterim>(&*cause) {
+            return Self::at(Kind::Response("more than 32 interim responses came before it"), upstream);
+        }
         let kind = if caused_by::<ClientBody>(&*cause) { Kind::Body } else { Kind::Exchange };
         Self::caused(kind, upstream, cause)
     }

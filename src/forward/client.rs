@@ -19,9 +19,9 @@ use tower_service::Service;
 use crate::{
     body::Outgoing,
     config::Timeouts,
-    connect::Connector,
+    connect::{Connector, interim::InterimLimit},
     error::{BoxError, Error},
-    io::transport::Transport,
+    io::bounded::Bounded,
     time::NEVER,
     upstream::{Address, Upstream},
 };
@@ -49,9 +49,9 @@ pub(super) struct Dial {
 }
 
 impl Service<Uri> for Dial {
-    type Response = TokioIo<Transport>;
+    type Response = TokioIo<Bounded<InterimLimit>>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Transport>, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -61,7 +61,8 @@ impl Service<Uri> for Dial {
         let Self { connector, timeout } = self.clone();
         Box::pin(async move {
             let address = Address::from_pool_uri(uri);
-            connector.connect_http1(&address, timeout).await.map(TokioIo::new)
+            let transport = connector.connect_http1(&address, timeout).await?;
+            Ok(TokioIo::new(Bounded::new(transport, InterimLimit::default())))
         })
     }
 }

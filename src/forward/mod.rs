@@ -28,6 +28,7 @@ use crate::{
     connect::{
         ATTEMPTS, Http2Attempt, Http2Request, Purpose,
         body::{Source, UpstreamBody},
+        interim::InterimLimit,
     },
     error::{BoxError, ClientBody, Error, Kind},
     handshake::detect,
@@ -155,8 +156,13 @@ impl Forward {
             Http2Attempt::Response(response, stream) => Ok(response.map(|()| stream.into_body().into())),
             Http2Attempt::Http1(_) => {
                 let (head, body) = request;
-                let response = self.client.request(Request::from_parts(head, body)).await;
-                let response = response.map_err(|cause| client::error(upstream, cause))?;
+                let mut request = Request::from_parts(head, body);
+                InterimLimit::apply_pooled(&mut request);
+                let response = self.client.request(request).await;
+                let mut response = response.map_err(|cause| client::error(upstream, cause))?;
+                if let Some(limit) = response.extensions_mut().remove::<InterimLimit>() {
+                    limit.check().map_err(|cause| Error::from_exchange(upstream, cause.into()))?;
+                }
                 Ok(response.map(Source::from))
             }
         }

@@ -1,7 +1,7 @@
 //! Connections of tunnels: sockets of known types, and any other IO.
 //!
-//! [`transport`] has the type of a connection, [`any_io`] its operations beyond reading and writing, and
-//! [`coalesced`] a wrapper for streams in HTTP/2.
+//! [`transport`] has the type of a connection, [`any_io`] its operations beyond reading and writing,
+//! [`coalesced`] a wrapper for streams in HTTP/2, and [`bounded`] one for connections that are read as HTTP.
 //!
 //! # Resets
 //!
@@ -13,5 +13,6 @@
 //! client.
 
 pub(crate) mod any_io;
+pub(crate) mod bounded;
 pub(crate) mod coalesced;
 pub(crate) mod transport;

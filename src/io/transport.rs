@@ -9,11 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
-use hyper_util::{
-    client::legacy::connect::{Connected, Connection},
-    rt::TokioIo,
-    server::conn::auto,
-};
+use hyper_util::{rt::TokioIo, server::conn::auto};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -127,12 +123,6 @@ impl fmt::Debug for Transport {
             Self::Tls(_) => "Transport::Tls",
             Self::Other(_) => "Transport::Other",
         })
-    }
-}
-
-impl Connection for Transport {
-    fn connected(&self) -> Connected {
-        Connected::new()
     }
 }
 

@@ -21,14 +21,27 @@ use tokio::{
 use super::{
     config::{Http2, LARGEST_WINDOW},
     keep_alive::{End, keep_alive},
+    turn::Turn,
 };
 use crate::{
-    io::{coalesced::MAX_WRITE, transport::Transport},
+    io::{bounded::Bounded, coalesced::MAX_WRITE, transport::Transport},
     sync::{Mutex, MutexGuard},
 };
 
-/// Future that reads and writes the frames of a connection.
-type Frames = client::Connection<Transport, Bytes>;
+/// Future that reads and writes the frames of a connection, a [`Turn`] in each poll.
+pub(super) struct Frames {
+    connection: client::Connection<Bounded<Turn>, Bytes>,
+    turn: Turn,
+}
+
+impl Future for Frames {
+    type Output = Result<(), h2::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.turn.begin();
+        Pin::new(&mut self.connection).poll(cx)
+    }
+}
 
 /// Use of a stream. Upgrades need extended CONNECT
 /// ([RFC 8441, 3](https://www.rfc-editor.org/rfc/rfc8441#section-3)).
@@ -73,7 +86,9 @@ pub(super) async fn open(
     transport: Transport,
     config: &Http2,
 ) -> Result<(SendRequest<Bytes>, Frames), h2::Error> {
-    let (sender, mut frames) = client::Builder::new()
+    let turn = Turn::default();
+    turn.begin();
+    let (sender, connection) = client::Builder::new()
         .initial_window_size(config.stream_window)
         .initial_connection_window_size(LARGEST_WINDOW)
         .max_header_list_size(config.max_header_list_size)
@@ -84,8 +99,9 @@ pub(super) async fn open(
         // Until the SETTINGS allow more.
         .initial_max_send_streams(0)
         .enable_push(false)
-        .handshake(transport)
+        .handshake(Bounded::new(transport, turn.clone()))
         .await?;
+    let mut frames = Frames { connection, turn };
     std::future::poll_fn(|cx| match Pin::new(&mut frames).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err(Reason::NO_ERROR.into())),
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -112,7 +128,7 @@ impl SharedConnection {
             task: None,
         };
         let connection = Arc::new(Self(Mutex::new(state)));
-        let pings = frames.ping_pong();
+        let pings = frames.connection.ping_pong();
         let (config, shared) = (config.clone(), Arc::clone(&connection));
         tokio::spawn(async move {
             let mut frames = pin!(frames);

@@ -1,9 +1,13 @@
 //! Sending a request with a permit, and waiting for the response head.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream, SendStream, client::ResponseFuture};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 
@@ -12,7 +16,11 @@ use super::{
     connection::StreamPermit,
     stream::Stream,
 };
-use crate::{body::Outgoing, error::BoxError};
+use crate::{
+    body::Outgoing,
+    connect::interim::MAX_INTERIM,
+    error::{BoxError, TooManyInterim},
+};
 
 /// A stream after the response head.
 pub(crate) struct ResponseStream {
@@ -46,7 +54,7 @@ impl std::error::Error for Unprocessed {}
 ///
 /// # Errors
 ///
-/// h2's, as [`Unprocessed`] where that applies; those of the request's body.
+/// h2's, as [`Unprocessed`] where that applies; those of the request's body; [`TooManyInterim`].
 ///
 /// # Cancel safety
 ///
@@ -65,7 +73,7 @@ pub(crate) async fn exchange(
         (false, true) => RequestHalf::Body(None),
         (false, false) => RequestHalf::Body(Some(Box::pin(send_body(body, send)))),
     };
-    let mut response = pin!(response);
+    let mut response = PendingResponse { response, interim: 0 };
     let response = poll_fn(|cx| {
         if let RequestHalf::Body(sending) = &mut request
             && let Some(future) = sending
@@ -76,11 +84,32 @@ pub(crate) async fn exchange(
                 return Poll::Ready(Err(error));
             }
         }
-        response.as_mut().poll(cx).map_err(map_response_error)
+        response.poll(cx)
     })
     .await?;
     let (parts, receive) = response.into_parts();
     Ok((Response::from_parts(parts, ()), ResponseStream { receive, request, permit }))
+}
+
+/// A response that has not arrived.
+struct PendingResponse {
+    response: ResponseFuture,
+    /// Interim responses received.
+    interim: u32,
+}
+
+impl PendingResponse {
+    /// Returns the response, or an error if more than [`MAX_INTERIM`] interim responses came before it.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<RecvStream>, BoxError>> {
+        while let Some(interim) = ready!(self.response.poll_informational(cx)) {
+            interim.map_err(map_response_error)?;
+            self.interim += 1;
+            if self.interim > MAX_INTERIM {
+                return Poll::Ready(Err(TooManyInterim.into()));
+            }
+        }
+        Pin::new(&mut self.response).poll(cx).map_err(map_response_error)
+    }
 }
 
 /// Maps the error of a request that was not sent: the connection has ended, or the request is malformed.

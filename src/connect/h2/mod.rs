@@ -1,7 +1,7 @@
 //! Connections in HTTP/2, shared by the tunnels and requests that go to one upstream.
 //!
 //! [`pool`] holds the connections and grants a permit for one stream; [`connection`] opens a connection by the
-//! settings in [`config`], and [`keep_alive`] ends one that is unused or dead; [`mod@exchange`] sends a request
+//! settings in [`config`], [`turn`] bounds what one poll reads, and [`keep_alive`] ends one that is unused or dead; [`mod@exchange`] sends a request
 //! with a permit and waits for the response head. Behind the head, [`stream`] is the upstream's side of a tunnel,
 //! and [`body`] the body of any other response.
 //!
@@ -47,6 +47,7 @@ mod exchange;
 mod keep_alive;
 pub(crate) mod pool;
 mod stream;
+mod turn;
 
 pub use config::Http2;
 pub(crate) use connection::Purpose;
