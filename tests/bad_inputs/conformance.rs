@@ -16,7 +16,7 @@ const ROWS: &[(char, RangeInclusive<usize>)] = &[
     ('F', 1..=4),
     ('G', 1..=10),
     ('J', 1..=9),
-    ('K', 1..=8),
+    ('K', 1..=9),
 ];
 
 /// A line of a table: its cells.

@@ -149,8 +149,11 @@ async fn next_stream(connection: &mut FrameConnection) -> u32 {
     }
 }
 
+/// Names and values.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// Header block of a 404 with these fields.
-fn not_found(fields: &[(&str, &str)]) -> Vec<u8> {
+fn not_found(fields: Fields<'_>) -> Vec<u8> {
     [b"\x8d", &literal_fields(fields)[..]].concat()
 }
 
@@ -159,7 +162,7 @@ async fn k5_http2_response_has_one_valid_length_and_no_coding(inner: Inner) {
     let mut connection = None;
     let length = |length| ("content-length", length);
     // The status, and the body if it is complete.
-    let cases: [(&[(&str, &str)], u16, Option<&str>); 10] = [
+    let cases: [(Fields<'_>, u16, Option<&str>); 10] = [
         (&[length("11")], 404, Some(BODY)),
         (&[length("11"), length("11")], 404, Some(BODY)),
         (&[length("011")], 404, Some(BODY)),
@@ -254,6 +257,32 @@ async fn k6_body_of_an_http2_upstream_cut_short_never_looks_complete(inner: Inne
     }
 }
 
+/// hyper's server closes the connection, which is also the end of a complete body. nginx does the same.
+async fn k9_http_1_0_client_detects_an_early_end_only_by_a_length(inner: Inner) {
+    if inner == Inner::Application {
+        // There are no upgrades in HTTP/1.0.
+        return;
+    }
+    let proxy = ScriptedProxy::start(inner).await;
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    // The body of the upstream's response, and the length that the client gets.
+    let cases = [
+        (chunked, CHUNKS, None),
+        ("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", CHUNKS, None),
+        ("Content-Length: 300\r\n", BODY, Some("300")),
+        (chunked, "b\r\nhello world\r\n", None),
+    ];
+    for (fields, body, length) in cases {
+        let (mut client, mut server, _) = proxy.request("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+        server.send(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{fields}\r\n{body}")).await;
+        let head = client.head().await;
+        drop(server);
+        assert!(head.values("transfer-encoding").is_empty(), "{fields:?}");
+        assert_eq!(head.values("content-length").first().map(String::as_str), length, "{fields:?}");
+        assert_eq!(client.rest().await, BODY.as_bytes(), "{fields:?}");
+    }
+}
+
 on_both![
     k1_chunks_take_precedence_over_a_length,
     k2_repeated_length_is_sent_once_and_an_invalid_one_is_502,
@@ -262,4 +291,5 @@ on_both![
     k5_http2_response_has_one_valid_length_and_no_coding,
     k6_body_of_an_http1_upstream_cut_short_never_looks_complete,
     k6_body_of_an_http2_upstream_cut_short_never_looks_complete,
+    k9_http_1_0_client_detects_an_early_end_only_by_a_length,
 ];
