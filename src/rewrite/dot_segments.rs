@@ -65,9 +65,12 @@ fn decode(segment: &str, decoded: &mut Vec<u8>) {
 
 /// Returns the length of an encoding at the end of `text`, and the byte that it encodes.
 fn encoded_suffix(text: &[u8]) -> Option<(usize, u8)> {
-    let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    if let [.., b'%', high, low] = text
+        && let (Some(high), Some(low)) = (hex_value(*high), hex_value(*low))
+    {
+        return Some((3, high << 4 | low));
+    }
     let len = match text {
-        [.., b'%', high, low] => return Some((3, hex(*high)? << 4 | hex(*low)?)),
         // Overlong: the bits of an ASCII character, after zeros.
         [.., 0xC0 | 0xC1, 0x80..=0xBF] => 2,
         [.., 0xE0, 0x80 | 0x81, 0x80..=0xBF] => 3,
@@ -78,6 +81,10 @@ fn encoded_suffix(text: &[u8]) -> Option<(usize, u8)> {
     };
     let [.., high, low] = text else { return None };
     Some((len, (high & 1) << 6 | low & 0x3F))
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -130,6 +137,9 @@ mod tests {
             "/%25c0%25ae./x",
             "/%c0%a52e./x",
             "/..%c0%bb/x",
+            // Directly behind a percent sign.
+            "/;%25%c0%af..",
+            "/..%25%32%66x",
             // The depth is that of the reading with the fewest names.
             "/a%252fb/../../x",
             "//../x",
