@@ -18,9 +18,9 @@ use crate::{
 
 /// Refuses a request that cannot be forwarded.
 ///
-/// A request needs one valid `Host`, unless it is in HTTP/1.0 or its target has an authority
-/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)), which must be valid too. It must not have
-/// a transfer coding that hyper does not decode. `CONNECT` is refused.
+/// A request needs one valid `Host`, unless it is in HTTP/1.0, or in HTTP/2 with an `:authority`
+/// ([RFC 9112, 3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)). The authority of its target must be valid
+/// too. It must not have a transfer coding that hyper does not decode. `CONNECT` is refused.
 pub(super) fn check(parts: &Parts) -> Result<(), Error> {
     if parts.method == Method::CONNECT {
         // [RFC 9220, 3](https://www.rfc-editor.org/rfc/rfc9220#section-3).
@@ -28,7 +28,8 @@ pub(super) fn check(parts: &Parts) -> Result<(), Error> {
         return Err(Error::new(if extended { Kind::Protocol } else { Kind::Method }));
     }
     let authority = detect::check_authority(&parts.uri);
-    let optional = parts.version < Version::HTTP_11 || parts.uri.authority().is_some();
+    let optional = parts.version < Version::HTTP_11
+        || parts.version > Version::HTTP_11 && parts.uri.authority().is_some();
     let host = match optional && !parts.headers.contains_key(HOST) {
         true => Ok(()),
         false => detect::check_host(&parts.headers),

@@ -8,6 +8,7 @@ use http::{
 };
 
 use crate::{
+    authority,
     error::{Error, Kind},
     upstream::Upstream,
 };
@@ -19,12 +20,14 @@ use crate::{
 ///
 /// # Errors
 ///
-/// If the configured `Host` is not an authority.
+/// If the configured `Host` is not an authority, or that of the client has percent-encoded octets.
 pub(crate) fn convert(parts: &mut Parts, upstream: &Upstream) -> Result<(), Error> {
     let host = parts.headers.remove(HOST);
     let host = host.as_ref().map_or(upstream.authority().as_bytes(), HeaderValue::as_bytes);
-    let authority = Authority::try_from(host)
-        .map_err(|_| Error::at(Kind::Request("Host is not an authority"), upstream))?;
+    // The syntax of the `http` crate alone would let user information pass.
+    let authority = authority::parse(host).and_then(|_| Authority::try_from(host).ok());
+    let authority =
+        authority.ok_or_else(|| Error::at(Kind::Request("Host is not an authority"), upstream))?;
     for name in [CONNECTION, UPGRADE, TRANSFER_ENCODING] {
         parts.headers.remove(name);
     }

@@ -124,6 +124,10 @@ impl Upstream {
         if let Some(rest) = text.strip_prefix("unix:") {
             return Self::unix(rest);
         }
+        // The parser of URIs drops it.
+        if text.contains('#') {
+            return Err("a fragment is not supported");
+        }
         let uri: Uri = text.parse().map_err(|_| "it is not a URI")?;
         let parts = uri.into_parts();
         let scheme = match parts.scheme.as_ref().map(Scheme::as_str) {
@@ -352,6 +356,8 @@ mod tests {
             ("http://[fe80::1%25eth0]:80", "neither a name nor"),
             ("http://a[b]:80", "neither a name nor"),
             ("http://a?x=1", "query"),
+            ("http://a/b#c", "fragment"),
+            ("http://a#c", "fragment"),
             ("http://a/b/../c", "dot segments"),
             ("http://a/b/%2E%2e/c", "encoded dot"),
             ("http://a/caf\u{e9}", "not ASCII"),

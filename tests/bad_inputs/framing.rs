@@ -160,8 +160,10 @@ const INVALID_HOSTS: [&str; 21] = [
 async fn e4_upgrade_without_one_valid_host_is_400(inner: Inner) {
     let proxy = ScriptedProxy::start(inner).await;
     for lines in INVALID_HOSTS {
-        let request = handshake("/").replace("Host: client.example\r\n", lines);
-        expect_refused(&proxy, &request, "", 400).await;
+        for target in ["/", "http://a.example/"] {
+            let request = handshake(target).replace("Host: client.example\r\n", lines);
+            expect_refused(&proxy, &request, "", 400).await;
+        }
     }
 }
 
@@ -169,9 +171,11 @@ async fn e4_upgrade_without_one_valid_host_is_400(inner: Inner) {
 async fn e4_ordinary_request_without_one_valid_host_is_not_forwarded(inner: Inner) {
     let proxy = ScriptedProxy::start(inner).await;
     for lines in INVALID_HOSTS {
-        let request = format!("GET / HTTP/1.1\r\n{lines}\r\n");
-        let status = if inner == Inner::Forward { 400 } else { 200 };
-        proxy.expect_refusal(request, status).await;
+        for target in ["/", "http://a.example/"] {
+            let request = format!("GET {target} HTTP/1.1\r\n{lines}\r\n");
+            let status = if inner == Inner::Forward { 400 } else { 200 };
+            proxy.expect_refusal(request, status).await;
+        }
     }
 }
 

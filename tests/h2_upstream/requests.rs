@@ -120,12 +120,14 @@ async fn an_http_1_0_request_without_host_gets_the_upstreams_authority() {
 #[tokio::test]
 async fn a_host_that_is_not_an_authority_is_a_400() {
     let upstream = Upstream::start().await;
-    let layer = UpgradeProxyLayer::new(upstream.upstream()).host(Host::fixed("no authority").unwrap());
-    let mut proxy = TestProxy::start(Inner::Forward, layer).await;
-    let mut client = proxy.connect().await;
-    assert_eq!(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 400);
-    assert!(proxy.error().await.is_bad_request());
-    assert_eq!(proxy.connect_with_handshake().await.head().await.status(), 400);
+    for host in ["no authority", "user@a.example", "a.example:port"] {
+        let layer = UpgradeProxyLayer::new(upstream.upstream()).host(Host::fixed(host).unwrap());
+        let mut proxy = TestProxy::start(Inner::Forward, layer).await;
+        let mut client = proxy.connect().await;
+        assert_eq!(client.request("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.status(), 400, "{host}");
+        assert!(proxy.error().await.is_bad_request());
+        assert_eq!(proxy.connect_with_handshake().await.head().await.status(), 400, "{host}");
+    }
 }
 
 /// Neither does h2 have a place for it.
