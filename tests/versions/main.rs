@@ -2,6 +2,7 @@
 //! ends: bytes on a socket, or frames of the `h2` crate.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+mod authorization;
 mod bulk;
 mod handshakes;
 mod many;
