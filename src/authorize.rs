@@ -44,8 +44,10 @@ impl Authorized {
     /// Sets a field of the upstream request. The client's values are removed, and so are its spellings of the name
     /// with underscores (`X_User`), which some servers treat as the same name.
     ///
-    /// The client cannot remove the field by naming it in `Connection`. Fields are set after all policies of the layer
-    /// and before [`on_request`](crate::UpgradeProxyLayer::on_request).
+    /// The client cannot remove the field by naming it in `Connection`. Fields of the connection and of the framing, such
+    /// as `Connection` and `Content-Length`, are ignored, so that the fields of another response can be passed here.
+    /// Fields are set after all policies of the layer and before
+    /// [`on_request`](crate::UpgradeProxyLayer::on_request).
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.fields.set(name, Some(value));
         self

@@ -2,12 +2,13 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::forwarded::field;
+use super::{forwarded::field, hop_by_hop::is_of_connection};
 
 /// Changes to the fields of an upstream request, carried in the extensions of the client's request.
 ///
 /// They are applied after the hop-by-hop fields are removed, so that the client's `Connection` cannot remove them,
-/// and they replace the client's fields of the same names.
+/// and they replace the client's fields of the same names. Those that would change the connection or the framing are
+/// ignored.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldChanges(Vec<(HeaderName, Option<HeaderValue>)>);
 
@@ -18,7 +19,7 @@ impl FieldChanges {
     }
 
     pub(super) fn apply(self, headers: &mut HeaderMap) {
-        for (name, value) in self.0 {
+        for (name, value) in self.0.into_iter().filter(|(name, _)| !is_of_connection(name)) {
             field::remove(headers, &name);
             if let Some(value) = value {
                 headers.insert(name, value);
@@ -30,6 +31,21 @@ impl FieldChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_of_the_connection_and_of_the_framing_are_ignored() {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", HeaderValue::from_static("4"));
+        headers.insert("connection", HeaderValue::from_static("Upgrade"));
+        let unchanged = headers.clone();
+        let mut changes = FieldChanges::default();
+        for name in ["content-length", "transfer-encoding", "connection", "upgrade", "te"] {
+            changes.set(HeaderName::from_static(name), Some(HeaderValue::from_static("chunked")));
+            changes.set(HeaderName::from_static(name), None);
+        }
+        changes.apply(&mut headers);
+        assert_eq!(headers, unchanged);
+    }
 
     #[test]
     fn the_client_s_fields_and_their_aliases_are_replaced() {

@@ -30,6 +30,11 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 const PROTECTED: [HeaderName; 5] =
     [HOST, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION];
 
+/// Returns true if the field describes the connection or the length of the body, which the proxy determines itself.
+pub(super) fn is_of_connection(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name) || *name == CONTENT_LENGTH
+}
+
 /// Removes the hop-by-hop fields and every field named by a `Connection` line.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = tokens(headers, CONNECTION)
