@@ -91,3 +91,27 @@ impl Connection for Bounded<InterimLimit> {
         Connected::new().extra(self.bound.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::io::transport::Transport;
+
+    #[tokio::test]
+    async fn a_read_is_bounded_and_fails_above_the_limit() {
+        let (mut upstream, connection) = duplex(4 * MAX_READ);
+        upstream.write_all(&[0; 4 * MAX_READ]).await.unwrap();
+        let limit = InterimLimit::default();
+        let mut io = Bounded::new(Transport::from_hyper(TokioIo::new(connection)), limit.clone());
+        let mut bytes = [0; 2 * MAX_READ];
+        for _ in 0..2 {
+            assert_eq!(io.read(&mut bytes).await.unwrap(), MAX_READ);
+        }
+        limit.exceed();
+        let error = io.read(&mut bytes).await.unwrap_err();
+        assert!(error.get_ref().unwrap().is::<TooManyInterim>());
+    }
+}

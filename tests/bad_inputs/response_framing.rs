@@ -1,13 +1,14 @@
 //! K. Framing of the upstream's responses.
 
 use test_support::{
-    Inner, ScriptedProxy, ScriptedUpstream, TestProxy,
+    Inner, ScriptedProxy, ScriptedUpstream, TestProxy, Wire,
     http2::{
         FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL, INTERNAL_ERROR, NO_ERROR, literal_fields},
     },
+    tls::TlsServer,
 };
-use tower_upgrade_proxy::UpgradeProxyLayer;
+use tower_upgrade_proxy::{Tls, UpgradeProxyLayer};
 
 use crate::exchange::{Kind, Received};
 
@@ -230,6 +231,27 @@ async fn k6_body_of_an_http1_upstream_cut_short_never_looks_complete(inner: Inne
     }
 }
 
+/// Without a length, the end of the body is TLS's `close_notify`, not a FIN that anybody could send.
+async fn k6_body_of_a_tls_upstream_is_complete_with_its_close_notify(inner: Inner) {
+    let server = TlsServer::with_protocols("127.0.0.1:0", &["http/1.1"]).await;
+    let layer = UpgradeProxyLayer::new(server.uri("https", "localhost").parse().unwrap());
+    let proxy = TestProxy::start(inner, layer.tls(Tls::config(server.client_config()))).await;
+    for kind in Kind::all(inner) {
+        for expected in [Some(BODY), None] {
+            let sent = kind.send(proxy.address).await;
+            let mut wire = Wire::new(server.accept().await.0);
+            wire.head().await;
+            wire.send(format!("HTTP/1.1 403 Forbidden\r\n\r\n{BODY}")).await;
+            let received = sent.head().await;
+            if expected.is_some() {
+                wire.finish().await;
+            }
+            drop(wire);
+            assert_eq!(received.complete_body().await.as_deref(), expected, "{kind:?}");
+        }
+    }
+}
+
 async fn k6_body_of_an_http2_upstream_cut_short_never_looks_complete(inner: Inner) {
     for kind in Kind::all(inner) {
         for fields in [&[][..], &[("content-length", "300")]] {
@@ -290,6 +312,7 @@ on_both![
     k4_responses_without_a_body_keep_only_a_valid_length,
     k5_http2_response_has_one_valid_length_and_no_coding,
     k6_body_of_an_http1_upstream_cut_short_never_looks_complete,
+    k6_body_of_a_tls_upstream_is_complete_with_its_close_notify,
     k6_body_of_an_http2_upstream_cut_short_never_looks_complete,
     k9_http_1_0_client_detects_an_early_end_only_by_a_length,
 ];
