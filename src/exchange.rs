@@ -4,7 +4,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use crate::{
-    body::Outgoing,
+    body::{Outgoing, Upload},
     config::Timeouts,
     connect::{ATTEMPTS, Connector, Http2Attempt, Http2Request, Purpose, ResponseConnection, h1},
     error::{Error, Kind},
@@ -22,16 +22,18 @@ type Exchanged = (Response<()>, ResponseConnection);
 ///
 /// # Errors
 ///
-/// Those of connecting and of the exchange; the connect and handshake timeouts.
+/// Those of connecting and of the exchange; the connect and handshake timeouts, the latter as a failure of the
+/// client if the rest of its body is outstanding.
 pub(crate) async fn exchange(
     connector: &Connector,
     timeouts: &Timeouts,
     protocol: &HeaderValue,
     upstream: &Upstream,
     request: Request<Outgoing>,
+    upload: &Upload,
 ) -> Result<Exchanged, Error> {
     if !encode::fits_http2(&request) {
-        return exchange_http1(connector, timeouts, upstream, None, request).await;
+        return exchange_http1(connector, timeouts, upstream, None, request, upload).await;
     }
     let (head, body) = request.into_parts();
     let connect = Http2Request {
@@ -47,12 +49,13 @@ pub(crate) async fn exchange(
                 return Ok((response, connection));
             }
             let request = Request::from_parts(head, body);
-            let retried = exchange_http1(connector, timeouts, upstream, None, request).await;
+            let retried = exchange_http1(connector, timeouts, upstream, None, request, upload).await;
             Ok(retried.unwrap_or((response, connection)))
         }
         Http2Attempt::Http1(fallback) => {
             let request = Request::from_parts(head, body);
-            let exchanged = exchange_http1(connector, timeouts, upstream, fallback.transport, request).await;
+            let exchanged =
+                exchange_http1(connector, timeouts, upstream, fallback.transport, request, upload).await;
             exchanged.map_err(|error| match fallback.reason {
                 Some(reason) if error.is_connect() || error.is_upstream_protocol() => {
                     error.with_kind(Kind::NoHttp2(reason))
@@ -76,6 +79,7 @@ async fn exchange_http1(
     upstream: &Upstream,
     transport: Option<Transport>,
     request: Request<Outgoing>,
+    upload: &Upload,
 ) -> Result<Exchanged, Error> {
     let transport = match transport {
         Some(transport) => transport,
@@ -90,6 +94,7 @@ async fn exchange_http1(
             Ok((Response::from_parts(parts, ()), ResponseConnection::Http1 { http, body }))
         }
         Ok(Err(cause)) => Err(Error::from_exchange(upstream, cause)),
+        Err(_) if upload.awaits_client() => Err(Error::new(Kind::RequestTimeout)),
         Err(_) => Err(Error::at(Kind::HandshakeTimeout, upstream)),
     }
 }

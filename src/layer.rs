@@ -231,7 +231,7 @@ impl UpgradeProxyLayer {
 
     /// Sets the timeout of the handshake: from the established connection to the complete head of the
     /// upstream's response, including the request body for protocols that allow one. When it expires, the
-    /// client gets a 504. Default 30 s.
+    /// client gets a 504, or a 408 if the rest of its body is outstanding. Default 30 s.
     pub fn handshake_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.timeouts.handshake = timeout)
     }
@@ -243,7 +243,8 @@ impl UpgradeProxyLayer {
     }
 
     /// Sets the timeout for the head of the response to an ordinary request ([`Forward`]). It restarts with
-    /// each frame of the request body. When it expires, the client gets a 504. Default 60 s.
+    /// each frame of the request body. When it expires, the client gets a 504, or a 408 if the rest of its body is
+    /// outstanding. Default 60 s.
     pub fn header_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.timeouts.header = timeout)
     }

@@ -88,6 +88,7 @@
 //! | 403 | origin not allowed by [`AllowOrigin`] |
 //! | any | a [`Rejection`] by the hook [`authorize`](UpgradeProxyLayer::authorize), with its status |
 //! | 405 | `CONNECT` sent to [`Forward`]; the connection is closed |
+//! | 408 | the client paused in the middle of its request body until the header or handshake timeout |
 //! | 429 with `Retry-After` | limit per client reached: [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
 //! | 501 | `CONNECT` with a `:protocol` that is not allowed, sent to [`Forward`] |
 //! | 502 | no connection to the upstream, TLS failure, or a response that violates the protocol |

@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::{
     authorize::Failure,
-    body::{Outgoing, ProxyBody},
+    body::{Outgoing, ProxyBody, Upload},
     config::Config,
     error::{Error, Kind},
     exchange::exchange,
@@ -34,7 +34,7 @@ pub(crate) async fn proxy(
     config: Arc<Config>,
     handshake: Handshake,
     parts: Parts,
-    body: Outgoing,
+    body: (Outgoing, Upload),
     timer: HandshakeTimer,
 ) -> Response<ProxyBody> {
     let client = config.rewrite.forwarded.client(&parts);
@@ -53,7 +53,7 @@ async fn attempt(
     received: &mut Received,
     handshake: Handshake,
     mut parts: Parts,
-    body: Outgoing,
+    (body, upload): (Outgoing, Upload),
 ) -> Result<Response<ProxyBody>, Failure> {
     // Admit, authorize and select.
     config.allow_origin.check(&parts)?;
@@ -71,7 +71,8 @@ async fn attempt(
 
     // Connect, send the request, and receive the response head.
     let (mut response, connection) =
-        exchange(&config.connector, &config.timeouts, &handshake.protocol, &upstream, request).await?;
+        exchange(&config.connector, &config.timeouts, &handshake.protocol, &upstream, request, &upload)
+            .await?;
 
     // Respond.
     if !connection.accepts(response.status()) {

@@ -54,6 +54,10 @@ pub(crate) fn failure(hooks: &Hooks, failure: impl Into<Failure>, request: &Rece
         let status = Some(error.status()).filter(|status| !is_tunnel(*status));
         *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     }
+    if error.is_request_timeout() && request.version < Version::HTTP_2 {
+        // The rest of the body is not read.
+        close_refused(&mut response);
+    }
     response.extensions_mut().insert(error);
     response
 }

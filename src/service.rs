@@ -8,13 +8,12 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Either};
 use tower_service::Service;
 
 use crate::{
-    body::{self, Outgoing, ResponseBody},
+    body::{self, ResponseBody, Upload},
     config::Config,
-    error::{BoxError, ClientBody},
+    error::BoxError,
     future::ResponseFuture,
     handshake::detect::detect,
     metrics::{HandshakeTimer, Outcome},
@@ -63,12 +62,10 @@ where
             Ok(Some(handshake)) => {
                 let timer = HandshakeTimer::start();
                 let (parts, body) = request.into_parts();
-                let body: Outgoing = if handshake.body {
-                    Either::Right(body.map_err(ClientBody::boxed).boxed_unsync())
-                } else {
-                    body::empty()
-                };
-                ResponseFuture::proxy(proxy(Arc::clone(&self.config), handshake, parts, body, timer))
+                let upload = Upload::start();
+                let body = if handshake.body { upload.track(body) } else { body::empty() };
+                let config = Arc::clone(&self.config);
+                ResponseFuture::proxy(proxy(config, handshake, parts, (body, upload), timer))
             }
             Err(error) => {
                 HandshakeTimer::start().stop(Outcome::Refused);

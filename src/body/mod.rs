@@ -1,6 +1,7 @@
 //! Bodies of responses ([`ResponseBody`]) and of requests to an upstream ([`Outgoing`]).
 
 mod delayed;
+mod upload;
 
 use std::{
     fmt,
@@ -16,6 +17,7 @@ use pin_project_lite::pin_project;
 use crate::error::BoxError;
 
 pub(crate) use delayed::DelayedError;
+pub(crate) use upload::Upload;
 
 pin_project! {
     /// The body of a response of [`UpgradeProxy`](crate::UpgradeProxy): that of the inner service, of a relayed

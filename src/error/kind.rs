@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Method,
     /// An extended `CONNECT` for a protocol that is not on the list.
     Protocol,
+    /// The client has paused in the middle of its body.
+    RequestTimeout,
     Connect,
     ConnectTimeout,
     Exchange,
@@ -62,6 +64,7 @@ impl Kind {
             Self::Origin => (Status::FORBIDDEN, "forbidden_origin", "the origin is not allowed", "the origin is not allowed"),
             Self::Method => (Status::METHOD_NOT_ALLOWED, "method_not_allowed", "CONNECT is not supported", "CONNECT is not supported"),
             Self::Protocol => (Status::NOT_IMPLEMENTED, "protocol_not_allowed", "the protocol is not supported", "CONNECT for a protocol that is not allowed"),
+            Self::RequestTimeout => (Status::REQUEST_TIMEOUT, "request_timeout", "the request body did not arrive in time", "the request body did not arrive in time"),
             Self::Connect => (Status::BAD_GATEWAY, "connect", "the upstream cannot be reached", "connect"),
             Self::ConnectTimeout => (Status::GATEWAY_TIMEOUT, "connect_timeout", "the upstream could not be reached in time", "connect: timed out"),
             Self::Exchange => (Status::BAD_GATEWAY, "upstream_protocol", "the upstream sent no valid response", "exchange"),
@@ -106,6 +109,7 @@ mod tests {
             (Kind::Origin, 403, "forbidden_origin"),
             (Kind::Method, 405, "method_not_allowed"),
             (Kind::Protocol, 501, "protocol_not_allowed"),
+            (Kind::RequestTimeout, 408, "request_timeout"),
             (Kind::Connect, 502, "connect"),
             (Kind::ConnectTimeout, 504, "connect_timeout"),
             (Kind::Exchange, 502, "upstream_protocol"),

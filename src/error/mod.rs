@@ -106,6 +106,14 @@ impl Error {
         matches!(self.0.kind, Kind::Request(_) | Kind::Body | Kind::Method | Kind::Protocol)
     }
 
+    /// Returns true if the header or handshake timeout has expired while the next part of the client's request
+    /// body was outstanding. Status 408 ([RFC 9110, 15.5.9](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.9)),
+    /// in HTTP/1 with `Connection: close`.
+    #[must_use]
+    pub fn is_request_timeout(&self) -> bool {
+        self.0.kind == Kind::RequestTimeout
+    }
+
     /// Returns true if the web page's origin is not allowed
     /// ([`allow_origin`](crate::UpgradeProxyLayer::allow_origin)). Status 403.
     #[must_use]
@@ -148,7 +156,8 @@ impl Error {
         matches!(self.0.kind, Kind::Exchange | Kind::Response(_))
     }
 
-    /// Returns true if the connect, handshake or header timeout has expired, or if the
+    /// Returns true if the connect, handshake or header timeout has expired, and the client is not the cause
+    /// ([`is_request_timeout`](Self::is_request_timeout)), or if the
     /// [`authorize`](crate::UpgradeProxyLayer::authorize) hook took longer than the handshake timeout. Status 504.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
@@ -236,6 +245,7 @@ impl Error {
     /// | `bad_request` | 400 | [`is_bad_request`](Self::is_bad_request) |
     /// | `forbidden_origin` | 403 | [`is_forbidden_origin`](Self::is_forbidden_origin) |
     /// | `method_not_allowed` | 405 | [`is_bad_request`](Self::is_bad_request) |
+    /// | `request_timeout` | 408 | [`is_request_timeout`](Self::is_request_timeout) |
     /// | `protocol_not_allowed` | 501 | [`is_bad_request`](Self::is_bad_request) |
     /// | `client_limit` | 429 | [`is_client_limit`](Self::is_client_limit) |
     /// | `connect` | 502 | [`is_connect`](Self::is_connect) |

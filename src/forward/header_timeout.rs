@@ -1,44 +1,22 @@
 //! [`HeaderTimeout`]: a limit on the wait for a response head, which starts anew with each frame of the
 //! request's body. An upload may take its time, and a silent upstream is detected.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{task::Poll, time::Duration};
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Either};
-use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep_until};
 
-use crate::{body::Outgoing, error::BoxError};
+use crate::body::Upload;
 
-/// The time of the request's last progress, shared by its body and the wait for the response head.
+/// Limit on the time without progress of the request.
 #[derive(Clone, Debug)]
 pub(super) struct HeaderTimeout {
-    started: Instant,
-    /// Milliseconds from `started` to the last frame of the body.
-    last: Arc<AtomicU64>,
+    pub(super) upload: Upload,
     limit: Duration,
 }
 
 impl HeaderTimeout {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { started: Instant::now(), last: Arc::default(), limit }
-    }
-
-    /// Returns the body, with the time of each frame recorded.
-    pub(super) fn track<B>(&self, body: B) -> Outgoing
-    where
-        B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
-    {
-        Either::Right(Tracked { body, header_timeout: self.clone() }.boxed_unsync())
+        Self { upload: Upload::start(), limit }
     }
 
     /// Returns the output of `future`, or `None` when the limit has passed without a frame.
@@ -64,53 +42,9 @@ impl HeaderTimeout {
         .await
     }
 
-    /// Records progress: the limit starts anew.
-    pub(super) fn record(&self) {
-        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(elapsed, Ordering::Relaxed);
-    }
-
     /// Returns the deadline, unless it is beyond the range of the clock.
     fn deadline(&self) -> Option<Instant> {
-        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-        self.started.checked_add(last)?.checked_add(self.limit)
-    }
-}
-
-pin_project! {
-    /// A body that records the time of each frame.
-    struct Tracked<B> {
-        #[pin]
-        body: B,
-        header_timeout: HeaderTimeout,
-    }
-}
-
-impl<B> Body for Tracked<B>
-where
-    B: Body<Data = Bytes, Error = BoxError>,
-{
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.project();
-        let frame = this.body.poll_frame(cx);
-        if frame.is_ready() {
-            this.header_timeout.record();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.upload.last_progress()?.checked_add(self.limit)
     }
 }
 
@@ -127,7 +61,7 @@ mod tests {
         let upload = async {
             for _ in 0..5 {
                 sleep(Duration::from_secs(9)).await;
-                header_timeout.record();
+                header_timeout.upload.record(true);
             }
             std::future::pending::<()>().await;
         };

@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, request::Parts};
 use http_body::Body;
-use http_body_util::{BodyExt, Either};
+use http_body_util::Either;
 use tower_service::Service;
 
 use crate::{
@@ -30,7 +30,7 @@ use crate::{
         body::{Source, UpstreamBody},
         interim::InterimLimit,
     },
-    error::{BoxError, ClientBody, Error, Kind},
+    error::{BoxError, Error, Kind},
     handshake::detect,
     received::Received,
     respond,
@@ -49,7 +49,7 @@ use header_timeout::HeaderTimeout;
 /// sent again if no part of it was written.
 ///
 /// Failures are responses with the [`Error`] in their extensions: 400 for a request that cannot be forwarded,
-/// 405 and the end of the connection for `CONNECT`, 501 for `CONNECT` with a `:protocol` in HTTP/2, 503 with
+/// 405 and the end of the connection for `CONNECT`, 408 for a client that stops in the middle of its body, 501 for `CONNECT` with a `:protocol` in HTTP/2, 503 with
 /// `Retry-After` above [`max_requests`](crate::UpgradeProxyLayer::max_requests), 502 and 504 for failures of the
 /// upstream. If the upstream fails in the middle of a response, or sends nothing for the
 /// [body timeout](crate::UpgradeProxyLayer::body_timeout), the client's connection is aborted: an incomplete
@@ -121,12 +121,15 @@ impl Forward {
         let (method, client) = (parts.method.clone(), parts.version);
         let permit = self.config.limits.permit_request()?;
         self.config.authorize(&mut parts).await?;
-        header_timeout.record();
+        header_timeout.upload.record(true);
         let upstream = self.config.select(&parts.extensions)?;
         let request = encode(&self.config.rewrite, parts, body, &upstream)?;
         received.forwarded_to(request.uri());
         let response = match header_timeout.limit(self.send(request, &upstream)).await {
             Some(response) => response?,
+            None if header_timeout.upload.awaits_client() => {
+                return Err(Error::new(Kind::RequestTimeout).into());
+            }
             None => return Err(Error::at(Kind::HeaderTimeout, &upstream).into()),
         };
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -207,7 +210,7 @@ where
         let announced = parts.version > Version::HTTP_11 || detect::has_body(&parts.headers);
         let header_timeout = HeaderTimeout::new(self.config.timeouts.header);
         let body = if announced && !body.is_end_stream() {
-            header_timeout.track(body.map_err(ClientBody::boxed))
+            header_timeout.upload.track(body)
         } else {
             body::empty()
         };

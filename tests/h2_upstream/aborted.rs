@@ -171,6 +171,33 @@ async fn the_header_timeout_is_a_504_and_starts_anew_with_each_frame_of_an_uploa
 }
 
 #[tokio::test]
+async fn a_paused_upload_is_a_408_and_one_that_the_upstream_does_not_read_a_504() {
+    let (upstream, mut proxy) = behind_with(|layer| layer.header_timeout(Duration::from_millis(300))).await;
+    let mut client = proxy.connect().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\nhalf").await;
+    let mut incoming = upstream.next_request().await;
+    expect(&mut incoming.body, "half").await;
+    let head = client.head().await;
+    assert!(head.status() == 408 && head.has("connection", "close"), "{}", head.text());
+    let error = proxy.error().await;
+    assert!(error.is_request_timeout() && !error.is_timeout() && error.upstream().is_none(), "{error}");
+    expect_cancel(&mut incoming.body).await;
+
+    for bytes in [4, 1 << 20] {
+        let mut client = Client::connect(proxy.address).await;
+        let mut pending = client.send_request(Request::post("http://a/").body(()).unwrap(), false);
+        let upload = tokio::spawn(async move {
+            send(&mut pending.send, &vec![0; bytes]).await;
+            std::future::pending::<()>().await;
+        });
+        let _incoming = upstream.next_request().await;
+        let error = proxy.error().await;
+        assert_eq!(error.status(), if bytes == 4 { 408 } else { 504 }, "{error}");
+        upload.abort();
+    }
+}
+
+#[tokio::test]
 async fn a_stalled_response_is_aborted_at_the_body_timeout() {
     let (upstream, proxy) = behind_with(|layer| layer.body_timeout(Duration::from_millis(1500))).await;
     let mut client = proxy.connect().await;

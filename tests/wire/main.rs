@@ -19,6 +19,7 @@ mod mounting;
 mod origin;
 mod refusal;
 mod refusal_events;
+mod request_timeout;
 mod respond;
 mod rewrite;
 mod spans;

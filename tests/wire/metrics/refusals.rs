@@ -43,6 +43,7 @@ async fn each_refusal_is_counted_by_its_reason() {
     drop(drain.shutdown(Duration::ZERO));
 
     let ordinary = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let paused = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nhal";
     let cases = [
         ("bad_handshake", 400, layer(), upgrade.replace("Key: d", "Key: "), false),
         ("bad_request", 400, layer(), ordinary.replace("Host: a\r\n", ""), true),
@@ -52,6 +53,7 @@ async fn each_refusal_is_counted_by_its_reason() {
         ("upstream_protocol", 502, reset, upgrade.clone(), false),
         ("handshake_timeout", 504, layer().handshake_timeout(SOON), upgrade.clone(), false),
         ("header_timeout", 504, layer().header_timeout(SOON), ordinary.to_owned(), true),
+        ("request_timeout", 408, layer().header_timeout(SOON), paused.to_owned(), true),
         ("no_upstream", 503, UpgradeProxyLayer::per_request(), upgrade.clone(), false),
         ("tunnel_limit", 503, layer().max_tunnels(0), upgrade.clone(), false),
         ("client_limit", 429, layer().max_tunnels_per_client(0), upgrade.clone(), false),
