@@ -10,7 +10,7 @@ use http_body_util::Full;
 use crate::{
     allow_origin::AllowOrigin,
     authorize::{Authorize, Failure},
-    connect::{ConnectTimeouts, Connector},
+    connect::{ConnectTimeouts, Connector, StallWatch, body::BodyTimeouts},
     error::{Error, Kind},
     handshake::Protocols,
     limits::Limits,
@@ -49,7 +49,7 @@ pub(crate) struct Timeouts {
     pub(crate) handshake: Duration,
     pub(crate) upgrade: Duration,
     pub(crate) header: Duration,
-    pub(crate) body: Option<Duration>,
+    pub(crate) body: BodyTimeouts,
     pub(crate) pool_idle: Duration,
 }
 
@@ -128,7 +128,10 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(30),
             upgrade: Duration::from_secs(10),
             header: Duration::from_secs(60),
-            body: Some(Duration::from_secs(60)),
+            body: BodyTimeouts {
+                frame: Some(Duration::from_secs(60)),
+                send: StallWatch::new(Some(Duration::from_secs(60))),
+            },
             pool_idle: Duration::from_secs(30),
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     allow_origin::AllowOrigin,
     authorize::{Authorize, Authorized, Rejection},
     config::Config,
-    connect::h2::Http2,
+    connect::{StallWatch, h2::Http2},
     error::{BoxError, Error},
     forward::Forward,
     handshake::Protocols,
@@ -253,7 +253,21 @@ impl UpgradeProxyLayer {
     /// refused upgrades. When it expires, the client's connection is aborted. Default 60 s, as for nginx's
     /// `proxy_read_timeout`; `None` disables it, for event streams with longer pauses.
     pub fn body_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.with(|config| config.timeouts.body = timeout.into())
+        self.with(|config| config.timeouts.body.frame = timeout.into())
+    }
+
+    /// Sets the time after which a response ends of which the client takes nothing, like nginx's `send_timeout`: the
+    /// upstream connection is closed, or its stream reset. For ordinary requests ([`Forward`]) and refused upgrades;
+    /// a tunnel has its [`idle_timeout`](Self::idle_timeout). Default 60 s; `None` disables it. A response ends at
+    /// most a quarter of this time later.
+    ///
+    /// What counts is that the server takes the next 16 KiB of the body, which it does when the client has taken those
+    /// before: a client that takes a few bytes now and then does not keep a response. In HTTP/2 each stream has a time
+    /// of its own. The client's connection belongs to the
+    /// server: it is aborted once the client reads on, but a client that never does keeps it open, with what the server
+    /// has queued for it. [`SendTimeout`](crate::SendTimeout) limits that too.
+    pub fn send_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.with(|config| config.timeouts.body.send = StallWatch::new(timeout.into()))
     }
 
     /// Sets the timeout for relaying the whole body of a refused WebSocket handshake, independently of the

@@ -76,7 +76,7 @@ async fn attempt(
 
     // Respond.
     if !connection.accepts(response.status()) {
-        let body = connection.into_body(config.timeouts.body);
+        let body = connection.into_body(&config.timeouts.body);
         return Ok(respond::relay(&handshake, &upstream, response, body, config.refusal, permit)?);
     }
     expected

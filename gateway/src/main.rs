@@ -18,6 +18,7 @@ mod options;
 mod origins;
 mod serve;
 mod shutdown;
+mod stalled;
 mod status;
 mod workers;
 

@@ -130,6 +130,11 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     body_timeout: Limit,
 
+    /// End a response of which the client takes nothing for this time, with its upstream connection (nginx's
+    /// `send_timeout`), or `off`. It also ends a connection that takes nothing; tunnels are not subject to it
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    send_timeout: Limit,
+
     /// Time that an idle connection to an upstream is kept for the next ordinary request (nginx's `keepalive_timeout` of
     /// an `upstream`); it may be up to twice as long
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
@@ -199,7 +204,7 @@ impl Options {
     /// HTTP settings for clients.
     pub(crate) fn http(&self) -> Http {
         let client_timeout = self.client_timeout.min(LONGEST_CLIENT_TIMEOUT);
-        Http::new(client_timeout, self.http2_keep_alive, self.http2_streams)
+        Http::new(client_timeout, self.http2_keep_alive, self.send_timeout.0, self.http2_streams)
     }
 
     /// The route's upstream, with the HTTP version for it.
@@ -233,6 +238,7 @@ impl Options {
             .handshake_timeout(self.handshake_timeout)
             .header_timeout(self.header_timeout)
             .body_timeout(self.body_timeout.0)
+            .send_timeout(self.send_timeout.0)
             .pool_idle_timeout(self.pool_idle_timeout)
             .idle_timeout(self.idle_timeout.0)
             .half_close_timeout(self.half_close_timeout.0)

@@ -2,9 +2,10 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     io,
     num::NonZeroU32,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -19,6 +20,7 @@ use hyper::{
 };
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -26,10 +28,10 @@ use tokio::{
     net::TcpStream,
     time,
 };
-use tower::{Service, ServiceExt};
-use tower_upgrade_proxy::Peer;
+use tower::{Service, ServiceExt, service_fn};
+use tower_upgrade_proxy::{Peer, SendTimeout};
 
-use crate::{Body, shutdown::Work};
+use crate::{Body, shutdown::Work, stalled::Streams};
 
 /// Receive window of a stream: the maximum of buffered bytes of a request or of a stalled tunnel.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -70,12 +72,19 @@ pub(crate) struct Http {
     http2: http2::Builder<TokioExecutor>,
     client_timeout: Duration,
     keep_alive: Duration,
+    send_timeout: Option<Duration>,
 }
 
 impl Http {
     /// `client_timeout` limits the wait for the head of a request and for the acknowledgement of a ping. An
-    /// HTTP/2 connection is closed between one and two `keep_alive` after its last request.
-    pub(crate) fn new(client_timeout: Duration, keep_alive: Duration, streams: NonZeroU32) -> Self {
+    /// HTTP/2 connection is closed between one and two `keep_alive` after its last request. `send_timeout` limits the time in
+    /// which a client takes nothing of what is to be sent to it, tunnels excepted.
+    pub(crate) fn new(
+        client_timeout: Duration,
+        keep_alive: Duration,
+        send_timeout: Option<Duration>,
+        streams: NonZeroU32,
+    ) -> Self {
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(client_timeout);
         // Enough for all streams, so that stalled ones do not block the others.
@@ -89,7 +98,7 @@ impl Http {
             .initial_connection_window_size(connection_window.clamp(CONNECTION_WINDOW, LARGEST_WINDOW))
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(client_timeout);
-        Self { http1, http2, client_timeout, keep_alive }
+        Self { http1, http2, client_timeout, keep_alive, send_timeout }
     }
 
     pub(crate) fn client_timeout(&self) -> Duration {
@@ -102,6 +111,8 @@ impl Http {
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let service = TowerToHyperService::new(from(peer, service));
+        let io = SendTimeout::new(io, self.send_timeout);
+        let limit = io.switch();
         let connection = self.http1.serve_connection(TokioIo::new(io), service).with_upgrades();
         let mut connection = pin!(connection);
         let end = tokio::select! {
@@ -111,6 +122,8 @@ impl Http {
                 connection.await
             }
         };
+        // hyper has closed the connection, or released it to a tunnel.
+        limit.lift();
         if let Err(error) = end {
             tracing::debug!(?peer, %error, "connection failed");
         }
@@ -122,38 +135,63 @@ impl Http {
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let requests = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&requests);
-        let service = from(peer, service).map_request(move |request| {
-            counted.fetch_add(1, Ordering::Relaxed);
-            request
+        let io = SendTimeout::new(io, self.send_timeout);
+        let (limit, streams, requests) = (io.switch(), Arc::<Streams>::default(), AtomicUsize::new(0));
+        let (service, requests) = (from(peer, service), Arc::new(requests));
+        let service = service_fn({
+            let (streams, requests) = (Arc::clone(&streams), Arc::clone(&requests));
+            move |request: Request<Incoming>| {
+                requests.fetch_add(1, Ordering::Relaxed);
+                let (service, stream, limit) = (service.clone(), streams.open(), limit.clone());
+                let (method, streams) = (request.method().clone(), Arc::clone(&streams));
+                async move {
+                    let response = stream.respond(&method, service.oneshot(request).await?);
+                    if streams.has_tunnel() {
+                        limit.lift();
+                    }
+                    Ok::<_, Infallible>(response)
+                }
+            }
         });
         let connection = self.http2.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
-        let (mut connection, mut before, mut limit) = (pin!(connection), 0, self.client_timeout);
-        let mut draining = pin!(work.draining());
-        let end = loop {
-            let served = tokio::select! {
-                served = time::timeout(limit, &mut connection) => served,
-                () = &mut draining => {
-                    connection.as_mut().graceful_shutdown();
-                    break connection.await;
-                }
-            };
-            match served {
-                Ok(end) => break end,
-                Err(_) => match requests.load(Ordering::Relaxed) {
-                    0 => return tracing::debug!(?peer, "no request in time"),
-                    now if now == before => {
-                        connection.as_mut().graceful_shutdown();
-                        break connection.await;
-                    }
-                    now => (before, limit) = (now, self.keep_alive),
-                },
-            }
+        let mut connection = pin!(connection);
+        let end = tokio::select! {
+            end = self.drive_http2(connection.as_mut(), &requests, work) => end,
+            () = streams.stalled(self.send_timeout) => Err("the client took nothing of its responses in time".into()),
         };
         if let Err(error) = end {
             tracing::debug!(?peer, %error, "connection failed");
         }
+    }
+
+    /// Drives an HTTP/2 connection to its end, with timeouts for its first and for further requests.
+    async fn drive_http2<C>(
+        &self,
+        mut connection: Pin<&mut C>,
+        requests: &AtomicUsize,
+        work: Work,
+    ) -> Result<(), Box<dyn Error + Send + Sync>>
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let (mut before, mut limit) = (0, self.client_timeout);
+        let mut draining = pin!(work.draining());
+        loop {
+            let served = tokio::select! {
+                served = time::timeout(limit, connection.as_mut()) => served,
+                () = &mut draining => break,
+            };
+            match served {
+                Ok(end) => return Ok(end?),
+                Err(_) => match requests.load(Ordering::Relaxed) {
+                    0 => return Err("no request in time".into()),
+                    now if now == before => break,
+                    now => (before, limit) = (now, self.keep_alive),
+                },
+            }
+        }
+        connection.as_mut().graceful_shutdown();
+        Ok(connection.await?)
     }
 }
 

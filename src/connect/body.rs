@@ -1,8 +1,8 @@
-//! [`UpstreamBody`]: the body of an upstream's response, with a timeout.
+//! [`UpstreamBody`]: the body of an upstream's response, with its timeouts.
 
 use std::{
     error::Error as StdError,
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -12,15 +12,31 @@ use bytes::Bytes;
 use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::{body::DelayedError, connect::h2, error::BoxError, limits::Permit};
+use super::{
+    h1::Http1Body,
+    h2,
+    stall::{StallWatch, Watched},
+};
+use crate::{body::DelayedError, error::BoxError, io::coalesced::MAX_WRITE, limits::Permit};
+
+/// Timeouts of a response body.
+#[derive(Clone, Debug)]
+pub(crate) struct BodyTimeouts {
+    /// For the next frame of the upstream.
+    pub(crate) frame: Option<Duration>,
+    /// For the client to take something.
+    pub(crate) send: StallWatch,
+}
 
 /// The body of a response in either version of HTTP.
 #[derive(Debug)]
 pub(crate) enum Source {
+    /// On a pooled connection.
     Http1(Incoming),
+    /// With a connection of its own.
+    Http1Connection(Http1Body),
     Http2(h2::body::Body),
     /// See [`UpstreamBody::absent`]. `true` if it is known to have ended.
     Absent {
@@ -32,8 +48,27 @@ impl Source {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Http1Connection(body) => Pin::new(body).poll_frame(cx),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
             Self::Absent { .. } => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http1Connection(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+            Self::Absent { ends } => *ends,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http1Connection(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+            Self::Absent { .. } => SizeHint::default(),
         }
     }
 }
@@ -44,51 +79,43 @@ impl From<Incoming> for Source {
     }
 }
 
+impl From<Http1Body> for Source {
+    fn from(body: Http1Body) -> Self {
+        Self::Http1Connection(body)
+    }
+}
+
 impl From<h2::body::Body> for Source {
     fn from(body: h2::body::Body) -> Self {
         Self::Http2(body)
     }
 }
 
-pin_project! {
-    /// The body of an upstream's response, with a limit on the wait for its next frame.
-    ///
-    /// The limit is [`body_timeout`](crate::UpgradeProxyLayer::body_timeout). Only the time in which the body is
-    /// polled counts: a client that reads slowly is not a fault of the upstream.
-    #[derive(Debug)]
-    pub struct UpstreamBody {
-        source: Source,
-        delayed: DelayedError,
-        timeout: Option<Duration>,
-        waiting_since: Option<Instant>,
-        #[pin]
-        timer: Option<Sleep>,
-        permit: Option<Permit>,
-    }
-}
+/// The body of an upstream's response, with a limit on the wait for its next frame, and one on the time in which the
+/// client takes nothing.
+///
+/// The limits are [`body_timeout`](crate::UpgradeProxyLayer::body_timeout), which counts only while the body is polled,
+/// and [`send_timeout`](crate::UpgradeProxyLayer::send_timeout), which counts only while it is not.
+#[derive(Debug)]
+pub struct UpstreamBody(Watched<Received>);
 
 impl UpstreamBody {
-    pub(crate) fn new(source: impl Into<Source>, timeout: Option<Duration>) -> Self {
-        Self {
-            source: source.into(),
-            delayed: DelayedError::default(),
-            timeout,
-            waiting_since: None,
-            timer: None,
-            permit: None,
-        }
+    /// Creates the body. It holds `permit` until it has ended or is dropped.
+    pub(crate) fn new(source: impl Into<Source>, timeouts: &BodyTimeouts, permit: Option<Permit>) -> Self {
+        let received = Received::new(source.into(), timeouts.frame, permit);
+        Self(match received.is_end_stream() {
+            // It is not read.
+            true => Watched::unlimited(received),
+            false => timeouts.send.watch(received),
+        })
     }
 
     /// Returns the body of a response that has none, to a client in version `client`. Servers compare the length of an
     /// empty body with the head: axum adds `Content-Length: 0`, which would be the length of another response, and in
     /// HTTP/1.1 hyper removes that of a 304. They do neither if the length is not known.
     pub(crate) fn absent(client: Version) -> Self {
-        Self::new(Source::Absent { ends: client == Version::HTTP_2 }, None)
-    }
-
-    /// Holds `permit` until the body has ended or is dropped.
-    pub(crate) fn holding(self, permit: Permit) -> Self {
-        Self { permit: Some(permit), ..self }
+        let source = Source::Absent { ends: client == Version::HTTP_2 };
+        Self(Watched::unlimited(Received::new(source, None, None)))
     }
 }
 
@@ -97,50 +124,102 @@ impl Body for UpstreamBody {
     type Error = BoxError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut this = self.project();
-        let source = this.source;
-        if let Poll::Ready(frame) = this.delayed.poll_frame(cx, |cx| source.poll_frame(cx)) {
-            *this.waiting_since = None;
-            if !matches!(frame, Some(Ok(_))) {
-                *this.permit = None;
-            }
-            return Poll::Ready(frame);
-        }
-        let Some(timeout) = *this.timeout else { return Poll::Pending };
-        let since = *this.waiting_since.get_or_insert_with(Instant::now);
-        let Some(deadline) = since.checked_add(timeout) else { return Poll::Pending };
-        loop {
-            match this.timer.as_mut().as_pin_mut() {
-                None => this.timer.set(Some(sleep_until(deadline))),
-                Some(mut timer) => {
-                    ready!(timer.as_mut().poll(cx));
-                    if Instant::now() >= deadline {
-                        return Poll::Ready(Some(Err(Box::new(BodyTimeout))));
-                    }
-                    // The timer was set for an earlier wait.
-                    timer.reset(deadline);
-                }
-            }
+        match ready!(self.0.poll(cx, Received::poll_frame)) {
+            Ok(frame) => Poll::Ready(frame),
+            Err(error) => Poll::Ready(Some(Err(error.into()))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Http1(body) => body.is_end_stream(),
-            Source::Http2(body) => body.is_end_stream(),
-            Source::Absent { ends } => *ends,
-        }
+        self.0.with(Received::is_end_stream).unwrap_or(false)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Http1(body) => body.size_hint(),
-            Source::Http2(body) => body.size_hint(),
-            Source::Absent { .. } => SizeHint::default(),
+        self.0.with(Received::size_hint).unwrap_or_default()
+    }
+}
+
+/// The body as received, with a limit on the wait for its next frame.
+#[derive(Debug)]
+struct Received {
+    source: Source,
+    /// The rest of a frame that was larger than [`MAX_WRITE`].
+    rest: Bytes,
+    delayed: DelayedError,
+    timeout: Option<Duration>,
+    waiting_since: Option<Instant>,
+    /// Set once the body was waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    permit: Option<Permit>,
+}
+
+impl Received {
+    fn new(source: Source, timeout: Option<Duration>, permit: Option<Permit>) -> Self {
+        Self {
+            source,
+            rest: Bytes::new(),
+            delayed: DelayedError::default(),
+            timeout,
+            waiting_since: None,
+            timer: None,
+            permit,
         }
+    }
+
+    /// Returns the next frame, at most [`MAX_WRITE`] bytes of it: the server takes the next part when the client has
+    /// taken those before, and hyper's frames can have 400 KiB.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(self.split())));
+        }
+        let source = &mut self.source;
+        if let Poll::Ready(frame) = self.delayed.poll_frame(cx, |cx| source.poll_frame(cx)) {
+            self.waiting_since = None;
+            if !matches!(frame, Some(Ok(_))) {
+                self.permit = None;
+            }
+            return Poll::Ready(frame.map(|frame| {
+                frame?.into_data().map_or_else(Ok, |data| {
+                    self.rest = data;
+                    Ok(self.split())
+                })
+            }));
+        }
+        let Some(timeout) = self.timeout else { return Poll::Pending };
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let Some(deadline) = since.checked_add(timeout) else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if Instant::now() >= deadline {
+                return Poll::Ready(Some(Err(Box::new(BodyTimeout))));
+            }
+            // The timer was set for an earlier wait.
+            timer.as_mut().reset(deadline);
+        }
+    }
+
+    fn split(&mut self) -> Frame<Bytes> {
+        Frame::data(match self.rest.len() > MAX_WRITE {
+            true => self.rest.split_to(MAX_WRITE),
+            false => mem::take(&mut self.rest),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.source.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (mut hint, rest) = (self.source.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(hint.lower().saturating_add(rest));
+        hint
     }
 }
 

@@ -16,9 +16,8 @@ use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use pin_project_lite::pin_project;
 
-use super::{body::UpstreamBody, interim::InterimLimit};
+use super::interim::InterimLimit;
 use crate::{
     body::Outgoing,
     error::BoxError,
@@ -119,19 +118,16 @@ impl fmt::Debug for Connection {
     }
 }
 
-pin_project! {
-    /// The body of a response other than a 101. It drives its connection in place of a task. Dropping it, as a
-    /// server does when the client disconnects, closes the connection.
-    #[derive(Debug)]
-    pub(crate) struct Http1Body {
-        #[pin]
-        body: UpstreamBody,
-        connection: Connection,
-    }
+/// The body of a response other than a 101. It drives its connection in place of a task. Dropping it, as a
+/// server does when the client disconnects, closes the connection.
+#[derive(Debug)]
+pub(crate) struct Http1Body {
+    body: Incoming,
+    connection: Connection,
 }
 
 impl Http1Body {
-    pub(crate) fn new(body: UpstreamBody, connection: Connection) -> Self {
+    pub(crate) fn new(body: Incoming, connection: Connection) -> Self {
         Self { body, connection }
     }
 }
@@ -141,13 +137,12 @@ impl Body for Http1Body {
     type Error = BoxError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.project();
         // An error of the connection is returned by the body.
-        let _ = this.connection.poll(cx);
-        this.body.poll_frame(cx)
+        let _ = self.connection.poll(cx);
+        Pin::new(&mut self.body).poll_frame(cx).map_err(Into::into)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,7 +7,8 @@
 //! In HTTP/1.1 an upgrade gets a connection of its own ([`h1`]): the tunnel would consume a pooled one, and
 //! a connection on which ALPN selected `h2` cannot be upgraded. In HTTP/2 ([`h2`]) an upgrade gets a stream
 //! of a shared connection. [`response_connection`] is either of them after the response head, and [`body`]
-//! the body of a response that is no tunnel. [`interim`] limits interim responses.
+//! the body of a response that is no tunnel, which [`stall`] ends if the client takes nothing of it. [`interim`] limits
+//! interim responses.
 
 pub(crate) mod body;
 mod connector;
@@ -16,6 +17,7 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod interim;
 mod response_connection;
+mod stall;
 #[cfg(feature = "rustls")]
 pub(crate) mod tls;
 
@@ -23,3 +25,4 @@ pub(crate) use connector::{ATTEMPTS, Connector, Http2Attempt, Http2Request};
 pub(crate) use dial::ConnectTimeouts;
 pub(crate) use h2::Purpose;
 pub(crate) use response_connection::ResponseConnection;
+pub(crate) use stall::StallWatch;

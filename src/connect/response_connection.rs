@@ -1,13 +1,11 @@
 //! [`ResponseConnection`]: the connection, or the stream, of a response to an upgrade request.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::StatusCode;
 use hyper::body::Incoming;
 
 use super::{
-    body::UpstreamBody,
+    body::{BodyTimeouts, UpstreamBody},
     h1::{self, Http1Body},
     h2::ResponseStream,
 };
@@ -46,13 +44,13 @@ impl ResponseConnection {
         }
     }
 
-    /// Returns the body of any other response, with `timeout` for each of its frames.
-    pub(crate) fn into_body(self, timeout: Option<Duration>) -> BoxBody {
+    /// Returns the body of any other response.
+    pub(crate) fn into_body(self, timeouts: &BodyTimeouts) -> BoxBody {
         match self {
             Self::Http1 { http, body } => {
-                BoxBody::new(Http1Body::new(UpstreamBody::new(body, timeout), http))
+                BoxBody::new(UpstreamBody::new(Http1Body::new(body, http), timeouts, None))
             }
-            Self::Http2(stream) => BoxBody::new(UpstreamBody::new(stream.into_body(), timeout)),
+            Self::Http2(stream) => BoxBody::new(UpstreamBody::new(stream.into_body(), timeouts, None)),
         }
     }
 }

@@ -137,7 +137,7 @@ impl Forward {
             return Err(Error::at(Kind::Response(reason), &upstream).into());
         }
         let (mut parts, source) = response.into_parts();
-        let mut body = UpstreamBody::new(source, self.config.timeouts.body);
+        let mut body = UpstreamBody::new(source, &self.config.timeouts.body, Some(permit));
         framing::normalize(&mut parts, &body)
             .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
         if framing::is_bodiless(&method, parts.status) && body.is_end_stream() {
@@ -145,7 +145,7 @@ impl Forward {
         }
         hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
-        Ok(Response::from_parts(parts, body.holding(permit)))
+        Ok(Response::from_parts(parts, body))
     }
 
     /// Sends `request` on a shared connection in HTTP/2, or on a pooled one in HTTP/1.1. Only a request without a

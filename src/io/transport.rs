@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{any_io::AnyIo, coalesced::Coalesced};
+use super::{any_io::AnyIo, coalesced::Coalesced, send_timeout::SendTimeout};
 
 /// A connection: a socket of a known type, or any other IO behind a pointer.
 pub(crate) enum Transport {
@@ -103,8 +103,16 @@ impl Transport {
     }
 }
 
-/// Returns the socket of type `T` inside, or `upgraded` unchanged.
+/// Returns the socket of type `T` inside, without its send timeout, or `upgraded` unchanged.
 fn unwrap<T: AsyncRead + AsyncWrite + Unpin + 'static>(upgraded: Upgraded) -> Result<(T, Bytes), Upgraded> {
+    match downcast::<T>(upgraded) {
+        Ok(socket) => Ok(socket),
+        Err(upgraded) => downcast::<SendTimeout<T>>(upgraded).map(|(io, early)| (io.into_inner(), early)),
+    }
+}
+
+/// Returns the IO of type `T` inside, or `upgraded` unchanged.
+fn downcast<T: AsyncRead + AsyncWrite + Unpin + 'static>(upgraded: Upgraded) -> Result<(T, Bytes), Upgraded> {
     match auto::upgrade::downcast::<TokioIo<T>>(upgraded) {
         Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => {

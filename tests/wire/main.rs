@@ -22,6 +22,7 @@ mod refusal_events;
 mod request_timeout;
 mod respond;
 mod rewrite;
+mod send_timeout;
 mod spans;
 mod tunnel;
 mod without_upgrades;

@@ -14,6 +14,7 @@ mod log;
 mod origins;
 mod process;
 mod redirect;
+mod send_timeout;
 mod slow_clients;
 mod status;
 mod timeouts;
