@@ -9,7 +9,7 @@ use tokio::{
     runtime::{Builder, Runtime},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
-use tower_upgrade_proxy::UpgradeProxyLayer;
+use tower_upgrade_proxy::{UpgradeProxyLayer, Upstream};
 
 /// Starts the count, so that a test can warm up first.
 pub(crate) struct Start {
@@ -29,6 +29,15 @@ pub(crate) fn measure_proxy<F: Future<Output = ()>>(
     inner: Inner,
     act: impl FnOnce(ScriptedProxy, Start) -> F + Send + 'static,
 ) -> AllocationInfo {
+    measure_proxy_with(inner, UpgradeProxyLayer::new, act)
+}
+
+/// [`measure_proxy`] with a layer for the upstream.
+pub(crate) fn measure_proxy_with<F: Future<Output = ()>>(
+    inner: Inner,
+    layer: fn(Upstream) -> UpgradeProxyLayer,
+    act: impl FnOnce(ScriptedProxy, Start) -> F + Send + 'static,
+) -> AllocationInfo {
     let (upstreams, mut upstream) = unbounded_channel();
     let (addresses, mut address) = unbounded_channel();
     let (requested, mut request) = unbounded_channel();
@@ -46,7 +55,7 @@ pub(crate) fn measure_proxy<F: Future<Output = ()>>(
     let server = thread::spawn(move || {
         let runtime = runtime();
         runtime.block_on(async {
-            let layer = UpgradeProxyLayer::new(upstream.recv().await.unwrap());
+            let layer = layer(upstream.recv().await.unwrap());
             addresses.send(serve(inner.app(layer)).await).unwrap();
             request.recv().await
         });

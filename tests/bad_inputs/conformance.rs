@@ -17,6 +17,7 @@ const ROWS: &[(char, RangeInclusive<usize>)] = &[
     ('G', 1..=10),
     ('J', 1..=9),
     ('K', 1..=9),
+    ('L', 1..=8),
 ];
 
 /// A line of a table: its cells.

@@ -43,6 +43,7 @@ mod interim_responses;
 mod invalid_responses;
 mod protocols;
 mod response_framing;
+mod slow_peers;
 mod smuggling;
 mod stray_fields;
 mod targets;

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +12,7 @@ use h2::RecvStream;
 use http_body::{Frame, SizeHint};
 use tokio::task::JoinSet;
 
-use super::connection::StreamPermit;
+use super::{connection::StreamPermit, receiver::Receiver};
 use crate::error::BoxError;
 
 /// Future that sends a request's body. Its error ends the stream.
@@ -22,7 +23,7 @@ pub(super) type Sending = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Se
 /// The rest of the request's body is sent by a task, which ends with this body: a client that reads the
 /// response late must not delay its own upload.
 pub(crate) struct Body {
-    receive: RecvStream,
+    receive: Arc<Receiver>,
     sending: JoinSet<Result<(), BoxError>>,
     data_ended: bool,
     _permit: StreamPermit,
@@ -34,6 +35,7 @@ impl Body {
         if let Some(sending) = sending {
             tasks.spawn(sending);
         }
+        let receive = Receiver::new(receive, permit.backlog());
         Self { receive, sending: tasks, data_ended: false, _permit: permit }
     }
 }
@@ -51,11 +53,7 @@ impl http_body::Body for Body {
         }
         while !self.data_ended {
             match ready!(self.receive.poll_data(cx)) {
-                Some(Ok(data)) if data.is_empty() => {}
-                Some(Ok(data)) => {
-                    self.receive.flow_control().release_capacity(data.len())?;
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
+                Some(Ok(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 None => self.data_ended = true,
             }
@@ -73,8 +71,14 @@ impl http_body::Body for Body {
     }
 }
 
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.receive.close();
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body").field("receive", &self.receive).finish_non_exhaustive()
+        f.debug_struct("Body").finish_non_exhaustive()
     }
 }

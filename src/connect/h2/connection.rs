@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    backlog::{Backlog, Frames, Socket},
     config::{Http2, LARGEST_WINDOW},
     keep_alive::{End, keep_alive},
     turn::Turn,
@@ -27,21 +28,6 @@ use crate::{
     io::{bounded::Bounded, coalesced::MAX_WRITE, transport::Transport},
     sync::{Mutex, MutexGuard},
 };
-
-/// Future that reads and writes the frames of a connection, a [`Turn`] in each poll.
-pub(super) struct Frames {
-    connection: client::Connection<Bounded<Turn>, Bytes>,
-    turn: Turn,
-}
-
-impl Future for Frames {
-    type Output = Result<(), h2::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.turn.begin();
-        Pin::new(&mut self.connection).poll(cx)
-    }
-}
 
 /// Use of a stream. Upgrades need extended CONNECT
 /// ([RFC 8441, 3](https://www.rfc-editor.org/rfc/rfc8441#section-3)).
@@ -52,7 +38,10 @@ pub(crate) enum Purpose {
 }
 
 /// A connection in the pool. Its frames are read and written by a task.
-pub(super) struct SharedConnection(Mutex<State>);
+pub(super) struct SharedConnection {
+    state: Mutex<State>,
+    backlog: Arc<Backlog>,
+}
 
 struct State {
     /// `None` when the connection takes no more streams.
@@ -88,6 +77,7 @@ pub(super) async fn open(
 ) -> Result<(SendRequest<Bytes>, Frames), h2::Error> {
     let turn = Turn::default();
     turn.begin();
+    let (socket, backlog) = Socket::new(Bounded::new(transport, turn.clone()));
     let (sender, connection) = client::Builder::new()
         .initial_window_size(config.stream_window)
         .initial_connection_window_size(LARGEST_WINDOW)
@@ -99,9 +89,9 @@ pub(super) async fn open(
         // Until the SETTINGS allow more.
         .initial_max_send_streams(0)
         .enable_push(false)
-        .handshake(Bounded::new(transport, turn.clone()))
+        .handshake(socket)
         .await?;
-    let mut frames = Frames { connection, turn };
+    let mut frames = Frames { connection, turn, backlog };
     std::future::poll_fn(|cx| match Pin::new(&mut frames).poll(cx) {
         Poll::Ready(Ok(())) => Poll::Ready(Err(Reason::NO_ERROR.into())),
         Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -127,7 +117,8 @@ impl SharedConnection {
             releasing: Some(Vec::new()),
             task: None,
         };
-        let connection = Arc::new(Self(Mutex::new(state)));
+        let backlog = Arc::clone(&frames.backlog);
+        let connection = Arc::new(Self { state: Mutex::new(state), backlog });
         let pings = frames.connection.ping_pong();
         let (config, shared) = (config.clone(), Arc::clone(&connection));
         tokio::spawn(async move {
@@ -195,6 +186,8 @@ impl SharedConnection {
     fn retire(&self) {
         let mut state = self.state();
         (state.sender, state.releasing, state.task) = (None, None, None);
+        drop(state);
+        self.backlog.release();
     }
 
     /// Retires the connection if it has had no streams for `limit`. Otherwise returns the time until that may
@@ -226,7 +219,7 @@ impl SharedConnection {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -248,6 +241,11 @@ impl StreamPermit {
             Some(mut sender) => sender.send_request(request, end_of_stream),
             None => Err(Reason::REFUSED_STREAM.into()),
         }
+    }
+
+    /// Returns the backlog of the connection.
+    pub(super) fn backlog(&self) -> &Arc<Backlog> {
+        &self.connection.backlog
     }
 
     /// Drops `stream` when the task has sent what is queued on it, as far as that is possible at once. If it

@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -12,6 +13,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 
 use super::{
+    backlog::{Backlog, SMALL_WRITE},
     body::{Body, Sending},
     connection::StreamPermit,
     stream::Stream,
@@ -71,7 +73,10 @@ pub(crate) async fn exchange(
     let mut request = match (is_connect, end_of_stream) {
         (true, _) => RequestHalf::Open(send),
         (false, true) => RequestHalf::Body(None),
-        (false, false) => RequestHalf::Body(Some(Box::pin(send_body(body, send)))),
+        (false, false) => {
+            let backlog = Arc::clone(permit.backlog());
+            RequestHalf::Body(Some(Box::pin(send_body(body, send, backlog))))
+        }
     };
     let mut response = PendingResponse { response, interim: 0 };
     let response = poll_fn(|cx| {
@@ -129,7 +134,11 @@ fn map_response_error(error: h2::Error) -> BoxError {
     error.into()
 }
 
-async fn send_body(mut body: Outgoing, mut send: SendStream<Bytes>) -> Result<(), BoxError> {
+async fn send_body(
+    mut body: Outgoing,
+    mut send: SendStream<Bytes>,
+    backlog: Arc<Backlog>,
+) -> Result<(), BoxError> {
     while let Some(frame) = body.frame().await {
         let frame = match frame {
             Ok(frame) => frame,
@@ -145,6 +154,9 @@ async fn send_body(mut body: Outgoing, mut send: SendStream<Bytes>) -> Result<()
                 Err(_) => continue,
             },
         };
+        if data.len() < SMALL_WRITE {
+            poll_fn(|cx| backlog.poll_unblocked(cx)).await;
+        }
         if send_data(data, &mut send).await.is_err() {
             // The upstream reads no more of the body. The reason is in its response.
             return Ok(());

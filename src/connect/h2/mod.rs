@@ -38,14 +38,18 @@
 //! h2 counts, for each connection, the overhead of unread frames below 256 bytes, and ends the connection
 //! above a limit. One stalled tunnel could end all tunnels of its connection. While a direction waits for its
 //! writer, the frames of its stream are therefore copied into one piece of memory. Its size is bounded,
-//! because their window is not released before they are read.
+//! because their window is not released before they are read. For a response body that is not read, the task of the
+//! connection does that ([`receiver`], [`backlog`]). In the other direction, small writes wait while the socket accepts
+//! no bytes, so that they are copied together before they become frames.
 
+mod backlog;
 pub(crate) mod body;
 mod config;
 mod connection;
 mod exchange;
 mod keep_alive;
 pub(crate) mod pool;
+mod receiver;
 mod stream;
 mod turn;
 

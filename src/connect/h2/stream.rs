@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::StreamPermit;
+use super::{backlog::SMALL_WRITE, connection::StreamPermit};
 use crate::io::any_io::AnyIo;
 
 /// Both halves of a stream after an extended CONNECT
@@ -81,6 +81,9 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if bytes.len() < SMALL_WRITE {
+            ready!(self.permit.backlog().poll_unblocked(cx));
+        }
         self.send.reserve_capacity(bytes.len());
         while self.send.capacity() == 0 {
             match ready!(self.send.poll_capacity(cx)) {

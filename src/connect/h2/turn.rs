@@ -16,8 +16,8 @@ use std::{
 
 use crate::io::bounded::ReadBound;
 
-/// Bytes of a turn.
-const TURN: usize = 64 * 1024;
+/// Bytes of a turn. In frames of one byte these are some 2 MiB in h2's queues, until their streams are polled.
+const TURN: usize = 32 * 1024;
 
 /// The bytes that are left of the turn of a connection, shared by its IO and its task.
 #[derive(Clone, Debug, Default)]
