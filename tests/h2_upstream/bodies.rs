@@ -48,6 +48,25 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn small_frames_that_are_available_are_sent_together() {
+    const FRAMES: usize = 3000;
+    let (_upstream, _proxy, mut client, incoming) = forwarded("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (mut down, _up) = incoming.begin(ok());
+    client.head().await;
+    for _ in 0..FRAMES {
+        down.send_data("x".into(), false).unwrap();
+    }
+    finish(&mut down);
+    let mut chunks = String::new();
+    while !chunks.ends_with("\r\n0\r\n\r\n") {
+        chunks.push_str(std::str::from_utf8(&client.exactly(1).await).unwrap());
+    }
+    let body = chunks.matches('x').count();
+    let lines = chunks.lines().count() / 2;
+    assert!(body == FRAMES && lines < FRAMES / 10, "{lines} chunks for {body} bytes");
+}
+
+#[tokio::test]
 async fn large_bodies_of_known_and_unknown_length_arrive_unchanged() {
     let (upstream, proxy) = behind().await;
     let bytes = large();

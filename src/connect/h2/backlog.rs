@@ -26,7 +26,6 @@ use crate::{
 pub(super) const SMALL_WRITE: usize = 1024;
 
 /// Receivers whose frames are not read, and senders of frames that are not written.
-#[derive(Default)]
 pub(super) struct Backlog {
     unread: Mutex<Vec<Arc<Receiver>>>,
     is_blocked: AtomicBool,
@@ -84,7 +83,11 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(io: Bounded<Turn>) -> (Self, Arc<Backlog>) {
-        let backlog = Arc::<Backlog>::default();
+        let backlog = Arc::new(Backlog {
+            unread: Mutex::new(Vec::new()),
+            is_blocked: AtomicBool::new(false),
+            senders: Mutex::new(Vec::new()),
+        });
         (Self { io, backlog: Arc::clone(&backlog) }, backlog)
     }
 

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{Arc, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
@@ -12,7 +12,10 @@ use h2::RecvStream;
 use http::HeaderMap;
 
 use super::backlog::Backlog;
-use crate::sync::{Mutex, MutexGuard};
+use crate::{
+    io::coalesced::MAX_WRITE,
+    sync::{Mutex, MutexGuard},
+};
 
 /// Frames below this size are copied together.
 const SMALL: usize = 1024;
@@ -78,7 +81,7 @@ impl Receiver {
     pub(super) fn is_end_stream(&self) -> bool {
         let state = self.state();
         let ended = state.stream.as_ref().is_none_or(RecvStream::is_end_stream);
-        ended && state.frames.is_empty() && state.small.is_empty()
+        ended && state.is_empty()
     }
 
     /// Drops the stream, which resets it before its end.
@@ -93,25 +96,14 @@ impl Receiver {
     /// Takes unread frames out of h2. Returns false if the body waits for a frame, or is dropped.
     pub(super) fn compact(&self) -> bool {
         let mut state = self.state();
-        let state = &mut *state;
-        state.is_in_backlog = match &mut state.stream {
-            Some(stream) if !state.is_awaited => {
-                // The body registers its own waker when it waits.
-                let mut cx = Context::from_waker(Waker::noop());
-                while let Poll::Ready(Some(Ok(data))) = stream.poll_data(&mut cx) {
-                    if data.len() < SMALL {
-                        state.small.extend_from_slice(&data);
-                    } else {
-                        if !state.small.is_empty() {
-                            state.frames.push_back(mem::take(&mut state.small).into());
-                        }
-                        state.frames.push_back(data);
-                    }
-                }
-                true
+        state.is_in_backlog = state.stream.is_some() && !state.is_awaited;
+        if state.is_in_backlog {
+            // The body registers its own waker when it waits.
+            let mut cx = Context::from_waker(Waker::noop());
+            while let Poll::Ready(Some(Ok(data))) = state.poll_frame(&mut cx) {
+                state.push(data);
             }
-            _ => false,
-        };
+        }
         state.is_in_backlog
     }
 
@@ -121,21 +113,65 @@ impl Receiver {
 }
 
 impl State {
+    /// Returns the next frame, or the small frames that are available, copied together.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        let next = self.frames.pop_front().unwrap_or_else(|| mem::take(&mut self.small).into());
-        let data = if next.is_empty() {
-            loop {
-                match stream.poll_data(cx) {
-                    Poll::Ready(Some(Ok(data))) if data.is_empty() => {}
-                    Poll::Ready(Some(Ok(data))) => break data,
-                    other => return other,
-                }
+        if self.is_empty() {
+            let data = match ready!(self.poll_frame(cx)) {
+                Some(Ok(data)) => data,
+                end => return Poll::Ready(end),
+            };
+            if data.len() >= SMALL {
+                return Poll::Ready(Some(self.release(data)));
             }
-        } else {
-            next
-        };
-        let released = stream.flow_control().release_capacity(data.len());
-        Poll::Ready(Some(released.map(|()| data)))
+            // A frame alone is not copied. The next poll returns an end or an error again.
+            let Poll::Ready(Some(Ok(next))) = self.poll_frame(cx) else {
+                return Poll::Ready(Some(self.release(data)));
+            };
+            self.push(data);
+            self.push(next);
+            while self.frames.is_empty()
+                && self.small.len() < MAX_WRITE
+                && let Poll::Ready(Some(Ok(data))) = self.poll_frame(cx)
+            {
+                self.push(data);
+            }
+        }
+        let data = self.frames.pop_front().unwrap_or_else(|| mem::take(&mut self.small).into());
+        Poll::Ready(Some(self.release(data)))
+    }
+
+    /// Takes the next frame that is not empty out of h2.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        loop {
+            match ready!(stream.poll_data(cx)) {
+                Some(Ok(data)) if data.is_empty() => {}
+                next => return Poll::Ready(next),
+            }
+        }
+    }
+
+    /// Adds a frame behind those that were taken out of h2.
+    fn push(&mut self, data: Bytes) {
+        if data.len() < SMALL {
+            self.small.extend_from_slice(&data);
+            return;
+        }
+        if !self.small.is_empty() {
+            self.frames.push_back(mem::take(&mut self.small).into());
+        }
+        self.frames.push_back(data);
+    }
+
+    /// Releases the window of `data`.
+    fn release(&mut self, data: Bytes) -> Result<Bytes, h2::Error> {
+        if let Some(stream) = &mut self.stream {
+            stream.flow_control().release_capacity(data.len())?;
+        }
+        Ok(data)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.small.is_empty()
     }
 }
