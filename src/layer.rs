@@ -261,7 +261,7 @@ impl UpgradeProxyLayer {
     /// a tunnel has its [`idle_timeout`](Self::idle_timeout). Default 60 s; `None` disables it. A response ends at
     /// most a quarter of this time later.
     ///
-    /// What counts is that the server takes the next 16 KiB of the body, which it does when the client has taken those
+    /// What counts is that the server takes the next 64 KiB of the body, which it does when the client has taken those
     /// before: a client that takes a few bytes now and then does not keep a response. In HTTP/2 each stream has a time
     /// of its own. The client's connection belongs to the
     /// server: it is aborted once the client reads on, but a client that never does keeps it open, with what the server

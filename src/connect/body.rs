@@ -19,7 +19,11 @@ use super::{
     h2,
     stall::{StallWatch, Watched},
 };
-use crate::{body::DelayedError, error::BoxError, io::coalesced::MAX_WRITE, limits::Permit};
+use crate::{body::DelayedError, error::BoxError, limits::Permit};
+
+/// Largest frame of a body. The server takes the next one when the client has taken those before, and the frames of
+/// hyper's client can have 400 KiB: a client that takes them slowly would seem to take nothing.
+const MAX_FRAME: usize = 64 * 1024;
 
 /// Timeouts of a response body.
 #[derive(Clone, Debug)]
@@ -146,7 +150,7 @@ impl Body for UpstreamBody {
 #[derive(Debug)]
 struct Received {
     source: Source,
-    /// The rest of a frame that was larger than [`MAX_WRITE`].
+    /// The rest of a frame that was larger than [`MAX_FRAME`].
     rest: Bytes,
     delayed: DelayedError,
     timeout: Option<Duration>,
@@ -169,8 +173,7 @@ impl Received {
         }
     }
 
-    /// Returns the next frame, at most [`MAX_WRITE`] bytes of it: the server takes the next part when the client has
-    /// taken those before, and hyper's frames can have 400 KiB.
+    /// Returns the next frame, at most [`MAX_FRAME`] bytes of it.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.split())));
@@ -203,8 +206,8 @@ impl Received {
     }
 
     fn split(&mut self) -> Frame<Bytes> {
-        Frame::data(match self.rest.len() > MAX_WRITE {
-            true => self.rest.split_to(MAX_WRITE),
+        Frame::data(match self.rest.len() > MAX_FRAME {
+            true => self.rest.split_to(MAX_FRAME),
             false => mem::take(&mut self.rest),
         })
     }

@@ -70,7 +70,8 @@ struct State<B> {
 
 impl StallWatch {
     pub(crate) fn new(limit: Option<Duration>) -> Self {
-        let watch = |limit| Arc::new(Bodies { limit, checks: AtomicU32::new(0), list: Mutex::default() });
+        let watch =
+            |limit| Arc::new(Bodies { limit, checks: AtomicU32::new(0), list: Mutex::new(List::default()) });
         Self(limit.map(watch))
     }
 

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, serve::Listener as _};
+use futures_util::future::join_all;
 use h2::client::Builder;
 use http::Request;
 use test_support::{
@@ -103,20 +104,20 @@ async fn streams_that_are_not_read_are_ended_and_the_others_of_the_connection_co
             flood(&mut server).await;
         });
         let ended = tokio::spawn(async move {
-            for (_, server) in &mut stalled {
-                flood(server).await;
-            }
+            join_all(stalled.iter_mut().map(|(_, server)| flood(server))).await;
             stalled
         });
         let mut ended = std::pin::pin!(ended);
         // Reads frames for three times the timeout.
         let mut frames = 0;
-        while window > 1 && frames < 12 {
+        while window > 1 && frames < 48 {
             let data = bounded("data", body.data()).await.unwrap().unwrap();
             body.flow_control().release_capacity(data.len()).unwrap();
             frames += 1;
-            sleep(TIMEOUT / 4).await;
+            sleep(TIMEOUT / 16).await;
         }
+        assert!(window < 2 || !send.is_finished(), "a stream that is read has ended");
+        send.abort();
         let stalled = bounded("the end of the others", ended.as_mut()).await.unwrap();
         for (pending, _) in stalled {
             let mut body = pending.response().await.0.into_body();
@@ -133,8 +134,6 @@ async fn streams_that_are_not_read_are_ended_and_the_others_of_the_connection_co
                 assert!(error.await.unwrap().is_reset(), "a response that was ended looks complete");
             }
         }
-        assert!(window < 2 || !send.is_finished(), "a stream that is read has ended");
-        send.abort();
     }
 }
 
