@@ -215,8 +215,9 @@ impl UpgradeProxyLayer {
         self.with(|config| config.connector.header_case.preserve = true)
     }
 
-    /// Sends field names to HTTP/1.1 upstreams in title case (`Sec-Websocket-Key`), for servers that treat
-    /// field names as case-sensitive. Names whose case the server has preserved (see
+    /// Sends field names to HTTP/1.1 upstreams in title case (`Sec-WebSocket-Key`), for servers that treat
+    /// field names as case-sensitive. The fields of a 101 for HTTP/1.1 clients are in title case too; for other fields, the
+    /// server must enable it (hyper's `title_case_headers`). Names whose case the server has preserved (see
     /// [`preserve_header_case`](Self::preserve_header_case)) are not changed. Default off: names are sent in
     /// lower case.
     pub fn title_case_headers(self) -> Self {

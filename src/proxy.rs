@@ -75,6 +75,7 @@ async fn attempt(
             .await?;
 
     // Respond.
+    config.connector.header_case.apply(response.extensions_mut());
     if !connection.accepts(response.status()) {
         let body = connection.into_body(&config.timeouts.body);
         return Ok(respond::relay(&handshake, &upstream, response, body, config.refusal, permit)?);

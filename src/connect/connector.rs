@@ -7,11 +7,11 @@ use tower_service::Service;
 
 use super::{
     dial::{Alpn, ConnectTimeouts, Dialer},
-    h1::HeaderCase,
     h2::{
         self, Http2, Purpose, ResponseStream, Unprocessed,
         pool::{Http1Fallback, Pool, Route},
     },
+    header_case::HeaderCase,
 };
 use crate::{
     body::Outgoing,

@@ -17,21 +17,12 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 
-use super::interim::InterimLimit;
+use super::{header_case::HeaderCase, interim::InterimLimit};
 use crate::{
     body::Outgoing,
     error::BoxError,
     io::{bounded::Bounded, transport::Transport},
 };
-
-/// Case of field names in requests to an upstream, and in its responses.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct HeaderCase {
-    /// Keep the case in which a field name was received.
-    pub(crate) preserve: bool,
-    /// Write other field names as `Sec-Websocket-Key`.
-    pub(crate) title: bool,
-}
 
 type HttpConnection = http1::Connection<TokioIo<Bounded<InterimLimit>>, Outgoing>;
 
@@ -63,6 +54,7 @@ pub(crate) async fn exchange(
 ) -> Result<(Response<Incoming>, Connection), BoxError> {
     let limit = InterimLimit::default();
     limit.apply(&mut request);
+    case.apply(request.extensions_mut());
     let (mut sender, connection) = http1::Builder::new()
         .preserve_header_case(case.preserve)
         .title_case_headers(case.title)

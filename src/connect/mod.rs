@@ -15,6 +15,7 @@ mod connector;
 pub(crate) mod dial;
 pub(crate) mod h1;
 pub(crate) mod h2;
+pub(crate) mod header_case;
 pub(crate) mod interim;
 mod response_connection;
 mod stall;

@@ -166,11 +166,13 @@ impl Forward {
                 let (head, body) = request;
                 let mut request = Request::from_parts(head, body);
                 InterimLimit::apply_pooled(&mut request);
+                connector.header_case.apply(request.extensions_mut());
                 let response = self.client.request(request).await;
                 let mut response = response.map_err(|cause| client::error(upstream, cause))?;
                 if let Some(limit) = response.extensions_mut().remove::<InterimLimit>() {
                     limit.check().map_err(|cause| Error::from_exchange(upstream, cause.into()))?;
                 }
+                connector.header_case.apply(response.extensions_mut());
                 Ok(response.map(Source::from))
             }
         }
