@@ -154,7 +154,7 @@ pub use error::Error;
 pub use forward::{Forward, ForwardFuture};
 pub use future::ResponseFuture;
 pub use handshake::{InvalidProtocol, Protocol, Protocols};
-pub use io::send_timeout::{SendTimeout, SendTimeoutSwitch};
+pub use io::send_timeout::{BytesReceived, SendTimeout, SendTimeoutSwitch};
 pub use layer::{UpgradeProxyLayer, proxy_pass};
 pub use on_tunnel::{OnTunnel, TunnelInfo, TunnelLabel};
 pub use registry::{Drain, DrainConfig, DrainSummary, Watcher};

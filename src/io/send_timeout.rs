@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
@@ -52,6 +52,7 @@ pub struct SendTimeout<T> {
     io: T,
     limit: Option<Duration>,
     lifted: Arc<AtomicBool>,
+    received: Arc<AtomicU64>,
     /// The time of the first write that was not accepted, after the last one that was.
     blocked_since: Option<Instant>,
     /// Set once a write was not accepted.
@@ -69,17 +70,43 @@ impl SendTimeoutSwitch {
     }
 }
 
+/// Counter of the bytes that a server has read from a [`SendTimeout`]. With it, a server distinguishes a connection without a
+/// request from one that has received a part of a head.
+#[derive(Clone, Debug)]
+pub struct BytesReceived(Arc<AtomicU64>);
+
+impl BytesReceived {
+    /// Returns the number of bytes read so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 impl<T> SendTimeout<T> {
     /// Limits the writes of `io`. `None` for no limit.
     #[must_use]
     pub fn new(io: T, limit: impl Into<Option<Duration>>) -> Self {
-        Self { io, limit: limit.into(), lifted: Arc::default(), blocked_since: None, timer: None }
+        Self {
+            io,
+            limit: limit.into(),
+            lifted: Arc::default(),
+            received: Arc::default(),
+            blocked_since: None,
+            timer: None,
+        }
     }
 
     /// Returns a switch that ends the limit.
     #[must_use]
     pub fn switch(&self) -> SendTimeoutSwitch {
         SendTimeoutSwitch(Arc::clone(&self.lifted))
+    }
+
+    /// Returns a counter of the bytes read from the connection.
+    #[must_use]
+    pub fn bytes_received(&self) -> BytesReceived {
+        BytesReceived(Arc::clone(&self.received))
     }
 
     /// Returns a reference to the connection.
@@ -121,7 +148,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for SendTimeout<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        let length = buf.filled().len() - before;
+        self.received.fetch_add(length as u64, Ordering::Relaxed);
+        read
     }
 }
 
