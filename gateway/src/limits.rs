@@ -1,4 +1,4 @@
-//! Options that limit the number of tunnels and handshakes.
+//! Options that limit the number of tunnels, handshakes and requests.
 
 use clap::Args;
 use tower_upgrade_proxy::UpgradeProxyLayer;
@@ -24,16 +24,22 @@ pub(crate) struct Limits {
     /// Maximum number of upgrades that wait for their upstream's response; 503 above it [default: 1024]
     #[arg(long, value_name = "N")]
     max_handshakes: Option<usize>,
+
+    /// Maximum number of ordinary requests in progress; 503 above it. Event streams and long polls count as long as they are
+    /// open [default: 4096]
+    #[arg(long, value_name = "N")]
+    max_requests: Option<usize>,
 }
 
 impl Limits {
     /// Sets the given limits on the layer. Clones of the layer share their counts.
     pub(crate) fn set(&self, layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
-        let limits: [(Option<usize>, Set); 4] = [
+        let limits: [(Option<usize>, Set); 5] = [
             (self.max_tunnels, UpgradeProxyLayer::max_tunnels),
             (self.max_tunnels_per_client, UpgradeProxyLayer::max_tunnels_per_client),
             (self.max_tunnels_per_upstream, UpgradeProxyLayer::max_tunnels_per_upstream),
             (self.max_handshakes, UpgradeProxyLayer::max_handshakes),
+            (self.max_requests, UpgradeProxyLayer::max_requests),
         ];
         limits.into_iter().fold(layer, |layer, (limit, set)| match limit {
             Some(limit) => set(layer, limit),

@@ -10,7 +10,8 @@ use tokio_rustls::TlsAcceptor;
 use tower_upgrade_proxy::Peer;
 
 use crate::{
-    serve::{Http, HttpService, begins_http2},
+    preface::{self, Start},
+    serve::{Http, HttpService},
     shutdown::Work,
 };
 
@@ -37,8 +38,15 @@ pub(crate) async fn accept(
         };
         match accepted {
             Ok((socket, peer)) => {
+                let Some(permit) = http.permit() else {
+                    tracing::warn!(%peer, "connection refused: --max-connections are open");
+                    continue;
+                };
                 let (tls, http, work, service) = (tls.clone(), http.clone(), work.clone(), service.clone());
-                drop(tokio::spawn(connection(socket, peer, tls, http, work, service)));
+                drop(tokio::spawn(async move {
+                    connection(socket, peer, tls, http, work, service).await;
+                    drop(permit);
+                }));
             }
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
@@ -60,9 +68,13 @@ async fn connection(
 ) {
     let Some(tls) = tls else {
         let peer = Peer::new(peer);
-        return match first_bytes(&http, &work, begins_http2(&socket)).await {
-            Some(Ok(true)) => http.serve_http2(socket, peer, work, service).await,
-            Some(Ok(false)) => http.serve_http1(socket, peer, work, service).await,
+        return match first_bytes(&http, &work, preface::start(socket)).await {
+            Some(Ok(Start::Unread { socket, is_http2 })) => {
+                http.serve(socket, is_http2, peer, work, service).await;
+            }
+            Some(Ok(Start::Read { socket, is_http2 })) => {
+                http.serve(socket, is_http2, peer, work, service).await;
+            }
             Some(Err(error)) => tracing::debug!(?peer, %error, "connection failed"),
             None => tracing::debug!(?peer, "no request in time"),
         };
@@ -70,10 +82,8 @@ async fn connection(
     match first_bytes(&http, &work, tls.accept(socket)).await {
         Some(Ok(stream)) => {
             let peer = Peer::new(peer).https();
-            match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => http.serve_http2(stream, peer, work, service).await,
-                _ => http.serve_http1(stream, peer, work, service).await,
-            }
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            http.serve(stream, is_http2, peer, work, service).await;
         }
         Some(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
         None => tracing::debug!(%peer, "TLS handshake timed out"),

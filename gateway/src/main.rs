@@ -10,12 +10,15 @@
 //! Close 1001 to both sides of every WebSocket. It exits with code 0 when all tunnels have ended, or after the grace
 //! period of `--drain`, when the remaining tunnels are aborted.
 
+mod head_timer;
 mod https;
 mod limits;
 mod listen;
 mod log;
 mod options;
 mod origins;
+mod preface;
+mod requests;
 mod serve;
 mod shutdown;
 mod stalled;
@@ -86,7 +89,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let first = listeners.swap_remove(0);
     let port = first.local_addr()?.port();
     let (shutdown, work) = Shutdown::new(options.drain);
-    let layer = options.layer().drain(work.watcher());
+    let layer = options.layer()?.drain(work.watcher());
     let (http, status) = (options.http(), Status::new(shutdown.tunnels()));
     for listener in listeners {
         let (tls, http, gateway) = (tls.clone(), http.clone(), gateway(locations(options, &layer)));
@@ -118,7 +121,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             let listener = bind(address).await?;
             writeln!(addresses, "status on http://{}", listener.local_addr()?)?;
             let report = service_fn(move |_| ready(Ok(status.report())));
-            tokio::spawn(accept(listener, None, http.clone(), work.clone(), report));
+            tokio::spawn(accept(listener, None, http.without_limit(), work.clone(), report));
         }
         log::announce(addresses)?;
         tokio::spawn(accept(listener, tls, http, work, gateway(locations(options, &layer))));

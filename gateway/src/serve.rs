@@ -3,17 +3,13 @@
 use std::{
     convert::Infallible,
     error::Error,
-    io,
-    num::NonZeroU32,
+    num::{NonZeroU32, NonZeroUsize},
     pin::{Pin, pin},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -25,28 +21,29 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
 use tower::{Service, ServiceExt, service_fn};
 use tower_upgrade_proxy::{Peer, SendTimeout};
 
-use crate::{Body, shutdown::Work, stalled::Streams};
+use crate::{Body, head_timer::HeadTimer, requests::Requests, shutdown::Work, stalled::Streams};
 
 /// Receive window of a stream: the maximum of buffered bytes of a request or of a stalled tunnel.
 const STREAM_WINDOW: u32 = 128 * 1024;
 
 /// Minimum receive window of a connection: h2 uses half of it for the overhead of small unread frames.
-const CONNECTION_WINDOW: u32 = 128 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// Maximum size of a head in HTTP/1.1, and of the list of fields in HTTP/2 with 32 bytes for each.
+const HEAD_SIZE: u32 = 64 << 10;
+const HEADER_LIST_SIZE: u32 = 16 << 10;
 
 /// Largest window of HTTP/2 ([RFC 9113, 6.9.1](https://www.rfc-editor.org/rfc/rfc9113#section-6.9.1)).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// Time without a frame after which an HTTP/2 connection is pinged.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-
-/// Interval between checks for the rest of a partly received preface.
-const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Service that responds to requests of clients.
 pub(crate) trait HttpService:
@@ -70,50 +67,99 @@ impl<S> HttpService for S where
 pub(crate) struct Http {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
-    client_timeout: Duration,
-    keep_alive: Duration,
-    send_timeout: Option<Duration>,
+    config: HttpConfig,
+    connections: Option<Arc<Semaphore>>,
+}
+
+/// Limits of connections.
+#[derive(Clone)]
+pub(crate) struct HttpConfig {
+    /// Limit of the wait for the head of a first request, for the rest of each head, and for the acknowledgement of a ping.
+    pub(crate) client_timeout: Duration,
+    /// Limit of the wait for a further request. An HTTP/2 connection is closed between one and two times it after its last
+    /// request.
+    pub(crate) keep_alive: Duration,
+    /// Limit of the time in which a client takes nothing of what is to be sent to it, tunnels excepted.
+    pub(crate) send_timeout: Option<Duration>,
+    /// Maximum number of concurrent streams in HTTP/2.
+    pub(crate) streams: NonZeroU32,
+    /// Maximum number of connections.
+    pub(crate) connections: NonZeroUsize,
+    /// Maximum number of requests of a connection.
+    pub(crate) requests: NonZeroUsize,
+    pub(crate) preserve_header_case: bool,
+    pub(crate) title_case_headers: bool,
 }
 
 impl Http {
-    /// `client_timeout` limits the wait for the head of a request and for the acknowledgement of a ping. An
-    /// HTTP/2 connection is closed between one and two `keep_alive` after its last request. `send_timeout` limits the time in
-    /// which a client takes nothing of what is to be sent to it, tunnels excepted.
-    pub(crate) fn new(
-        client_timeout: Duration,
-        keep_alive: Duration,
-        send_timeout: Option<Duration>,
-        streams: NonZeroU32,
-    ) -> Self {
+    pub(crate) fn new(config: &HttpConfig) -> Self {
         let mut http1 = http1::Builder::new();
-        http1.timer(TokioTimer::new()).header_read_timeout(client_timeout);
+        http1.header_read_timeout(config.client_timeout).max_buf_size(HEAD_SIZE as usize);
+        http1.preserve_header_case(config.preserve_header_case).title_case_headers(config.title_case_headers);
         // Enough for all streams, so that stalled ones do not block the others.
-        let connection_window = streams.get().saturating_mul(4 * STREAM_WINDOW);
+        let connection_window = config.streams.get().saturating_add(1).saturating_mul(STREAM_WINDOW);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
             .enable_connect_protocol()
-            .max_concurrent_streams(streams.get())
+            .max_concurrent_streams(config.streams.get())
+            .max_header_list_size(HEADER_LIST_SIZE)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(connection_window.clamp(CONNECTION_WINDOW, LARGEST_WINDOW))
             .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(client_timeout);
-        Self { http1, http2, client_timeout, keep_alive, send_timeout }
+            .keep_alive_timeout(config.client_timeout);
+        let connections = config.connections.get().min(Semaphore::MAX_PERMITS);
+        let connections = Some(Arc::new(Semaphore::new(connections)));
+        Self { http1, http2, config: config.clone(), connections }
+    }
+
+    /// The same settings without a limit of connections.
+    pub(crate) fn without_limit(&self) -> Self {
+        Self { connections: None, ..self.clone() }
+    }
+
+    /// Returns a permit for one connection, without effect if they are not limited. `None` at the limit.
+    pub(crate) fn permit(&self) -> Option<Option<OwnedSemaphorePermit>> {
+        match &self.connections {
+            Some(connections) => Arc::clone(connections).try_acquire_owned().ok().map(Some),
+            None => Some(None),
+        }
     }
 
     pub(crate) fn client_timeout(&self) -> Duration {
-        self.client_timeout
+        self.config.client_timeout
+    }
+
+    /// Serves the version of HTTP that the client has selected.
+    pub(crate) async fn serve<I>(
+        &self,
+        io: I,
+        is_http2: bool,
+        peer: Peer,
+        work: Work,
+        service: impl HttpService,
+    ) where
+        I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match is_http2 {
+            true => self.serve_http2(io, peer, work, service).await,
+            false => self.serve_http1(io, peer, work, service).await,
+        }
     }
 
     /// Serves HTTP/1.1 until the connection ends; during a shutdown, until its current request ends.
-    pub(crate) async fn serve_http1<I>(&self, io: I, peer: Peer, work: Work, service: impl HttpService)
+    async fn serve_http1<I>(&self, io: I, peer: Peer, work: Work, service: impl HttpService)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let service = TowerToHyperService::new(from(peer, service));
-        let io = SendTimeout::new(io, self.send_timeout);
+        let requests = Requests::new(self.config.requests);
+        let service = TowerToHyperService::new(closing_last(from(peer, service), requests));
+        let io = SendTimeout::new(io, self.config.send_timeout);
         let limit = io.switch();
-        let connection = self.http1.serve_connection(TokioIo::new(io), service).with_upgrades();
+        let HttpConfig { client_timeout, keep_alive, .. } = self.config;
+        let mut http1 = self.http1.clone();
+        http1.timer(HeadTimer::new(client_timeout, keep_alive, io.bytes_received()));
+        let connection = http1.serve_connection(TokioIo::new(io), service).with_upgrades();
         let mut connection = pin!(connection);
         let end = tokio::select! {
             end = connection.as_mut() => end,
@@ -131,17 +177,18 @@ impl Http {
 
     /// Serves HTTP/2 until the connection ends; during a shutdown, until its requests and tunnels end. Adds timeouts for the
     /// first and for further requests, which hyper does not have.
-    pub(crate) async fn serve_http2<I>(&self, io: I, peer: Peer, work: Work, service: impl HttpService)
+    async fn serve_http2<I>(&self, io: I, peer: Peer, work: Work, service: impl HttpService)
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let io = SendTimeout::new(io, self.send_timeout);
-        let (limit, streams, requests) = (io.switch(), Arc::<Streams>::default(), AtomicUsize::new(0));
+        let io = SendTimeout::new(io, self.config.send_timeout);
+        let (limit, streams, requests) =
+            (io.switch(), Arc::<Streams>::default(), Requests::new(self.config.requests));
         let (service, requests) = (from(peer, service), Arc::new(requests));
         let service = service_fn({
             let (streams, requests) = (Arc::clone(&streams), Arc::clone(&requests));
             move |request: Request<Incoming>| {
-                requests.fetch_add(1, Ordering::Relaxed);
+                requests.add();
                 let (service, stream, limit) = (service.clone(), streams.open(), limit.clone());
                 let (method, streams) = (request.method().clone(), Arc::clone(&streams));
                 async move {
@@ -157,7 +204,7 @@ impl Http {
         let mut connection = pin!(connection);
         let end = tokio::select! {
             end = self.drive_http2(connection.as_mut(), &requests, work) => end,
-            () = streams.stalled(self.send_timeout) => Err("the client took nothing of its responses in time".into()),
+            () = streams.stalled(self.config.send_timeout) => Err("the client took nothing of its responses in time".into()),
         };
         if let Err(error) = end {
             tracing::debug!(?peer, %error, "connection failed");
@@ -168,25 +215,26 @@ impl Http {
     async fn drive_http2<C>(
         &self,
         mut connection: Pin<&mut C>,
-        requests: &AtomicUsize,
+        requests: &Requests,
         work: Work,
     ) -> Result<(), Box<dyn Error + Send + Sync>>
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
-        let (mut before, mut limit) = (0, self.client_timeout);
+        let (mut before, mut limit) = (0, self.config.client_timeout);
         let mut draining = pin!(work.draining());
         loop {
             let served = tokio::select! {
                 served = time::timeout(limit, connection.as_mut()) => served,
                 () = &mut draining => break,
+                () = requests.exhausted() => break,
             };
             match served {
                 Ok(end) => return Ok(end?),
-                Err(_) => match requests.load(Ordering::Relaxed) {
+                Err(_) => match requests.number() {
                     0 => return Err("no request in time".into()),
                     now if now == before => break,
-                    now => (before, limit) = (now, self.keep_alive),
+                    now => (before, limit) = (now, self.config.keep_alive),
                 },
             }
         }
@@ -203,20 +251,17 @@ fn from(peer: Peer, service: impl HttpService) -> impl HttpService {
     })
 }
 
-/// Returns true if the client begins with the preface of HTTP/2. The bytes are peeked, so that the connection
-/// remains an unread socket; this costs an HTTP/1.1 connection one system call.
-pub(crate) async fn begins_http2(socket: &TcpStream) -> io::Result<bool> {
-    /// HTTP/1.1 has no method of this name.
-    const PREFACE: &[u8] = b"PRI";
-    let mut start = [0; PREFACE.len()];
-    loop {
-        let length = socket.peek(&mut start).await?;
-        if length == 0 || start[..length] != PREFACE[..length] {
-            return Ok(false);
+/// Adds `Connection: close` to the response of the connection's last request in HTTP/1.1.
+fn closing_last(service: impl HttpService, requests: Requests) -> impl HttpService {
+    let requests = Arc::new(requests);
+    service_fn(move |request: Request<Incoming>| {
+        let (service, is_last) = (service.clone(), requests.add());
+        async move {
+            let mut response = service.oneshot(request).await?;
+            if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
         }
-        if length == PREFACE.len() {
-            return Ok(true);
-        }
-        time::sleep(PREFACE_PAUSE).await;
-    }
+    })
 }

@@ -65,25 +65,40 @@ impl Work {
     }
 }
 
-/// SIGTERM and Ctrl-C.
+/// SIGTERM and Ctrl-C. SIGHUP, SIGUSR1 and SIGUSR2 would end the process without a drain, and are ignored.
 #[cfg(unix)]
 pub(crate) struct Signals {
     terminate: signal::unix::Signal,
     interrupt: signal::unix::Signal,
+    hangup: signal::unix::Signal,
+    user: [signal::unix::Signal; 2],
 }
 
 #[cfg(unix)]
 impl Signals {
-    /// Replaces the default actions of both signals.
+    /// Replaces the default actions of the signals.
     pub(crate) fn new() -> io::Result<Self> {
         use signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            user: [signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?],
+        })
     }
 
+    /// Ready at a signal that ends the program.
     pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        let [first, second] = &mut self.user;
+        loop {
+            let ignored = tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => "SIGHUP",
+                _ = first.recv() => "SIGUSR1",
+                _ = second.recv() => "SIGUSR2",
+            };
+            tracing::info!("{ignored} ignored: the options are read at the start only");
         }
     }
 }

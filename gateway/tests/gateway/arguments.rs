@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 #[tokio::test]
 async fn bad_arguments_exit_with_code_2_and_a_message() {
     let good = "/=http://127.0.0.1:1";
-    let table: [(&[&str], &str); 23] = [
+    let table: [(&[&str], &str); 29] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
         (&["--route", "/ws/"], "`=` is missing; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
@@ -29,6 +29,12 @@ async fn bad_arguments_exit_with_code_2_and_a_message() {
         (&["--route", good, "--trust", "10.0.0.0"], "invalid IP address syntax"),
         (&["--route", good, "--tls-cert", "a.pem"], "--tls-key <FILE>"),
         (&["--route", good, "--tls-key", "a.pem"], "--tls-cert <FILE>"),
+        (&["--route", good, "--ping-timeout", "1s"], "--ping <INTERVAL>"),
+        (&["--route", good, "--upstream-native-roots"], "need a route to an https upstream"),
+        (&["--route", good, "--upstream-ca", "a.pem"], "need a route to an https upstream"),
+        (&["--route", good, "--rate-limit", "1x"], "unknown unit \"x\""),
+        (&["--route", good, "--max-message-size", "0"], "the number must be at least 1"),
+        (&["--route", good, "--header-case", "upper"], "possible values: lower, preserve, title"),
         (&["--route", good, "--redirect-http", "127.0.0.1:0"], "--tls-cert <FILE>"),
     ];
     for (arguments, message) in table {
@@ -90,9 +96,22 @@ async fn bad_certificate_files_exit_with_code_1_and_name_the_files() {
 async fn help_shows_every_default() {
     let output = run(crate::command(), &["--help"]).await;
     let help = String::from_utf8(output.stdout).unwrap();
-    for default in
-        ["127.0.0.1:8080", "60s", "30s", "25s", "10s", "250", "off", "preserve", "none", "no limit"]
-    {
+    for default in [
+        "127.0.0.1:8080",
+        "60s",
+        "30s",
+        "25s",
+        "10s",
+        "75s",
+        "100",
+        "1000",
+        "16384",
+        "lower",
+        "off",
+        "preserve",
+        "none",
+        "no limit",
+    ] {
         assert!(help.contains(&format!("[default: {default}]")), "{default}: {help}");
     }
 }

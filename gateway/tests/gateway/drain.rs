@@ -111,7 +111,7 @@ async fn requests_and_handshakes_complete_during_the_drain() {
 
 /// Number of clients, half of them in HTTP/2 on connections of 250.
 const CLIENTS: usize = 1000;
-const STREAMS: usize = 250;
+const STREAMS: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_busy_clients_receive_1001_and_lose_nothing() {
@@ -189,4 +189,19 @@ async fn close_code(client: &mut Client, mut code: Option<u16>) -> Option<u16> {
         }
     }
     code
+}
+
+#[tokio::test]
+async fn other_signals_do_not_end_the_process() {
+    let route = format!("/={}", upstream::start("app").await);
+    let mut gateway = Gateway::start(&["--route", &route]).await;
+    let mut open = gateway.websocket("/").await.unwrap();
+    for signal in ["HUP", "USR1", "USR2", "HUP"] {
+        gateway.program.signal(signal).await;
+        gateway.program.wait_for_log(&format!("SIG{signal} ignored")).await;
+        assert_eq!(description(&mut open).await, "app / client.example");
+    }
+    gateway.program.signal("TERM").await;
+    assert_eq!(close_code(&mut open, None).await, Some(1001));
+    assert_eq!(gateway.program.exit_code().await, Some(0));
 }

@@ -100,7 +100,7 @@ async fn a_refused_request_does_not_affect_its_connection() {
 
 #[tokio::test]
 async fn the_settings_have_the_limit_of_streams_and_allow_extended_connect() {
-    for (arguments, streams) in [(&[][..], 250), (&["--http2-streams", "7"], 7)] {
+    for (arguments, streams) in [(&[][..], 100), (&["--http2-streams", "7"], 7)] {
         let gateway = start(arguments).await;
         let mut wire = gateway.wire().await;
         wire.send(PREFACE_AND_SETTINGS).await;
@@ -188,7 +188,7 @@ async fn the_version_with_the_upstream_is_that_of_the_option() {
 
 #[tokio::test]
 async fn a_connection_without_new_requests_gets_a_goaway_and_its_tunnels_stay_open() {
-    let gateway = start(&["--http2-keep-alive", "200ms", "--client-timeout", "200ms"]).await;
+    let gateway = start(&["--keep-alive-timeout", "200ms", "--client-timeout", "200ms"]).await;
     let mut client = Client::over(gateway.connect().await).await;
     let mut tunnel = websocket::Client::on(&mut client, "/").await;
     client.goaway().await;

@@ -2,15 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod arguments;
+mod connections;
 mod descriptors;
 #[cfg(unix)]
 mod drain;
 mod forwarded;
+mod header_case;
 mod http2;
 mod https;
 mod limits;
 mod locations;
 mod log;
+mod memory;
 mod origins;
 mod process;
 mod redirect;
@@ -20,6 +23,7 @@ mod status;
 mod timeouts;
 mod tunnels;
 mod upstream;
+mod upstream_ca;
 
 use std::ops::{Deref, DerefMut};
 

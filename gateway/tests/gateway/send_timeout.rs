@@ -84,7 +84,10 @@ async fn streams_without_a_window_give_all_descriptors_back() {
 #[tokio::test]
 async fn a_connection_that_is_not_read_is_closed_whatever_it_waits_for() {
     let upstream = ScriptedUpstream::start().await;
-    let gateway = start(&upstream.uri()).await;
+    let route = format!("/={}", upstream.uri());
+    // A response that fits the socket's buffer is complete for the gateway.
+    let timeouts = ["--send-timeout", "1s", "--keep-alive-timeout", "1s"];
+    let gateway = Gateway::start(&[&["--route", &route], &timeouts[..]].concat()).await;
     let before = descriptors(&gateway);
     for length in [100_000, 100_000_000] {
         for connection in ["keep-alive", "close"] {

@@ -30,6 +30,11 @@ impl TlsServer {
         format!("{scheme}://{host}:{}", self.listener.local_addr().unwrap().port())
     }
 
+    /// The server's certificate, which is its own root.
+    pub fn pem(&self) -> &str {
+        &self.certificate.pem
+    }
+
     /// Settings of a client that trusts the server's certificate.
     pub fn client_config(&self) -> ClientConfig {
         super::client_config(&self.certificate.der, &[])

@@ -1,12 +1,12 @@
 //! Command line.
 
+mod clients;
+mod trust;
+mod tunnels;
+mod values;
+
 use std::{
-    net::SocketAddr,
-    num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
-    str::FromStr,
-    thread,
-    time::Duration,
+    error::Error, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, thread, time::Duration,
 };
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
@@ -15,10 +15,12 @@ use tower_upgrade_proxy::{
     Forwarded, Host, InvalidProtocol, Protocol, Protocols, UpgradeProxyLayer, Upstream,
 };
 
-use crate::{limits::Limits, origins::Origins, serve::Http};
+use clients::Clients;
+use trust::Trust;
+use tunnels::TunnelOptions;
+use values::Limit;
 
-/// Maximum client timeout, ten years: hyper panics if the end of a timeout is beyond the range of the clock.
-const LONGEST_CLIENT_TIMEOUT: Duration = Duration::from_secs(10 * 365 * 86_400);
+use crate::{limits::Limits, origins::Origins, serve::Http};
 
 /// Gateway that routes requests to upstreams by path prefix; upgrades (WebSocket, and the protocols of --allow)
 /// become tunnels
@@ -88,14 +90,14 @@ pub(crate) struct Options {
     #[command(flatten)]
     limits: Limits,
 
-    /// Maximum number of concurrent streams on a client's HTTP/2 connection; each is a request or a tunnel
-    #[arg(long, value_name = "N", default_value = "250")]
-    http2_streams: NonZeroU32,
+    #[command(flatten)]
+    clients: Clients,
 
-    /// Minimum time that a client's HTTP/2 connection stays open without a new request (nginx's `keepalive_timeout`);
-    /// its tunnels continue
-    #[arg(long, value_name = "DURATION", default_value = "75s", value_parser = humantime::parse_duration)]
-    http2_keep_alive: Duration,
+    #[command(flatten)]
+    tunnels: TunnelOptions,
+
+    #[command(flatten)]
+    trust: Trust,
 
     /// Use HTTP/2 to upstreams: `always` (without TLS, by prior knowledge), or `auto` (if ALPN selects it)
     #[arg(
@@ -108,11 +110,6 @@ pub(crate) struct Options {
         default_missing_value = "always"
     )]
     http2_upstream: Http2Upstream,
-
-    /// Timeout for a client's TLS handshake, and for the head of a request (nginx's
-    /// `client_header_timeout`)
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    client_timeout: Duration,
 
     /// Timeout for connecting to an upstream
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
@@ -130,27 +127,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     body_timeout: Limit,
 
-    /// End a response of which the client takes nothing for this time, with its upstream connection (nginx's
-    /// `send_timeout`), or `off`. It also ends a connection that takes nothing; tunnels are not subject to it
-    #[arg(long, value_name = "DURATION", default_value = "60s")]
-    send_timeout: Limit,
-
     /// Time that an idle connection to an upstream is kept for the next ordinary request (nginx's `keepalive_timeout` of
     /// an `upstream`); it may be up to twice as long
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
     pool_idle_timeout: Duration,
-
-    /// End a tunnel after this time without a byte in either direction, or `off`
-    #[arg(long, value_name = "DURATION", default_value = "60s")]
-    idle_timeout: Limit,
-
-    /// End a half-closed tunnel after this time without a byte from the open side, or `off`
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
-    half_close_timeout: Limit,
-
-    /// Maximum age of a tunnel, or `off`
-    #[arg(long, value_name = "DURATION", default_value = "off")]
-    max_lifetime: Limit,
 
     /// Grace period for tunnels and requests on SIGTERM or Ctrl-C, after which the remaining ones are aborted; a second
     /// signal aborts them immediately. Kubernetes kills a process after 30 s
@@ -163,11 +143,8 @@ pub(crate) struct Options {
 pub(crate) struct Route {
     pub(crate) prefix: String,
     pub(crate) upstream: Upstream,
+    is_https: bool,
 }
-
-/// Duration, or `off`.
-#[derive(Clone)]
-struct Limit(Option<Duration>);
 
 #[derive(Clone, ValueEnum)]
 enum Http2Upstream {
@@ -193,7 +170,7 @@ impl Options {
     /// Parses the command line. Exits the process if it is invalid.
     pub(crate) fn from_args() -> Self {
         let options = Self::parse();
-        options.reject_repeated();
+        options.reject_useless();
         options
     }
 
@@ -203,8 +180,7 @@ impl Options {
 
     /// HTTP settings for clients.
     pub(crate) fn http(&self) -> Http {
-        let client_timeout = self.client_timeout.min(LONGEST_CLIENT_TIMEOUT);
-        Http::new(client_timeout, self.http2_keep_alive, self.send_timeout.0, self.http2_streams)
+        self.clients.http()
     }
 
     /// The route's upstream, with the HTTP version for it.
@@ -218,7 +194,7 @@ impl Options {
     }
 
     /// Layer with the settings common to all routes.
-    pub(crate) fn layer(&self) -> UpgradeProxyLayer {
+    pub(crate) fn layer(&self) -> Result<UpgradeProxyLayer, Box<dyn Error>> {
         let protocols = self.allowed.iter().cloned().fold(Protocols::websocket(), Protocols::allow);
         let host = match self.host {
             HostPolicy::Preserve => Host::preserve(),
@@ -238,16 +214,17 @@ impl Options {
             .handshake_timeout(self.handshake_timeout)
             .header_timeout(self.header_timeout)
             .body_timeout(self.body_timeout.0)
-            .send_timeout(self.send_timeout.0)
-            .pool_idle_timeout(self.pool_idle_timeout)
-            .idle_timeout(self.idle_timeout.0)
-            .half_close_timeout(self.half_close_timeout.0)
-            .max_lifetime(self.max_lifetime.0);
-        self.limits.set(layer)
+            .pool_idle_timeout(self.pool_idle_timeout);
+        self.trust.set(self.clients.set(self.tunnels.set(self.limits.set(layer))))
     }
 
-    /// Rejects two routes with the same prefix, because the second would never be used.
-    fn reject_repeated(&self) {
+    /// Rejects options without effect: certificates without an https upstream, and two routes with the same prefix, of
+    /// which the second would never be used.
+    fn reject_useless(&self) {
+        if self.trust.is_set() && !self.routes.iter().any(|route| route.is_https) {
+            let message = "--upstream-ca and --upstream-native-roots need a route to an https upstream";
+            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
         for (index, route) in self.routes.iter().enumerate() {
             if self.routes[..index].iter().any(|earlier| earlier.prefix == route.prefix) {
                 let message = format!("two routes have the prefix {:?}", route.prefix);
@@ -267,16 +244,10 @@ impl FromStr for Route {
         if !prefix.starts_with('/') || prefix.contains(['?', '#']) {
             return Err(format!("the prefix {prefix:?} is not the start of a path, like /ws/"));
         }
+        let scheme = upstream.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let is_https = matches!(scheme.as_str(), "https" | "wss");
         let upstream = upstream.parse::<Upstream>().map_err(|error| error.to_string())?;
-        Ok(Self { prefix: prefix.to_owned(), upstream })
-    }
-}
-
-impl FromStr for Limit {
-    type Err = humantime::DurationError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" { Ok(Self(None)) } else { humantime::parse_duration(text).map(Some).map(Self) }
+        Ok(Self { prefix: prefix.to_owned(), upstream, is_https })
     }
 }
 
