@@ -68,3 +68,32 @@ async fn an_idle_tunnel_is_closed_at_the_idle_timeout() {
     assert_eq!(bounded("the end", socket.next()).await, None);
     gateway.program.wait_for_log("idle timeout").await;
 }
+
+#[tokio::test]
+async fn pings_sizes_and_rates_apply_to_tunnels() {
+    let upstream = ScriptedUpstream::start().await;
+    let route = format!("/={}", upstream.uri());
+    let start = async |arguments: &[&str]| {
+        let gateway = Gateway::start(&[&["--route", &route], arguments].concat()).await;
+        let ends = upstream.tunnel(gateway.wire().await).await;
+        (gateway, ends)
+    };
+    // An unmasked Ping to the client, a masked one to the upstream, and a Close at the timeout of the pong.
+    let (_gateway, (mut client, mut server)) = start(&["--ping", "200ms", "--ping-timeout", "300ms"]).await;
+    assert_eq!(client.exactly(1).await, [0x89]);
+    assert_eq!(server.exactly(2).await, [0x89, 0x88]);
+    bounded("the end", client.rest()).await;
+
+    let (_gateway, (mut client, mut server)) = start(&["--max-message-size", "1k"]).await;
+    server.send([&[0x82, 126, 4, 0][..], &[0; 1024]].concat()).await;
+    client.exactly(4 + 1024).await;
+    server.send([&[0x82, 126, 4, 1][..], &[0; 1025]].concat()).await;
+    client.expect_close(1009).await;
+
+    // 16 KiB at once, and 100 KiB a second after them.
+    let (_gateway, (mut client, mut server)) = start(&["--rate-limit", "100k"]).await;
+    let begin = std::time::Instant::now();
+    server.send([&[0x82, 126, 0xff, 0xff][..], &[0; 0xffff]].concat()).await;
+    client.exactly(4 + 0xffff).await;
+    assert!(begin.elapsed() > std::time::Duration::from_millis(400), "{:?}", begin.elapsed());
+}
