@@ -11,6 +11,7 @@ use tower_upgrade_proxy::Peer;
 
 use crate::{
     preface::{self, Start},
+    reset::{ResetUnlessShutDown, is_http_1_0},
     serve::{Http, HttpService},
     shutdown::Work,
 };
@@ -69,6 +70,9 @@ async fn connection(
     let Some(tls) = tls else {
         let peer = Peer::new(peer);
         return match first_bytes(&http, &work, preface::start(socket)).await {
+            Some(Ok(Start::Unread { socket, is_http2: false })) if is_http_1_0(&socket) => {
+                http.serve(ResetUnlessShutDown::new(socket), false, peer, work, service).await;
+            }
             Some(Ok(Start::Unread { socket, is_http2 })) => {
                 http.serve(socket, is_http2, peer, work, service).await;
             }

@@ -19,6 +19,7 @@ mod options;
 mod origins;
 mod preface;
 mod requests;
+mod reset;
 mod serve;
 mod shutdown;
 mod stalled;

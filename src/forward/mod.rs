@@ -53,7 +53,7 @@ use header_timeout::HeaderTimeout;
 /// `Retry-After` above [`max_requests`](crate::UpgradeProxyLayer::max_requests), 502 and 504 for failures of the
 /// upstream. If the upstream fails in the middle of a response, or sends nothing for the
 /// [body timeout](crate::UpgradeProxyLayer::body_timeout), the client's connection is aborted: an incomplete
-/// body never looks complete, unless it has no length and the client's version is HTTP/1.0.
+/// body never looks complete, unless it has no length and the client speaks HTTP/1.0.
 ///
 /// A response with more than one framing is reduced to one
 /// ([RFC 9112, 6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3)): chunks take precedence over a length, and

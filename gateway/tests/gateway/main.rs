@@ -9,6 +9,7 @@ mod drain;
 mod forwarded;
 mod header_case;
 mod http2;
+mod http_1_0;
 mod https;
 mod limits;
 mod locations;
