@@ -11,7 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::{
-    body::{self, ResponseBody, Upload},
+    body::{self, ResponseBody, Upload, discard::DiscardOnDrop},
     config::Config,
     error::BoxError,
     future::ResponseFuture,
@@ -63,13 +63,17 @@ where
                 let timer = HandshakeTimer::start();
                 let (parts, body) = request.into_parts();
                 let upload = Upload::start();
-                let body = if handshake.body { upload.track(body) } else { body::empty() };
+                let body = match handshake.body {
+                    true => upload.track(DiscardOnDrop::new(&parts, body)),
+                    false => body::empty(),
+                };
                 let config = Arc::clone(&self.config);
                 ResponseFuture::proxy(proxy(config, handshake, parts, (body, upload), timer))
             }
             Err(error) => {
                 HandshakeTimer::start().stop(Outcome::Refused);
-                let (parts, _) = request.into_parts();
+                let (parts, body) = request.into_parts();
+                drop(DiscardOnDrop::new(&parts, body));
                 let received = Received::new(&parts, self.config.rewrite.forwarded.client(&parts));
                 ResponseFuture::ready(respond::failure(&self.config.hooks, error, &received))
             }

@@ -13,6 +13,7 @@
 mod head_timer;
 mod https;
 mod limits;
+mod linger;
 mod listen;
 mod log;
 mod options;
@@ -45,6 +46,7 @@ use tower_upgrade_proxy::{
     Forward, PathRewrite, ResponseBody, UpgradeProxy, UpgradeProxyLayer, UpstreamBody,
 };
 
+use linger::discard;
 use listen::{accept, bind};
 use log::Log;
 use options::{Options, Route};
@@ -115,13 +117,20 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         if let Some(address) = options.redirect_http {
             let redirect = bind(address).await?;
             writeln!(addresses, "redirecting to https on {}", redirect.local_addr()?)?;
-            let to_https = service_fn(move |request| async move { Ok(https::redirect(&request, port)) });
+            let to_https = service_fn(move |request: Request<Incoming>| {
+                let response = https::redirect(&request, port);
+                discard(request);
+                ready(Ok(response))
+            });
             tokio::spawn(accept(redirect, None, http.clone(), work.clone(), to_https));
         }
         if let Some(address) = options.status {
             let listener = bind(address).await?;
             writeln!(addresses, "status on http://{}", listener.local_addr()?)?;
-            let report = service_fn(move |_| ready(Ok(status.report())));
+            let report = service_fn(move |request: Request<Incoming>| {
+                discard(request);
+                ready(Ok(status.report()))
+            });
             tokio::spawn(accept(listener, None, http.without_limit(), work.clone(), report));
         }
         log::announce(addresses)?;
@@ -165,6 +174,7 @@ async fn respond(
         Some((_, location)) => Ok(location.clone().oneshot(request).await?.map(Either::Left)),
         None => {
             log::no_route(&request);
+            discard(request);
             Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n"))
         }
     }

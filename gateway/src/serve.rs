@@ -27,7 +27,9 @@ use tokio::{
 use tower::{Service, ServiceExt, service_fn};
 use tower_upgrade_proxy::{Peer, SendTimeout};
 
-use crate::{Body, head_timer::HeadTimer, requests::Requests, shutdown::Work, stalled::Streams};
+use crate::{
+    Body, head_timer::HeadTimer, linger::linger, requests::Requests, shutdown::Work, stalled::Streams,
+};
 
 /// Receive window of a stream: the maximum of buffered bytes of a request or of a stalled tunnel.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -159,19 +161,28 @@ impl Http {
         let HttpConfig { client_timeout, keep_alive, .. } = self.config;
         let mut http1 = self.http1.clone();
         http1.timer(HeadTimer::new(client_timeout, keep_alive, io.bytes_received()));
-        let connection = http1.serve_connection(TokioIo::new(io), service).with_upgrades();
-        let mut connection = pin!(connection);
+        let mut connection = http1.serve_connection(TokioIo::new(io), service).with_upgrades();
         let end = tokio::select! {
-            end = connection.as_mut() => end,
-            () = work.draining() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+            end = &mut connection => Some(end),
+            () = work.draining() => None,
+        };
+        let end = match end {
+            Some(end) => end,
+            None => {
+                Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
             }
         };
         // hyper has closed the connection, or released it to a tunnel.
         limit.lift();
         if let Err(error) = end {
             tracing::debug!(?peer, %error, "connection failed");
+            // The client may still be writing the request that hyper has refused.
+            if error.is_parse()
+                && let Some(parts) = connection.into_parts()
+            {
+                linger(parts.io.into_inner(), &work).await;
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Bodies of responses ([`ResponseBody`]) and of requests to an upstream ([`Outgoing`]).
 
 mod delayed;
+pub(crate) mod discard;
 mod upload;
 
 use std::{

@@ -19,7 +19,11 @@ use super::{
     h2,
     stall::{StallWatch, Watched},
 };
-use crate::{body::DelayedError, error::BoxError, limits::Permit};
+use crate::{
+    body::{DelayedError, discard::RequestGuard},
+    error::BoxError,
+    limits::Permit,
+};
 
 /// Largest frame of a body. The server takes the next one when the client has taken those before, and the frames of
 /// hyper's client can have 400 KiB: a client that takes them slowly would seem to take nothing.
@@ -101,17 +105,21 @@ impl From<h2::body::Body> for Source {
 /// The limits are [`body_timeout`](crate::UpgradeProxyLayer::body_timeout), which counts only while the body is polled,
 /// and [`send_timeout`](crate::UpgradeProxyLayer::send_timeout), which counts only while it is not.
 #[derive(Debug)]
-pub struct UpstreamBody(Watched<Received>);
+pub struct UpstreamBody {
+    received: Watched<Received>,
+    _request: Option<RequestGuard>,
+}
 
 impl UpstreamBody {
     /// Creates the body. It holds `permit` until it has ended or is dropped.
     pub(crate) fn new(source: impl Into<Source>, timeouts: &BodyTimeouts, permit: Option<Permit>) -> Self {
         let received = Received::new(source.into(), timeouts.frame, permit);
-        Self(match received.is_end_stream() {
+        let received = match received.is_end_stream() {
             // It is not read.
             true => Watched::unlimited(received),
             false => timeouts.send.watch(received),
-        })
+        };
+        Self { received, _request: None }
     }
 
     /// Returns the body of a response that has none, to a client in version `client`. Servers compare the length of an
@@ -119,7 +127,12 @@ impl UpstreamBody {
     /// HTTP/1.1 hyper removes that of a 304. They do neither if the length is not known.
     pub(crate) fn absent(client: Version) -> Self {
         let source = Source::Absent { ends: client == Version::HTTP_2 };
-        Self(Watched::unlimited(Received::new(source, None, None)))
+        Self { received: Watched::unlimited(Received::new(source, None, None)), _request: None }
+    }
+
+    /// Ends the request's body when this one is dropped.
+    pub(crate) fn ending(self, request: Option<RequestGuard>) -> Self {
+        Self { _request: request, ..self }
     }
 }
 
@@ -131,18 +144,18 @@ impl Body for UpstreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match ready!(self.0.poll(cx, Received::poll_frame)) {
+        match ready!(self.received.poll(cx, Received::poll_frame)) {
             Ok(frame) => Poll::Ready(frame),
             Err(error) => Poll::Ready(Some(Err(error.into()))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.with(Received::is_end_stream).unwrap_or(false)
+        self.received.with(Received::is_end_stream).unwrap_or(false)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.with(Received::size_hint).unwrap_or_default()
+        self.received.with(Received::size_hint).unwrap_or_default()
     }
 }
 

@@ -21,10 +21,10 @@ use super::{header_case::HeaderCase, interim::InterimLimit};
 use crate::{
     body::Outgoing,
     error::BoxError,
-    io::{bounded::Bounded, transport::Transport},
+    io::{bounded::Bounded, read_first::ReadFirst, transport::Transport},
 };
 
-type HttpConnection = http1::Connection<TokioIo<Bounded<InterimLimit>>, Outgoing>;
+type HttpConnection = http1::Connection<TokioIo<ReadFirst<Bounded<InterimLimit>>>, Outgoing>;
 
 /// The HTTP side of an upstream connection. It makes progress only while it is polled. Dropping it closes the
 /// connection.
@@ -58,7 +58,7 @@ pub(crate) async fn exchange(
     let (mut sender, connection) = http1::Builder::new()
         .preserve_header_case(case.preserve)
         .title_case_headers(case.title)
-        .handshake(TokioIo::new(Bounded::new(transport, limit.clone())))
+        .handshake(TokioIo::new(ReadFirst::new(Bounded::new(transport, limit.clone()))))
         .await?;
     let mut connection = Connection(State::Running(Box::new(connection)));
     let mut response = pin!(sender.send_request(request));
@@ -93,7 +93,7 @@ impl Connection {
         match self.0 {
             State::Done(connection) => {
                 let parts = connection.into_parts();
-                Some((parts.io.into_inner().into_inner(), parts.read_buf))
+                Some((parts.io.into_inner().into_inner().into_inner(), parts.read_buf))
             }
             State::Running(_) | State::Failed => None,
         }

@@ -21,7 +21,7 @@ use crate::{
     config::Timeouts,
     connect::{Connector, interim::InterimLimit},
     error::{BoxError, Error},
-    io::bounded::Bounded,
+    io::{bounded::Bounded, read_first::ReadFirst},
     time::NEVER,
     upstream::{Address, Upstream},
 };
@@ -49,7 +49,7 @@ pub(super) struct Dial {
 }
 
 impl Service<Uri> for Dial {
-    type Response = TokioIo<Bounded<InterimLimit>>;
+    type Response = TokioIo<ReadFirst<Bounded<InterimLimit>>>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -62,7 +62,7 @@ impl Service<Uri> for Dial {
         Box::pin(async move {
             let address = Address::from_pool_uri(uri);
             let transport = connector.connect_http1(&address, timeout).await?;
-            Ok(TokioIo::new(Bounded::new(transport, InterimLimit::default())))
+            Ok(TokioIo::new(ReadFirst::new(Bounded::new(transport, InterimLimit::default()))))
         })
     }
 }

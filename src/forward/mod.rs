@@ -23,7 +23,10 @@ use tower_service::Service;
 
 use crate::{
     authorize::Failure,
-    body::{self, Outgoing, ResponseBody},
+    body::{
+        self, Outgoing, ResponseBody,
+        discard::{DiscardOnDrop, RequestHandle},
+    },
     config::Config,
     connect::{
         ATTEMPTS, Http2Attempt, Http2Request, Purpose,
@@ -47,6 +50,10 @@ use header_timeout::HeaderTimeout;
 /// Hop-by-hop fields are removed both ways. `Expect: 100-continue` is handled by the server in front of this
 /// service, once the upstream's connection is ready for the body. A request on a stale pooled connection is
 /// sent again if no part of it was written.
+///
+/// When the response comes before the end of the request (a failure, or a status other than 2xx from the upstream), the
+/// rest of the request is read and discarded, at most 64 MiB for at most 30 s, or 5 s without a byte: clients that write
+/// first get the status ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)).
 ///
 /// Failures are responses with the [`Error`] in their extensions: 400 for a request that cannot be forwarded,
 /// 405 and the end of the connection for `CONNECT`, 408 for a client that stops in the middle of its body, 501 for `CONNECT` with a `:protocol` in HTTP/2, 503 with
@@ -93,13 +100,22 @@ impl Forward {
         self,
         parts: Parts,
         body: Outgoing,
+        request: Option<RequestHandle>,
         header_timeout: HeaderTimeout,
     ) -> Response<ResponseBody<UpstreamBody>> {
         let ends_connection = respond::ends_connection(&parts.method, parts.version);
         let mut received = Received::new(&parts, self.config.rewrite.forwarded.client(&parts));
         match self.attempt(&mut received, parts, body, header_timeout).await {
-            Ok(response) => response.map(ResponseBody::inner),
+            Ok(response) => {
+                // A success may be the first part of a dialogue; after any other response, the request is of no use.
+                let request = request.filter(|_| !response.status().is_success());
+                let guard = request.map(RequestHandle::end_on_drop);
+                response.map(|body| ResponseBody::inner(body.ending(guard)))
+            }
             Err(failure) => {
+                if let Some(request) = request {
+                    request.end();
+                }
                 let response = respond::failure(&self.config.hooks, failure, &received);
                 let mut response = response.map(ResponseBody::proxy);
                 if ends_connection {
@@ -211,12 +227,14 @@ where
         // In HTTP/1 the head announces a body. The type of the body may not know that it is empty.
         let announced = parts.version > Version::HTTP_11 || detect::has_body(&parts.headers);
         let header_timeout = HeaderTimeout::new(self.config.timeouts.header);
-        let body = if announced && !body.is_end_stream() {
-            header_timeout.upload.track(body)
+        let (body, request) = if announced && !body.is_end_stream() {
+            let body = DiscardOnDrop::new(&parts, body);
+            let request = body.handle();
+            (header_timeout.upload.track(body), Some(request))
         } else {
-            body::empty()
+            (body::empty(), None)
         };
-        ForwardFuture(Box::pin(self.clone().respond(parts, body, header_timeout)))
+        ForwardFuture(Box::pin(self.clone().respond(parts, body, request, header_timeout)))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Connections of tunnels: sockets of known types, and any other IO.
 //!
-//! [`transport`] has the type of a connection, [`any_io`] its operations beyond reading and writing, and
-//! [`coalesced`] a wrapper for streams in HTTP/2, [`bounded`] one for connections that are read as HTTP, and
-//! [`send_timeout`] one for the connections of a server.
+//! [`transport`] has the type of a connection, [`any_io`] its operations beyond reading and writing,
+//! [`coalesced`] a wrapper for streams in HTTP/2, [`bounded`] one for connections that are read as HTTP,
+//! [`read_first`] one for those that may fail to take a request, and [`send_timeout`] one for the connections of a server.
 //!
 //! # Resets
 //!
@@ -16,5 +16,6 @@
 pub(crate) mod any_io;
 pub(crate) mod bounded;
 pub(crate) mod coalesced;
+pub(crate) mod read_first;
 pub(crate) mod send_timeout;
 pub(crate) mod transport;

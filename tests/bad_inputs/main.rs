@@ -28,6 +28,7 @@ macro_rules! on_both {
 
 mod allocations;
 mod conformance;
+mod early_responses;
 mod exchange;
 mod field_names;
 mod field_values;

@@ -58,7 +58,7 @@ impl Unread {
 }
 
 #[tokio::test]
-async fn an_unread_log_blocks_neither_tunnels_nor_requests_nor_the_exit() {
+async fn g13_an_unread_log_blocks_neither_tunnels_nor_requests_nor_the_exit() {
     let (mut upstream, port) = (EchoUpstream::start().await, ReservedPort::new());
     let routes = [format!("/={}", upstream.upstream()), format!("/refused={}", port.uri())];
     let mut gateway = Unread::start(&routes).await;

@@ -6,6 +6,7 @@ mod connections;
 mod descriptors;
 #[cfg(unix)]
 mod drain;
+mod early_responses;
 mod forwarded;
 mod header_case;
 mod http2;
