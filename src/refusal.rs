@@ -1,4 +1,4 @@
-//! The body of a response that refuses a WebSocket handshake, limited in time and size.
+//! The body of a response that refuses an upgrade, limited in time and size.
 
 use std::{
     error::Error as StdError,
@@ -23,7 +23,7 @@ use crate::{
     limits::Permit,
 };
 
-/// Limits on the body of a response that refuses a WebSocket.
+/// Limits on the body of a response that refuses an upgrade.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimits {
     /// From the response head to the end of the body.

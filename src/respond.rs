@@ -21,7 +21,7 @@ use crate::{
     config::Hooks,
     connect::body::UpstreamBody,
     error::{Error, Kind},
-    handshake::{Handshake, Mechanism, is_websocket},
+    handshake::{Handshake, Mechanism},
     limits::Permit,
     metrics,
     received::Received,
@@ -93,8 +93,8 @@ pub(crate) fn close_refused<B>(response: &mut Response<B>) {
 ///
 /// # Errors
 ///
-/// If the response would mean a tunnel to the client, if its framing is not valid, or if the announced size of a
-/// limited body exceeds its limit.
+/// If the response would mean a tunnel to the client, if its framing is not valid, or if the announced size of
+/// the body exceeds its limit.
 pub(crate) fn relay(
     handshake: &Handshake,
     upstream: &Upstream,
@@ -120,10 +120,7 @@ pub(crate) fn relay(
         parts.headers.remove(CONNECTION);
         parts.headers.remove(UPGRADE);
     }
-    let body = match is_websocket(handshake.protocol.as_bytes()) {
-        true => refusal::limit(body, limits, permit)
-            .map_err(|TooLarge| Error::at(Kind::Response("the body is too large"), upstream))?,
-        false => body,
-    };
+    let body = refusal::limit(body, limits, permit)
+        .map_err(|TooLarge| Error::at(Kind::Response("the body is too large"), upstream))?;
     Ok(Response::from_parts(parts, ProxyBody::Upstream(body)))
 }

@@ -45,6 +45,7 @@ fn layer(layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
         .header_timeout(TIMEOUT)
         .handshake_timeout(TIMEOUT)
         .send_timeout(TIMEOUT)
+        .max_refusal_size(u64::MAX)
 }
 
 /// The fields of an upgrade, and also none if ordinary requests are forwarded.

@@ -1,4 +1,4 @@
-//! Limits on the time and size of a response that refuses a WebSocket handshake.
+//! Limits on the time and size of a response that refuses an upgrade.
 
 use std::time::Duration;
 
@@ -134,17 +134,25 @@ async fn over_http2_only_the_stream_of_the_refusal_is_reset() {
 }
 
 #[tokio::test]
-async fn refusals_of_other_protocols_are_not_limited() {
+async fn refusals_of_other_protocols_are_limited_too_and_count_as_tunnels() {
     let upstream = ScriptedUpstream::start().await;
-    let mut client = Wire::connect(app(layer(&upstream).protocols(Protocols::any())).await).await;
+    let layer = layer(&upstream).protocols(Protocols::any()).max_tunnels(1);
+    let address = app(layer).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n";
+    let mut client = Wire::connect(address).await;
     let mut server = upstream.receive(&mut client, request).await;
-    server.send("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n").await;
-    let head = client.head().await;
-    // Longer than the limit on a refused WebSocket handshake.
-    tokio::time::sleep(2 * LIMIT).await;
-    server.send("x".repeat(5000)).await;
-    assert_eq!((head.status(), client.body(&head).await.len()), (200, 5000));
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 502);
+    server.expect_end().await;
+
+    let mut client = Wire::connect(address).await;
+    let mut server = upstream.receive(&mut client, request).await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome").await;
+    assert_eq!(client.head().await.status(), 200);
+    client.expect("some").await;
+    assert_eq!(Wire::connect(address).await.request(request).await.status(), 503);
+    client.expect_end().await;
+    server.expect_end().await;
 }
 
 /// Head, data and the failure arrive at once: the data before the failure is not lost.
