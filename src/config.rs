@@ -10,7 +10,7 @@ use http_body_util::Full;
 use crate::{
     allow_origin::AllowOrigin,
     authorize::{Authorize, Failure},
-    connect::{ConnectTimeouts, Connector, StallWatch, body::BodyTimeouts},
+    connect::{ConnectTimeouts, Connector, StallWatch, body::BodyTimeouts, h1::pool::IdleLimits},
     error::{Error, Kind},
     handshake::Protocols,
     limits::Limits,
@@ -32,7 +32,8 @@ pub(crate) struct Config {
     pub(crate) rewrite: Rewrite,
     pub(crate) connector: Connector,
     pub(crate) timeouts: Timeouts,
-    /// Limits on the body of a refused WebSocket handshake.
+    pub(crate) pool: PoolSize,
+    /// Limits on the body of a refused upgrade.
     pub(crate) refusal: BodyLimits,
     pub(crate) tunnel: Arc<TunnelConfig>,
     /// Counted over all services of the layer.
@@ -51,6 +52,13 @@ pub(crate) struct Timeouts {
     pub(crate) header: Duration,
     pub(crate) body: BodyTimeouts,
     pub(crate) pool_idle: Duration,
+}
+
+/// Maximum numbers of idle HTTP/1.1 connections of a service that forwards requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolSize {
+    pub(crate) per_upstream: usize,
+    pub(crate) total: usize,
 }
 
 /// Functions of the application.
@@ -73,6 +81,7 @@ impl Config {
             rewrite: Rewrite::default(),
             connector: Connector::default(),
             timeouts: Timeouts::default(),
+            pool: PoolSize { per_upstream: 128, total: 512 },
             refusal: BodyLimits { timeout: Duration::from_secs(60), size: 16 << 20 },
             tunnel: Arc::default(),
             limits: Limits::default(),
@@ -80,6 +89,12 @@ impl Config {
             registry: None,
             drain: None,
         }
+    }
+
+    /// Returns the bounds of idle connections.
+    pub(crate) fn idle_limits(&self) -> IdleLimits {
+        let PoolSize { per_upstream, total } = self.pool;
+        IdleLimits { per_upstream, total, timeout: self.timeouts.pool_idle }
     }
 
     /// Begins a handshake. `None` without a drain.

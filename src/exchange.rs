@@ -40,6 +40,7 @@ pub(crate) async fn exchange(
         purpose: Purpose::Upgrade,
         make: |_| encode::extended_connect(&head, protocol, upstream),
         attempts: ATTEMPTS,
+        is_repeatable: false,
         timeout: Some(timeouts.handshake),
     };
     match connector.exchange_http2(upstream, timeouts.connecting(), connect).await? {

@@ -11,7 +11,7 @@ use crate::{
     allow_origin::AllowOrigin,
     authorize::{Authorize, Authorized, Rejection},
     config::Config,
-    connect::{StallWatch, h2::Http2},
+    connect::{StallWatch, connection_auth::ConnectionAuth, h2::Http2},
     error::{BoxError, Error},
     forward::Forward,
     handshake::Protocols,
@@ -271,19 +271,19 @@ impl UpgradeProxyLayer {
         self.with(|config| config.timeouts.body.send = StallWatch::new(timeout.into()))
     }
 
-    /// Sets the timeout for relaying the whole body of a refused WebSocket handshake, independently of the
-    /// pace of upstream and client. When it expires, the upstream connection is closed and the client's
-    /// connection is aborted. Default 60 s.
+    /// Sets the timeout for relaying the whole body of a refused upgrade, independently of the pace of upstream and
+    /// client. When it expires, the upstream connection is closed and the client's connection is aborted. Default
+    /// 60 s.
     ///
     /// A refusal counts as a tunnel for the limits until its body has been relayed, and a client without use
-    /// for the body could otherwise delay its end forever. With other protocols, the client may use the
-    /// response ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)); only
-    /// [`body_timeout`](Self::body_timeout) applies to it.
+    /// for the body could otherwise delay its end forever. With protocols other than WebSocket, a client may use the
+    /// response ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)): raise this timeout and
+    /// [`max_refusal_size`](Self::max_refusal_size) for an upstream that answers such requests with large ones.
     pub fn refusal_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.refusal.timeout = timeout)
     }
 
-    /// Sets the maximum size of the body of a refused WebSocket handshake, in bytes. If the upstream
+    /// Sets the maximum size of the body of a refused upgrade, in bytes. If the upstream
     /// announces a larger body, the client gets a 502; if it sends a larger one, the client's connection is
     /// aborted. Default 16 MiB.
     pub fn max_refusal_size(self, bytes: u64) -> Self {
@@ -301,6 +301,26 @@ impl UpgradeProxyLayer {
     /// all HTTP/2 connections. Default 30 s.
     pub fn pool_idle_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.timeouts.pool_idle = timeout)
+    }
+
+    /// Sets the maximum number of idle HTTP/1.1 connections to one upstream, like nginx's `keepalive`. Above it, the
+    /// connection that was idle for longest is closed. Connections in use are not limited by it, but by
+    /// [`max_requests`](Self::max_requests). Counted for each service made by [`forward`](Self::forward). Default 128;
+    /// 0 disables the reuse of connections.
+    pub fn pool_max_idle_per_upstream(self, connections: usize) -> Self {
+        self.with(|config| config.pool.per_upstream = connections)
+    }
+
+    /// Sets the maximum number of idle HTTP/1.1 connections to all upstreams together, like
+    /// [`pool_max_idle_per_upstream`](Self::pool_max_idle_per_upstream). Default 512.
+    pub fn pool_max_idle(self, connections: usize) -> Self {
+        self.with(|config| config.pool.total = connections)
+    }
+
+    /// Sets the policy for upstream connections with connection-based authentication, NTLM or Negotiate. Default
+    /// [`ConnectionAuth::Private`]: they are used for one client only.
+    pub fn connection_auth(self, policy: ConnectionAuth) -> Self {
+        self.with(|config| config.connector.connection_auth = policy)
     }
 
     /// Sets all settings of the tunnels: timeouts, keep-alive, limits, and the Close frames sent at the end

@@ -149,7 +149,11 @@ pub use body::ResponseBody;
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use connect::tls::Tls;
-pub use connect::{body::UpstreamBody, h2::Http2};
+pub use connect::{
+    body::UpstreamBody,
+    connection_auth::{ClientConnection, ConnectionAuth},
+    h2::Http2,
+};
 pub use error::Error;
 pub use forward::{Forward, ForwardFuture};
 pub use future::ResponseFuture;

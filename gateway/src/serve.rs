@@ -25,7 +25,7 @@ use tokio::{
     time,
 };
 use tower::{Service, ServiceExt, service_fn};
-use tower_upgrade_proxy::{Peer, SendTimeout};
+use tower_upgrade_proxy::{ClientConnection, Peer, SendTimeout};
 
 use crate::{
     Body, head_timer::HeadTimer, linger::linger, requests::Requests, shutdown::Work, stalled::Streams,
@@ -254,10 +254,12 @@ impl Http {
     }
 }
 
-/// Inserts the peer into each request's extensions.
+/// Inserts the peer and the connection into each request's extensions.
 fn from(peer: Peer, service: impl HttpService) -> impl HttpService {
+    let connection = ClientConnection::new();
     service.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(connection.clone());
         request
     })
 }

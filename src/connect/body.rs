@@ -11,11 +11,10 @@ use std::{
 use bytes::Bytes;
 use http::Version;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
-    h1::Http1Body,
+    h1::{Http1Body, pooled::PooledBody},
     h2,
     stall::{StallWatch, Watched},
 };
@@ -41,10 +40,10 @@ pub(crate) struct BodyTimeouts {
 /// The body of a response in either version of HTTP.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// On a pooled connection.
-    Http1(Incoming),
     /// With a connection of its own.
-    Http1Connection(Http1Body),
+    Http1(Http1Body),
+    /// With a pooled connection.
+    Pooled(PooledBody),
     Http2(h2::body::Body),
     /// See [`UpstreamBody::absent`]. `true` if it is known to have ended.
     Absent {
@@ -55,8 +54,8 @@ pub(crate) enum Source {
 impl Source {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self {
-            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Self::Http1Connection(body) => Pin::new(body).poll_frame(cx),
+            Self::Http1(body) => Pin::new(body).poll_frame(cx),
+            Self::Pooled(body) => Pin::new(body).poll_frame(cx),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
             Self::Absent { .. } => Poll::Ready(None),
         }
@@ -65,7 +64,7 @@ impl Source {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Http1(body) => body.is_end_stream(),
-            Self::Http1Connection(body) => body.is_end_stream(),
+            Self::Pooled(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
             Self::Absent { ends } => *ends,
         }
@@ -74,22 +73,22 @@ impl Source {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Http1(body) => body.size_hint(),
-            Self::Http1Connection(body) => body.size_hint(),
+            Self::Pooled(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
             Self::Absent { .. } => SizeHint::default(),
         }
     }
 }
 
-impl From<Incoming> for Source {
-    fn from(body: Incoming) -> Self {
+impl From<Http1Body> for Source {
+    fn from(body: Http1Body) -> Self {
         Self::Http1(body)
     }
 }
 
-impl From<Http1Body> for Source {
-    fn from(body: Http1Body) -> Self {
-        Self::Http1Connection(body)
+impl From<PooledBody> for Source {
+    fn from(body: PooledBody) -> Self {
+        Self::Pooled(body)
     }
 }
 

@@ -1,14 +1,15 @@
 //! [`Connector`]: the version of HTTP for each upstream, and the connections to it.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use http::{Request, Response, Uri};
 use tower_service::Service;
 
 use super::{
+    connection_auth::ConnectionAuth,
     dial::{Alpn, ConnectTimeouts, Dialer},
     h2::{
-        self, Http2, Purpose, ResponseStream, Unprocessed,
+        self, ConnectionLost, Http1Required, Http2, Purpose, ResponseStream, Unprocessed,
         pool::{Http1Fallback, Pool, Route},
     },
     header_case::HeaderCase,
@@ -17,6 +18,7 @@ use crate::{
     body::Outgoing,
     error::{BoxError, Error, Kind},
     io::transport::Transport,
+    metrics,
     upstream::{Address, HttpVersion, Upstream},
 };
 
@@ -27,6 +29,7 @@ pub(crate) const ATTEMPTS: usize = 3;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Connector {
     pub(crate) header_case: HeaderCase,
+    pub(crate) connection_auth: ConnectionAuth,
     /// Replaced, with its connections, when a setting for opening connections changes.
     pool: Arc<Pool>,
 }
@@ -38,6 +41,8 @@ pub(crate) struct Http2Request<F> {
     pub(crate) make: F,
     /// Limit on the attempts, at least 1.
     pub(crate) attempts: usize,
+    /// The request may be sent again after it may have been processed.
+    pub(crate) is_repeatable: bool,
     /// Limit on the wait for the response head in one attempt.
     pub(crate) timeout: Option<Duration>,
 }
@@ -91,7 +96,8 @@ impl Connector {
 
     /// Sends a request on a stream of a shared connection, if `upstream` takes it in HTTP/2. A request that
     /// the upstream has not processed
-    /// ([RFC 9113, 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)) is sent again.
+    /// ([RFC 9113, 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)) is sent again; one that is repeatable also if
+    /// a connection with earlier streams is lost, once.
     ///
     /// # Errors
     ///
@@ -108,19 +114,35 @@ impl Connector {
     {
         let mut attempt = 1;
         loop {
+            let can_retry = attempt < request.attempts;
             let route = self.route(upstream, request.purpose, timeouts).await;
-            let permit = match route.map_err(|cause| Error::from_connect(upstream, cause))? {
+            let mut permit = match route.map_err(|cause| Error::from_connect(upstream, cause))? {
                 Route::Http2(permit) => permit,
                 Route::Http1(fallback) => return Ok(Http2Attempt::Http1(fallback)),
             };
-            let exchange = h2::exchange(permit, (request.make)(attempt)?);
+            let sent = (request.make)(attempt)?;
+            if self.connection_auth.is_in_request(sent.headers()) {
+                permit.make_private();
+            }
+            let is_reused = permit.is_reused();
+            let exchange = h2::exchange(permit, sent);
             let result = match request.timeout {
                 Some(limit) => tokio::time::timeout(limit, exchange).await,
                 None => Ok(exchange.await),
             };
             match result {
                 Ok(Ok((response, stream))) => return Ok(Http2Attempt::Response(response, stream)),
-                Ok(Err(error)) if error.is::<Unprocessed>() && attempt < request.attempts => attempt += 1,
+                Ok(Err(error)) if error.is::<Unprocessed>() && can_retry => attempt += 1,
+                Ok(Err(error))
+                    if error.is::<ConnectionLost>() && is_reused && request.is_repeatable && can_retry =>
+                {
+                    report_repeat(upstream, &*error);
+                    (attempt, request.is_repeatable) = (attempt + 1, false);
+                }
+                Ok(Err(error)) if error.is::<Http1Required>() && can_retry => {
+                    let reason = Some("it requires HTTP/1.1 for this request");
+                    return Ok(Http2Attempt::Http1(Http1Fallback { transport: None, reason }));
+                }
                 Ok(Err(error)) => return Err(Error::from_exchange(upstream, error)),
                 Err(_) => return Err(Error::at(Kind::HandshakeTimeout, upstream)),
             }
@@ -148,4 +170,12 @@ impl Connector {
             false => Ok(Route::Http1(Http1Fallback::default())),
         }
     }
+}
+
+/// Reports that a request is sent again, after it was sent on a connection that the upstream closed.
+#[cfg_attr(not(feature = "tracing"), allow(unused_variables))]
+pub(crate) fn report_repeat(upstream: &Upstream, cause: &(dyn StdError + 'static)) {
+    metrics::repeated();
+    #[cfg(feature = "tracing")]
+    tracing::debug!(%upstream, cause, "request repeated on another connection");
 }

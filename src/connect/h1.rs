@@ -1,9 +1,14 @@
 //! One HTTP/1.1 exchange on a connection of its own, driven in place: no pool, no task.
+//! [`pool`] has connections for ordinary requests, one after the other.
 //!
 //! The connection is hyper's client connection, polled inside the response future and, if the response is not
 //! a 101, inside the response's body. There is no task before the 101, and dropping the response, as a server
 //! does when its client disconnects, closes the connection. After a 101 the socket is taken out with
 //! `into_parts`: with its type, with the bytes that followed the head, and without hyper's `Upgraded`.
+
+mod observed;
+pub(crate) mod pool;
+pub(crate) mod pooled;
 
 use std::{
     fmt, mem,

@@ -7,10 +7,8 @@
 //! the socket has no more bytes. An upstream that sends them without end would occupy the thread, and no
 //! timeout would fire. hyper calls a function of the request for each of them: it counts, and above the limit
 //! it lets all further reads of the connection fail. That ends the loop, the request and the connection. A
-//! single read is bounded too, because hyper parses all of it before it reads again.
-//!
-//! The function belongs to a request, the limit to a connection. A request that gets its connection from the
-//! pool finds the limit in what the pool reports about the connection.
+//! single read is bounded too, because hyper parses all of it before it reads again. The function belongs to a
+//! request, the limit to a connection.
 
 use std::{
     io,
@@ -21,13 +19,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Extensions, Request};
-use hyper_util::client::legacy::connect::{Connected, Connection, capture_connection};
+use http::Request;
 
-use crate::{
-    error::TooManyInterim,
-    io::bounded::{Bounded, ReadBound},
-};
+use crate::{error::TooManyInterim, io::bounded::ReadBound};
 
 /// Limit on the interim responses to a request.
 pub(super) const MAX_INTERIM: u32 = 32;
@@ -44,20 +38,6 @@ impl InterimLimit {
     pub(super) fn apply<B>(&self, request: &mut Request<B>) {
         let limit = self.clone();
         count(request, move || limit.exceed());
-    }
-
-    /// Counts the interim responses to `request`, which is sent on a connection of the pool.
-    pub(crate) fn apply_pooled<B>(request: &mut Request<B>) {
-        let connection = capture_connection(request);
-        count(request, move || {
-            let mut extras = Extensions::new();
-            if let Some(connected) = &*connection.connection_metadata() {
-                connected.get_extras(&mut extras);
-            }
-            if let Some(limit) = extras.get::<Self>() {
-                limit.exceed();
-            }
-        });
     }
 
     /// Fails if more interim responses came than are allowed. All of them can be in one read with the response.
@@ -86,19 +66,13 @@ impl ReadBound for InterimLimit {
     }
 }
 
-impl Connection for Bounded<InterimLimit> {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.bound.clone())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
-    use crate::io::transport::Transport;
+    use crate::io::{bounded::Bounded, transport::Transport};
 
     #[tokio::test]
     async fn a_read_is_bounded_and_fails_above_the_limit() {

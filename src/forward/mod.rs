@@ -3,13 +3,13 @@
 //! The layer handles the upgrades of a location, `Forward` its ordinary requests: with the same select,
 //! rewrite and connect stages, and a pool of connections in the place of a tunnel.
 
-mod client;
 mod encode;
 mod header_timeout;
+mod send;
 
 use std::{
     convert::Infallible,
-    fmt, mem,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -18,7 +18,6 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, request::Parts};
 use http_body::Body;
-use http_body_util::Either;
 use tower_service::Service;
 
 use crate::{
@@ -28,19 +27,14 @@ use crate::{
         discard::{DiscardOnDrop, RequestHandle},
     },
     config::Config,
-    connect::{
-        ATTEMPTS, Http2Attempt, Http2Request, Purpose,
-        body::{Source, UpstreamBody},
-        interim::InterimLimit,
-    },
+    connect::{ClientConnection, body::UpstreamBody, h1::pool::Pool},
     error::{BoxError, Error, Kind},
     handshake::detect,
     received::Received,
     respond,
-    rewrite::{framing, hop_by_hop, http2},
+    rewrite::{framing, hop_by_hop},
     upstream::Upstream,
 };
-use client::Client;
 use encode::{check, encode};
 use header_timeout::HeaderTimeout;
 
@@ -48,8 +42,13 @@ use header_timeout::HeaderTimeout;
 ///
 /// Connections are pooled and reused. Bodies stream both ways, trailers included, and are never collected.
 /// Hop-by-hop fields are removed both ways. `Expect: 100-continue` is handled by the server in front of this
-/// service, once the upstream's connection is ready for the body. A request on a stale pooled connection is
-/// sent again if no part of it was written.
+/// service, once the upstream's connection is ready for the body.
+///
+/// If the upstream closes a pooled connection just as a request is sent on it, the request is sent again: any request of
+/// which nothing was written, and, once and on a new connection, an idempotent one without a body, if no byte of a
+/// response was received ([RFC 9110, 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)). The header timeout
+/// covers both attempts. A connection with NTLM or Negotiate authentication serves one client:
+/// [`ConnectionAuth`](crate::ConnectionAuth).
 ///
 /// When the response comes before the end of the request (a failure, or a status other than 2xx from the upstream), the
 /// rest of the request is read and discarded, at most 64 MiB for at most 30 s, or 5 s without a byte: clients that write
@@ -80,7 +79,7 @@ use header_timeout::HeaderTimeout;
 #[derive(Clone)]
 pub struct Forward {
     config: Arc<Config>,
-    client: Client,
+    pool: Arc<Pool>,
 }
 
 impl Forward {
@@ -92,8 +91,8 @@ impl Forward {
 
     /// Forwards with the settings of a layer, over connections of its own.
     pub(crate) fn with(config: Arc<Config>) -> Self {
-        let client = client::build(&config.connector, &config.timeouts);
-        Self { config, client }
+        let pool = Pool::new(config.idle_limits(), config.connector.header_case);
+        Self { config, pool }
     }
 
     async fn respond(
@@ -134,14 +133,15 @@ impl Forward {
         header_timeout: HeaderTimeout,
     ) -> Result<Response<UpstreamBody>, Failure> {
         check(&parts)?;
-        let (method, client) = (parts.method.clone(), parts.version);
+        let (method, version) = (parts.method.clone(), parts.version);
         let permit = self.config.limits.permit_request()?;
         self.config.authorize(&mut parts).await?;
         header_timeout.upload.record(true);
         let upstream = self.config.select(&parts.extensions)?;
+        let client = self.client_connection(&parts);
         let request = encode(&self.config.rewrite, parts, body, &upstream)?;
         received.forwarded_to(request.uri());
-        let response = match header_timeout.limit(self.send(request, &upstream)).await {
+        let response = match header_timeout.limit(self.send(request, &upstream, client.as_ref())).await {
             Some(response) => response?,
             None if header_timeout.upload.awaits_client() => {
                 return Err(Error::new(Kind::RequestTimeout).into());
@@ -157,56 +157,19 @@ impl Forward {
         framing::normalize(&mut parts, &body)
             .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
         if framing::is_bodiless(&method, parts.status) && body.is_end_stream() {
-            body = UpstreamBody::absent(client);
+            body = UpstreamBody::absent(version);
         }
         hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
         Ok(Response::from_parts(parts, body))
     }
 
-    /// Sends `request` on a shared connection in HTTP/2, or on a pooled one in HTTP/1.1. Only a request without a
-    /// body can be sent again.
-    async fn send(&self, request: Request<Outgoing>, upstream: &Upstream) -> Result<Response<Source>, Error> {
-        let Config { connector, timeouts, .. } = &*self.config;
-        let attempts = if matches!(request.body(), Either::Left(_)) { ATTEMPTS } else { 1 };
-        let mut request = request.into_parts();
-        let in_http2 = Http2Request {
-            purpose: Purpose::Requests,
-            make: |attempt| http2_request(&mut request, attempt == attempts, upstream),
-            attempts,
-            timeout: None,
-        };
-        match connector.exchange_http2(upstream, timeouts.connecting(), in_http2).await? {
-            Http2Attempt::Response(response, stream) => Ok(response.map(|()| stream.into_body().into())),
-            Http2Attempt::Http1(_) => {
-                let (head, body) = request;
-                let mut request = Request::from_parts(head, body);
-                InterimLimit::apply_pooled(&mut request);
-                connector.header_case.apply(request.extensions_mut());
-                let response = self.client.request(request).await;
-                let mut response = response.map_err(|cause| client::error(upstream, cause))?;
-                if let Some(limit) = response.extensions_mut().remove::<InterimLimit>() {
-                    limit.check().map_err(|cause| Error::from_exchange(upstream, cause.into()))?;
-                }
-                connector.header_case.apply(response.extensions_mut());
-                Ok(response.map(Source::from))
-            }
-        }
+    /// Returns the client's connection; `None` if it carries requests of other clients too, because the peer is a trusted
+    /// proxy.
+    fn client_connection(&self, parts: &Parts) -> Option<ClientConnection> {
+        let is_proxied = self.config.rewrite.forwarded.trusts_peer(&parts.extensions);
+        parts.extensions.get::<ClientConnection>().filter(|_| !is_proxied).cloned()
     }
-}
-
-/// Returns `request` in HTTP/2. Only the last attempt takes it with its body.
-fn http2_request(
-    request: &mut (Parts, Outgoing),
-    is_last: bool,
-    upstream: &Upstream,
-) -> Result<Request<Outgoing>, Error> {
-    let (mut parts, body) = match is_last {
-        true => mem::replace(request, Request::new(body::empty()).into_parts()),
-        false => (request.0.clone(), body::empty()),
-    };
-    http2::convert(&mut parts, upstream)?;
-    Ok(Request::from_parts(parts, body))
 }
 
 impl<B> Service<Request<B>> for Forward

@@ -6,7 +6,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection whose reader gets what was received before a write fails.
@@ -40,12 +39,6 @@ impl<T> ReadFirst<T> {
             }
             other => other,
         }
-    }
-}
-
-impl<T: Connection> Connection for ReadFirst<T> {
-    fn connected(&self) -> Connected {
-        self.io.connected()
     }
 }
 

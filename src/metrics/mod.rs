@@ -18,6 +18,15 @@ use crate::error::Error;
 pub(crate) use handshake::{HandshakeTimer, Outcome};
 pub(crate) use tunnel::TunnelMetrics;
 
+/// Counts a request that is sent again, after it was sent on a connection that the upstream closed.
+pub(crate) fn repeated() {
+    #[cfg(feature = "metrics")]
+    {
+        names::describe_once();
+        ::metrics::counter!(names::REPEATED).increment(1);
+    }
+}
+
 /// Counts a request that gets a failure response of the proxy itself.
 pub(crate) fn refused(error: &Error) {
     #[cfg(feature = "metrics")]

@@ -8,6 +8,7 @@ use std::{
 use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, with_recorder};
 
 pub(super) const REFUSED: &str = "tower_upgrade_proxy_refused_total";
+pub(super) const REPEATED: &str = "tower_upgrade_proxy_repeated_total";
 pub(super) const HANDSHAKE: &str = "tower_upgrade_proxy_handshake_seconds";
 pub(super) const OPENED: &str = "tower_upgrade_proxy_tunnels_opened_total";
 pub(super) const ACTIVE: &str = "tower_upgrade_proxy_tunnels_active";
@@ -29,6 +30,11 @@ pub(super) fn describe_once() {
 
 fn describe() {
     describe_counter!(REFUSED, Unit::Count, "Requests that got a failure response of the proxy itself");
+    describe_counter!(
+        REPEATED,
+        Unit::Count,
+        "Requests sent again because the upstream closed a reused connection"
+    );
     describe_histogram!(
         HANDSHAKE,
         Unit::Seconds,

@@ -1,4 +1,4 @@
-//! Addresses of upstreams, and their representation as the URIs of pooled connections.
+//! Addresses of upstreams, and the keys of their pooled connections.
 
 use std::path::PathBuf;
 
@@ -20,18 +20,6 @@ pub(crate) enum Address {
 const UNIX_SCHEME: &str = "unix";
 
 impl Address {
-    /// Converts a URI made by [`Upstream::pool_uri`](super::Upstream::pool_uri) back to the address.
-    pub(crate) fn from_pool_uri(uri: Uri) -> Self {
-        let hex = match uri.scheme_str() {
-            Some(UNIX_SCHEME) => uri.host().unwrap_or_default(),
-            _ => return Self::Uri(uri),
-        };
-        let byte =
-            |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
-        let path: Vec<u8> = hex.as_bytes().chunks(2).filter_map(byte).collect();
-        Self::Unix(String::from_utf8_lossy(&path).into_owned().into())
-    }
-
     /// Returns the pool key of a unix socket.
     pub(super) fn unix_pool_key(socket: &str) -> Result<(Scheme, Authority), &'static str> {
         let hex: String = socket.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -47,6 +47,8 @@ struct State {
     /// `None` when the connection takes no more streams.
     sender: Option<SendRequest<Bytes>>,
     permits: usize,
+    /// It has had a stream.
+    was_used: bool,
     /// The time at which the last permit was given back.
     unused_since: Instant,
     /// Streams dropped by their tunnels, and kept until the task has sent what is queued on them. `None` when
@@ -62,6 +64,8 @@ pub(crate) struct StreamPermit {
     notify_free: Arc<Notify>,
     /// Until the stream is opened.
     sender: Option<SendRequest<Bytes>>,
+    /// The connection has had a stream before.
+    is_reused: bool,
 }
 
 /// Starts HTTP/2 on `transport`, and waits for the SETTINGS with which the upstream begins
@@ -113,6 +117,7 @@ impl SharedConnection {
         let state = State {
             sender: Some(sender),
             permits: 0,
+            was_used: false,
             unused_since: Instant::now(),
             releasing: Some(Vec::new()),
             task: None,
@@ -167,6 +172,7 @@ impl SharedConnection {
                 connection: Arc::clone(self),
                 notify_free: Arc::clone(notify_free),
                 sender: Some(sender),
+                is_reused: std::mem::replace(&mut state.was_used, true),
             }
         })
     }
@@ -246,6 +252,15 @@ impl StreamPermit {
     /// Returns the backlog of the connection.
     pub(super) fn backlog(&self) -> &Arc<Backlog> {
         &self.connection.backlog
+    }
+
+    pub(in crate::connect) fn is_reused(&self) -> bool {
+        self.is_reused
+    }
+
+    /// Lets the connection take no more streams.
+    pub(in crate::connect) fn make_private(&mut self) {
+        self.connection.state().sender = None;
     }
 
     /// Drops `stream` when the task has sent what is queued on it, as far as that is possible at once. If it

@@ -51,12 +51,38 @@ impl std::fmt::Display for Unprocessed {
 
 impl std::error::Error for Unprocessed {}
 
+/// Error: the connection ended without a response. The request may have been processed.
+#[derive(Debug)]
+pub(crate) struct ConnectionLost(h2::Error);
+
+impl std::fmt::Display for ConnectionLost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for ConnectionLost {}
+
+/// Error: the upstream takes the request in HTTP/1.1 only
+/// ([RFC 9113, 7](https://www.rfc-editor.org/rfc/rfc9113#section-7)), for example because it authenticates connections.
+#[derive(Debug)]
+pub(crate) struct Http1Required;
+
+impl std::fmt::Display for Http1Required {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the request requires HTTP/1.1")
+    }
+}
+
+impl std::error::Error for Http1Required {}
+
 /// Sends `request` and waits for the response head. The stream of an extended CONNECT stays open behind the
 /// request head; any other ends with the request's body.
 ///
 /// # Errors
 ///
-/// h2's, as [`Unprocessed`] where that applies; those of the request's body; [`TooManyInterim`].
+/// h2's, as [`Unprocessed`], [`Http1Required`] or [`ConnectionLost`] where that applies; those of the request's body;
+/// [`TooManyInterim`].
 ///
 /// # Cancel safety
 ///
@@ -131,7 +157,11 @@ fn map_response_error(error: h2::Error) -> BoxError {
     if error.is_remote() && (refused || error.is_go_away()) {
         return Unprocessed(error).into();
     }
-    error.into()
+    match error.reason() {
+        Some(Reason::HTTP_1_1_REQUIRED) if error.is_remote() => Http1Required.into(),
+        _ if error.is_io() => ConnectionLost(error).into(),
+        _ => error.into(),
+    }
 }
 
 async fn send_body(

@@ -55,4 +55,4 @@ mod turn;
 
 pub use config::Http2;
 pub(crate) use connection::Purpose;
-pub(crate) use exchange::{ResponseStream, Unprocessed, exchange};
+pub(crate) use exchange::{ConnectionLost, Http1Required, ResponseStream, Unprocessed, exchange};

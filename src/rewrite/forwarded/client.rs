@@ -4,7 +4,7 @@ mod parse;
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header::FORWARDED, request::Parts};
 
 use super::{Forwarded, Peer, X_FORWARDED_FOR};
 
@@ -28,6 +28,12 @@ impl Forwarded {
         } else {
             self.nearest_untrusted(peer, lines_reversed(headers, FORWARDED).flat_map(parse::forwarded))
         })
+    }
+
+    /// Returns true if the peer is a trusted proxy, whose connections carry requests of many clients.
+    pub(crate) fn trusts_peer(&self, extensions: &Extensions) -> bool {
+        let address = Peer::from_extensions(extensions).and_then(Peer::address);
+        address.is_some_and(|address| self.trusts(address.ip().to_canonical()))
     }
 
     /// Follows the hops from the peer to the first address that is not trusted, or to the last one before

@@ -30,6 +30,7 @@ pub const PROTOCOL_ERROR: u32 = 1;
 pub const INTERNAL_ERROR: u32 = 2;
 pub const REFUSED_STREAM: u32 = 7;
 pub const CANCEL: u32 = 8;
+pub const HTTP_1_1_REQUIRED: u32 = 13;
 
 /// `SETTINGS_ENABLE_CONNECT_PROTOCOL`.
 pub const CONNECT_PROTOCOL: (u16, u32) = (8, 1);

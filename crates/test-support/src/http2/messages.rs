@@ -49,6 +49,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameConnection<S> {
         }
     }
 
+    /// The stream of the next request, with or without a body.
+    pub async fn next_ordinary_request(&mut self) -> u32 {
+        match self.next().await {
+            Frame::Headers { stream, .. } => stream,
+            frame => panic!("{frame:?} instead of a request"),
+        }
+    }
+
     /// Accepts a tunnel: responds with 200 and nothing else.
     pub async fn accept_tunnel(&mut self, stream: u32) {
         self.headers(stream, OK).await;
