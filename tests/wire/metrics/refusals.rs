@@ -70,3 +70,25 @@ async fn each_refusal_is_counted_by_its_reason() {
     }
     assert_eq!(metrics.value("tunnels_opened_total"), 0.0);
 }
+
+#[tokio::test]
+async fn a_repeated_request_is_counted_and_is_no_refusal() {
+    let metrics = Metrics::install();
+    let upstream = ScriptedUpstream::start().await;
+    let location = UpgradeProxyLayer::new(upstream.upstream()).forward();
+    let address = serve_with_peers(axum::Router::new().fallback_service(location)).await;
+    let mut client = Wire::connect(address).await;
+    let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut server = upstream.receive(&mut client, get).await;
+    server.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    client.head().await;
+    client.send(get).await;
+    server.head().await;
+    drop(server);
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(client.head().await.status(), 204);
+    assert_eq!(metrics.value("repeated_total"), 1.0);
+    assert!(metrics.samples("refused_total").is_empty());
+}
