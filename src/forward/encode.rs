@@ -1,7 +1,7 @@
 //! Check of an ordinary request, and its conversion for the upstream.
 
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Version,
+    HeaderMap, HeaderValue, Method, Request, Uri, Version,
     header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING},
     request::Parts,
 };
@@ -63,9 +63,15 @@ pub(super) fn encode(
     if !matches!(body, Either::Left(_)) && !parts.headers.contains_key(CONTENT_LENGTH) {
         parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    parts.uri = upstream.pool_uri(parts.uri.path_and_query());
+    parts.uri = origin_form(&parts.uri);
     parts.version = Version::HTTP_11;
     Ok(Request::from_parts(parts, body))
+}
+
+/// Returns the target of a request to an origin server
+/// ([RFC 9112, 3.2.1](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1)).
+fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
 }
 
 /// The fields that negotiate trailers. `Connection` names them, but trailers are end-to-end

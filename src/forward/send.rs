@@ -9,7 +9,7 @@
 
 use std::mem;
 
-use http::{Method, Request, Response, Uri, request::Parts};
+use http::{Method, Request, Response, request::Parts};
 use http_body_util::Either;
 
 use super::Forward;
@@ -63,7 +63,6 @@ impl Forward {
         client: Option<&ClientConnection>,
     ) -> Result<Response<Source>, Error> {
         let auth = self.config.connector.connection_auth;
-        *request.uri_mut() = origin_form(request.uri());
         // Enough for any connection that closes meanwhile; after that, a new one.
         for _ in 1..ATTEMPTS {
             let Some(lease) = self.pool.take(upstream, client) else { break };
@@ -115,12 +114,6 @@ fn copy(request: &Request<Outgoing>) -> Request<Outgoing> {
     *copy.headers_mut() = request.headers().clone();
     *copy.extensions_mut() = request.extensions().clone();
     copy
-}
-
-/// Returns the target of a request to an origin server
-/// ([RFC 9112, 3.2.1](https://www.rfc-editor.org/rfc/rfc9112#section-3.2.1)).
-fn origin_form(uri: &Uri) -> Uri {
-    uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
 }
 
 /// Returns `request` in HTTP/2. Only the last attempt takes it with its body.

@@ -204,17 +204,6 @@ impl Upstream {
         Ok(Self(Arc::new(Inner { address, http_version: HttpVersion::Http1, pool_key, base_path })))
     }
 
-    /// Returns the URI of a pooled request: the pool key with the path of the request.
-    pub(crate) fn pool_uri(&self, path: Option<&PathAndQuery>) -> Uri {
-        let mut parts = http::uri::Parts::default();
-        let (scheme, authority) = &self.0.pool_key;
-        parts.scheme = Some(scheme.clone());
-        parts.authority = Some(authority.clone());
-        parts.path_and_query = Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
-        // A URI with all three parts is valid.
-        Uri::from_parts(parts).unwrap_or_default()
-    }
-
     /// Returns the scheme and authority that identify the upstream's pooled connections.
     pub(crate) fn pool_key(&self) -> &(Scheme, Authority) {
         &self.0.pool_key
@@ -378,7 +367,6 @@ mod tests {
         let [one, two] =
             ["unix:/run/caf\u{e9} 1.sock", "unix:/run/a.sock"].map(|text| text.parse::<Upstream>().unwrap());
         assert_ne!(one.pool_key(), two.pool_key());
-        assert_eq!(one.pool_uri(Some(&PathAndQuery::from_static("/x?y"))).path_and_query().unwrap(), "/x?y");
     }
 
     #[cfg(not(feature = "rustls"))]
