@@ -66,8 +66,10 @@ impl Forward {
         // Enough for any connection that closes meanwhile; after that, a new one.
         for _ in 1..ATTEMPTS {
             let Some(lease) = self.pool.take(upstream, client) else { break };
-            let spare = is_repeatable(&request).then(|| copy(&request));
-            let failed = match lease.exchange(request, auth, client).await {
+            let is_repeatable = is_repeatable(&request);
+            let (head, body) = request.into_parts();
+            let spare = is_repeatable.then(|| head.clone());
+            let failed = match lease.exchange(Request::from_parts(head, body), auth, client).await {
                 Ok(response) => return Ok(response.map(Source::from)),
                 Err(failed) => failed,
             };
@@ -76,7 +78,7 @@ impl Forward {
                 (Some(unsent), _) => request = unsent,
                 (None, Some(spare)) if !has_received => {
                     report_repeat(upstream, &*cause);
-                    request = spare;
+                    request = Request::from_parts(spare, body::empty());
                     break;
                 }
                 _ => return Err(Error::from_exchange(upstream, cause)),
@@ -103,17 +105,6 @@ fn is_repeatable(request: &Request<Outgoing>) -> bool {
     const IDEMPOTENT: [Method; 6] =
         [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE];
     matches!(request.body(), Either::Left(_)) && IDEMPOTENT.contains(request.method())
-}
-
-/// Copies a request that has no body.
-fn copy(request: &Request<Outgoing>) -> Request<Outgoing> {
-    let mut copy = Request::new(body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    copy
 }
 
 /// Returns `request` in HTTP/2. Only the last attempt takes it with its body.
