@@ -19,27 +19,49 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
 use hyper_util::rt::TokioIo;
 
 use super::{header_case::HeaderCase, interim::InterimLimit};
 use crate::{
     body::Outgoing,
     error::BoxError,
-    io::{bounded::Bounded, read_first::ReadFirst, transport::Transport},
+    io::{
+        bounded::{Bounded, ReadBound},
+        read_first::ReadFirst,
+        transport::Transport,
+    },
 };
 
-type HttpConnection = http1::Connection<TokioIo<ReadFirst<Bounded<InterimLimit>>>, Outgoing>;
+/// hyper's connection, whose reads are bounded by `B`.
+type HttpConnection<B> = http1::Connection<TokioIo<ReadFirst<Bounded<B>>>, Outgoing>;
 
 /// The HTTP side of an upstream connection. It makes progress only while it is polled. Dropping it closes the
 /// connection.
 pub(crate) struct Connection(State);
 
 enum State {
-    Running(Box<HttpConnection>),
+    Running(Box<HttpConnection<InterimLimit>>),
     /// HTTP has ended: the connection was upgraded, or closed by either side.
-    Done(Box<HttpConnection>),
+    Done(Box<HttpConnection<InterimLimit>>),
     Failed,
+}
+
+/// Starts HTTP on a connection whose reads are bounded by `bound`.
+async fn start<B: ReadBound + Send + 'static>(
+    transport: Transport,
+    bound: B,
+    case: HeaderCase,
+) -> hyper::Result<(SendRequest<Outgoing>, Box<HttpConnection<B>>)> {
+    let (sender, connection) = http1::Builder::new()
+        .preserve_header_case(case.preserve)
+        .title_case_headers(case.title)
+        .handshake(TokioIo::new(ReadFirst::new(Bounded::new(transport, bound))))
+        .await?;
+    Ok((sender, Box::new(connection)))
 }
 
 /// Sends `request` and waits for the response head.
@@ -60,12 +82,8 @@ pub(crate) async fn exchange(
     let limit = InterimLimit::default();
     limit.apply(&mut request);
     case.apply(request.extensions_mut());
-    let (mut sender, connection) = http1::Builder::new()
-        .preserve_header_case(case.preserve)
-        .title_case_headers(case.title)
-        .handshake(TokioIo::new(ReadFirst::new(Bounded::new(transport, limit.clone()))))
-        .await?;
-    let mut connection = Connection(State::Running(Box::new(connection)));
+    let (mut sender, connection) = start(transport, limit.clone(), case).await?;
+    let mut connection = Connection(State::Running(connection));
     let mut response = pin!(sender.send_request(request));
     let response = std::future::poll_fn(|cx| {
         // An error of the connection is returned by the response future.

@@ -13,14 +13,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Either;
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
+use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use tokio::task::JoinSet;
 
 use super::{
+    HttpConnection,
     observed::{ObservedBody, ReceiveBound},
     pool::{Key, Pool},
 };
@@ -31,13 +28,13 @@ use crate::{
         header_case::HeaderCase,
     },
     error::BoxError,
-    io::{bounded::Bounded, read_first::ReadFirst, transport::Transport},
+    io::transport::Transport,
 };
 
 /// A connection that is idle or serves one request.
 pub(super) struct PooledConnection {
     sender: SendRequest<Outgoing>,
-    http: Box<http1::Connection<TokioIo<ReadFirst<Bounded<ReceiveBound>>>, Outgoing>>,
+    http: Box<HttpConnection<ReceiveBound>>,
     has_ended: bool,
     reads: ReceiveBound,
     pub(super) user: User,
@@ -71,12 +68,8 @@ pub(crate) struct Failed {
 impl PooledConnection {
     pub(super) async fn start(transport: Transport, case: HeaderCase) -> hyper::Result<Self> {
         let reads = ReceiveBound::default();
-        let (sender, http) = http1::Builder::new()
-            .preserve_header_case(case.preserve)
-            .title_case_headers(case.title)
-            .handshake(TokioIo::new(ReadFirst::new(Bounded::new(transport, reads.clone()))))
-            .await?;
-        Ok(Self { sender, http: Box::new(http), has_ended: false, reads, user: User::Any })
+        let (sender, http) = super::start(transport, reads.clone(), case).await?;
+        Ok(Self { sender, http, has_ended: false, reads, user: User::Any })
     }
 
     /// Reads and writes what is possible.
