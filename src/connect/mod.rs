@@ -21,6 +21,7 @@ pub(crate) mod header_case;
 pub(crate) mod interim;
 mod response_connection;
 mod stall;
+mod sweep;
 #[cfg(feature = "rustls")]
 pub(crate) mod tls;
 

@@ -8,14 +8,15 @@
 use std::{
     error::Error as StdError,
     fmt, mem,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use slab::Slab;
-use tokio::time::sleep;
+use tokio::runtime::Handle;
 
+use super::sweep::{self, Sweep};
 use crate::{
     sync::{
         Mutex, MutexGuard,
@@ -108,14 +109,14 @@ impl Bodies {
         let has_task = mem::replace(&mut list.has_task, true);
         drop(list);
         if !has_task {
-            let task = Task(Arc::downgrade(self));
-            tokio::spawn(task.run(self.limit.min(NEVER) / CHECKS));
+            sweep::start(self, &Handle::current(), self.limit.min(NEVER) / CHECKS);
         }
         key
     }
+}
 
-    /// Returns false, and forgets the task, when there are no bodies.
-    fn check(&self) -> bool {
+impl Sweep for Bodies {
+    fn sweep(&self) -> bool {
         let now = self.checks.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let mut list = self.list();
         list.has_task = !list.bodies.is_empty();
@@ -124,29 +125,9 @@ impl Bodies {
         bodies.iter().for_each(|body| body.check(now));
         !bodies.is_empty()
     }
-}
 
-/// The task of a list. If its runtime ends before it, the next body starts another one.
-struct Task(Weak<Bodies>);
-
-impl Task {
-    async fn run(mut self, interval: Duration) {
-        loop {
-            sleep(interval).await;
-            if !self.0.upgrade().is_some_and(|watch| watch.check()) {
-                // The list may have another task by now.
-                self.0 = Weak::new();
-                return;
-            }
-        }
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        if let Some(watch) = self.0.upgrade() {
-            watch.list().has_task = false;
-        }
+    fn stopped(&self) {
+        self.list().has_task = false;
     }
 }
 
@@ -308,7 +289,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_task_ends_with_the_last_body_and_starts_again() {
         let watch = StallWatch::new(Some(LIMIT));
-        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let tasks = || Handle::current().metrics().num_alive_tasks();
         let before = tasks();
         for _ in 0..3 {
             let body = watch.watch(body().0);

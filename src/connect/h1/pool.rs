@@ -16,19 +16,23 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, PoisonError, Weak},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use http::uri::{Authority, Scheme};
 use tokio::{
     runtime::{self, Handle},
-    time::{Instant, sleep},
+    time::Instant,
 };
 
 use super::pooled::{Lease, PooledConnection, User};
 use crate::{
-    connect::{connection_auth::ClientConnection, header_case::HeaderCase},
+    connect::{
+        connection_auth::ClientConnection,
+        header_case::HeaderCase,
+        sweep::{self, Sweep},
+    },
     error::BoxError,
     io::transport::Transport,
     sync::{Mutex, MutexGuard},
@@ -125,13 +129,18 @@ impl Pool {
         }
         if !is_checked {
             let interval = limits.timeout.clamp(MIN_CHECK_INTERVAL, CHECK_INTERVAL);
-            runtime.spawn(check(Checked(Some(Arc::downgrade(&self))), interval));
+            sweep::start(&self, &runtime, interval);
         }
     }
 
-    /// Closes the connections whose time is over, whose client has gone, or which the upstream has closed. Returns
-    /// false if none is left.
-    fn check(&self) -> bool {
+    fn idle(&self) -> MutexGuard<'_, IdleConnections> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sweep for Pool {
+    /// Closes the connections whose time is over, whose client has gone, or which the upstream has closed.
+    fn sweep(&self) -> bool {
         let mut idle = self.idle();
         let closed = idle.remove_unusable(self.limits.timeout);
         let is_left = !idle.order.is_empty();
@@ -141,40 +150,8 @@ impl Pool {
         is_left
     }
 
-    fn idle(&self) -> MutexGuard<'_, IdleConnections> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A pool while its connections are checked by a task, which may end early, with its runtime.
-struct Checked(Option<Weak<Pool>>);
-
-impl Checked {
-    /// Checks the connections. Returns false when none is left; then another task may begin to check.
-    fn check(&mut self) -> bool {
-        let pool = self.0.as_ref().and_then(Weak::upgrade);
-        let is_left = pool.is_some_and(|pool| pool.check());
-        if !is_left {
-            self.0 = None;
-        }
-        is_left
-    }
-}
-
-impl Drop for Checked {
-    fn drop(&mut self) {
-        if let Some(pool) = self.0.as_ref().and_then(Weak::upgrade) {
-            pool.idle().is_checked = false;
-        }
-    }
-}
-
-async fn check(mut pool: Checked, interval: Duration) {
-    loop {
-        sleep(interval).await;
-        if !pool.check() {
-            return;
-        }
+    fn stopped(&self) {
+        self.idle().is_checked = false;
     }
 }
 
@@ -251,7 +228,10 @@ impl fmt::Debug for Pool {
 #[cfg(test)]
 mod tests {
     use hyper_util::rt::TokioIo;
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::{
+        io::{DuplexStream, duplex},
+        time::sleep,
+    };
 
     use super::*;
 
