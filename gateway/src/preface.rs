@@ -1,14 +1,13 @@
 //! HTTP version of a connection without TLS, from the client's first bytes.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::io::{self, Cursor};
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    io::{AsyncReadExt, Chain, Join, join},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
 };
 
 /// First bytes of HTTP/2's preface. HTTP/1.1 has no method of this name.
@@ -23,12 +22,7 @@ pub(crate) enum Start {
 }
 
 /// Socket of which some bytes have been read, which are read again first.
-pub(crate) struct Rewind {
-    socket: TcpStream,
-    start: [u8; PREFACE.len()],
-    /// Bytes of `start` that are read next.
-    rest: std::ops::Range<usize>,
-}
+pub(crate) type Rewind = Join<Chain<Cursor<Vec<u8>>, OwnedReadHalf>, OwnedWriteHalf>;
 
 /// Waits for the bytes that determine the version. They are peeked, so that the connection remains an unread socket; this costs an
 /// HTTP/1.1 connection one system call. Only a part of the preface is taken out of the socket, which would otherwise remain readable
@@ -48,53 +42,12 @@ pub(crate) async fn start(mut socket: TcpStream) -> io::Result<Start> {
         }
     }
     let is_http2 = start == PREFACE;
-    Ok(Start::Read { socket: Rewind { socket, start, rest: 0..length }, is_http2 })
+    let (reader, writer) = socket.into_split();
+    let socket = join(Cursor::new(start[..length].to_vec()).chain(reader), writer);
+    Ok(Start::Read { socket, is_http2 })
 }
 
 /// Returns true if more bytes may complete the preface.
 fn is_part(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes)
-}
-
-impl AsyncRead for Rewind {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let length = this.rest.len().min(buf.remaining());
-        if length == 0 {
-            return Pin::new(&mut this.socket).poll_read(cx, buf);
-        }
-        buf.put_slice(&this.start[this.rest.start..this.rest.start + length]);
-        this.rest.start += length;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Rewind {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
-    }
 }
