@@ -191,7 +191,9 @@ fn is_host(text: &[u8]) -> bool {
         host = text.to_vec();
         port.clear();
     }
-    let port = port.iter().fold(0_u64, |number, digit| number.saturating_mul(10) + u64::from(digit - b'0'));
+    let port = port
+        .iter()
+        .fold(0_u64, |number, digit| number.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte);
     let is_host = match host.as_slice() {
         [b'[', address @ .., b']'] => {
