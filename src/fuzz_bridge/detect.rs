@@ -181,7 +181,7 @@ fn has_host(request: &Request<()>) -> bool {
 }
 
 /// Returns true if `text` is a host with an optional port, by the grammar of RFC 3986.
-fn is_host(text: &[u8]) -> bool {
+pub(super) fn is_host(text: &[u8]) -> bool {
     let mut port = Vec::new();
     let mut host = text.to_vec();
     while host.last().is_some_and(u8::is_ascii_digit) {

@@ -40,6 +40,7 @@ mod h2_handshakes;
 mod handshake_faults;
 mod head_size;
 mod hop_by_hop;
+mod identity;
 mod interim_responses;
 mod invalid_responses;
 mod protocols;

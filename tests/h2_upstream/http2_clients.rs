@@ -45,12 +45,12 @@ async fn a_request_arrives_with_host_and_forwarding_fields() {
     let expected = [
         ("connection", "TE"),
         ("cookie", "a=1; b=2"),
-        ("forwarded", "for=unknown;host=client.example;proto=https"),
+        ("forwarded", "for=unknown;host=client.example;proto=http"),
         ("host", "client.example"),
         ("te", "trailers"),
         ("via", "2 tower-upgrade-proxy"),
         ("x-forwarded-host", "client.example"),
-        ("x-forwarded-proto", "https"),
+        ("x-forwarded-proto", "http"),
     ];
     assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     server.send("HTTP/1.1 200 OK\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\n\r\nok").await;

@@ -66,7 +66,7 @@ async fn an_extended_connect_becomes_a_get_and_its_101_a_200() {
         ("sec-websocket-version", "13"),
         ("sec-websocket-protocol", "chat, superchat"),
         ("sec-websocket-extensions", "permessage-deflate"),
-        ("x-forwarded-proto", "https"),
+        ("x-forwarded-proto", "http"),
     ] {
         assert_eq!(head.values(name), [value], "{name}");
     }

@@ -76,7 +76,8 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value = "none")]
     forwarded: ForwardedPolicy,
 
-    /// Peers whose X-Forwarded-* and similar fields are trusted, also for the client's address; repeatable
+    /// Peers whose X-Forwarded-* and similar fields are trusted, for the client's address and scheme; repeatable. With
+    /// --forwarded, valid values of these peers are kept, and X-Real-IP is the client's address
     #[arg(long = "trust", value_name = "CIDR")]
     trusted: Vec<IpNet>,
 

@@ -57,9 +57,9 @@ async fn nginx_sets_address_and_scheme_and_replaces_the_fields_of_untrusted_peer
 }
 
 #[tokio::test]
-async fn nginx_appends_to_the_fields_of_trusted_peers() {
+async fn nginx_keeps_the_fields_of_trusted_peers() {
     let both =
-        ["192.0.2.1, 127.0.0.1", "http", "sent.example", "/sent", "127.0.0.1", "for=192.0.2.3", "1.0 sent"];
+        ["192.0.2.1, 127.0.0.1", "https", "sent.example", "/sent", "192.0.2.1", "for=192.0.2.3", "1.0 sent"];
     expect(&["--forwarded", "nginx", "--trust", "10.0.0.0/8", "--trust", "127.0.0.0/8"], both).await;
 }
 
@@ -80,7 +80,7 @@ async fn all_appends_to_the_fields_of_trusted_peers() {
         "https",
         "sent.example",
         "/sent",
-        "192.0.2.2",
+        "192.0.2.1",
         "for=192.0.2.3, for=127.0.0.1;host=client.example;proto=http",
         "1.0 sent, 1.1 tower-upgrade-proxy",
     ];

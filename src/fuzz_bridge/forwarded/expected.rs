@@ -5,55 +5,109 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderValue};
 
 use super::{
+    super::detect::is_host,
     FIELDS,
     grammar::{address, parse},
 };
 use crate::rewrite::forwarded::ForwardedField;
 
-/// Checks one field, given the received fields and those added by the proxy.
-pub(super) fn check_field(
-    (name, is_list): (&str, bool),
-    policy: ForwardedField,
-    trusted: bool,
-    (before, added, after): (&HeaderMap, &HeaderMap, &HeaderMap),
-) {
-    let lines = |headers: &HeaderMap| headers.get_all(name).iter().cloned().collect::<Vec<_>>();
-    let received = lines(before);
-    let joined = received.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b", "[..]);
-    let expected = match (policy, added.get(name)) {
-        (ForwardedField::Pass, _) => received,
-        (ForwardedField::Remove, _) => Vec::new(),
-        (ForwardedField::Append, Some(added)) if trusted && !received.is_empty() => {
-            let tail = [b", ", added.as_bytes()].concat();
-            let value = if is_list { [&joined[..], &tail].concat() } else { joined };
-            vec![HeaderValue::from_bytes(&value).unwrap()]
+/// The heads of one request, and the facts about its client.
+pub(super) struct Case<'a> {
+    pub(super) trusted: bool,
+    pub(super) peer: Option<IpAddr>,
+    pub(super) client: Option<IpAddr>,
+    /// The received fields.
+    pub(super) before: &'a HeaderMap,
+    /// The fields that the proxy adds to a request without any.
+    pub(super) added: &'a HeaderMap,
+    pub(super) after: &'a HeaderMap,
+}
+
+impl Case<'_> {
+    /// Checks one field.
+    pub(super) fn check(&self, name: &str, policy: ForwardedField) {
+        let lines = |headers: &HeaderMap| {
+            let lines = headers.get_all(name).iter();
+            lines.map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>()
+        };
+        let (received, after) = (lines(self.before), lines(self.after));
+        let list = received.join(&b", "[..]);
+        let own = lines(self.added).pop();
+        let client = self.client.map(|client| client.to_string().into_bytes());
+        let expected = match policy {
+            ForwardedField::Pass => {
+                assert_eq!(after, received, "{name}");
+                return;
+            }
+            ForwardedField::Remove => None,
+            ForwardedField::Append if self.trusted => self.kept(name, &list, own, client),
+            ForwardedField::Append | ForwardedField::Replace if name == "x-real-ip" => client,
+            ForwardedField::Append | ForwardedField::Replace => own,
+        };
+        assert_eq!(after, expected.into_iter().collect::<Vec<_>>(), "{name}");
+    }
+
+    /// Returns the value of a field that a trusted peer may set.
+    fn kept(
+        &self,
+        name: &str,
+        list: &[u8],
+        own: Option<Vec<u8>>,
+        client: Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        let has = |name| self.before.contains_key(name);
+        let last = |list: &[u8]| list.split(|byte| *byte == b',').next_back().unwrap().trim_ascii().to_vec();
+        let is_behind = self.client != self.peer;
+        let join = |earlier: Option<Vec<u8>>| {
+            let elements: Vec<_> = earlier.into_iter().chain(own.clone()).collect();
+            Some(elements.join(&b", "[..])).filter(|list| !list.is_empty())
+        };
+        match name {
+            "x-forwarded-for" | "via" | "forwarded" if !list.is_empty() => join(Some(list.to_vec())),
+            "x-forwarded-for" => join(client.filter(|_| is_behind)),
+            "via" => own,
+            "forwarded" if is_behind => {
+                let proto = self.before.get_all("x-forwarded-proto").iter().next_back();
+                let proto = proto.and_then(|proto| known_scheme(&last(proto.as_bytes())));
+                let node = match self.client? {
+                    ip @ IpAddr::V4(_) => format!("for={ip}"),
+                    ip @ IpAddr::V6(_) => format!("for=\"[{ip}]\""),
+                };
+                join(Some(
+                    [node, proto.map(|proto| format!(";proto={proto}")).unwrap_or_default()].concat().into(),
+                ))
+            }
+            "forwarded" => own,
+            "x-forwarded-proto" if list.is_empty() && has("forwarded") && !has("x-forwarded-for") => {
+                // A scheme in any of the elements that are read.
+                let value = self.after[name].as_bytes();
+                known_scheme(value).map(|scheme| scheme.as_bytes().to_vec())
+            }
+            "x-forwarded-proto" => known_scheme(&last(list)).map(Into::into).or(own),
+            "x-forwarded-host" => Some(last(list)).filter(|host| is_host(host)).or(own),
+            "x-forwarded-prefix" => Some(list.to_vec()).filter(|prefix| !prefix.is_empty()).or(own),
+            _ if has("x-forwarded-for") || has("forwarded") => client,
+            _ => address(list).map(|ip| ip.to_string().into_bytes()).or(client),
         }
-        (ForwardedField::Append, None) if trusted => received,
-        (_, added) => added.into_iter().cloned().collect(),
-    };
-    assert_eq!(lines(after), expected, "{name}");
+    }
+}
+
+/// Returns the scheme in lower case, if proxies send it.
+fn known_scheme(text: &[u8]) -> Option<String> {
+    let text = str::from_utf8(text).ok()?.to_ascii_lowercase();
+    ["http", "https", "ws", "wss"].contains(&text.as_str()).then_some(text)
 }
 
 /// Checks that other fields are kept, except aliases of removed fields with underscores.
-pub(super) fn check_untouched(
-    policies: &[ForwardedField],
-    trusted: bool,
-    before: &HeaderMap,
-    after: &HeaderMap,
-) {
+pub(super) fn check_untouched(policies: &[ForwardedField], before: &HeaderMap, after: &HeaderMap) {
     let removed = |name: &str| {
         let dashed = name.replace('_', "-");
-        let field =
-            FIELDS.iter().zip(policies).find(|((field, _), _)| *field == dashed && name.contains('_'));
-        field.is_some_and(|(_, policy)| match policy {
-            ForwardedField::Pass => false,
-            ForwardedField::Append => !trusted,
-            _ => true,
-        })
+        let field = FIELDS.iter().zip(policies).find(|(field, _)| **field == dashed && name.contains('_'));
+        field.is_some_and(|(_, policy)| *policy != ForwardedField::Pass)
     };
     let others = |headers: &HeaderMap| {
         let mut others: Vec<_> = headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        others.retain(|(name, _)| FIELDS.iter().all(|(field, _)| field != name));
+        others.retain(|(name, _)| FIELDS.iter().all(|field| field != name));
         // The order is significant among lines of one name only.
         others.sort_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
         others

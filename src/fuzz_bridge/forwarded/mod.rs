@@ -11,17 +11,17 @@ use http::{HeaderMap, Request};
 use super::input::{first_line, head, words};
 use crate::rewrite::forwarded::{Forwarded, ForwardedField, Peer};
 use client::check_client;
-use expected::{check_element, check_field, check_untouched};
+use expected::{Case, check_element, check_untouched};
 
-/// Names of the fields, with true for list fields.
-const FIELDS: [(&str, bool); 7] = [
-    ("x-forwarded-for", true),
-    ("forwarded", true),
-    ("via", true),
-    ("x-forwarded-proto", false),
-    ("x-forwarded-host", false),
-    ("x-forwarded-prefix", false),
-    ("x-real-ip", false),
+/// Names of the fields.
+const FIELDS: [&str; 7] = [
+    "x-forwarded-for",
+    "forwarded",
+    "via",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-prefix",
+    "x-real-ip",
 ];
 
 /// Input: a line with the address of the peer (`-` for none), `http` or `https`, and a letter for the policy
@@ -55,10 +55,11 @@ pub fn check(input: &[u8]) {
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
     );
-    for ((name, is_list), policy) in FIELDS.iter().zip(&policies) {
-        check_field((name, *is_list), *policy, trusted, (&before, &added, &after));
+    let case = Case { trusted, peer: ip, client, before: &before, added: &added, after: &after };
+    for (name, policy) in FIELDS.iter().zip(&policies) {
+        case.check(name, *policy);
     }
-    check_untouched(&policies, trusted, &before, &after);
+    check_untouched(&policies, &before, &after);
     if let Some(element) = added.get("forwarded") {
         check_element(element, ip, scheme == "https", &before);
     }
@@ -68,7 +69,7 @@ pub fn check(input: &[u8]) {
         .iter()
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .count();
-    if policies[0] == ForwardedField::Append && ip.is_some() && (!trusted || (1..31).contains(&hops)) {
+    if policies[0] == ForwardedField::Append && ip.is_some() && (!trusted || hops < 31) {
         assert_eq!(self::client(&forwarded, "10.0.0.250:1".parse().ok(), &after), client);
     }
 }

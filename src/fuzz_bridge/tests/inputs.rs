@@ -222,7 +222,8 @@ pub(super) fn forwarded_head() -> impl Strategy<Value = Vec<u8>> {
     );
     let text = select(&["a", "a,b;for=3.3.3.3", "a\\\"b", "a\\\", for=3.3.3.3", "\\\\", "\\1"][..]);
     let other = (any_of("host by FOR"), text).prop_map(|(name, text)| format!("{name}=\"{text}\""));
-    let pair = prop_oneof![select(nodes).prop_map(|node| format!("for=\"{node}\"")), other];
+    let proto = any_of("proto=https PROTO=\"wss\" proto=x").prop_map(str::to_owned);
+    let pair = prop_oneof![select(nodes).prop_map(|node| format!("for=\"{node}\"")), other, proto];
     let element = vec(pair, 1..3).prop_map(|pairs| pairs.join(";"));
     let elements = vec(element, 1..4).prop_map(|elements| elements.join(", ").into_bytes());
     let line = prop_oneof![
@@ -232,10 +233,10 @@ pub(super) fn forwarded_head() -> impl Strategy<Value = Vec<u8>> {
         1 => line("host", value(&["a.example:80", "a\"b\\c", "a,b;c", ""])),
         1 => line("x_forwarded_for", value(&["6.6.6.6"])),
         1 => line("x-forwarded_proto", value(&["https"])),
-        1 => line("x-forwarded-proto", value(&["https", ""])),
-        1 => line("x-forwarded-host", value(&["b.example"])),
+        1 => line("x-forwarded-proto", value(&["https", "", "javascript", "http, HTTPS", "wss,gopher"])),
+        1 => line("x-forwarded-host", value(&["b.example", "a/b", "a, b.example:1", ""])),
         1 => line("x-forwarded-prefix", value(&["/a"])),
-        1 => line("x-real-ip", value(&["6.6.6.6"])),
+        1 => line("x-real-ip", value(&["6.6.6.6", "6.6.6.6, 7.7.7.7", "[fd00::1]:80", "unknown", ""])),
         1 => line("via", value(&["1.0 a", "2 b, 1.1 c"])),
     ];
     (first, lines(line, 6)).prop_map(joined)

@@ -1,16 +1,20 @@
 //! Values of the forwarding fields for one request.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use http::{
     HeaderName, HeaderValue, Version,
     header::{FORWARDED, VIA},
     request::Parts,
-    uri::Scheme,
 };
 
-use super::{Forwarded, ForwardedField, Peer, X_FORWARDED_FOR, field, node};
-use crate::rewrite::host;
+use super::{
+    Forwarded, ForwardedField, Peer, X_FORWARDED_FOR,
+    client::parse,
+    field::{append, last, set},
+    node,
+};
+use crate::{authority, rewrite::host};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -24,33 +28,48 @@ impl Forwarded {
         if self.passes_all() {
             return;
         }
+        let trusted = self.trusts_peer(&parts.extensions);
         let peer = Peer::from_extensions(&parts.extensions);
-        let address = peer.and_then(Peer::address);
-        let trusted = address.is_some_and(|address| self.trusts(address.ip()));
-        let scheme = self.scheme_of(parts, peer);
-        let ip = address.map(|address| address.ip().to_canonical().to_string());
+        let address = peer.and_then(Peer::address).map(|address| address.ip().to_canonical());
+        let client = self.reported_client(parts);
         let host = host::requested(parts);
-        let element = self.forwarded_element(address, scheme, host.as_ref());
         let via = format!("{} {}", via_version(parts.version), self.pseudonym);
         let prefix = prefix(parts);
-        let value = |text: Option<&str>| text.and_then(|text| HeaderValue::from_str(text).ok());
-        let list = [
-            (X_FORWARDED_FOR, self.x_forwarded_for, value(ip.as_deref())),
-            (FORWARDED, self.forwarded, value(Some(&element))),
-            (VIA, self.via, value(Some(&via))),
-        ];
-        let single = [
-            (X_FORWARDED_PROTO, self.x_forwarded_proto, value(Some(scheme))),
-            (X_FORWARDED_HOST, self.x_forwarded_host, host),
-            (X_FORWARDED_PREFIX, self.x_forwarded_prefix, value(prefix.as_deref())),
-            (X_REAL_IP, self.x_real_ip, value(ip.as_deref())),
-        ];
-        for (name, policy, added) in list {
-            field::set(&mut parts.headers, &name, policy, trusted, added, field::append);
-        }
-        for (name, policy, added) in single {
-            field::set(&mut parts.headers, &name, policy, trusted, added, field::keep);
-        }
+
+        let own_scheme = self.own_scheme(peer);
+        let headers = &mut parts.headers;
+        let reported_scheme = headers.get_all(X_FORWARDED_PROTO).iter().next_back();
+        let reported_scheme = reported_scheme.and_then(|line| parse::scheme(last(line.as_bytes())));
+        let reports_address = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
+        // Behind a trusted peer that sends only one of the two lists, the other one starts with the client.
+        let behind = client.address.filter(|client| Some(*client) != address);
+
+        set(headers, &X_FORWARDED_FOR, self.x_forwarded_for, trusted, |kept| {
+            append(kept, behind.map(|ip| ip.to_string()), address.map(|ip| ip.to_string()))
+        });
+        set(headers, &FORWARDED, self.forwarded, trusted, |kept| {
+            let first = behind.map(|ip| element(ip, reported_scheme));
+            append(kept, first, Some(self.own_element(address, own_scheme, host.as_ref())))
+        });
+        set(headers, &VIA, self.via, trusted, |kept| append(kept, None, Some(via)));
+        set(headers, &X_FORWARDED_PROTO, self.x_forwarded_proto, trusted, |kept| {
+            let kept = kept.filter(|_| self.scheme.is_none());
+            let reported =
+                kept.and_then(|list| if list.is_empty() { client.scheme } else { reported_scheme });
+            HeaderValue::from_str(reported.unwrap_or(own_scheme)).ok()
+        });
+        set(headers, &X_FORWARDED_HOST, self.x_forwarded_host, trusted, |kept| {
+            let reported = kept.map(last).filter(|host| authority::parse(host).is_some());
+            reported.and_then(|host| HeaderValue::from_bytes(host).ok()).or(host)
+        });
+        set(headers, &X_FORWARDED_PREFIX, self.x_forwarded_prefix, trusted, |kept| {
+            let reported = kept.filter(|prefix| !prefix.is_empty());
+            reported.and_then(|prefix| HeaderValue::from_bytes(prefix).ok()).or(value(prefix))
+        });
+        set(headers, &X_REAL_IP, self.x_real_ip, trusted, |kept| {
+            let reported = kept.filter(|_| !reports_address).and_then(parse::node);
+            value(reported.or(client.address).map(|ip| ip.to_string()))
+        });
     }
 
     fn passes_all(&self) -> bool {
@@ -66,23 +85,18 @@ impl Forwarded {
         fields.iter().all(|field| *field == ForwardedField::Pass)
     }
 
-    fn scheme_of<'a>(&'a self, parts: &Parts, peer: Option<Peer>) -> &'a str {
-        match (&self.scheme, peer, parts.uri.scheme()) {
-            (Some(scheme), ..) => scheme.as_str(),
-            (None, Some(peer), _) if peer.is_https() => "https",
-            (None, _, Some(scheme)) if *scheme == Scheme::HTTPS => "https",
-            _ => "http",
+    /// Returns the scheme of the client's connection. That of the request's URI is only the client's word.
+    fn own_scheme(&self, peer: Option<Peer>) -> &str {
+        match &self.scheme {
+            Some(scheme) => scheme.as_str(),
+            None if peer.is_some_and(Peer::is_https) => "https",
+            None => "http",
         }
     }
 
     /// Returns the proxy's own element of `Forwarded`.
-    fn forwarded_element(
-        &self,
-        address: Option<SocketAddr>,
-        scheme: &str,
-        host: Option<&HeaderValue>,
-    ) -> String {
-        let node = address.map_or_else(|| "unknown".to_owned(), |address| node::for_value(address.ip()));
+    fn own_element(&self, address: Option<IpAddr>, scheme: &str, host: Option<&HeaderValue>) -> String {
+        let node = address.map_or_else(|| "unknown".to_owned(), node::for_value);
         let mut element = format!("for={node}");
         if let Some(host) = host.and_then(|host| host.to_str().ok()) {
             element.push_str(";host=");
@@ -98,6 +112,16 @@ impl Forwarded {
     }
 }
 
+/// Returns an element of `Forwarded` for a hop before the peer.
+fn element(ip: IpAddr, scheme: Option<&str>) -> String {
+    let proto = scheme.map(|scheme| format!(";proto={scheme}")).unwrap_or_default();
+    format!("for={}{proto}", node::for_value(ip))
+}
+
+fn value(text: Option<String>) -> Option<HeaderValue> {
+    text.and_then(|text| HeaderValue::try_from(text).ok())
+}
+
 /// Returns the received protocol version as written in `Via`.
 fn via_version(version: Version) -> &'static str {
     match version {
@@ -110,7 +134,7 @@ fn via_version(version: Version) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use http::{Request, header::HOST};
+    use http::{Request, header::HOST, uri::Scheme};
 
     use super::*;
 
@@ -179,9 +203,8 @@ mod tests {
         let forwarded = Forwarded::nginx().trust(["10.0.0.0/8".parse().unwrap()]);
         let expected = &[
             ("x-forwarded-for", "6.6.6.6, 7.7.7.7, 10.0.0.9"),
-            ("x-forwarded-proto", "http"),
-            ("x-real-ip", "10.0.0.9"),
-            ("x_forwarded_for", "8.8.8.8"),
+            ("x-forwarded-proto", "https"),
+            ("x-real-ip", "7.7.7.7"),
         ];
         for address in ["10.0.0.9:5", "[::ffff:10.0.0.9]:5"] {
             check(&Case { forwarded: forwarded.clone(), peer: peer(address), lines: FORGED, expected });
@@ -216,7 +239,7 @@ mod tests {
         let expected = &[
             ("forwarded", r#"for=1.2.3.4, for=10.0.0.9;host="site.example:8080";proto=http"#),
             ("via", "2 front, 1.1 tower-upgrade-proxy"),
-            ("x-forwarded-for", "10.0.0.9"),
+            ("x-forwarded-for", "1.2.3.4, 10.0.0.9"),
             ("x-forwarded-host", "public.example"),
             ("x-forwarded-prefix", "/ws"),
             ("x-forwarded-proto", "https"),
@@ -227,15 +250,97 @@ mod tests {
     }
 
     #[test]
-    fn absolute_target_provides_scheme_and_host() {
-        let request = Request::get("https://site.example:444/x").header("host", "other.example");
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        let fields = Forwarded::none()
-            .x_forwarded_proto(ForwardedField::Replace)
-            .x_forwarded_host(ForwardedField::Replace);
-        fields.apply(&mut parts, |_| None);
-        assert_eq!(parts.headers["x-forwarded-proto"], "https");
-        assert_eq!(parts.headers["x-forwarded-host"], "site.example:444");
+    fn absolute_target_provides_the_host_and_never_the_scheme() {
+        let peer = peer("192.0.2.1:5");
+        let table = [
+            ("https", None, "http"),
+            ("https", Some(Peer::unknown()), "http"),
+            ("https", peer, "http"),
+            ("http", peer.map(Peer::https), "https"),
+        ];
+        for (scheme, peer, expected) in table {
+            let request =
+                Request::get(format!("{scheme}://site.example:444/x")).header("host", "other.example");
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            if let Some(peer) = peer {
+                parts.extensions.insert(peer);
+            }
+            Forwarded::all().apply(&mut parts, |_| None);
+            assert_eq!(parts.headers["x-forwarded-proto"], expected);
+            let proto = format!("proto={expected}");
+            assert!(parts.headers["forwarded"].to_str().unwrap().ends_with(&proto));
+            assert_eq!(parts.headers["x-forwarded-host"], "site.example:444");
+        }
+    }
+
+    #[test]
+    fn invalid_values_of_a_trusted_peer_are_replaced() {
+        // Field, received value, value sent upstream.
+        let table: &[(&str, &str, &str)] = &[
+            ("x-forwarded-proto", "https", "https"),
+            ("x-forwarded-proto", "HTTPS", "https"),
+            ("x-forwarded-proto", "wss", "wss"),
+            ("x-forwarded-proto", "http, https", "https"),
+            ("x-forwarded-proto", "https,http", "http"),
+            ("x-forwarded-proto", "https, javascript", "http"),
+            ("x-forwarded-proto", "javascript", "http"),
+            ("x-forwarded-proto", "https://", "http"),
+            ("x-forwarded-proto", "", "http"),
+            ("x-forwarded-host", "public.example:8443", "public.example:8443"),
+            ("x-forwarded-host", "forged.example, public.example", "public.example"),
+            ("x-forwarded-host", "a/b", "site.example:8080"),
+            ("x-forwarded-host", "u@a", "site.example:8080"),
+            ("x-forwarded-host", "a:80x", "site.example:8080"),
+            ("x-forwarded-host", "", "site.example:8080"),
+            ("x-real-ip", "192.0.2.7", "192.0.2.7"),
+            ("x-real-ip", "::ffff:192.0.2.7", "192.0.2.7"),
+            ("x-real-ip", "192.0.2.7, 192.0.2.8", "10.0.0.9"),
+            ("x-real-ip", "unknown", "10.0.0.9"),
+            ("x-real-ip", "", "10.0.0.9"),
+            ("x-forwarded-for", "", "10.0.0.9"),
+        ];
+        let forwarded = Forwarded::all().trust(["10.0.0.0/8".parse().unwrap()]);
+        for (name, received, expected) in table {
+            let request = Request::get("/").header("host", "site.example:8080").header(*name, *received);
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            parts.extensions.insert(peer("10.0.0.9:5").unwrap());
+            forwarded.apply(&mut parts, |_| None);
+            assert_eq!(parts.headers[*name], expected, "{name}: {received}");
+            let fixed = forwarded.clone().scheme(Scheme::HTTPS);
+            fixed.apply(&mut parts, |_| None);
+            assert_eq!(parts.headers["x-forwarded-proto"], "https", "a fixed scheme takes precedence");
+        }
+    }
+
+    #[test]
+    fn a_trusted_peer_may_send_only_one_of_the_lists() {
+        let forwarded = Forwarded::all().trust(["10.0.0.0/8".parse().unwrap()]).via(ForwardedField::Remove);
+        let own = r#"for=10.0.0.9;host="site.example:8080";proto=http"#;
+        let only_for: &[(&str, &str)] = &[
+            ("x-forwarded-for", "6.6.6.6, 2001:db8::7"),
+            ("x-forwarded-proto", "https"),
+            ("x-real-ip", "6.6.6.6"),
+        ];
+        let only_forwarded: &[(&str, &str)] =
+            &[("forwarded", r#"for=6.6.6.6;proto=http, for="[2001:db8::7]:80";proto=https"#)];
+        for lines in [only_for, only_forwarded] {
+            let mut request = Request::get("/").header("host", "site.example:8080");
+            for (name, value) in lines {
+                request = request.header(*name, *value);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            parts.extensions.insert(peer("10.0.0.9:5").unwrap());
+            forwarded.apply(&mut parts, |_| None);
+            let list = parts.headers["x-forwarded-for"].to_str().unwrap();
+            assert!(list.ends_with("2001:db8::7, 10.0.0.9"), "{list}");
+            let list = parts.headers["forwarded"].to_str().unwrap();
+            assert!(
+                list.ends_with(own) && list.contains(r#"for="[2001:db8::7]"#) && list.contains("https"),
+                "{list}"
+            );
+            assert_eq!(parts.headers["x-forwarded-proto"], "https");
+            assert_eq!(parts.headers["x-real-ip"], "2001:db8::7");
+        }
     }
 
     #[test]

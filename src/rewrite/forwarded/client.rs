@@ -1,48 +1,64 @@
-//! Address of the client behind trusted proxies.
+//! Address and scheme of the client behind trusted proxies.
 
-mod parse;
+pub(super) mod parse;
 
 use std::net::IpAddr;
 
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, header::FORWARDED, request::Parts};
 
 use super::{Forwarded, Peer, X_FORWARDED_FOR};
+use parse::Hop;
 
-/// Maximum number of addresses read, more than any real chain of proxies has.
+/// Maximum number of hops read, more than any real chain of proxies has.
 const MAX_HOPS: usize = 32;
+
+/// The client as reported by trusted proxies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Client {
+    /// That of the peer if no proxy is trusted, or none reports an address.
+    pub(super) address: Option<IpAddr>,
+    /// Scheme by which the client reached the first trusted proxy. `None` if no proxy reports it in `Forwarded`.
+    pub(super) scheme: Option<&'static str>,
+}
 
 impl Forwarded {
     /// Returns the address of the client, as described at [`Forwarded`]. `None` if the address of the peer is
-    /// unknown.
+    /// unknown, unless it is a trusted unix socket.
     pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
-        let peer = Peer::from_extensions(&parts.extensions)?.address()?.ip().to_canonical();
-        if !self.trusts(peer) {
-            return Some(peer);
-        }
-        let headers = &parts.headers;
-        Some(if headers.contains_key(X_FORWARDED_FOR) {
-            self.nearest_untrusted(
-                peer,
-                lines_reversed(headers, X_FORWARDED_FOR).flat_map(parse::x_forwarded_for),
-            )
-        } else {
-            self.nearest_untrusted(peer, lines_reversed(headers, FORWARDED).flat_map(parse::forwarded))
-        })
+        self.reported_client(parts).address
     }
 
     /// Returns true if the peer is a trusted proxy, whose connections carry requests of many clients.
     pub(crate) fn trusts_peer(&self, extensions: &Extensions) -> bool {
-        let address = Peer::from_extensions(extensions).and_then(Peer::address);
-        address.is_some_and(|address| self.trusts(address.ip().to_canonical()))
+        Peer::from_extensions(extensions).is_some_and(|peer| match peer.address() {
+            Some(address) => self.trusts(address.ip()),
+            None => self.trusts_unix,
+        })
+    }
+
+    pub(super) fn reported_client(&self, parts: &Parts) -> Client {
+        let peer = Peer::from_extensions(&parts.extensions).and_then(Peer::address);
+        let peer = Client { address: peer.map(|address| address.ip().to_canonical()), scheme: None };
+        if !self.trusts_peer(&parts.extensions) {
+            return peer;
+        }
+        let headers = &parts.headers;
+        if headers.contains_key(X_FORWARDED_FOR) {
+            self.follow(peer, lines_reversed(headers, X_FORWARDED_FOR).flat_map(parse::x_forwarded_for))
+        } else {
+            self.follow(peer, lines_reversed(headers, FORWARDED).flat_map(parse::forwarded))
+        }
     }
 
     /// Follows the hops from the peer to the first address that is not trusted, or to the last one before
-    /// an entry that is not an address.
-    fn nearest_untrusted(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+    /// an entry that is not an address. Each hop that is read was reported by a trusted proxy.
+    fn follow(&self, peer: Client, hops: impl Iterator<Item = Hop>) -> Client {
         let mut client = peer;
-        for hop in hops.take(MAX_HOPS).map_while(|hop| hop) {
-            client = hop;
-            if !self.trusts(client) {
+        for hop in hops.take(MAX_HOPS) {
+            client.scheme = hop.scheme.or(client.scheme);
+            let Some(address) = hop.address else { break };
+            client.address = Some(address);
+            if !self.trusts(address) {
                 break;
             }
         }
@@ -131,6 +147,43 @@ mod tests {
                 assert_eq!(client(&trusting(), peer, &lines), *expected, "{lines:?}");
             }
         }
+    }
+
+    #[test]
+    fn scheme_is_that_of_the_first_trusted_proxy() {
+        let table = [
+            ("for=1.1.1.1;proto=https", Some("https")),
+            ("for=1.1.1.1;Proto=\"HTTPS\"", Some("https")),
+            ("for=1.1.1.1;proto=http, for=2.2.2.2;proto=wss, for=10.0.0.7;proto=http", Some("wss")),
+            // The scheme of a hidden client is known.
+            ("for=1.1.1.1;proto=http, for=_hidden;proto=https", Some("https")),
+            ("for=1.1.1.1, for=10.0.0.7;proto=https", Some("https")),
+            ("for=1.1.1.1;proto=javascript", None),
+            ("for=1.1.1.1;proto=https;proto=https", None),
+            ("for=1.1.1.1;xproto=https", None),
+            ("for=1.1.1.1;proto=\"https", None),
+            ("for=1.1.1.1", None),
+        ];
+        for (value, scheme) in table {
+            let request = Request::get("/").header(FORWARDED, value);
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            parts.extensions.insert(Peer::new("10.0.0.1:5".parse().unwrap()));
+            assert_eq!(trusting().reported_client(&parts).scheme, scheme, "{value}");
+        }
+    }
+
+    #[test]
+    fn peers_on_unix_sockets_are_trusted_only_by_name() {
+        let request = Request::get("/").header("x-forwarded-for", "1.1.1.1, 10.0.0.7");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let trusting = trusting().trust_unix_sockets();
+        assert_eq!(trusting.client(&parts), None, "the server named no peer");
+        parts.extensions.insert(Peer::unknown());
+        assert_eq!(trusting.client(&parts).unwrap().to_string(), "1.1.1.1");
+        assert!(trusting.trusts_peer(&parts.extensions));
+        assert!(!self::trusting().trusts_peer(&parts.extensions));
+        parts.headers.clear();
+        assert_eq!(trusting.client(&parts), None);
     }
 
     #[test]

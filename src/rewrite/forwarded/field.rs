@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// Policy for one of the fields of [`Forwarded`](super::Forwarded).
 ///
 /// Except with [`Pass`](Self::Pass), the field is removed if the peer is not
-/// [trusted](super::Forwarded::trust), together with its spellings with underscores (`X_Forwarded_For`),
-/// which some servers treat as the same name.
+/// [trusted](super::Forwarded::trust), and its spellings with underscores (`X_Forwarded_For`), which some servers treat as
+/// the same name, are always removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedField {
     /// Passed on unchanged, forged or not.
@@ -16,47 +16,55 @@ pub enum ForwardedField {
     /// Set by the proxy; received values are removed.
     Replace,
     /// Received values of a trusted peer are kept. The proxy appends its element to a list field, and sets a
-    /// field with a single value only if it is missing.
+    /// field with a single value only if it is missing or not valid.
     Append,
 }
 
-/// Sets one field by its policy. `merge` combines the values received from a trusted peer with the added
-/// value.
+/// Sets one field by its policy to the value that `make` returns.
+///
+/// `make` gets the list received from a trusted peer if its policy keeps it, empty if there is none, and `None` if received
+/// values are not used. Several lines are one list ([RFC 9110, 5.3](https://www.rfc-editor.org/rfc/rfc9110#section-5.3)).
 pub(super) fn set(
     headers: &mut HeaderMap,
     name: &HeaderName,
     policy: ForwardedField,
     trusted: bool,
-    added: Option<HeaderValue>,
-    merge: fn(Vec<u8>, &HeaderValue) -> Vec<u8>,
+    make: impl FnOnce(Option<&[u8]>) -> Option<HeaderValue>,
 ) {
-    match policy {
-        ForwardedField::Pass => return,
-        ForwardedField::Append if trusted => {}
-        ForwardedField::Append | ForwardedField::Remove | ForwardedField::Replace => remove(headers, name),
+    if policy == ForwardedField::Pass {
+        return;
     }
-    let Some(added) = added.filter(|_| policy != ForwardedField::Remove) else { return };
-    // Several field lines are one list (RFC 9110, 5.3).
-    let received: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    let value = match received.as_slice() {
-        [] => Ok(added),
-        lines => HeaderValue::from_bytes(&merge(lines.join(&b", "[..]), &added)),
-    };
-    if let Ok(value) = value {
+    let kept = (policy == ForwardedField::Append && trusted).then(|| {
+        let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        lines.join(&b", "[..])
+    });
+    remove(headers, name);
+    if policy == ForwardedField::Remove {
+        return;
+    }
+    if let Some(value) = make(kept.as_deref()) {
         headers.insert(name.clone(), value);
     }
 }
 
-/// Appends the added value to the received list.
-pub(super) fn append(mut received: Vec<u8>, added: &HeaderValue) -> Vec<u8> {
-    received.extend_from_slice(b", ");
-    received.extend_from_slice(added.as_bytes());
-    received
+/// Returns a list of `kept`, or, if nothing was received, of `translated` from another field, and `added`.
+pub(super) fn append(
+    kept: Option<&[u8]>,
+    translated: Option<String>,
+    added: Option<String>,
+) -> Option<HeaderValue> {
+    let earlier = match kept {
+        Some([]) => translated.map(String::into_bytes),
+        Some(list) => Some(list.to_vec()),
+        None => None,
+    };
+    let elements: Vec<Vec<u8>> = earlier.into_iter().chain(added.map(String::into_bytes)).collect();
+    HeaderValue::from_bytes(&elements.join(&b", "[..])).ok().filter(|list| !list.is_empty())
 }
 
-/// Keeps the received value.
-pub(super) fn keep(received: Vec<u8>, _: &HeaderValue) -> Vec<u8> {
-    received
+/// Returns the last element of a list, the one that the peer added.
+pub(super) fn last(list: &[u8]) -> &[u8] {
+    list.rsplit(|byte| *byte == b',').next().unwrap_or(list).trim_ascii()
 }
 
 /// Removes a field and its spellings with underscores.

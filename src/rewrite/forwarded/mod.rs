@@ -1,7 +1,7 @@
 //! Forwarding fields: `X-Forwarded-*`, `X-Real-IP`, `Forwarded` and `Via`.
 //!
 //! [`Forwarded`] is the policy. [`apply`] computes the values for one request, [`field`] sets one field
-//! by its [`ForwardedField`], [`client`] reads the received fields to find the client's address, and
+//! by its [`ForwardedField`], [`client`] reads the received fields to find the client's address and scheme, and
 //! [`node`] has the syntax of RFC 7239.
 
 mod apply;
@@ -26,11 +26,28 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The fields are set after the hop-by-hop fields have been removed, so a client cannot have them removed
 /// with `Connection: X-Real-IP`. Received fields that `Connection` names are removed, even those of a trusted peer.
 ///
-/// The client's address and scheme come from a [`Peer`] in the request's extensions, else from
+/// The peer's address and scheme come from a [`Peer`] in the request's extensions, else from
 /// axum's `ConnectInfo<SocketAddr>` (feature `axum`; serve with
 /// `into_make_service_with_connect_info`). Without either, the address is unknown: the proxy adds nothing to
-/// `X-Forwarded-For` and `X-Real-IP`, sends `for=unknown` in `Forwarded`, and does not trust the peer.
-/// Without a [`Peer`] the scheme is that of the request's URI (in HTTP/2), else `http`.
+/// `X-Forwarded-For` and `X-Real-IP`, sends `for=unknown` in `Forwarded`, does not trust the peer, and logs one warning.
+///
+/// The scheme is `https` only if the [`Peer`] says so, or by [`Forwarded::scheme`], else `http`. The scheme in the request's
+/// URI (a target in absolute form, `:scheme` in HTTP/2) is never used: any client can write any scheme there. A server that
+/// terminates TLS must therefore insert a `Peer`, or have a fixed scheme.
+///
+/// # Behind trusted peers
+///
+/// With [`Append`](ForwardedField::Append), the fields of a [trusted](Self::trust) peer are kept if they are valid:
+///
+/// - `X-Forwarded-Proto` if it is `http`, `https`, `ws` or `wss`; of a list, the last element, which is the peer's own. If
+///   it is missing, the scheme is that of the `proto` parameter of the client's element of `Forwarded`.
+/// - `X-Forwarded-Host` if it is a host with an optional port; of a list, the last element.
+/// - `X-Real-IP` is [the client's address](Self#the-clients-address). If that is not reported by `X-Forwarded-For` or
+///   `Forwarded`, it is the received value if it is an address, else the peer's.
+/// - `X-Forwarded-For` and `Forwarded` are appended to. If the peer sends only one of them, the other one starts with
+///   the client's address.
+///
+/// A value that is not valid is replaced by the proxy's own.
 ///
 /// # The client's address
 ///
@@ -47,8 +64,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 ///
 /// Both fields are read as received, independently of what is sent upstream.
 ///
-/// A trusted peer must therefore set `X-Forwarded-For`, append to it or remove it. A peer that passes it on
-/// unchanged, such as a load balancer that only supports `Forwarded`, lets clients forge their addresses.
+/// A trusted peer must therefore set each of these fields, append to it or remove it. A peer that passes one on
+/// unchanged, such as a load balancer that only supports `Forwarded`, lets clients forge it.
 ///
 /// ```
 /// use tower_upgrade_proxy::{Forwarded, UpgradeProxyLayer};
@@ -71,6 +88,7 @@ pub struct Forwarded {
     by: String,
     pseudonym: String,
     trusted: Vec<IpNet>,
+    trusts_unix: bool,
 }
 
 impl Forwarded {
@@ -90,20 +108,22 @@ impl Forwarded {
             by: String::new(),
             pseudonym: "tower-upgrade-proxy".to_owned(),
             trusted: Vec::new(),
+            trusts_unix: false,
         }
     }
 
     /// The usual three fields of an nginx configuration: `X-Real-IP $remote_addr`,
     /// `X-Forwarded-For $proxy_add_x_forwarded_for` and `X-Forwarded-Proto $scheme`.
     ///
-    /// nginx appends to any received `X-Forwarded-For`; this policy appends only to that of a
-    /// [trusted](Self::trust) peer, and replaces it otherwise.
+    /// Each with [`Append`](ForwardedField::Append): the values of a [trusted](Self::trust) peer are kept, so `X-Real-IP` is
+    /// the address of the client, not of the peer, and `X-Forwarded-Proto` is the client's scheme. Values of other peers
+    /// are replaced. nginx appends to any received `X-Forwarded-For`.
     #[must_use]
     pub fn nginx() -> Self {
         Self {
             x_forwarded_for: ForwardedField::Append,
-            x_forwarded_proto: ForwardedField::Replace,
-            x_real_ip: ForwardedField::Replace,
+            x_forwarded_proto: ForwardedField::Append,
+            x_real_ip: ForwardedField::Append,
             ..Self::none()
         }
     }
@@ -130,7 +150,8 @@ impl Forwarded {
         Self { x_forwarded_for, ..self }
     }
 
-    /// Sets the policy for `X-Forwarded-Proto`: `http` or `https`, the scheme of the client's connection.
+    /// Sets the policy for `X-Forwarded-Proto`: `http` or `https`, the scheme of the client's connection, or what a trusted
+    /// peer reports.
     #[must_use]
     pub fn x_forwarded_proto(self, x_forwarded_proto: ForwardedField) -> Self {
         Self { x_forwarded_proto, ..self }
@@ -150,7 +171,7 @@ impl Forwarded {
         Self { x_forwarded_prefix, ..self }
     }
 
-    /// Sets the policy for `X-Real-IP`: the address of the peer.
+    /// Sets the policy for `X-Real-IP`: [the client's address](Self#the-clients-address).
     #[must_use]
     pub fn x_real_ip(self, x_real_ip: ForwardedField) -> Self {
         Self { x_real_ip, ..self }
@@ -170,8 +191,8 @@ impl Forwarded {
         Self { via, ..self }
     }
 
-    /// Sets a fixed scheme for all requests, for a server behind a proxy that terminates TLS. Default: the
-    /// scheme of the client's connection.
+    /// Sets a fixed scheme for all requests, for a server behind a proxy that terminates TLS. It takes precedence over that of
+    /// a trusted peer. Default: the scheme of the client's connection.
     #[must_use]
     pub fn scheme(self, scheme: Scheme) -> Self {
         Self { scheme: Some(scheme), ..self }
@@ -205,6 +226,21 @@ impl Forwarded {
     pub fn trust(mut self, peers: impl IntoIterator<Item = IpNet>) -> Self {
         self.trusted.extend(peers);
         self
+    }
+
+    /// Trusts the peers on unix sockets: those without an address, which the server marks with [`Peer::unknown`]. nginx's
+    /// `set_real_ip_from unix:`. Default: they are not trusted, and [limits per
+    /// client](crate::UpgradeProxyLayer::max_tunnels_per_client) count all of them as one client.
+    #[must_use]
+    pub fn trust_unix_sockets(self) -> Self {
+        Self { trusts_unix: true, ..self }
+    }
+
+    /// Returns true if one of the fields, or the trust in a peer, depends on the address of the peer.
+    pub(crate) fn needs_address(&self) -> bool {
+        let is_set = |field| matches!(field, ForwardedField::Replace | ForwardedField::Append);
+        [self.x_forwarded_for, self.x_real_ip, self.forwarded].into_iter().any(is_set)
+            || !self.trusted.is_empty()
     }
 
     fn trusts(&self, ip: IpAddr) -> bool {

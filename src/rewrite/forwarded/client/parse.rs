@@ -1,5 +1,4 @@
-//! Parsers for the addresses in one field line, the last one first. `None` is an entry that is not an
-//! address.
+//! Parsers for the hops in one field line, the last one first.
 //!
 //! The client may have forged the start of a line; proxies append to its end. Lines are therefore read from
 //! the end, and no text at the start changes the addresses found before it. This includes quotes: read from
@@ -8,31 +7,47 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Returns the addresses of a line of `X-Forwarded-For`.
-pub(super) fn x_forwarded_for(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
-    line.rsplit(|byte| *byte == b',').map(node)
+/// One hop: the report of one proxy about the peer from which it received the request.
+pub(super) struct Hop {
+    /// `None` for an entry that is not an address.
+    pub(super) address: Option<IpAddr>,
+    /// Scheme of the connection. `None` if it is not reported, or none of [`scheme`]'s.
+    pub(super) scheme: Option<&'static str>,
 }
 
-/// Returns the `for` parameters of a line of `Forwarded`
+/// Returns the hops of a line of `X-Forwarded-For`.
+pub(super) fn x_forwarded_for(line: &[u8]) -> impl Iterator<Item = Hop> {
+    line.rsplit(|byte| *byte == b',').map(|entry| Hop { address: node(entry), scheme: None })
+}
+
+/// Returns the hops of a line of `Forwarded`: the parameters `for` and `proto` of its elements
 /// ([RFC 7239, 4](https://www.rfc-editor.org/rfc/rfc7239#section-4)).
-pub(super) fn forwarded(line: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
-    SplitUnquoted { rest: Some(line), delimiter: b',' }.map(|element| {
-        let mut nodes = SplitUnquoted { rest: Some(element), delimiter: b';' }.filter_map(for_parameter);
-        // A repeated parameter makes the element invalid.
-        nodes.next().filter(|_| nodes.next().is_none()).and_then(node)
+pub(super) fn forwarded(line: &[u8]) -> impl Iterator<Item = Hop> {
+    SplitUnquoted { rest: Some(line), delimiter: b',' }.map(|element| Hop {
+        address: parameter(element, b"for=").and_then(node),
+        scheme: parameter(element, b"proto=").and_then(scheme),
     })
 }
 
-/// Returns the value of a `for` parameter, without quotes.
-fn for_parameter(pair: &[u8]) -> Option<&[u8]> {
-    let (name, value) = pair.trim_ascii().split_at_checked(4)?;
-    let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-    name.eq_ignore_ascii_case(b"for=").then_some(value)
+/// Returns the scheme named by `text`, in lower case: `http` or `https`, or `ws` or `wss`, which some proxies send for a
+/// WebSocket. `None` for any other text.
+pub(in crate::rewrite::forwarded) fn scheme(text: &[u8]) -> Option<&'static str> {
+    ["http", "https", "ws", "wss"].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.as_bytes()))
+}
+
+/// Returns the value of the parameter that starts with `name`, without quotes. A repeated parameter is not valid.
+fn parameter<'a>(element: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut values = SplitUnquoted { rest: Some(element), delimiter: b';' }.filter_map(|pair| {
+        let (start, value) = pair.trim_ascii().split_at_checked(name.len())?;
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        start.eq_ignore_ascii_case(name).then_some(value)
+    });
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// Parses an address with an optional port. An IPv6 address with a port must be in brackets
 /// ([RFC 7239, 6](https://www.rfc-editor.org/rfc/rfc7239#section-6)).
-fn node(text: &[u8]) -> Option<IpAddr> {
+pub(in crate::rewrite::forwarded) fn node(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text.trim_ascii()).ok()?;
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Some(ip.to_canonical());
