@@ -2,7 +2,7 @@
 //!
 //! The fields are grouped by the stage that reads them. A stage takes its group, not the [`Config`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{Extensions, Response, request::Parts};
 use http_body_util::Full;
@@ -17,7 +17,8 @@ use crate::{
     on_tunnel::OnTunnel,
     refusal::BodyLimits,
     registry::{HandshakeGuard, Tunnels, Watcher},
-    rewrite::Rewrite,
+    rewrite::{Rewrite, forwarded::Peer},
+    trace::UnknownAddress,
     tunnel::TunnelConfig,
     upstream::Upstream,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) hooks: Hooks,
     pub(crate) registry: Option<Tunnels>,
     pub(crate) drain: Option<Watcher>,
+    pub(crate) unknown_address: Arc<UnknownAddress>,
 }
 
 /// Timeouts of the stages before a tunnel, and of forwarded requests.
@@ -88,6 +90,7 @@ impl Config {
             hooks: Hooks::default(),
             registry: None,
             drain: None,
+            unknown_address: Arc::default(),
         }
     }
 
@@ -95,6 +98,21 @@ impl Config {
     pub(crate) fn idle_limits(&self) -> IdleLimits {
         let PoolSize { per_upstream, total } = self.pool;
         IdleLimits { per_upstream, total, timeout: self.timeouts.pool_idle }
+    }
+
+    /// Returns the address of the client. If it is unknown although a setting depends on it, that is reported once.
+    pub(crate) fn client(&self, parts: &Parts) -> Option<IpAddr> {
+        let forwarded = &self.rewrite.forwarded;
+        let client = forwarded.client(parts);
+        if client.is_none() && Peer::from_extensions(&parts.extensions).is_none() {
+            if forwarded.needs_address() {
+                self.unknown_address.in_fields();
+            }
+            if self.limits.needs_client() {
+                self.unknown_address.in_limit();
+            }
+        }
+        client
     }
 
     /// Begins a handshake. `None` without a drain.

@@ -373,8 +373,8 @@ impl UpgradeProxyLayer {
     /// A client is an IPv4 address, or the /64 network of an IPv6 address, which one client commonly owns as
     /// a whole. Behind your own proxies, the address is [that of their forwarding
     /// fields](Forwarded#the-clients-address), if [`forwarded`](Self::forwarded) trusts them. Requests
-    /// without a known address, that is, without a [`Peer`](crate::Peer) and axum's `ConnectInfo`, are not
-    /// limited.
+    /// without a known address, that is, without a [`Peer`](crate::Peer) and axum's `ConnectInfo`, count as one client, and
+    /// are one warning in the log.
     pub fn max_tunnels_per_client(self, tunnels: usize) -> Self {
         self.with(|config| config.limits.set_per_client(tunnels))
     }

@@ -37,7 +37,7 @@ pub(crate) async fn proxy(
     body: (Outgoing, Upload),
     timer: HandshakeTimer,
 ) -> Response<ProxyBody> {
-    let client = config.rewrite.forwarded.client(&parts);
+    let client = config.client(&parts);
     let mut received = Received::new(&parts, client);
     let (response, outcome) = match attempt(&config, &mut received, handshake, parts, body).await {
         Ok(response) if matches!(response.body(), ProxyBody::Upstream(_)) => (response, Outcome::Relayed),

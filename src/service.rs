@@ -74,7 +74,7 @@ where
                 HandshakeTimer::start().stop(Outcome::Refused);
                 let (parts, body) = request.into_parts();
                 drop(DiscardOnDrop::new(&parts, body));
-                let received = Received::new(&parts, self.config.rewrite.forwarded.client(&parts));
+                let received = Received::new(&parts, self.config.client(&parts));
                 ResponseFuture::ready(respond::failure(&self.config.hooks, error, &received))
             }
         }

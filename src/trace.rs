@@ -2,7 +2,7 @@
 #![cfg_attr(not(feature = "tracing"), allow(unused_variables))]
 
 #[cfg(feature = "tracing")]
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 use crate::{error::Error, on_tunnel::TunnelInfo, received::Received, tunnel::TunnelSummary};
 #[cfg(feature = "tracing")]
@@ -103,6 +103,43 @@ pub(crate) fn not_upgraded(error: &hyper::Error) {
         });
     }
 }
+
+/// Warnings about the unknown addresses of a layer's clients, each reported once.
+#[derive(Debug, Default)]
+pub(crate) struct UnknownAddress {
+    #[cfg(feature = "tracing")]
+    fields: OnceLock<()>,
+    #[cfg(feature = "tracing")]
+    limit: OnceLock<()>,
+}
+
+impl UnknownAddress {
+    /// Reports that the forwarding fields lack the address, with the remedy.
+    pub(crate) fn in_fields(&self) {
+        #[cfg(feature = "tracing")]
+        self.fields.get_or_init(|| {
+            tracing::warn!(
+                "the client's address is unknown, so that no peer is trusted, and `X-Forwarded-For` and `X-Real-IP` are not \
+                 set: {REMEDY}"
+            );
+        });
+    }
+
+    /// Reports that the limit per client has no addresses, with the remedy.
+    pub(crate) fn in_limit(&self) {
+        #[cfg(feature = "tracing")]
+        self.limit.get_or_init(|| {
+            tracing::warn!(
+                "the client's address is unknown, so that `max_tunnels_per_client` counts all clients as one: {REMEDY}"
+            );
+        });
+    }
+}
+
+/// Ways for a server to pass on the addresses of clients.
+#[cfg(feature = "tracing")]
+const REMEDY: &str = "serve with `into_make_service_with_connect_info::<SocketAddr>()` of axum 0.8, or insert a `Peer` into \
+    the extensions of each request";
 
 /// Reports once in a process how WebSockets without messages are kept open.
 #[cfg(feature = "tracing")]

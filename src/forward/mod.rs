@@ -103,7 +103,7 @@ impl Forward {
         header_timeout: HeaderTimeout,
     ) -> Response<ResponseBody<UpstreamBody>> {
         let ends_connection = respond::ends_connection(&parts.method, parts.version);
-        let mut received = Received::new(&parts, self.config.rewrite.forwarded.client(&parts));
+        let mut received = Received::new(&parts, self.config.client(&parts));
         match self.attempt(&mut received, parts, body, header_timeout).await {
             Ok(response) => {
                 // A success may be the first part of a dialogue; after any other response, the request is of no use.

@@ -16,7 +16,8 @@
 //! response future with all of them. The counts per client and per upstream are entries of one map each. An
 //! entry is removed with its last permit, so only open tunnels and handshakes in flight can fill a map.
 //!
-//! An IPv6 client is counted by its /64 network, within which it can choose any address.
+//! An IPv6 client is counted by its /64 network, within which it can choose any address. All clients whose address is
+//! unknown count as one: a server that does not tell the addresses must not switch the limit off.
 
 mod keyed;
 
@@ -55,7 +56,8 @@ pub(crate) struct Limits {
     handshakes: Arc<Semaphore>,
     tunnels: Arc<Semaphore>,
     requests: Arc<Semaphore>,
-    per_client: Option<Arc<Keyed<IpAddr>>>,
+    /// Keyed by [`network`]. Clients whose address is unknown count as one.
+    per_client: Option<Arc<Keyed<Option<IpAddr>>>>,
     /// Keyed by scheme and authority, as pooled connections are.
     per_upstream: Option<Arc<Keyed<(Scheme, Authority)>>>,
 }
@@ -75,7 +77,7 @@ pub(crate) struct Permit {
 /// The parts of a [`Permit`] that count towards limits per client and per upstream.
 #[derive(Debug, Default)]
 struct KeyedPermits {
-    _client: Option<KeyedPermit<IpAddr>>,
+    _client: Option<KeyedPermit<Option<IpAddr>>>,
     upstream: Option<KeyedPermit<(Scheme, Authority)>>,
 }
 
@@ -122,12 +124,18 @@ impl Limits {
         Ok(Permit { _total: acquire(&self.requests, Kind::RequestLimit)?, keyed: None })
     }
 
-    /// Permits one more tunnel: within the total, then for the client, if its address is known.
+    /// Returns true if tunnels are limited per client.
+    pub(crate) fn needs_client(&self) -> bool {
+        self.per_client.is_some()
+    }
+
+    /// Permits one more tunnel: within the total, then for the client.
     pub(crate) fn permit_tunnel(&self, client: Option<IpAddr>) -> Result<Permit, Error> {
         let total = acquire(&self.tunnels, Kind::TunnelLimit)?;
-        let client = self.per_client.as_ref().zip(client).map(|(keyed, client)| {
-            keyed.acquire(network(client)).ok_or_else(|| Error::new(Kind::ClientLimit))
-        });
+        let client = self
+            .per_client
+            .as_ref()
+            .map(|keyed| keyed.acquire(client.map(network)).ok_or_else(|| Error::new(Kind::ClientLimit)));
         let client = client.transpose()?;
         let keyed = client.map(|client| Box::new(KeyedPermits { _client: Some(client), upstream: None }));
         Ok(Permit { _total: total, keyed })
@@ -205,10 +213,21 @@ mod tests {
         }
         drop(also_held);
         let also_held = open(second, &two).unwrap();
-        let third = limits.permit_tunnel(second).unwrap();
+        let third = limits.permit_tunnel(None).unwrap();
         assert!(limits.permit_tunnel(None).unwrap_err().is_tunnel_limit());
         drop((held, also_held, third));
         assert_eq!(format!("{limits:?}"), unused);
+    }
+
+    #[test]
+    fn unknown_clients_count_as_one() {
+        let mut limits = Limits::default();
+        limits.set_per_client(2);
+        let held = [(); 2].map(|()| limits.permit_tunnel(None).unwrap());
+        assert!(limits.permit_tunnel(None).unwrap_err().is_client_limit());
+        limits.permit_tunnel(Some("192.0.2.1".parse().unwrap())).unwrap();
+        drop(held);
+        limits.permit_tunnel(None).unwrap();
     }
 
     #[test]

@@ -37,6 +37,12 @@ impl Log {
         text.lines().filter(|line| line.contains("tower_upgrade_proxy")).map(str::to_owned).collect()
     }
 
+    /// Asserts that no line contains `text`.
+    pub(crate) fn expect_none(&self, text: &str) {
+        let lines = self.lines();
+        assert!(lines.iter().all(|line| !line.contains(text)), "{text}: {lines:#?}");
+    }
+
     /// The only line that contains `text`.
     pub(crate) fn line(&self, text: &str) -> String {
         let lines = self.lines();

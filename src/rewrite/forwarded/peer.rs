@@ -6,7 +6,8 @@ use http::Extensions;
 
 /// The peer of the connection on which a request was received, as an extension of the request.
 ///
-/// Servers other than axum's, and servers that terminate TLS, insert it:
+/// Servers other than axum's, servers of another major version of axum than this crate's, and servers that terminate TLS,
+/// insert it:
 ///
 /// ```
 /// # use tower_upgrade_proxy::Peer;
@@ -27,7 +28,8 @@ impl Peer {
         Self { address: Some(address), https: false }
     }
 
-    /// A peer without an IP address, as on a unix socket.
+    /// A peer without an IP address, as on a unix socket. Limits per client count all of them as one client, unless they are
+    /// [trusted](crate::Forwarded::trust_unix_sockets) and report the client's address.
     #[must_use]
     pub fn unknown() -> Self {
         Self { address: None, https: false }
@@ -40,7 +42,7 @@ impl Peer {
     }
 
     /// Returns the peer in the extensions, else that of axum's `ConnectInfo`.
-    pub(super) fn from_extensions(extensions: &Extensions) -> Option<Self> {
+    pub(crate) fn from_extensions(extensions: &Extensions) -> Option<Self> {
         let peer = extensions.get::<Self>().copied();
         #[cfg(feature = "axum")]
         let peer = peer.or_else(|| {

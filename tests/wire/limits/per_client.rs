@@ -3,9 +3,9 @@
 use tower_upgrade_proxy::Forwarded;
 
 use super::*;
-use test_support::http2::Client;
+use test_support::{http2::Client, serve::serve};
 
-use crate::{app, http2};
+use crate::{events::Log, http2};
 
 fn layer(upstream: &ScriptedUpstream, limit: usize) -> UpgradeProxyLayer {
     UpgradeProxyLayer::new(upstream.upstream()).max_tunnels_per_client(limit)
@@ -83,13 +83,48 @@ async fn an_untrusted_peer_is_counted_by_its_own_address() {
 }
 
 #[tokio::test]
-async fn a_client_without_a_known_address_is_not_limited() {
+async fn clients_without_a_known_address_count_as_one_which_is_one_warning() {
+    let log = Log::default();
+    let _guard = log.capture();
     let upstream = ScriptedUpstream::start().await;
-    let address = app(layer(&upstream, 1)).await;
-    let mut held = Vec::new();
-    for _ in 0..3 {
-        held.push(open(address, &upstream, &handshake("/")).await);
+    let layer = layer(&upstream, 2).forwarded(Forwarded::nginx());
+    let app = Router::new().fallback(describe).layer(layer).layer(map_response(add_reason));
+    let address = serve(app).await;
+    let first = open(address, &upstream, &handshake("/")).await;
+    let _second = open(address, &upstream, &handshake("/")).await;
+    expect_refusal(address, &handshake("/"), 429, "client_limit").await;
+    drop(first);
+    let _again = until_admitted(address, &upstream, &handshake("/")).await;
+    for setting in ["`max_tunnels_per_client` counts", "`X-Real-IP` are not set"] {
+        let line = log.line(setting);
+        assert!(line.contains("WARN") && line.contains("into_make_service_with_connect_info"), "{line}");
     }
+}
+
+#[tokio::test]
+async fn a_peer_without_an_address_is_counted_without_a_warning() {
+    let log = Log::default();
+    let _guard = log.capture();
+    let upstream = ScriptedUpstream::start().await;
+    let on_unix_socket = map_request(async |mut request: Request| {
+        request.extensions_mut().insert(Peer::unknown());
+        request
+    });
+    let app = |layer: UpgradeProxyLayer| {
+        let app = Router::new().fallback(describe).layer(layer).layer(on_unix_socket.clone());
+        serve(app.layer(map_response(add_reason)))
+    };
+    let address = app(layer(&upstream, 1).forwarded(Forwarded::nginx())).await;
+    let _held = open(address, &upstream, &handshake("/")).await;
+    expect_refusal(address, &handshake("/"), 429, "client_limit").await;
+    log.expect_none("is unknown");
+
+    let trusted = Forwarded::nginx().trust_unix_sockets();
+    let address = app(layer(&upstream, 1).forwarded(trusted)).await;
+    let behind = |client| handshake_with("/", &[&format!("X-Forwarded-For: {client}")]);
+    let _one = open(address, &upstream, &behind("192.0.2.1")).await;
+    let _other = open(address, &upstream, &behind("192.0.2.2")).await;
+    expect_refusal(address, &behind("192.0.2.2"), 429, "client_limit").await;
 }
 
 #[tokio::test]
