@@ -42,7 +42,7 @@ impl Authorized {
     }
 
     /// Sets a field of the upstream request. The client's values are removed, and so are its spellings of the name
-    /// with underscores (`X_User`), which some servers treat as the same name.
+    /// with underscores or dots (`X_User`), which some servers treat as the same name.
     ///
     /// The client cannot remove the field by naming it in `Connection`. Fields of the connection and of the framing, such
     /// as `Connection` and `Content-Length`, are ignored, so that the fields of another response can be passed here.
@@ -53,7 +53,7 @@ impl Authorized {
         self
     }
 
-    /// Removes a field of the client, with its spellings with underscores: a credential that the upstream must not
+    /// Removes a field of the client, with its other spellings: a credential that the upstream must not
     /// see, or a field that it trusts, for requests for which it is not [set](Self::header).
     pub fn remove_header(mut self, name: HeaderName) -> Self {
         self.fields.set(name, None);

@@ -56,7 +56,8 @@ use crate::{
 ///
 /// A layer that checks credentials must be outside of this one. `get(handler).layer(proxy).route_layer(auth)` checks
 /// `GET` only, and not the `CONNECT` of HTTP/2. [`authorize`](Self::authorize) checks every request that is proxied.
-/// `docs/mounting.md` has the measured tables.
+/// `docs/mounting.md` has the measured tables. Fields that a layer outside adds need
+/// [`SanitizeRequestLayer`](crate::SanitizeRequestLayer) outside of both, as a client could have them removed.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct UpgradeProxyLayer(Arc<Config>);

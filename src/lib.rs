@@ -134,6 +134,7 @@ mod refusal;
 mod registry;
 mod respond;
 mod rewrite;
+mod sanitize;
 mod service;
 mod sync;
 mod time;
@@ -168,6 +169,7 @@ pub use rewrite::{
     host::Host,
     path::PathRewrite,
 };
+pub use sanitize::{SanitizeRequest, SanitizeRequestLayer};
 pub use service::UpgradeProxy;
 pub use tunnel::{
     CloseCode, CloseFrame, ClosePolicy, Framing, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd,

@@ -2,7 +2,7 @@
 //! ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)).
 
 use http::{
-    HeaderMap, HeaderName, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
         CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_ACCEPT,
         SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -37,14 +37,34 @@ pub(super) fn is_of_connection(name: &HeaderName) -> bool {
 
 /// Removes the hop-by-hop fields and every field named by a `Connection` line.
 pub(crate) fn strip_request(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = tokens(headers, CONNECTION)
-        .filter(|token| !is_connection_option(token))
-        .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .filter(|name| !PROTECTED.contains(name))
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    for name in nominated(headers).iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+}
+
+/// Returns the names of the fields that `Connection` nominates beyond the fixed list.
+fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    tokens(headers, CONNECTION)
+        .filter(|token| !is_connection_option(token))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .filter(|name| !PROTECTED.contains(name) && !HOP_BY_HOP.contains(name))
+        .collect()
+}
+
+/// Returns the names of the fields that `Connection` nominates beyond the fixed list. Only the connection options and the
+/// names of the fixed list are left in `Connection`.
+pub(crate) fn take_nominated(headers: &mut HeaderMap) -> Vec<HeaderName> {
+    let nominated = nominated(headers);
+    let is_kept = |token: &&[u8]| {
+        let is_hop_by_hop = |name: &HeaderName| token.eq_ignore_ascii_case(name.as_str().as_bytes());
+        is_connection_option(token) || HOP_BY_HOP.iter().any(is_hop_by_hop)
+    };
+    let kept: Vec<&[u8]> = tokens(headers, CONNECTION).filter(is_kept).collect();
+    match HeaderValue::from_bytes(&kept.join(&b", "[..])) {
+        Ok(options) if !options.is_empty() => headers.insert(CONNECTION, options),
+        _ => headers.remove(CONNECTION),
+    };
+    nominated
 }
 
 /// Removes the hop-by-hop fields of a response. A 426 keeps `Upgrade`, which it requires
@@ -57,7 +77,7 @@ pub(crate) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
     }
     strip_request(headers);
     if !offered.is_empty() {
-        headers.insert(CONNECTION, http::HeaderValue::from_static("Upgrade"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.extend(offered.into_iter().map(|value| (UPGRADE, value)));
     }
 }
@@ -77,8 +97,6 @@ fn is_connection_option(token: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn map(lines: &[(&str, &str)]) -> HeaderMap {

@@ -2,15 +2,21 @@
 
 use std::net::SocketAddr;
 
-use axum::{Router, extract::Request, middleware::map_request};
+use axum::{Router, middleware::map_request};
+use http::{HeaderName, HeaderValue, Request};
 use test_support::{
-    Head, Inner, ScriptedProxy, handshake_with,
+    Head, Inner, SWITCHING, ScriptedProxy, handshake_with,
     http2::Client,
+    ping_pong,
     serve::{serve, serve_with_peers},
 };
-use tower_upgrade_proxy::{Forwarded, Peer};
+use tower::ServiceBuilder;
+use tower_http::set_header::SetRequestHeaderLayer;
+use tower_upgrade_proxy::{Forwarded, Peer, SanitizeRequestLayer};
 
 use crate::hop_by_hop::{get_with, received};
+
+const USER: HeaderName = HeaderName::from_static("x-user");
 
 /// Returns the heads of an upgrade and an ordinary request in both versions of HTTP, as received by the upstream, for a
 /// target with this scheme.
@@ -25,7 +31,7 @@ async fn received_for_scheme(proxy: &ScriptedProxy, scheme: &str) -> Vec<Head> {
     for (method, is_upgrade) in requests {
         let mut client = Client::connect(proxy.address).await;
         let uri = format!("{scheme}://client.example/");
-        let mut request = http::Request::builder().method(method).uri(uri).body(()).unwrap();
+        let mut request = Request::builder().method(method).uri(uri).body(()).unwrap();
         if is_upgrade {
             request.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
         }
@@ -37,7 +43,7 @@ async fn received_for_scheme(proxy: &ScriptedProxy, scheme: &str) -> Vec<Head> {
 
 /// Serves requests with `peer` as their peer.
 async fn serve_as(peer: Peer, app: Router) -> SocketAddr {
-    let insert = map_request(move |mut request: Request| async move {
+    let insert = map_request(move |mut request: axum::extract::Request| async move {
         request.extensions_mut().insert(peer);
         request
     });
@@ -120,7 +126,60 @@ async fn d14_fields_of_a_client_without_an_address_are_removed(inner: Inner) {
     }
 }
 
+/// Serves `app` behind middleware that sets the user, with `layer` around both.
+async fn serve_with_user(layer: SanitizeRequestLayer, app: Router) -> SocketAddr {
+    let user = SetRequestHeaderLayer::overriding(USER, HeaderValue::from_static("guest"));
+    serve(app.layer(ServiceBuilder::new().layer(layer).layer(user))).await
+}
+
+async fn d13_fields_of_middleware_are_not_the_client_s_to_remove_or_imitate(inner: Inner) {
+    let strict = SanitizeRequestLayer::new();
+    let lenient = strict.clone().allow_all_names().remove(["x-user"]).unwrap();
+    for layer in [strict, lenient] {
+        let proxy =
+            ScriptedProxy::start_on(inner, |layer| layer, async |app| serve_with_user(layer, app).await)
+                .await;
+        let lines = [
+            "Connection: keep-alive, X-User, x_user, X-Own",
+            "X_User: admin",
+            "X-User: admin",
+            "X.User: admin",
+            "X-Own: 1",
+        ];
+        let mut heads = received(&proxy, "/", &lines).await;
+        // Without `Connection`, which HTTP/2 does not have.
+        heads.extend(received(&proxy, "/", &lines[1..4]).await);
+        let mut requests = vec![extended_connect()];
+        if inner == Inner::Forward {
+            requests.push(Request::get("http://client.example/"));
+        }
+        for mut request in requests {
+            for name in ["x_user", "x-user", "x.user"] {
+                request = request.header(name, "admin");
+            }
+            let mut client = Client::connect(proxy.address).await;
+            let _pending = client.send_request(request.body(()).unwrap(), false);
+            heads.push(proxy.upstream.accept().await.head().await);
+        }
+        for head in heads {
+            assert_eq!(head.values("x-user"), ["guest"], "{}", head.text());
+            assert!(!head.text().contains("admin"), "{}", head.text());
+            assert!(head.values("x-own").is_empty(), "{}", head.text());
+        }
+        // The request is still an upgrade, and the connection works.
+        let (mut client, mut server, _) = proxy.request(handshake_with("/", &lines)).await;
+        server.send(SWITCHING).await;
+        assert_eq!(client.head().await.status(), 101);
+        ping_pong(&mut client, &mut server).await;
+    }
+}
+
+fn extended_connect() -> http::request::Builder {
+    Request::connect("http://client.example/").extension(h2::ext::Protocol::from_static("websocket"))
+}
+
 on_both![
+    d13_fields_of_middleware_are_not_the_client_s_to_remove_or_imitate,
     d11_scheme_of_the_target_is_not_believed,
     d12_valid_fields_of_a_trusted_peer_are_kept,
     d14_fields_of_a_client_without_an_address_are_removed,

@@ -101,8 +101,8 @@ fn known_scheme(text: &[u8]) -> Option<String> {
 /// Checks that other fields are kept, except aliases of removed fields with underscores.
 pub(super) fn check_untouched(policies: &[ForwardedField], before: &HeaderMap, after: &HeaderMap) {
     let removed = |name: &str| {
-        let dashed = name.replace('_', "-");
-        let field = FIELDS.iter().zip(policies).find(|(field, _)| **field == dashed && name.contains('_'));
+        let dashed = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+        let field = FIELDS.iter().zip(policies).find(|(field, _)| **field == dashed && name != dashed);
         field.is_some_and(|(_, policy)| *policy != ForwardedField::Pass)
     };
     let others = |headers: &HeaderMap| {

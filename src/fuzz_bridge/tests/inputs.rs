@@ -233,6 +233,7 @@ pub(super) fn forwarded_head() -> impl Strategy<Value = Vec<u8>> {
         1 => line("host", value(&["a.example:80", "a\"b\\c", "a,b;c", ""])),
         1 => line("x_forwarded_for", value(&["6.6.6.6"])),
         1 => line("x-forwarded_proto", value(&["https"])),
+        1 => line("x.real-ip", value(&["6.6.6.6"])),
         1 => line("x-forwarded-proto", value(&["https", "", "javascript", "http, HTTPS", "wss,gopher"])),
         1 => line("x-forwarded-host", value(&["b.example", "a/b", "a, b.example:1", ""])),
         1 => line("x-forwarded-prefix", value(&["/a"])),

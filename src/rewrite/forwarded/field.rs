@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// Policy for one of the fields of [`Forwarded`](super::Forwarded).
 ///
 /// Except with [`Pass`](Self::Pass), the field is removed if the peer is not
-/// [trusted](super::Forwarded::trust), and its spellings with underscores (`X_Forwarded_For`), which some servers treat as
-/// the same name, are always removed.
+/// [trusted](super::Forwarded::trust), and its spellings with underscores or dots (`X_Forwarded_For`), which some servers
+/// treat as the same name, are always removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedField {
     /// Passed on unchanged, forged or not.
@@ -67,15 +67,22 @@ pub(super) fn last(list: &[u8]) -> &[u8] {
     list.rsplit(|byte| *byte == b',').next().unwrap_or(list).trim_ascii()
 }
 
-/// Removes a field and its spellings with underscores.
-pub(in crate::rewrite) fn remove(headers: &mut HeaderMap, name: &HeaderName) {
+/// Removes a field and the spellings of its name that servers may take for the same.
+pub(crate) fn remove(headers: &mut HeaderMap, name: &HeaderName) {
     headers.remove(name);
-    let dashed = |name: &HeaderName| name.as_str().replace('_', "-");
-    let is_alias = |other: &HeaderName| {
-        (other.as_str().contains('_') || name.as_str().contains('_')) && dashed(other) == dashed(name)
-    };
-    let aliases: Vec<HeaderName> = headers.keys().filter(|other| is_alias(other)).cloned().collect();
+    let aliases: Vec<HeaderName> = headers.keys().filter(|other| is_alias(other, name)).cloned().collect();
     for alias in aliases {
         headers.remove(alias);
     }
+}
+
+/// Returns true if the names differ at most in the characters other than letters and digits. Servers with the CGI interface
+/// read `X_User`, and some of them `X.User`, as `X-User`
+/// ([RFC 3875, 4.1.18](https://www.rfc-editor.org/rfc/rfc3875#section-4.1.18)).
+pub(crate) fn is_alias(one: &HeaderName, other: &HeaderName) -> bool {
+    let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
+    let is_same = |(one, other): (&u8, &u8)| {
+        one == other || !one.is_ascii_alphanumeric() && !other.is_ascii_alphanumeric()
+    };
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
 }

@@ -6,7 +6,7 @@
 
 mod apply;
 mod client;
-pub(super) mod field;
+pub(crate) mod field;
 mod node;
 mod peer;
 
