@@ -115,6 +115,7 @@ mod authorize;
 mod body;
 mod config;
 mod connect;
+mod discard_unread;
 mod error;
 mod exchange;
 mod forward;
@@ -146,7 +147,7 @@ mod upstream;
 
 pub use allow_origin::{AllowOrigin, InvalidOrigin};
 pub use authorize::{Authorized, Rejection};
-pub use body::ResponseBody;
+pub use body::{ResponseBody, discard::DiscardOnDrop};
 #[cfg(feature = "rustls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustls")))]
 pub use connect::tls::Tls;
@@ -155,6 +156,7 @@ pub use connect::{
     connection_auth::{ClientConnection, ConnectionAuth},
     h2::Http2,
 };
+pub use discard_unread::{DiscardUnreadBody, DiscardUnreadBodyLayer};
 pub use error::Error;
 pub use forward::{Forward, ForwardFuture};
 pub use future::ResponseFuture;

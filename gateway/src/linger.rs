@@ -1,14 +1,12 @@
 //! Lingering close ([RFC 9112, 9.6](https://www.rfc-editor.org/rfc/rfc9112#section-9.6)): a client that is still writing
 //! when its connection ends would get a reset, and lose the response.
 //!
-//! The library reads the rest of a request that it refuses, and the connection continues. [`discard`] does the same for
-//! the gateway's own responses, and [`linger`] is for those of hyper, which end the connection.
+//! The library reads the rest of a request that it or the gateway refuses, and the connection continues
+//! ([`DiscardUnreadBodyLayer`](tower_upgrade_proxy::DiscardUnreadBodyLayer)). [`linger`] is for the responses of hyper, which
+//! end the connection.
 
 use std::{io, time::Duration};
 
-use http::{Request, header::EXPECT};
-use http_body_util::BodyExt;
-use hyper::body::{Body, Bytes, Incoming};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     time::{sleep, timeout},
@@ -27,24 +25,6 @@ const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
 
 /// Maximum number of bytes that are discarded.
 const SIZE: usize = 64 << 20;
-
-/// Reads and discards the body of a request whose response does not depend on it, in a task. A client that waits for a
-/// 100 gets the response instead, and no longer sends the body.
-pub(crate) fn discard(request: Request<Incoming>) {
-    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
-        return;
-    }
-    let mut body = request.into_body();
-    tokio::spawn(timeout(TIME, async move {
-        let mut left = SIZE;
-        while let Ok(Some(Ok(frame))) = timeout(IDLE, body.frame()).await {
-            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    }));
-}
 
 /// Reads and discards the bytes that a client still sends on a connection that is shut down for writing, until it ends
 /// its side, or for a bounded time.

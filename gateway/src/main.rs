@@ -41,12 +41,12 @@ use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use mimalloc::MiMalloc;
-use tower::{ServiceExt, service_fn};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_upgrade_proxy::{
-    Forward, PathRewrite, ResponseBody, UpgradeProxy, UpgradeProxyLayer, UpstreamBody,
+    DiscardOnDrop, DiscardUnreadBodyLayer, Forward, PathRewrite, ResponseBody, UpgradeProxy,
+    UpgradeProxyLayer, UpstreamBody,
 };
 
-use linger::discard;
 use listen::{accept, bind};
 use log::Log;
 use options::{Options, Route};
@@ -117,20 +117,16 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         if let Some(address) = options.redirect_http {
             let redirect = bind(address).await?;
             writeln!(addresses, "redirecting to https on {}", redirect.local_addr()?)?;
-            let to_https = service_fn(move |request: Request<Incoming>| {
-                let response = https::redirect(&request, port);
-                discard(request);
-                ready(Ok(response))
-            });
+            let to_https =
+                service_fn(move |request: Request<DiscardOnDrop>| ready(Ok(https::redirect(&request, port))));
+            let to_https = DiscardUnreadBodyLayer::new().layer(to_https);
             tokio::spawn(accept(redirect, None, http.clone(), work.clone(), to_https));
         }
         if let Some(address) = options.status {
             let listener = bind(address).await?;
             writeln!(addresses, "status on http://{}", listener.local_addr()?)?;
-            let report = service_fn(move |request: Request<Incoming>| {
-                discard(request);
-                ready(Ok(status.report()))
-            });
+            let report = service_fn(move |_: Request<DiscardOnDrop>| ready(Ok(status.report())));
+            let report = DiscardUnreadBodyLayer::new().layer(report);
             tokio::spawn(accept(listener, None, http.without_limit(), work.clone(), report));
         }
         log::announce(addresses)?;
@@ -172,12 +168,13 @@ async fn respond(
     let matching = locations.iter().filter(|(prefix, _)| path.starts_with(prefix));
     match matching.max_by_key(|(prefix, _)| prefix.len()) {
         Some((_, location)) => Ok(location.clone().oneshot(request).await?.map(Either::Left)),
-        None => {
-            log::no_route(&request);
-            discard(request);
-            Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n"))
-        }
+        None => DiscardUnreadBodyLayer::new().layer(service_fn(no_route)).oneshot(request).await,
     }
+}
+
+async fn no_route(request: Request<DiscardOnDrop>) -> Result<Response<Body>, Infallible> {
+    log::no_route(&request);
+    Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n"))
 }
 
 fn plain(status: StatusCode, text: &str) -> Response<Body> {

@@ -39,8 +39,10 @@ const TIME: Duration = Duration::from_secs(30);
 /// Maximum wait for the next bytes, as in nginx (`lingering_timeout`).
 const IDLE: Duration = Duration::from_secs(5);
 
-/// A client's request body. When it is dropped before its end, the rest is read and discarded.
-pub(crate) struct DiscardOnDrop(Arc<Mutex<State>>);
+/// A client's request body. When it is dropped before its end, the rest is read and discarded:
+/// [`DiscardUnreadBodyLayer`](crate::DiscardUnreadBodyLayer).
+#[derive(Debug)]
+pub struct DiscardOnDrop(Arc<Mutex<State>>);
 
 /// Handle of a [`DiscardOnDrop`] that has been given away.
 pub(crate) struct RequestHandle(Arc<Mutex<State>>);

@@ -1,11 +1,12 @@
 //! G. Responses before the end of the request.
 
+use http::StatusCode;
 use test_support::{
     Inner, ReservedPort, ScriptedProxy, Wire, bounded, handshake_with,
     http2::{Client, stream},
     serve,
 };
-use tower_upgrade_proxy::{Upstream, proxy_pass};
+use tower_upgrade_proxy::{DiscardUnreadBodyLayer, Upstream, proxy_pass};
 
 /// More than the buffers of all sockets together, so that a server must read it.
 const LENGTH: usize = 32 << 20;
@@ -66,6 +67,18 @@ async fn g11_a_client_that_waits_for_a_100_gets_the_status_alone() {
     let (_port, address) = unreachable().await;
     let mut client = Wire::connect(address).await;
     assert_eq!(client.request(post("Expect: 100-continue\r\n")).await.status(), 502);
+}
+
+#[tokio::test]
+async fn g11_the_status_of_an_application_reaches_a_client_that_writes_first() {
+    let refuse = axum::routing::post(async || (StatusCode::PAYLOAD_TOO_LARGE, "too large"));
+    let app = axum::Router::new().route("/", refuse).layer(DiscardUnreadBodyLayer::new());
+    let address = serve(app).await;
+    let mut client = Wire::connect(address).await;
+    for _ in 0..2 {
+        expect_status(&mut client, &post(""), 413).await;
+    }
+    assert_eq!(client.request(post("Expect: 100-continue\r\n")).await.status(), 413);
 }
 
 /// Response of an upstream that does not read the request.
