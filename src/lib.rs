@@ -118,6 +118,7 @@ mod connect;
 mod discard_unread;
 mod error;
 mod exchange;
+mod fields;
 mod forward;
 mod future;
 #[cfg(any(test, upgrade_proxy_fuzz))]

@@ -17,7 +17,7 @@ use http_body_util::Full;
 
 use crate::{
     authorize::Failure,
-    body::{BoxBody, ProxyBody},
+    body::{BoxBody, ProxyBody, trailers::FilteredTrailers},
     config::Hooks,
     connect::body::UpstreamBody,
     error::{Error, Kind},
@@ -109,12 +109,12 @@ pub(crate) fn relay(
     }
     let (mut parts, ()) = response.into_parts();
     framing::normalize(&mut parts, &body).map_err(|reason| Error::at(Kind::Response(reason), upstream))?;
-    hop_by_hop::strip_response(parts.status, &mut parts.headers);
+    let trailers = hop_by_hop::strip_response(parts.status, &mut parts.headers);
     // It was the version of the upstream's connection.
     parts.version = handshake.mechanism.version();
     let body = match framing::is_bodiless(&Method::GET, parts.status) && body.is_end_stream() {
         true => BoxBody::new(UpstreamBody::absent(parts.version)),
-        false => body,
+        false => BoxBody::new(FilteredTrailers::new(body, trailers)),
     };
     if handshake.mechanism == Mechanism::ExtendedConnect {
         parts.headers.remove(CONNECTION);

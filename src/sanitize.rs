@@ -9,7 +9,11 @@ use http::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::rewrite::{forwarded::field, hop_by_hop};
+use crate::{
+    body::trailers::{Names, TrailerRules},
+    fields::{is_plain, remove, remove_if},
+    rewrite::hop_by_hop,
+};
 
 /// A layer for the outermost place: it removes the fields of a request that a client could use to remove or to imitate
 /// those that middleware adds.
@@ -48,28 +52,20 @@ use crate::rewrite::{forwarded::field, hop_by_hop};
 ///     .layer(SanitizeRequestLayer::new().remove(["x-user", "x-role"])?); // the last layer is the outermost one
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SanitizeRequestLayer(Rules);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Rules {
     removed: Vec<HeaderName>,
     names: Names,
-}
-
-/// Names of fields that are passed on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Names {
-    #[default]
-    Plain,
-    All,
 }
 
 impl SanitizeRequestLayer {
     /// Returns the layer.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self(Rules { removed: Vec::new(), names: Names::Plain })
     }
 
     /// Removes these fields from every request, and the spellings of their names that servers may take for the same, such
@@ -91,6 +87,12 @@ impl SanitizeRequestLayer {
     pub fn allow_all_names(mut self) -> Self {
         self.0.names = Names::All;
         self
+    }
+}
+
+impl Default for SanitizeRequestLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -122,33 +124,28 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
-        self.rules.apply(request.headers_mut());
+        let trailers = self.rules.apply(request.headers_mut());
+        let of_outer_layer: Option<TrailerRules> = request.extensions_mut().remove();
+        request.extensions_mut().insert(trailers.and(of_outer_layer.unwrap_or_default()));
         self.inner.call(request)
     }
 }
 
 impl Rules {
-    fn apply(&self, headers: &mut HeaderMap) {
+    /// Removes the fields. Returns the rules for the trailers, which the proxy applies.
+    fn apply(&self, headers: &mut HeaderMap) -> TrailerRules {
+        let mut removed = self.removed.clone();
         if headers.contains_key(CONNECTION) {
-            for name in hop_by_hop::take_nominated(headers) {
-                field::remove(headers, &name);
-            }
+            removed.extend(hop_by_hop::take_nominated(headers));
         }
-        for name in &self.removed {
-            field::remove(headers, name);
+        for name in &removed {
+            remove(headers, name);
         }
         if self.names == Names::Plain {
-            let unusual: Vec<HeaderName> = headers.keys().filter(|name| !is_plain(name)).cloned().collect();
-            for name in unusual {
-                headers.remove(name);
-            }
+            remove_if(headers, |name| !is_plain(name));
         }
+        TrailerRules::new(removed, self.names)
     }
-}
-
-/// Returns true for a name of letters, digits and dashes.
-fn is_plain(name: &HeaderName) -> bool {
-    name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::{
     stall::{StallWatch, Watched},
 };
 use crate::{
-    body::{DelayedError, discard::RequestGuard},
+    body::{DelayedError, discard::RequestGuard, trailers::TrailerRules},
     error::BoxError,
     limits::Permit,
 };
@@ -106,6 +106,7 @@ impl From<h2::body::Body> for Source {
 #[derive(Debug)]
 pub struct UpstreamBody {
     received: Watched<Received>,
+    trailers: TrailerRules,
     _request: Option<RequestGuard>,
 }
 
@@ -118,7 +119,7 @@ impl UpstreamBody {
             true => Watched::unlimited(received),
             false => timeouts.send.watch(received),
         };
-        Self { received, _request: None }
+        Self { received, trailers: TrailerRules::default(), _request: None }
     }
 
     /// Returns the body of a response that has none, to a client in version `client`. Servers compare the length of an
@@ -126,7 +127,13 @@ impl UpstreamBody {
     /// HTTP/1.1 hyper removes that of a 304. They do neither if the length is not known.
     pub(crate) fn absent(client: Version) -> Self {
         let source = Source::Absent { ends: client == Version::HTTP_2 };
-        Self { received: Watched::unlimited(Received::new(source, None, None)), _request: None }
+        let received = Watched::unlimited(Received::new(source, None, None));
+        Self { received, trailers: TrailerRules::default(), _request: None }
+    }
+
+    /// Applies `trailers` in addition to the rules for all trailers.
+    pub(crate) fn filtering(self, trailers: TrailerRules) -> Self {
+        Self { trailers, ..self }
     }
 
     /// Ends the request's body when this one is dropped.
@@ -144,7 +151,8 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match ready!(self.received.poll(cx, Received::poll_frame)) {
-            Ok(frame) => Poll::Ready(frame),
+            Ok(Some(Ok(frame))) => Poll::Ready(self.trailers.filter(frame).map(Ok)),
+            Ok(end) => Poll::Ready(end),
             Err(error) => Poll::Ready(Some(Err(error.into()))),
         }
     }

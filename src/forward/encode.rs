@@ -12,7 +12,7 @@ use crate::{
     body::Outgoing,
     error::{Error, Kind},
     handshake::detect,
-    rewrite::{Rewrite, rewrite, tokens},
+    rewrite::{Rewrite, filter_trailers, rewrite, tokens},
     upstream::Upstream,
 };
 
@@ -48,7 +48,7 @@ pub(super) fn encode(
     upstream: &Upstream,
 ) -> Result<Request<Outgoing>, Error> {
     let trailers = Trailers::of(&parts.headers);
-    let mut parts = rewrite(rules, parts, upstream, |parts| {
+    let (mut parts, trailer_rules) = rewrite(rules, parts, upstream, |parts| {
         trailers.restore(&mut parts.headers);
         // The server in front responds to it when the body is read.
         parts.headers.remove(EXPECT);
@@ -65,6 +65,7 @@ pub(super) fn encode(
     }
     parts.uri = origin_form(&parts.uri);
     parts.version = Version::HTTP_11;
+    let body = filter_trailers(&mut parts.headers, body, trailer_rules);
     Ok(Request::from_parts(parts, body))
 }
 

@@ -41,7 +41,9 @@ use header_timeout::HeaderTimeout;
 /// A leaf service that forwards ordinary requests to an upstream and streams the responses back.
 ///
 /// Connections are pooled and reused. Bodies stream both ways, trailers included, and are never collected.
-/// Hop-by-hop fields are removed both ways. `Expect: 100-continue` is handled by the server in front of this
+/// Hop-by-hop fields are removed both ways. Trailers lose, with their announcements in `Trailer`, what heads lose, the fields
+/// that the proxy or the application sets, and those that are needed before the content
+/// ([RFC 9110, 6.5.1](https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1)). `Expect: 100-continue` is handled by the server in front of this
 /// service, once the upstream's connection is ready for the body.
 ///
 /// If the upstream closes a pooled connection just as a request is sent on it, the request is sent again: any request of
@@ -159,9 +161,9 @@ impl Forward {
         if framing::is_bodiless(&method, parts.status) && body.is_end_stream() {
             body = UpstreamBody::absent(version);
         }
-        hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
+        let trailers = hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
-        Ok(Response::from_parts(parts, body))
+        Ok(Response::from_parts(parts, body.filtering(trailers)))
     }
 
     /// Returns the client's connection; `None` if it carries requests of other clients too, because the peer is a trusted

@@ -15,7 +15,7 @@ use super::{Handshake, Mechanism, is_websocket, verify::ExpectedResponse};
 use crate::{
     body::Outgoing,
     error::{Error, Kind},
-    rewrite::{Rewrite, http2, rewrite},
+    rewrite::{Rewrite, filter_trailers, http2, rewrite},
     upstream::Upstream,
 };
 
@@ -34,7 +34,7 @@ pub(crate) fn encode(
         Mechanism::ExtendedConnect => Some(websocket_key(upstream)?),
         Mechanism::Upgrade => None,
     };
-    let mut parts = rewrite(rules, parts, upstream, |parts| {
+    let (mut parts, trailers) = rewrite(rules, parts, upstream, |parts| {
         if let Some(key) = key {
             parts.method = Method::GET;
             parts.extensions.remove::<ext::Protocol>();
@@ -54,6 +54,7 @@ pub(crate) fn encode(
     parts.version = Version::HTTP_11;
     let expected = ExpectedResponse::new(handshake, &parts.headers);
     debug_assert_ne!(parts.method, Method::CONNECT);
+    let body = filter_trailers(&mut parts.headers, body, trailers);
     Ok((Request::from_parts(parts, body), expected))
 }
 

@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{forwarded::field, hop_by_hop::is_of_connection};
+use super::hop_by_hop::is_of_connection;
+use crate::fields::remove;
 
 /// Changes to the fields of an upstream request, carried in the extensions of the client's request.
 ///
@@ -18,9 +19,14 @@ impl FieldChanges {
         self.0.push((name, value));
     }
 
+    /// Returns the names of the changed fields.
+    pub(super) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
     pub(super) fn apply(self, headers: &mut HeaderMap) {
         for (name, value) in self.0.into_iter().filter(|(name, _)| !is_of_connection(name)) {
-            field::remove(headers, &name);
+            remove(headers, &name);
             if let Some(value) = value {
                 headers.insert(name, value);
             }

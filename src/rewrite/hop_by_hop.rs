@@ -4,26 +4,16 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
-        CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SEC_WEBSOCKET_ACCEPT,
-        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+        TRAILER, UPGRADE,
     },
 };
 
 use super::tokens::tokens;
-
-/// Fields removed from every message, whether `Connection` names them or not.
-const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("keep-alive"),
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("http2-settings"),
-];
+use crate::{
+    body::trailers::{Names, TrailerRules},
+    fields::HOP_BY_HOP,
+};
 
 /// Fields kept even if `Connection` names them. Without them the message would have a different meaning
 /// (no host, different framing) or would not be a handshake.
@@ -35,11 +25,14 @@ pub(super) fn is_of_connection(name: &HeaderName) -> bool {
     HOP_BY_HOP.contains(name) || *name == CONTENT_LENGTH
 }
 
-/// Removes the hop-by-hop fields and every field named by a `Connection` line.
-pub(crate) fn strip_request(headers: &mut HeaderMap) {
-    for name in nominated(headers).iter().chain(&HOP_BY_HOP) {
+/// Removes the hop-by-hop fields and every field named by a `Connection` line. Returns the rules for the trailers, which must
+/// not have the latter either.
+pub(crate) fn strip_request(headers: &mut HeaderMap) -> TrailerRules {
+    let nominated = nominated(headers);
+    for name in nominated.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }
+    TrailerRules::new(nominated, Names::All)
 }
 
 /// Returns the names of the fields that `Connection` nominates beyond the fixed list.
@@ -69,25 +62,41 @@ pub(crate) fn take_nominated(headers: &mut HeaderMap) -> Vec<HeaderName> {
 
 /// Removes the hop-by-hop fields of a response. A 426 keeps `Upgrade`, which it requires
 /// ([RFC 9110, 15.5.22](https://www.rfc-editor.org/rfc/rfc9110#section-15.5.22)), and gets the matching
-/// `Connection` token.
-pub(crate) fn strip_response(status: StatusCode, headers: &mut HeaderMap) {
+/// `Connection` token. Returns the rules for the trailers.
+pub(crate) fn strip_response(status: StatusCode, headers: &mut HeaderMap) -> TrailerRules {
     let mut offered = Vec::new();
     if status == StatusCode::UPGRADE_REQUIRED {
         offered.extend(headers.get_all(UPGRADE).iter().cloned());
     }
-    strip_request(headers);
+    let trailers = strip_request(headers);
     if !offered.is_empty() {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.extend(offered.into_iter().map(|value| (UPGRADE, value)));
     }
+    trailers
 }
 
-/// Removes the hop-by-hop fields of a response to an ordinary request. `Trailer` is kept: trailers are passed
-/// on, and HTTP/1.1 can send only announced ones.
-pub(crate) fn strip_forwarded_response(status: StatusCode, headers: &mut HeaderMap) {
+/// Removes the hop-by-hop fields of a response to an ordinary request, and returns the rules for the trailers. `Trailer` is
+/// kept: trailers are passed on, and HTTP/1.1 can send only announced ones.
+pub(crate) fn strip_forwarded_response(status: StatusCode, headers: &mut HeaderMap) -> TrailerRules {
     let announced: Vec<_> = headers.get_all(TRAILER).iter().cloned().collect();
-    strip_response(status, headers);
+    let trailers = strip_response(status, headers);
     headers.extend(announced.into_iter().map(|value| (TRAILER, value)));
+    filter_announced(headers, &trailers);
+    trailers
+}
+
+/// Removes from `Trailer` the names of the fields that are removed from the trailers.
+pub(crate) fn filter_announced(headers: &mut HeaderMap, rules: &TrailerRules) {
+    if !headers.contains_key(TRAILER) {
+        return;
+    }
+    let passes = |token: &&[u8]| HeaderName::from_bytes(token).is_ok_and(|name| !rules.removes(&name));
+    let names: Vec<&[u8]> = tokens(headers, TRAILER).filter(passes).collect();
+    match HeaderValue::from_bytes(&names.join(&b", "[..])) {
+        Ok(line) if !line.is_empty() => headers.insert(TRAILER, line),
+        _ => headers.remove(TRAILER),
+    };
 }
 
 /// Returns true if the token is a connection option that names no field beyond the fixed list.

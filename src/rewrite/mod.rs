@@ -20,6 +20,11 @@
 //!
 //! [`framing`] reduces the framing fields of every response, and refuses a response that cannot be passed on
 //! with an unambiguous length. After that, [`hop_by_hop`] removes the fields of the upstream's connection.
+//!
+//! # Trailers
+//!
+//! The trailers of requests and responses lose what is removed from heads ([`TrailerRules`]), and so do the announcements in
+//! `Trailer`.
 
 mod dot_segments;
 pub(crate) mod field_changes;
@@ -33,9 +38,17 @@ pub(crate) mod tokens;
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Version, header::COOKIE, request::Parts};
+use http::{HeaderMap, HeaderValue, Version, header::COOKIE, request::Parts};
+use http_body_util::Either;
 
-use crate::{error::Error, upstream::Upstream};
+use crate::{
+    body::{
+        BoxBody, Outgoing,
+        trailers::{FilteredTrailers, Names, TrailerRules},
+    },
+    error::Error,
+    upstream::Upstream,
+};
 use field_changes::FieldChanges;
 use forwarded::Forwarded;
 use host::Host;
@@ -55,6 +68,8 @@ pub(crate) struct Rewrite {
 
 /// Converts the client's `parts` into the head for `upstream`.
 ///
+/// Also returns the rules for its trailers.
+///
 /// `set_fields` runs after the removal of hop-by-hop fields and before the policies. It sets the fields that
 /// depend on the kind of request: those of the upgrade, or those of trailers.
 ///
@@ -66,20 +81,34 @@ pub(crate) fn rewrite(
     mut parts: Parts,
     upstream: &Upstream,
     set_fields: impl FnOnce(&mut Parts),
-) -> Result<Parts, Error> {
-    let changes = parts.extensions.remove::<FieldChanges>();
+) -> Result<(Parts, TrailerRules), Error> {
+    let changes = parts.extensions.remove::<FieldChanges>().unwrap_or_default();
     let inbound = rules.on_request.as_ref().map(|hook| (hook, parts.clone()));
-    hop_by_hop::strip_request(&mut parts.headers);
+    let trailers = hop_by_hop::strip_request(&mut parts.headers)
+        .and(parts.extensions.remove().unwrap_or_default())
+        .and(TrailerRules::new(changes.names().cloned().collect(), Names::All));
     join_cookies(&mut parts);
     set_fields(&mut parts);
     rules.forwarded.apply(&mut parts, |parts| rules.path.stripped_prefix(parts));
     rules.host.apply(&mut parts, upstream);
     parts.uri = rules.path.apply(&parts, upstream)?.into();
-    changes.unwrap_or_default().apply(&mut parts.headers);
+    changes.apply(&mut parts.headers);
     if let Some((hook, inbound)) = inbound {
         hook(&inbound, &mut parts);
     }
-    Ok(parts)
+    Ok((parts, trailers))
+}
+
+/// Returns the body of a request with its trailers filtered. They must not have a field of the head either, which could
+/// imitate one that the proxy, the application or middleware in front has set.
+pub(crate) fn filter_trailers(headers: &mut HeaderMap, body: Outgoing, rules: TrailerRules) -> Outgoing {
+    let Either::Right(body) = body else {
+        hop_by_hop::filter_announced(headers, &rules);
+        return body;
+    };
+    let rules = rules.and(TrailerRules::new(headers.keys().cloned().collect(), Names::All));
+    hop_by_hop::filter_announced(headers, &rules);
+    Either::Right(BoxBody::new(FilteredTrailers::new(body, rules)))
 }
 
 /// Joins the `Cookie` lines of an HTTP/2 request, which may split the field, into one line for HTTP/1.1

@@ -49,5 +49,6 @@ mod slow_peers;
 mod smuggling;
 mod stray_fields;
 mod targets;
+mod trailers;
 mod tunnel_faults;
 mod works;

@@ -203,3 +203,56 @@ async fn trailers_are_forwarded_both_ways() {
     let (response, _) = pending.response().await;
     assert_eq!(rest(&mut response.into_body()).await.unwrap().1.unwrap(), trailers);
 }
+
+/// The names of a sorted list of fields.
+fn names(trailers: Option<HeaderMap>) -> Vec<String> {
+    let mut names: Vec<_> = trailers.unwrap_or_default().keys().map(ToString::to_string).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Trailers of which only `grpc-status` and `x-sum` may pass.
+fn forged() -> HeaderMap {
+    let names = [
+        "x-forwarded-for",
+        "x_forwarded_for",
+        "x-real-ip",
+        "forwarded",
+        "via",
+        "authorization",
+        "set-cookie",
+        "content-type",
+        "proxy-authorization",
+        "host",
+        "x-sum",
+        "grpc-status",
+    ];
+    names.into_iter().map(|name| (name.parse().unwrap(), "1".parse().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn trailers_follow_the_rules_for_heads() {
+    // The client in HTTP/1.1.
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nConnection: TE, X-Hop\r\nTE: trailers\r\n\
+        Trailer: X-Sum, X-Real-IP, X-Hop\r\nTransfer-Encoding: chunked\r\n\r\n\
+        2\r\nhi\r\n0\r\nX-Sum: up\r\nX-Real-IP: 6.6.6.6\r\nX-Hop: 1\r\nX_Hop: 1\r\n\r\n";
+    let (upstream, proxy, mut client, incoming) = forwarded(request).await;
+    assert_eq!(incoming.values("trailer"), ["X-Sum"]);
+    let mut response = ok();
+    response.headers_mut().insert("trailer", "x-sum, x-real-ip".parse().unwrap());
+    let (mut down, mut up) = incoming.begin(response);
+    assert_eq!(names(rest(&mut up).await.unwrap().1), ["x-sum"]);
+    down.send_trailers(forged()).unwrap();
+    assert_eq!(client.head().await.values("trailer"), ["x-sum"]);
+    client.expect("0\r\nx-sum: 1\r\n\r\n").await;
+
+    // The client in HTTP/2.
+    let mut client = Client::connect(proxy.address).await;
+    let mut pending = client.send_request(Request::post("http://a/").body(()).unwrap(), false);
+    pending.send.send_trailers(forged()).unwrap();
+    let (mut down, mut up) = upstream.next_request().await.begin(ok());
+    assert_eq!(names(rest(&mut up).await.unwrap().1), ["grpc-status", "x-sum"]);
+    down.send_trailers(forged()).unwrap();
+    let (response, _) = pending.response().await;
+    assert_eq!(names(rest(&mut response.into_body()).await.unwrap().1), ["grpc-status", "x-sum"]);
+}

@@ -32,11 +32,16 @@ pub(super) fn head() -> impl Strategy<Value = Vec<u8>> {
         "x_a",
         "close",
         "date",
+        "x_real.ip",
+        "x-forwarded_for",
+        "grpc-status",
+        "if-match",
     ];
     let status = words(select(&["101", "200", "426", "502"][..]).prop_map(|status| vec![status]));
     let field = (select(NAMES), value(&["1", "2", "", "websocket", "chunked"]))
         .prop_map(|(name, value)| [name.as_bytes(), b":", &value, b"\n"].concat());
-    let line = prop_oneof![1 => line("connection", list(NAMES)), 4 => field];
+    let line =
+        prop_oneof![1 => line("connection", list(NAMES)), 1 => line("trailer", list(NAMES)), 4 => field];
     (status, lines(line, 24)).prop_map(joined)
 }
 

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::fields::remove;
+
 /// Policy for one of the fields of [`Forwarded`](super::Forwarded).
 ///
 /// Except with [`Pass`](Self::Pass), the field is removed if the peer is not
@@ -65,24 +67,4 @@ pub(super) fn append(
 /// Returns the last element of a list, the one that the peer added.
 pub(super) fn last(list: &[u8]) -> &[u8] {
     list.rsplit(|byte| *byte == b',').next().unwrap_or(list).trim_ascii()
-}
-
-/// Removes a field and the spellings of its name that servers may take for the same.
-pub(crate) fn remove(headers: &mut HeaderMap, name: &HeaderName) {
-    headers.remove(name);
-    let aliases: Vec<HeaderName> = headers.keys().filter(|other| is_alias(other, name)).cloned().collect();
-    for alias in aliases {
-        headers.remove(alias);
-    }
-}
-
-/// Returns true if the names differ at most in the characters other than letters and digits. Servers with the CGI interface
-/// read `X_User`, and some of them `X.User`, as `X-User`
-/// ([RFC 3875, 4.1.18](https://www.rfc-editor.org/rfc/rfc3875#section-4.1.18)).
-pub(crate) fn is_alias(one: &HeaderName, other: &HeaderName) -> bool {
-    let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
-    let is_same = |(one, other): (&u8, &u8)| {
-        one == other || !one.is_ascii_alphanumeric() && !other.is_ascii_alphanumeric()
-    };
-    one.len() == other.len() && one.iter().zip(other).all(is_same)
 }

@@ -6,7 +6,7 @@
 
 mod apply;
 mod client;
-pub(crate) mod field;
+mod field;
 mod node;
 mod peer;
 
