@@ -1,9 +1,9 @@
 //! Pool of shared connections: selects the one for the next stream.
 
 mod host;
+mod pruned;
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{Arc, PoisonError},
 };
@@ -26,6 +26,7 @@ use crate::{
     upstream::{HttpVersion, Upstream},
 };
 use host::HostConnections;
+use pruned::Pruned;
 
 /// The shared connections of a layer, by upstream and by the runtime whose tasks drive them. A connection of
 /// another runtime would wake that runtime's threads for each message, and would end with it.
@@ -33,7 +34,7 @@ use host::HostConnections;
 pub(crate) struct Pool {
     dialer: Dialer,
     http2: Http2,
-    hosts: Mutex<HashMap<Key, Arc<HostConnections>>>,
+    hosts: Mutex<Pruned<Key, Arc<HostConnections>>>,
 }
 
 type Key = (Scheme, Authority, HttpVersion, runtime::Id);
@@ -96,11 +97,7 @@ impl Pool {
     fn host(&self, upstream: &Upstream) -> Arc<HostConnections> {
         let (scheme, authority) = upstream.pool_key().clone();
         let key = (scheme, authority, upstream.http_version(), Handle::current().id());
-        let mut hosts = lock(&self.hosts);
-        if !hosts.contains_key(&key) {
-            hosts.retain(|_, host| host.is_needed());
-        }
-        Arc::clone(hosts.entry(key).or_default())
+        lock(&self.hosts).get(key, |host| host.is_needed())
     }
 }
 
