@@ -31,6 +31,9 @@ use crate::{
     Body, head_timer::HeadTimer, linger::linger, requests::Requests, shutdown::Work, stalled::Streams,
 };
 
+/// Maximum number of bytes of a stream that wait for the client's socket, which cost much more in small frames.
+const SEND_BUFFER: usize = 64 << 10;
+
 /// Receive window of a stream: the maximum of buffered bytes of a request or of a stalled tunnel.
 const STREAM_WINDOW: u32 = 128 * 1024;
 
@@ -106,6 +109,7 @@ impl Http {
             .enable_connect_protocol()
             .max_concurrent_streams(config.streams.get())
             .max_header_list_size(HEADER_LIST_SIZE)
+            .max_send_buf_size(SEND_BUFFER)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(connection_window.clamp(CONNECTION_WINDOW, LARGEST_WINDOW))
             .keep_alive_interval(PING_INTERVAL)

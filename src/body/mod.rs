@@ -2,6 +2,7 @@
 
 mod delayed;
 pub(crate) mod discard;
+pub(crate) mod small_frames;
 pub(crate) mod trailers;
 mod upload;
 

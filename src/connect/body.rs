@@ -19,13 +19,13 @@ use super::{
     stall::{StallWatch, Watched},
 };
 use crate::{
-    body::{DelayedError, discard::RequestGuard, trailers::TrailerRules},
+    body::{DelayedError, discard::RequestGuard, small_frames::SmallFrames, trailers::TrailerRules},
     error::BoxError,
     limits::Permit,
 };
 
 /// Largest frame of a body. The server takes the next one when the client has taken those before, and the frames of
-/// hyper's client can have 400 KiB: a client that takes them slowly would seem to take nothing.
+/// hyper's client can have 128 KiB: a client that takes them slowly would seem to take nothing.
 const MAX_FRAME: usize = 64 * 1024;
 
 /// Timeouts of a response body.
@@ -51,9 +51,15 @@ pub(crate) enum Source {
     },
 }
 
-impl Source {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self {
+impl Body for Source {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut *self {
             Self::Http1(body) => Pin::new(body).poll_frame(cx),
             Self::Pooled(body) => Pin::new(body).poll_frame(cx),
             Self::Http2(body) => Pin::new(body).poll_frame(cx),
@@ -170,6 +176,7 @@ impl Body for UpstreamBody {
 #[derive(Debug)]
 struct Received {
     source: Source,
+    small_frames: SmallFrames,
     /// The rest of a frame that was larger than [`MAX_FRAME`].
     rest: Bytes,
     delayed: DelayedError,
@@ -184,6 +191,7 @@ impl Received {
     fn new(source: Source, timeout: Option<Duration>, permit: Option<Permit>) -> Self {
         Self {
             source,
+            small_frames: SmallFrames::default(),
             rest: Bytes::new(),
             delayed: DelayedError::default(),
             timeout,
@@ -198,8 +206,13 @@ impl Received {
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.split())));
         }
-        let source = &mut self.source;
-        if let Poll::Ready(frame) = self.delayed.poll_frame(cx, |cx| source.poll_frame(cx)) {
+        let (source, small_frames) = (&mut self.source, &mut self.small_frames);
+        let poll = |cx: &mut Context<'_>| match source {
+            // Small frames of a stream are copied together where they are received.
+            Source::Http2(body) => Pin::new(body).poll_frame(cx),
+            source => small_frames.poll_frame(cx, source),
+        };
+        if let Poll::Ready(frame) = self.delayed.poll_frame(cx, poll) {
             self.waiting_since = None;
             if !matches!(frame, Some(Ok(_))) {
                 self.permit = None;
@@ -233,11 +246,14 @@ impl Received {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.source.is_end_stream()
+        let small_frames = &self.small_frames;
+        self.rest.is_empty()
+            && small_frames.is_empty()
+            && (small_frames.has_ended() || self.source.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (mut hint, rest) = (self.source.size_hint(), self.rest.len() as u64);
+        let (mut hint, rest) = (self.source.size_hint(), self.rest.len() as u64 + self.small_frames.kept());
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(rest));
         }

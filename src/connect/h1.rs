@@ -36,6 +36,10 @@ use crate::{
     },
 };
 
+/// Maximum number of bytes that are read ahead, which limits the response head, and of a request body that the upstream does
+/// not read.
+const BUFFER: usize = 128 * 1024;
+
 /// hyper's connection, whose reads are bounded by `B`.
 type HttpConnection<B> = http1::Connection<TokioIo<ReadFirst<Bounded<B>>>, Outgoing>;
 
@@ -59,6 +63,7 @@ async fn start<B: ReadBound + Send + 'static>(
     let (sender, connection) = http1::Builder::new()
         .preserve_header_case(case.preserve)
         .title_case_headers(case.title)
+        .max_buf_size(BUFFER)
         .handshake(TokioIo::new(ReadFirst::new(Bounded::new(transport, bound))))
         .await?;
     Ok((sender, Box::new(connection)))

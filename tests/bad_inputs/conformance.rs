@@ -14,10 +14,10 @@ const ROWS: &[(char, RangeInclusive<usize>)] = &[
     ('D', 1..=14),
     ('E', 1..=7),
     ('F', 1..=4),
-    ('G', 1..=16),
+    ('G', 1..=17),
     ('J', 1..=11),
     ('K', 1..=9),
-    ('L', 1..=8),
+    ('L', 1..=9),
 ];
 
 /// A line of a table: its cells.

@@ -14,7 +14,9 @@ use test_support::{
     Inner, ScriptedProxy, Wire, bounded,
     http2::{
         Client, Frame, FrameConnection,
-        frame::{CONNECT_PROTOCOL, WINDOW_UPDATE, frame},
+        frame::{
+            CONNECT_PROTOCOL, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, WINDOW_UPDATE, frame,
+        },
     },
 };
 use tokio::{
@@ -247,6 +249,39 @@ async fn l8_frames_of_one_byte_for_an_upstream_in_http2_that_does_not_read_are_n
             }
             sleep(Duration::from_millis(2)).await;
         }
+    });
+    assert!(allocations.bytes_max < 4 << 20, "{allocations:?}");
+}
+
+/// Opens a connection in HTTP/2 with the largest windows, whose responses are not read, and requests `/`.
+async fn request_and_read_nothing(address: SocketAddr) -> Wire {
+    const LARGEST: u32 = (1 << 31) - 1;
+    let settings = [&4u16.to_be_bytes()[..], &LARGEST.to_be_bytes()].concat();
+    let update = (LARGEST - 65_535).to_be_bytes();
+    // GET, http, /, and the authority.
+    let block = [0x82, 0x86, 0x84, 0x01, 1, b'a'];
+    let mut client = Wire::connect(address).await;
+    let frames = [
+        PREFACE.to_vec(),
+        frame(SETTINGS, 0, 0, &settings),
+        frame(WINDOW_UPDATE, 0, 0, &update),
+        frame(HEADERS, END_STREAM | END_HEADERS, 1, &block),
+    ];
+    client.send(frames.concat()).await;
+    client
+}
+
+/// The server queues 400 KiB for the client's socket, which cost many times as much in frames of one byte.
+#[tokio::test]
+async fn l9_chunks_of_one_byte_for_a_client_that_does_not_read_are_copied_together() {
+    let allocations = measure_proxy(Inner::Forward, |proxy, mut start| async move {
+        let _client = request_and_read_nothing(proxy.address).await;
+        let mut server = proxy.upstream.accept().await;
+        server.head().await;
+        start.now().await;
+        server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        let chunks = "1\r\nx\r\n".repeat(1 << 14);
+        while timeout(STALLED, server.stream.write_all(chunks.as_bytes())).await.is_ok() {}
     });
     assert!(allocations.bytes_max < 4 << 20, "{allocations:?}");
 }

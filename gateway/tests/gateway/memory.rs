@@ -5,9 +5,16 @@ use std::{fs, time::Duration};
 
 use test_support::{
     ScriptedUpstream, Wire, bounded,
-    http2::frame::{HEADERS, PREFACE_AND_SETTINGS, frame},
+    http2::{
+        Client,
+        frame::{HEADERS, PREFACE, PREFACE_AND_SETTINGS, SETTINGS, WINDOW_UPDATE, frame},
+        stream,
+    },
 };
-use tokio::time::sleep;
+use tokio::{
+    io::AsyncWriteExt,
+    time::{sleep, timeout},
+};
 
 use crate::Gateway;
 
@@ -89,4 +96,74 @@ async fn g16_an_idle_connection_takes_a_bounded_amount() {
         eprintln!("idle: {grown} KiB each");
         assert!(grown < 64, "{grown} KiB");
     }
+}
+
+/// Streams of one connection.
+const STREAMS: usize = 20;
+
+/// Time without progress after which a transfer counts as stalled.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// A client in HTTP/2 that reads nothing, with the largest windows and a `GET /` on each stream.
+async fn streams_that_are_not_read(gateway: &Gateway) -> Wire {
+    const LARGEST: u32 = (1 << 31) - 1;
+    let settings = [&4u16.to_be_bytes()[..], &LARGEST.to_be_bytes()].concat();
+    let mut bytes = PREFACE.to_vec();
+    bytes.extend(frame(SETTINGS, 0, 0, &settings));
+    bytes.extend(frame(WINDOW_UPDATE, 0, 0, &(LARGEST - 65_535).to_be_bytes()));
+    for index in 0..STREAMS {
+        let stream = u32::try_from(2 * index + 1).unwrap();
+        bytes.extend(frame(HEADERS, FLAGS, stream, &[0x82, 0x86, 0x84, 0x01, 1, b'a']));
+    }
+    let mut client = gateway.wire().await;
+    client.send(bytes).await;
+    client
+}
+
+#[tokio::test]
+async fn g17_streams_whose_socket_is_not_read_take_a_bounded_amount() {
+    let upstream = ScriptedUpstream::start().await;
+    let route = format!("/={}", upstream.uri());
+    let gateway = Gateway::start(&["--route", &route, "--workers", "1"]).await;
+    let before = memory(&gateway);
+    let _client = streams_that_are_not_read(&gateway).await;
+    let mut servers = tokio::task::JoinSet::new();
+    for _ in 0..STREAMS {
+        let mut server = upstream.accept().await;
+        server.head().await;
+        servers.spawn(async move {
+            server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            let chunks = "1\r\nx\r\n".repeat(1 << 12);
+            while timeout(STALLED, server.stream.write_all(chunks.as_bytes())).await.is_ok() {}
+            server
+        });
+    }
+    let _servers = servers.join_all().await;
+    let grown = memory(&gateway) - before;
+    eprintln!("unread responses on {STREAMS} streams: {grown} KiB");
+    assert!(grown < STREAMS * 512, "{grown} KiB");
+}
+
+#[tokio::test]
+async fn g17_request_bodies_that_are_not_read_take_their_windows() {
+    let upstream = ScriptedUpstream::start().await;
+    let route = format!("/={}", upstream.uri());
+    let gateway = Gateway::start(&["--route", &route, "--workers", "1"]).await;
+    let before = memory(&gateway);
+    let mut client = Client::connect(gateway.address).await;
+    let mut uploads = tokio::task::JoinSet::new();
+    let mut servers = Vec::new();
+    for _ in 0..STREAMS {
+        let request = http::Request::post("http://a/").body(()).unwrap();
+        let mut pending = client.send_request(request, false);
+        servers.push(upstream.accept().await);
+        uploads.spawn(async move {
+            while timeout(STALLED, stream::send(&mut pending.send, &[0; 1 << 14])).await.is_ok() {}
+            pending
+        });
+    }
+    let _uploads = uploads.join_all().await;
+    let grown = memory(&gateway) - before;
+    eprintln!("unread request bodies on {STREAMS} streams: {grown} KiB");
+    assert!(grown < STREAMS * 512, "{grown} KiB");
 }

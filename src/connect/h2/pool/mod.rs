@@ -97,7 +97,7 @@ impl Pool {
     fn host(&self, upstream: &Upstream) -> Arc<HostConnections> {
         let (scheme, authority) = upstream.pool_key().clone();
         let key = (scheme, authority, upstream.http_version(), Handle::current().id());
-        lock(&self.hosts).get(key, |host| host.is_needed())
+        lock(&self.hosts).get(key, HostConnections::is_needed)
     }
 }
 
