@@ -1,6 +1,7 @@
 //! Command line.
 
 mod clients;
+mod pool;
 mod trust;
 mod tunnels;
 mod values;
@@ -16,6 +17,7 @@ use tower_upgrade_proxy::{
 };
 
 use clients::Clients;
+use pool::Pool;
 use trust::Trust;
 use tunnels::TunnelOptions;
 use values::Limit;
@@ -128,10 +130,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     body_timeout: Limit,
 
-    /// Time that an idle connection to an upstream is kept for the next ordinary request (nginx's `keepalive_timeout` of
-    /// an `upstream`); it may be up to twice as long
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
-    pool_idle_timeout: Duration,
+    #[command(flatten)]
+    pool: Pool,
 
     /// Grace period for tunnels and requests on SIGTERM or Ctrl-C, after which the remaining ones are aborted; a second
     /// signal aborts them immediately. Kubernetes kills a process after 30 s
@@ -214,9 +214,9 @@ impl Options {
             .connect_timeout(self.connect_timeout)
             .handshake_timeout(self.handshake_timeout)
             .header_timeout(self.header_timeout)
-            .body_timeout(self.body_timeout.0)
-            .pool_idle_timeout(self.pool_idle_timeout);
-        self.trust.set(self.clients.set(self.tunnels.set(self.limits.set(layer))))
+            .body_timeout(self.body_timeout.0);
+        let layer = self.pool.set(self.limits.set(layer));
+        self.trust.set(self.clients.set(self.tunnels.set(layer)))
     }
 
     /// Rejects options without effect: certificates without an https upstream, and two routes with the same prefix, of

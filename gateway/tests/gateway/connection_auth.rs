@@ -27,3 +27,17 @@ async fn a_challenged_connection_serves_its_client_only_and_ends_with_it() {
     drop(one);
     first.expect_end().await;
 }
+
+#[tokio::test]
+async fn shared_connections_are_reused_for_all_clients() {
+    let upstream = ScriptedUpstream::start().await;
+    let route = format!("/={}", upstream.uri());
+    let arguments = ["--route", &route, "--workers", "1", "--connection-auth", "shared"];
+    let gateway = Gateway::start(&arguments).await;
+    let (mut one, mut two) = (gateway.wire().await, gateway.wire().await);
+    let mut server = upstream.receive(&mut one, REQUEST).await;
+    server.send(CHALLENGE).await;
+    assert_eq!(one.head().await.status(), 401);
+    two.send(REQUEST).await;
+    server.head().await;
+}

@@ -1,4 +1,4 @@
-//! Limits of tunnels and handshakes.
+//! Limits of tunnels, handshakes and requests.
 
 use test_support::{SWITCHING, ScriptedUpstream, Wire, bounded, handshake, handshake_with};
 use tokio_tungstenite::tungstenite;
@@ -101,4 +101,34 @@ async fn handshakes_are_limited_over_all_workers_while_they_are_in_flight() {
     server.send(SWITCHING).await;
     assert_eq!(client.head().await.status(), 101);
     open(&gateway, &upstream, &handshake("/")).await;
+}
+
+#[tokio::test]
+async fn requests_are_limited_over_all_workers_and_routes_until_their_responses_end() {
+    let upstream = ScriptedUpstream::start().await;
+    let routes = [format!("/={}", upstream.uri()), format!("/other={}", upstream.uri())];
+    let arguments = ["--route", &routes[0], "--route", &routes[1], "--workers", "4", "--max-requests", "1"];
+    let gateway = Gateway::start(&arguments).await;
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (mut client, mut server) = start(&gateway, &upstream, &get("/")).await;
+    expect_refusals(&gateway, &get("/"), 503).await;
+    expect_refusals(&gateway, &get("/other"), 503).await;
+    // Tunnels are not counted.
+    let _tunnel = open(&gateway, &upstream, &handshake("/")).await;
+    server.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\no").await;
+    assert_eq!(client.head().await.status(), 200);
+    expect_refusals(&gateway, &get("/"), 503).await;
+    server.send("k").await;
+    client.expect("ok").await;
+    bounded("a free permit", async {
+        loop {
+            let mut client = gateway.wire().await;
+            client.send(get("/")).await;
+            tokio::select! {
+                head = client.head() => assert_eq!(head.status(), 503),
+                _ = upstream.accept() => return,
+            }
+        }
+    })
+    .await;
 }

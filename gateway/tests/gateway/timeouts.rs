@@ -78,6 +78,26 @@ async fn pool_idle_timeout_closes_idle_connections() {
     server.expect_end().await;
 }
 
+#[tokio::test]
+async fn idle_connections_are_limited_per_upstream_and_in_all() {
+    for limit in [["--pool-max-idle-per-upstream", "1"], ["--pool-max-idle", "1"]] {
+        let upstream = ScriptedUpstream::start().await;
+        let route = format!("/={}", upstream.uri());
+        let gateway = Gateway::start(&[&["--route", &route, "--workers", "1"], &limit[..]].concat()).await;
+        let (mut one, mut two) = (gateway.wire().await, gateway.wire().await);
+        let mut first = upstream.receive(&mut one, REQUEST).await;
+        let mut second = upstream.receive(&mut two, REQUEST).await;
+        for (client, server) in [(&mut one, &mut first), (&mut two, &mut second)] {
+            server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            assert_eq!(client.head().await.status(), 200);
+        }
+        // The one that was idle for longest is closed, the other one is reused.
+        first.expect_end().await;
+        one.send(REQUEST).await;
+        second.head().await;
+    }
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_pool_idle_timeout_beyond_the_clock_is_none() {
