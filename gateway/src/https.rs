@@ -1,6 +1,6 @@
 //! TLS with the certificate of `--tls-cert`, and the redirect of `--redirect-http`.
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{error::Error, net::Ipv6Addr, path::Path, sync::Arc};
 
 use http::{
     HeaderValue, Request, Response, StatusCode,
@@ -68,5 +68,16 @@ fn host<B>(request: &Request<B>) -> Option<Authority> {
         (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
         _ => None,
     };
-    host.filter(|host| !host.as_str().contains('@') && !host.host().is_empty())
+    host.filter(is_valid)
+}
+
+/// Returns true for a name or an address with an optional port
+/// ([RFC 9110, 7.2](https://www.rfc-editor.org/rfc/rfc9110#section-7.2)). The type allows more.
+fn is_valid(authority: &Authority) -> bool {
+    let (host, port) = (authority.host(), authority.as_str().strip_prefix(authority.host()));
+    let is_host = match host.strip_prefix('[').and_then(|address| address.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains(['[', ']']),
+    };
+    is_host && port.is_some_and(|port| matches!(port, "" | ":") || authority.port_u16().is_some())
 }
