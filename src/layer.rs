@@ -263,9 +263,10 @@ impl UpgradeProxyLayer {
     /// a tunnel has its [`idle_timeout`](Self::idle_timeout). Default 60 s; `None` disables it. A response ends at
     /// most a quarter of this time later.
     ///
-    /// What counts is that the server takes the next 64 KiB of the body, which it does when the client has taken those
-    /// before: a client that takes a few bytes now and then does not keep a response. In HTTP/2 each stream has a time
-    /// of its own. The client's connection belongs to the
+    /// What counts is that the server takes the next part of the body, which it does when the client has taken those
+    /// before: a client that takes a few bytes now and then does not keep a response. A part has 64 KiB in HTTP/1. In
+    /// HTTP/2 each stream has a time of its own, and a part has 256 bytes for each second of it, at least 1 KiB and at
+    /// most 16 KiB: a stream that takes 256 bytes a second continues. The client's connection belongs to the
     /// server: it is aborted once the client reads on, but a client that never does keeps it open, with what the server
     /// has queued for it. [`SendTimeout`](crate::SendTimeout) limits that too.
     pub fn send_timeout(self, timeout: impl Into<Option<Duration>>) -> Self {

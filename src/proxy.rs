@@ -77,7 +77,7 @@ async fn attempt(
     // Respond.
     config.connector.header_case.apply(response.extensions_mut());
     if !connection.accepts(response.status()) {
-        let body = connection.into_body(&config.timeouts.body);
+        let body = connection.into_body(&config.timeouts.body, handshake.mechanism.version());
         return Ok(respond::relay(&handshake, &upstream, response, body, config.refusal, permit)?);
     }
     expected

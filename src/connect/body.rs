@@ -24,9 +24,18 @@ use crate::{
     limits::Permit,
 };
 
-/// Largest frame of a body. The server takes the next one when the client has taken those before, and the frames of
-/// hyper's client can have 128 KiB: a client that takes them slowly would seem to take nothing.
+/// Largest frame of a body to a client in HTTP/1. The server takes the next one when the client has taken those before, and
+/// the frames of hyper's client can have 128 KiB: a client that takes them slowly would seem to take nothing.
 const MAX_FRAME: usize = 64 * 1024;
+
+/// Largest frame to a client in HTTP/2, whose frames have that size by default. No socket takes a part of it early.
+const MAX_HTTP2_FRAME: usize = 16 * 1024;
+
+/// Smallest limit on the frames in HTTP/2.
+const MIN_HTTP2_FRAME: usize = 1024;
+
+/// Bytes per second that a stream takes at least if a frame is taken within the send timeout.
+const MIN_HTTP2_RATE: u128 = 256;
 
 /// Timeouts of a response body.
 #[derive(Clone, Debug)]
@@ -35,6 +44,18 @@ pub(crate) struct BodyTimeouts {
     pub(crate) frame: Option<Duration>,
     /// For the client to take something.
     pub(crate) send: StallWatch,
+}
+
+impl BodyTimeouts {
+    /// Returns the largest frame for a client in this version of HTTP.
+    fn max_frame(&self, client: Version) -> usize {
+        if client < Version::HTTP_2 {
+            return MAX_FRAME;
+        }
+        let Some(limit) = self.send.limit() else { return MAX_HTTP2_FRAME };
+        let size = limit.as_millis().saturating_mul(MIN_HTTP2_RATE) / 1000;
+        usize::try_from(size).unwrap_or(MAX_HTTP2_FRAME).clamp(MIN_HTTP2_FRAME, MAX_HTTP2_FRAME)
+    }
 }
 
 /// The body of a response in either version of HTTP.
@@ -117,9 +138,15 @@ pub struct UpstreamBody {
 }
 
 impl UpstreamBody {
-    /// Creates the body. It holds `permit` until it has ended or is dropped.
-    pub(crate) fn new(source: impl Into<Source>, timeouts: &BodyTimeouts, permit: Option<Permit>) -> Self {
-        let received = Received::new(source.into(), timeouts.frame, permit);
+    /// Creates the body of a response to a client in version `client`. It holds `permit` until it has ended or is dropped.
+    pub(crate) fn new(
+        source: impl Into<Source>,
+        timeouts: &BodyTimeouts,
+        client: Version,
+        permit: Option<Permit>,
+    ) -> Self {
+        let mut received = Received::new(source.into(), timeouts.frame, permit);
+        received.max_frame = timeouts.max_frame(client);
         let received = match received.is_end_stream() {
             // It is not read.
             true => Watched::unlimited(received),
@@ -177,7 +204,8 @@ impl Body for UpstreamBody {
 struct Received {
     source: Source,
     small_frames: SmallFrames,
-    /// The rest of a frame that was larger than [`MAX_FRAME`].
+    max_frame: usize,
+    /// The rest of a frame that was larger than `max_frame`.
     rest: Bytes,
     delayed: DelayedError,
     timeout: Option<Duration>,
@@ -192,6 +220,7 @@ impl Received {
         Self {
             source,
             small_frames: SmallFrames::default(),
+            max_frame: MAX_FRAME,
             rest: Bytes::new(),
             delayed: DelayedError::default(),
             timeout,
@@ -201,7 +230,7 @@ impl Received {
         }
     }
 
-    /// Returns the next frame, at most [`MAX_FRAME`] bytes of it.
+    /// Returns the next frame, at most `max_frame` bytes of it.
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         if !self.rest.is_empty() {
             return Poll::Ready(Some(Ok(self.split())));
@@ -239,8 +268,8 @@ impl Received {
     }
 
     fn split(&mut self) -> Frame<Bytes> {
-        Frame::data(match self.rest.len() > MAX_FRAME {
-            true => self.rest.split_to(MAX_FRAME),
+        Frame::data(match self.rest.len() > self.max_frame {
+            true => self.rest.split_to(self.max_frame),
             false => mem::take(&mut self.rest),
         })
     }

@@ -1,7 +1,7 @@
 //! [`ResponseConnection`]: the connection, or the stream, of a response to an upgrade request.
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::{
@@ -44,13 +44,15 @@ impl ResponseConnection {
         }
     }
 
-    /// Returns the body of any other response.
-    pub(crate) fn into_body(self, timeouts: &BodyTimeouts) -> BoxBody {
+    /// Returns the body of any other response, for a client in version `client`.
+    pub(crate) fn into_body(self, timeouts: &BodyTimeouts, client: Version) -> BoxBody {
         match self {
             Self::Http1 { http, body } => {
-                BoxBody::new(UpstreamBody::new(Http1Body::new(body, http), timeouts, None))
+                BoxBody::new(UpstreamBody::new(Http1Body::new(body, http), timeouts, client, None))
             }
-            Self::Http2(stream) => BoxBody::new(UpstreamBody::new(stream.into_body(), timeouts, None)),
+            Self::Http2(stream) => {
+                BoxBody::new(UpstreamBody::new(stream.into_body(), timeouts, client, None))
+            }
         }
     }
 }

@@ -76,6 +76,10 @@ impl StallWatch {
         Self(limit.map(watch))
     }
 
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        self.0.as_ref().map(|watch| watch.limit)
+    }
+
     /// Applies the limit to `body`.
     pub(crate) fn watch<B: Send + 'static>(&self, body: B) -> Watched<B> {
         let now = self.0.as_ref().map_or(0, |watch| watch.now());
@@ -90,7 +94,7 @@ impl StallWatch {
 /// The clone has a list of its own, so that workers with a clone each share nothing.
 impl Clone for StallWatch {
     fn clone(&self) -> Self {
-        Self::new(self.0.as_ref().map(|watch| watch.limit))
+        Self::new(self.limit())
     }
 }
 

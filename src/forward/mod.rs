@@ -155,7 +155,7 @@ impl Forward {
             return Err(Error::at(Kind::Response(reason), &upstream).into());
         }
         let (mut parts, source) = response.into_parts();
-        let mut body = UpstreamBody::new(source, &self.config.timeouts.body, Some(permit));
+        let mut body = UpstreamBody::new(source, &self.config.timeouts.body, version, Some(permit));
         framing::normalize(&mut parts, &body)
             .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
         if framing::is_bodiless(&method, parts.status) && body.is_end_stream() {

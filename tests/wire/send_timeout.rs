@@ -138,6 +138,28 @@ async fn streams_that_are_not_read_are_ended_and_the_others_of_the_connection_co
 }
 
 #[tokio::test]
+async fn a_stream_that_is_read_slowly_continues() {
+    // To a client with this window, 64 KiB take several times the timeout.
+    const WINDOW: u32 = 1024;
+    const PAUSE: Duration = TIMEOUT.checked_div(8).unwrap();
+    let upstream = ScriptedUpstream::start().await;
+    let mut client = http2_client(location(&upstream).await, WINDOW).await;
+    let ordinary = response(&mut client, &upstream).await;
+    let pending = client.connect_websocket("/");
+    let mut server = upstream.accept_upgrade().await;
+    server.send("HTTP/1.1 403 X\r\nContent-Length: 1000000000\r\n\r\n").await;
+    for (pending, mut server) in [ordinary, (pending, server)] {
+        tokio::spawn(async move { flood(&mut server).await });
+        let mut body = pending.response().await.0.into_body();
+        for _ in 0..40 {
+            let data = bounded("data", body.data()).await.unwrap().unwrap();
+            body.flow_control().release_capacity(data.len()).unwrap();
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slow_upstream_is_not_the_clients_fault() {
     let upstream = ScriptedUpstream::start().await;
     let mut client = Wire::connect(location(&upstream).await).await;
