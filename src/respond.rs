@@ -10,14 +10,14 @@
 
 use http::{
     HeaderValue, Method, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, UPGRADE},
 };
 use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
     authorize::Failure,
-    body::{BoxBody, ProxyBody, trailers::FilteredTrailers},
+    body::{BoxBody, ProxyBody, ResponseBody, trailers::FilteredTrailers},
     config::Hooks,
     connect::body::UpstreamBody,
     error::{Error, Kind},
@@ -59,7 +59,20 @@ pub(crate) fn failure(hooks: &Hooks, failure: impl Into<Failure>, request: &Rece
         close_refused(&mut response);
     }
     response.extensions_mut().insert(error);
-    response
+    match request.method == Method::HEAD {
+        true => without_body(response, request.version),
+        false => response,
+    }
+}
+
+/// Removes the body of a response to HEAD, and keeps its length: not every server removes it in HTTP/2, where clients
+/// treat it as an error ([RFC 9110, 9.3.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2)).
+fn without_body(response: Response<ProxyBody>, client: Version) -> Response<ProxyBody> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = ResponseBody::<UpstreamBody>::proxy(body).size_hint().exact() {
+        parts.headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    Response::from_parts(parts, ProxyBody::Upstream(BoxBody::new(UpstreamBody::absent(client))))
 }
 
 fn plain(error: &Error) -> Response<Full<bytes::Bytes>> {

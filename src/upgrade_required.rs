@@ -8,8 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, CONTENT_TYPE, UPGRADE},
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, UPGRADE},
 };
 use http_body_util::Full;
 use tower_service::Service;
@@ -38,10 +38,14 @@ impl<B> Service<Request<B>> for UpgradeRequired {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<B>) -> Self::Future {
-        let mut response = Response::new(Full::from("426 Upgrade Required: only WebSocket is served here\n"));
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let text = "426 Upgrade Required: only WebSocket is served here\n";
+        // Not every server removes the body of a response to HEAD in HTTP/2.
+        let body = if request.method() == Method::HEAD { "" } else { text };
+        let mut response = Response::new(Full::from(body));
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
         let headers = response.headers_mut();
+        headers.insert(CONTENT_LENGTH, text.len().into());
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -37,7 +37,10 @@ use std::{
     thread,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_TYPE},
+};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use mimalloc::MiMalloc;
@@ -174,7 +177,12 @@ async fn respond(
 
 async fn no_route(request: Request<DiscardOnDrop>) -> Result<Response<Body>, Infallible> {
     log::no_route(&request);
-    Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n"))
+    let mut response = plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n");
+    if request.method() == Method::CONNECT && request.version() < Version::HTTP_2 {
+        // Bytes behind it may be meant for the tunnel, and must not be parsed as a request.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 fn plain(status: StatusCode, text: &str) -> Response<Body> {

@@ -71,13 +71,14 @@ impl Streams {
 }
 
 impl Stream {
-    /// Returns the response to a request of this method, with the reads of its body recorded.
+    /// Returns the response to a request of this method, with the reads of its body recorded. A response to HEAD has none:
+    /// hyper would send it in HTTP/2.
     pub(crate) fn respond<B>(mut self, method: &Method, response: Response<B>) -> Response<StreamBody<B>> {
         if method == Method::CONNECT && response.status().is_success() {
             self.streams.has_tunnel.store(true, Ordering::Relaxed);
         }
         self.set_unread(true);
-        response.map(|body| StreamBody { body, stream: self })
+        response.map(|body| StreamBody { body: Some(body).filter(|_| method != Method::HEAD), stream: self })
     }
 
     fn set_unread(&mut self, is_unread: bool) {
@@ -102,7 +103,7 @@ impl Drop for Stream {
 
 /// Body of a response, with its reads recorded.
 pub(crate) struct StreamBody<B> {
-    body: B,
+    body: Option<B>,
     stream: Stream,
 }
 
@@ -114,17 +115,18 @@ impl<B: Body + Unpin> Body for StreamBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = Pin::new(body).poll_frame(cx);
         self.stream.set_unread(frame.is_ready());
         self.stream.streams.taken.fetch_add(1, Ordering::Relaxed);
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -7,11 +7,14 @@ use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header::AUTHO
 use http_body_util::Full;
 use hyper::{
     body::{Body, Incoming},
-    server::conn::http1,
+    server::conn::{self as server, http1},
 };
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    service::TowerToHyperService,
+};
 use test_support::{
-    SWITCHING, ScriptedUpstream, Wire, handshake_with,
+    ReservedPort, SWITCHING, ScriptedUpstream, Wire, handshake_with, http2,
     serve::{FREE_PORT, listen},
 };
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn, timeout::TimeoutLayer as TowerTimeout};
@@ -28,7 +31,7 @@ use tower_http::{
     trace::TraceLayer,
     validate_request::ValidateRequestHeaderLayer,
 };
-use tower_upgrade_proxy::{UpgradeProxyLayer, proxy_pass};
+use tower_upgrade_proxy::{Authorized, Rejection, UpgradeProxyLayer, Upstream, proxy_pass};
 
 /// Serves `service` by hyper, with its own body types.
 fn serve<S, B>(service: S) -> SocketAddr
@@ -49,6 +52,22 @@ where
         }
     });
     address
+}
+
+/// A client in HTTP/2 of `service`, served by hyper.
+async fn http2_client<S, B>(service: S) -> http2::Client
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let (client, server) = tokio::io::duplex(1 << 16);
+    let service = TowerToHyperService::new(service);
+    let builder = server::http2::Builder::new(TokioExecutor::new());
+    tokio::spawn(builder.serve_connection(TokioIo::new(server), service));
+    http2::Client::over(client).await
 }
 
 async fn page(_: Request<impl Body>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -184,4 +203,21 @@ async fn with_a_stack_of_layers() {
             .layer(CatchPanicLayer::new())
     };
     expect_tunnels!(layers());
+}
+
+#[tokio::test]
+async fn failure_responses_to_head_have_no_body() {
+    let unused: Upstream = ReservedPort::new().uri().parse().unwrap();
+    let unauthorized = UpgradeProxyLayer::new(unused.clone())
+        .authorize(|_| async { Err::<Authorized, _>(Rejection::from(StatusCode::UNAUTHORIZED)) })
+        .forward();
+    let mut clients = [
+        (http2_client(proxy_pass(unused.clone())).await, 502),
+        (http2_client(unauthorized).await, 401),
+        (http2_client(UpgradeProxyLayer::new(unused).into_service()).await, 426),
+    ];
+    for (client, status) in &mut clients {
+        assert_eq!(client.request("HEAD", "/", "").await, (*status, String::new()));
+        assert_eq!(client.request("GET", "/", "").await.0, *status);
+    }
 }

@@ -115,3 +115,14 @@ async fn a_head_above_the_limit_gets_431() {
     let request = format!("GET / HTTP/1.1\r\nHost: client.example\r\nX: {}\r\n\r\n", "x".repeat(200_000));
     assert_eq!(client.request(request).await.status(), 431);
 }
+
+#[tokio::test]
+async fn a_refused_connect_ends_the_connection() {
+    let gateway = start(&[]).await;
+    let mut client = gateway.wire().await;
+    let next = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let head = client.request(format!("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n{next}")).await;
+    assert_eq!((head.status(), head.values("connection")), (404, vec!["close".to_owned()]));
+    client.body(&head).await;
+    client.expect_end().await;
+}

@@ -10,7 +10,7 @@ use axum::{
 use futures_util::future::join_all;
 use http::{Uri, Version};
 use test_support::{
-    ScriptedUpstream, Wire, bounded,
+    ReservedPort, ScriptedUpstream, Wire, bounded,
     http2::{Client, Stream, frame::PREFACE_AND_SETTINGS},
     serve,
     tls::CertificateFiles,
@@ -195,4 +195,15 @@ async fn a_connection_without_new_requests_gets_a_goaway_and_its_tunnels_stay_op
     tunnel.send("").await;
     let message = bounded("the response", tunnel.next()).await.unwrap();
     assert_eq!(message, Message::text("app / client.example"));
+}
+
+#[tokio::test]
+async fn failure_responses_to_head_have_no_body() {
+    let unused = ReservedPort::new();
+    let gateway = Gateway::start(&["--route", &format!("/down/={}", unused.uri())]).await;
+    let mut client = Client::over(gateway.connect().await).await;
+    for (path, status) in [("/down/", 502), ("/other", 404)] {
+        assert_eq!(client.request("HEAD", path, "").await, (status, String::new()), "{path}");
+        assert_eq!(client.request("GET", path, "").await.0, status, "{path}");
+    }
 }
