@@ -28,15 +28,6 @@ use crate::{
 /// the frames of hyper's client can have 128 KiB: a client that takes them slowly would seem to take nothing.
 const MAX_FRAME: usize = 64 * 1024;
 
-/// Largest frame to a client in HTTP/2, whose frames have that size by default. No socket takes a part of it early.
-const MAX_HTTP2_FRAME: usize = 16 * 1024;
-
-/// Smallest limit on the frames in HTTP/2.
-const MIN_HTTP2_FRAME: usize = 1024;
-
-/// Bytes per second that a stream takes at least if a frame is taken within the send timeout.
-const MIN_HTTP2_RATE: u128 = 256;
-
 /// Timeouts of a response body.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyTimeouts {
@@ -44,18 +35,6 @@ pub(crate) struct BodyTimeouts {
     pub(crate) frame: Option<Duration>,
     /// For the client to take something.
     pub(crate) send: StallWatch,
-}
-
-impl BodyTimeouts {
-    /// Returns the largest frame for a client in this version of HTTP.
-    fn max_frame(&self, client: Version) -> usize {
-        if client < Version::HTTP_2 {
-            return MAX_FRAME;
-        }
-        let Some(limit) = self.send.limit() else { return MAX_HTTP2_FRAME };
-        let size = limit.as_millis().saturating_mul(MIN_HTTP2_RATE) / 1000;
-        usize::try_from(size).unwrap_or(MAX_HTTP2_FRAME).clamp(MIN_HTTP2_FRAME, MAX_HTTP2_FRAME)
-    }
 }
 
 /// The body of a response in either version of HTTP.
@@ -146,7 +125,9 @@ impl UpstreamBody {
         permit: Option<Permit>,
     ) -> Self {
         let mut received = Received::new(source.into(), timeouts.frame, permit);
-        received.max_frame = timeouts.max_frame(client);
+        if client >= Version::HTTP_2 {
+            received.max_frame = timeouts.send.max_http2_frame();
+        }
         let received = match received.is_end_stream() {
             // It is not read.
             true => Watched::unlimited(received),

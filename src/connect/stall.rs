@@ -28,6 +28,15 @@ use crate::{
 /// Checks per limit: a body ends between one limit and a quarter more.
 const CHECKS: u32 = 4;
 
+/// Largest frame to a client in HTTP/2, whose frames have that size by default. No socket takes a part of it early.
+const MAX_HTTP2_FRAME: usize = 16 * 1024;
+
+/// Smallest limit on the frames in HTTP/2.
+const MIN_HTTP2_FRAME: usize = 1024;
+
+/// Bytes per second that a stream takes at least if a frame is taken within the send timeout.
+const MIN_HTTP2_RATE: u128 = 256;
+
 /// The limit, with the list of the bodies under it.
 #[derive(Debug)]
 pub(crate) struct StallWatch(Option<Arc<Bodies>>);
@@ -76,8 +85,15 @@ impl StallWatch {
         Self(limit.map(watch))
     }
 
-    pub(crate) fn limit(&self) -> Option<Duration> {
+    fn limit(&self) -> Option<Duration> {
         self.0.as_ref().map(|watch| watch.limit)
+    }
+
+    /// Returns the largest frame of a body to a client in HTTP/2.
+    pub(crate) fn max_http2_frame(&self) -> usize {
+        let Some(limit) = self.limit() else { return MAX_HTTP2_FRAME };
+        let size = limit.as_millis().saturating_mul(MIN_HTTP2_RATE) / 1000;
+        usize::try_from(size).unwrap_or(MAX_HTTP2_FRAME).clamp(MIN_HTTP2_FRAME, MAX_HTTP2_FRAME)
     }
 
     /// Applies the limit to `body`.
