@@ -18,7 +18,8 @@ use crate::{body::discard::DiscardOnDrop, error::BoxError};
 /// Go and nginx's `lingering_close` do: at most 64 MiB, for at most 30 s, or 5 s without a byte. The body of a client that
 /// waits for a 100 is not read.
 ///
-/// The layers of this crate do the same for the requests that they proxy.
+/// The layers of this crate do the same for the requests that they proxy. The limits are for a request, however many layers it
+/// passes.
 ///
 /// ```
 /// use axum::{Router, http::StatusCode, routing::post};
@@ -66,8 +67,8 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> S::Future {
-        let (parts, body) = request.into_parts();
-        let body = DiscardOnDrop::new(&parts, body);
+        let (mut parts, body) = request.into_parts();
+        let body = DiscardOnDrop::new(&mut parts, body);
         self.0.call(Request::from_parts(parts, body))
     }
 }

@@ -61,10 +61,10 @@ where
             }
             Ok(Some(handshake)) => {
                 let timer = HandshakeTimer::start();
-                let (parts, body) = request.into_parts();
+                let (mut parts, body) = request.into_parts();
                 let upload = Upload::start();
                 let body = match handshake.body {
-                    true => upload.track(DiscardOnDrop::new(&parts, body)),
+                    true => upload.track(DiscardOnDrop::new(&mut parts, body)),
                     false => body::empty(),
                 };
                 let config = Arc::clone(&self.config);
@@ -72,8 +72,8 @@ where
             }
             Err(error) => {
                 HandshakeTimer::start().stop(Outcome::Refused);
-                let (parts, body) = request.into_parts();
-                drop(DiscardOnDrop::new(&parts, body));
+                let (mut parts, body) = request.into_parts();
+                drop(DiscardOnDrop::new(&mut parts, body));
                 let received = Received::new(&parts, self.config.client(&parts));
                 ResponseFuture::ready(respond::failure(&self.config.hooks, error, &received))
             }

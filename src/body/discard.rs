@@ -59,6 +59,10 @@ struct State {
     waker: Option<Waker>,
 }
 
+/// Extension of a request whose body is a [`DiscardOnDrop`], or contains one.
+#[derive(Clone, Copy)]
+struct IsDiscarded;
+
 /// Treatment of the rest of a body that is not wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
@@ -69,15 +73,17 @@ enum Rest {
 }
 
 impl DiscardOnDrop {
-    /// The body of the request with the head `parts`.
-    pub(crate) fn new<B>(parts: &Parts, body: B) -> Self
+    /// The body of the request with the head `parts`. Of several layers, the outermost one discards the rest: each other one
+    /// drops its body, which reaches the outermost.
+    pub(crate) fn new<B>(parts: &mut Parts, body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let rest = match parts.headers.contains_key(EXPECT) {
-            true => Rest::DiscardOncePolled,
-            false => Rest::Discard,
+        let rest = match (parts.extensions.insert(IsDiscarded), parts.headers.contains_key(EXPECT)) {
+            (Some(IsDiscarded), _) => Rest::Drop,
+            (None, true) => Rest::DiscardOncePolled,
+            (None, false) => Rest::Discard,
         };
         Self(Arc::new(Mutex::new(State {
             body: Some(body.map_err(Into::into).boxed_unsync()),
@@ -213,8 +219,8 @@ mod tests {
         if expect {
             builder = builder.header(EXPECT, "100-continue");
         }
-        let (parts, ()) = builder.body(()).unwrap().into_parts();
-        (DiscardOnDrop::new(&parts, Receiver(receiver)), sender)
+        let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+        (DiscardOnDrop::new(&mut parts, Receiver(receiver)), sender)
     }
 
     struct Receiver(mpsc::Receiver<Frame<Bytes>>);
@@ -262,6 +268,37 @@ mod tests {
         drop(whole);
         sender.closed().await;
         assert_eq!(start.elapsed().as_secs(), IDLE.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_is_discarded_once_by_several_layers() {
+        for expect in [false, true] {
+            let (mut parts, ()) = Request::post("/").body(()).unwrap().into_parts();
+            if expect {
+                parts.headers.insert(EXPECT, http::HeaderValue::from_static("100-continue"));
+            }
+            let nested = |sender_of: &mut Option<mpsc::Sender<Frame<Bytes>>>| {
+                let mut parts = parts.clone();
+                let (sender, receiver) = mpsc::channel(1);
+                *sender_of = Some(sender);
+                let outer = DiscardOnDrop::new(&mut parts, Receiver(receiver));
+                let middle = DiscardOnDrop::new(&mut parts, outer);
+                DiscardOnDrop::new(&mut parts, middle)
+            };
+            let mut sender = None;
+            let start = Instant::now();
+            drop(nested(&mut sender));
+            sender.take().unwrap().closed().await;
+            assert_eq!(start.elapsed().as_secs(), if expect { 0 } else { IDLE.as_secs() });
+
+            let mut whole = nested(&mut sender);
+            let sender = sender.unwrap();
+            sender.send(part()).await.unwrap();
+            whole.frame().await.unwrap().unwrap();
+            let guard = whole.handle().end_on_drop();
+            drop(guard);
+            assert!((64..=66).contains(&send_all(&sender, Duration::ZERO).await));
+        }
     }
 
     #[tokio::test(start_paused = true)]

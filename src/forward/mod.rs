@@ -188,12 +188,12 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> ForwardFuture {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         // In HTTP/1 the head announces a body. The type of the body may not know that it is empty.
         let announced = parts.version > Version::HTTP_11 || detect::has_body(&parts.headers);
         let header_timeout = HeaderTimeout::new(self.config.timeouts.header);
         let (body, request) = if announced && !body.is_end_stream() {
-            let body = DiscardOnDrop::new(&parts, body);
+            let body = DiscardOnDrop::new(&mut parts, body);
             let request = body.handle();
             (header_timeout.upload.track(body), Some(request))
         } else {
