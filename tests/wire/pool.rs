@@ -97,6 +97,36 @@ async fn without_idle_connections_each_request_has_one_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_connection_is_reused_after_trailers() {
+    let upstream = ScriptedUpstream::start().await;
+    let address = location(UpgradeProxyLayer::new(upstream.uri().parse().unwrap())).await;
+    let mut idle = None;
+    // The second ones are not passed on.
+    for name in ["X-Checksum", "X-Real-IP", "X-Checksum"] {
+        let mut client = Wire::connect(address).await;
+        let request = "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n";
+        let mut server = match idle.take() {
+            None => upstream.receive(&mut client, request).await,
+            Some(mut server) => {
+                client.send(request).await;
+                Wire::head(&mut server).await;
+                server
+            }
+        };
+        server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n").await;
+        server.send(format!("Trailer: {name}\r\n\r\n2\r\nok\r\n0\r\n{name}: 1\r\n\r\n")).await;
+        client.head().await;
+        client.expect("2\r\nok\r\n0\r\n").await;
+        if name == "X-Checksum" {
+            client.expect("x-checksum: 1\r\n").await;
+        }
+        client.expect("\r\n").await;
+        client.expect_end().await;
+        idle = Some(server);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_the_upstream_closes_while_idle_is_closed() {
     let upstream = ScriptedUpstream::start().await;
     let address = location(UpgradeProxyLayer::per_request()).await;

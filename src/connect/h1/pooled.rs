@@ -226,7 +226,8 @@ impl Body for PooledBody {
         let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
         match &frame {
             Some(Err(_)) => this.driver = Driver::None,
-            Some(Ok(_)) if !this.incoming.is_end_stream() => {}
+            // Nothing follows trailers, and the server does not ask for the end behind them.
+            Some(Ok(frame)) if frame.is_data() && !this.incoming.is_end_stream() => {}
             _ => this.end(),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
