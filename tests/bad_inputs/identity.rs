@@ -78,7 +78,7 @@ async fn d12_valid_fields_of_a_trusted_peer_are_kept(inner: Inner) {
     let trusting = || Forwarded::nginx().trust(["127.0.0.0/8".parse().unwrap()]);
     let proxy = ScriptedProxy::start_on(inner, |layer| layer.forwarded(trusting()), serve_with_peers).await;
     // The lines of the peer; expected X-Forwarded-For, X-Real-IP and X-Forwarded-Proto.
-    let table: [(&[&str], [&str; 3]); 7] = [
+    let table: [(&[&str], [&str; 3]); 9] = [
         (
             &["X-Forwarded-For: 192.0.2.7", "X-Real-IP: 192.0.2.7", "X-Forwarded-Proto: https"],
             ["192.0.2.7, 127.0.0.1", "192.0.2.7", "https"],
@@ -89,6 +89,9 @@ async fn d12_valid_fields_of_a_trusted_peer_are_kept(inner: Inner) {
             ["6.6.6.6, 192.0.2.7, 127.0.0.1", "192.0.2.7", "http"],
         ),
         (&["X-Real-IP: 192.0.2.7"], ["127.0.0.1", "192.0.2.7", "http"]),
+        // Lists of a client, passed on by a peer that sends X-Real-IP only.
+        (&["X-Forwarded-For: unknown", "X-Real-IP: 192.0.2.7"], ["unknown, 127.0.0.1", "192.0.2.7", "http"]),
+        (&["Forwarded: x", "X-Real-IP: 192.0.2.7"], ["127.0.0.1", "192.0.2.7", "http"]),
         (
             &["Forwarded: for=6.6.6.6;proto=http, for=192.0.2.7;proto=https"],
             ["192.0.2.7, 127.0.0.1", "192.0.2.7", "https"],

@@ -24,6 +24,23 @@ pub(super) struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// Returns true if the hop before the peer has an address. The value of `X-Real-IP` decides for a `Forwarded` that does not
+    /// follow the grammar.
+    fn reports_address(&self) -> bool {
+        let lines = |name| self.before.get_all(name).iter().map(HeaderValue::as_bytes);
+        if let Some(line) = lines("x-forwarded-for").next_back() {
+            return address(line.split(|byte| *byte == b',').next_back().unwrap_or_default()).is_some();
+        }
+        let Some(line) = lines("forwarded").next_back() else { return false };
+        let Some(elements) = parse(line) else {
+            let real = self.after.get("x-real-ip").map(|value| value.as_bytes().to_vec());
+            return real == self.client.map(|ip| ip.to_string().into_bytes());
+        };
+        let mut nodes = elements.last().into_iter().flatten().filter(|(name, _)| name == "for");
+        let is_address = |(_, value): &(String, Vec<u8>)| address(value).is_some() && !value.contains(&b'\\');
+        nodes.next().is_some_and(is_address) && nodes.next().is_none()
+    }
+
     /// Checks one field.
     pub(super) fn check(&self, name: &str, policy: ForwardedField) {
         let lines = |headers: &HeaderMap| {
@@ -85,11 +102,21 @@ impl Case<'_> {
             }
             "x-forwarded-proto" => known_scheme(&last(list)).map(Into::into).or(own),
             "x-forwarded-host" => Some(last(list)).filter(|host| is_host(host)).or(own),
-            "x-forwarded-prefix" => Some(list.to_vec()).filter(|prefix| !prefix.is_empty()).or(own),
-            _ if has("x-forwarded-for") || has("forwarded") => client,
+            "x-forwarded-prefix" => Some(list.to_vec()).filter(|list| is_prefix(list)).or(own),
+            _ if is_behind || self.reports_address() => client,
             _ => address(list).map(|ip| ip.to_string().into_bytes()).or(client),
         }
     }
+}
+
+/// Returns true for absolute paths of RFC 3986, separated by commas, of which none starts with two slashes.
+fn is_prefix(list: &[u8]) -> bool {
+    list.split(|byte| *byte == b',').all(|path| {
+        let path = path.trim_ascii();
+        path.first() == Some(&b'/')
+            && path.get(1) != Some(&b'/')
+            && path.iter().all(|byte| byte.is_ascii_graphic() && !b"\"#<>?[\\]^`{|}".contains(byte))
+    })
 }
 
 /// Returns the scheme in lower case, if proxies send it.

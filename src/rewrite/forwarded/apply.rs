@@ -40,7 +40,6 @@ impl Forwarded {
         let headers = &mut parts.headers;
         let reported_scheme = headers.get_all(X_FORWARDED_PROTO).iter().next_back();
         let reported_scheme = reported_scheme.and_then(|line| parse::scheme(last(line.as_bytes())));
-        let reports_address = headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
         // Behind a trusted peer that sends only one of the two lists, the other one starts with the client.
         let behind = client.address.filter(|client| Some(*client) != address);
 
@@ -63,11 +62,11 @@ impl Forwarded {
             reported.and_then(|host| HeaderValue::from_bytes(host).ok()).or(host)
         });
         set(headers, &X_FORWARDED_PREFIX, self.x_forwarded_prefix, trusted, |kept| {
-            let reported = kept.filter(|prefix| !prefix.is_empty());
-            reported.and_then(|prefix| HeaderValue::from_bytes(prefix).ok()).or(value(prefix))
+            let reported = kept.filter(|prefixes| parse::is_prefix(prefixes));
+            reported.and_then(|prefixes| HeaderValue::from_bytes(prefixes).ok()).or(value(prefix))
         });
         set(headers, &X_REAL_IP, self.x_real_ip, trusted, |kept| {
-            let reported = kept.filter(|_| !reports_address).and_then(parse::node);
+            let reported = kept.filter(|_| !client.is_reported).and_then(parse::node);
             value(reported.or(client.address).map(|ip| ip.to_string()))
         });
     }
@@ -298,13 +297,26 @@ mod tests {
             ("x-real-ip", "unknown", "10.0.0.9"),
             ("x-real-ip", "", "10.0.0.9"),
             ("x-forwarded-for", "", "10.0.0.9"),
+            ("x-forwarded-prefix", "/a/b%20c", "/a/b%20c"),
+            ("x-forwarded-prefix", "/a, /b", "/a, /b"),
+            ("x-forwarded-prefix", "/", "/"),
+            ("x-forwarded-prefix", "//evil.example", "/ws"),
+            ("x-forwarded-prefix", "/\\evil.example", "/ws"),
+            ("x-forwarded-prefix", "//evil.example, /a", "/ws"),
+            ("x-forwarded-prefix", "/a, //evil.example", "/ws"),
+            ("x-forwarded-prefix", "javascript:a", "/ws"),
+            ("x-forwarded-prefix", "https://evil.example/", "/ws"),
+            ("x-forwarded-prefix", "/a\"><b>", "/ws"),
+            ("x-forwarded-prefix", "/a b", "/ws"),
+            ("x-forwarded-prefix", "/a?b", "/ws"),
+            ("x-forwarded-prefix", "", "/ws"),
         ];
         let forwarded = Forwarded::all().trust(["10.0.0.0/8".parse().unwrap()]);
         for (name, received, expected) in table {
             let request = Request::get("/").header("host", "site.example:8080").header(*name, *received);
             let (mut parts, ()) = request.body(()).unwrap().into_parts();
             parts.extensions.insert(peer("10.0.0.9:5").unwrap());
-            forwarded.apply(&mut parts, |_| None);
+            forwarded.apply(&mut parts, |_| Some("/ws".to_owned()));
             assert_eq!(parts.headers[*name], expected, "{name}: {received}");
             let fixed = forwarded.clone().scheme(Scheme::HTTPS);
             fixed.apply(&mut parts, |_| None);
@@ -341,6 +353,43 @@ mod tests {
             assert_eq!(parts.headers["x-forwarded-proto"], "https");
             assert_eq!(parts.headers["x-real-ip"], "2001:db8::7");
         }
+    }
+
+    #[test]
+    fn x_real_ip_of_a_trusted_peer_is_kept_unless_a_list_reports_an_address() {
+        let forwarded = Forwarded::nginx().trust(["10.0.0.0/8".parse().unwrap()]);
+        // Field, received value, X-Real-IP sent upstream.
+        let table: &[(&str, &str, &str)] = &[
+            ("forwarded", "proto=https", "192.0.2.7"),
+            ("forwarded", "for=unknown", "192.0.2.7"),
+            ("forwarded", "for=6.6.6.6, for=_hidden", "192.0.2.7"),
+            ("x-forwarded-for", "unknown", "192.0.2.7"),
+            ("x-forwarded-for", "", "192.0.2.7"),
+            ("forwarded", "for=6.6.6.6", "6.6.6.6"),
+            ("x-forwarded-for", "6.6.6.6", "6.6.6.6"),
+            ("x-forwarded-for", "10.0.0.9", "10.0.0.9"),
+            ("x-forwarded-for", "unknown, 10.0.0.8", "10.0.0.8"),
+        ];
+        for (name, list, expected) in table {
+            let request = Request::get("/").header(*name, *list).header("x-real-ip", "192.0.2.7");
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            parts.extensions.insert(peer("10.0.0.9:5").unwrap());
+            forwarded.apply(&mut parts, |_| None);
+            assert_eq!(parts.headers["x-real-ip"], expected, "{name}: {list}");
+        }
+    }
+
+    #[test]
+    fn scheme_in_forwarded_is_not_read_beside_x_forwarded_for() {
+        // A peer that sends the latter may pass on the client's `Forwarded`.
+        let forwarded = Forwarded::nginx().trust(["10.0.0.0/8".parse().unwrap()]);
+        let request = Request::get("/")
+            .header("x-forwarded-for", "6.6.6.6")
+            .header("forwarded", "for=6.6.6.6;proto=https");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        parts.extensions.insert(peer("10.0.0.9:5").unwrap());
+        forwarded.apply(&mut parts, |_| None);
+        assert_eq!(parts.headers["x-forwarded-proto"], "http");
     }
 
     #[test]

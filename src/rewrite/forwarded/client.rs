@@ -19,6 +19,8 @@ pub(super) struct Client {
     pub(super) address: Option<IpAddr>,
     /// Scheme by which the client reached the first trusted proxy. `None` if no proxy reports it in `Forwarded`.
     pub(super) scheme: Option<&'static str>,
+    /// The address was read in a list, not taken from the connection.
+    pub(super) is_reported: bool,
 }
 
 impl Forwarded {
@@ -38,7 +40,7 @@ impl Forwarded {
 
     pub(super) fn reported_client(&self, parts: &Parts) -> Client {
         let peer = Peer::from_extensions(&parts.extensions).and_then(Peer::address);
-        let peer = Client { address: peer.map(|address| address.ip().to_canonical()), scheme: None };
+        let peer = Client { address: peer.map(|address| address.ip().to_canonical()), ..Client::default() };
         if !self.trusts_peer(&parts.extensions) {
             return peer;
         }
@@ -58,6 +60,7 @@ impl Forwarded {
             client.scheme = hop.scheme.or(client.scheme);
             let Some(address) = hop.address else { break };
             client.address = Some(address);
+            client.is_reported = true;
             if !self.trusts(address) {
                 break;
             }

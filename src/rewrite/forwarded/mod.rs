@@ -40,8 +40,10 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// With [`Append`](ForwardedField::Append), the fields of a [trusted](Self::trust) peer are kept if they are valid:
 ///
 /// - `X-Forwarded-Proto` if it is `http`, `https`, `ws` or `wss`; of a list, the last element, which is the peer's own. If
-///   it is missing, the scheme is that of the `proto` parameter of the client's element of `Forwarded`.
+///   it is missing, as is `X-Forwarded-For`, the scheme is that of the `proto` parameter of the client's element of `Forwarded`.
+///   Beside `X-Forwarded-For`, `Forwarded` is not read, because it may be the client's.
 /// - `X-Forwarded-Host` if it is a host with an optional port; of a list, the last element.
+/// - `X-Forwarded-Prefix` if it is an absolute path, or a list of them, that does not start with `//`.
 /// - `X-Real-IP` is [the client's address](Self#the-clients-address). If that is not reported by `X-Forwarded-For` or
 ///   `Forwarded`, it is the received value if it is an address, else the peer's.
 /// - `X-Forwarded-For` and `Forwarded` are appended to. If the peer sends only one of them, the other one starts with

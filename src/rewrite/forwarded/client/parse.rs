@@ -35,6 +35,16 @@ pub(in crate::rewrite::forwarded) fn scheme(text: &[u8]) -> Option<&'static str>
     ["http", "https", "ws", "wss"].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.as_bytes()))
 }
 
+/// Returns true for a list of prefixes of a path. A server may put them in front of the target of a redirect or link, where
+/// one that starts with two slashes, or with a backslash as the second character, would name a host.
+pub(in crate::rewrite::forwarded) fn is_prefix(text: &[u8]) -> bool {
+    let is_path_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+;=:@".contains(byte);
+    text.split(|byte| *byte == b',').all(|prefix| match prefix.trim_ascii() {
+        [b'/', b'/', ..] => false,
+        prefix => prefix.starts_with(b"/") && prefix.iter().all(is_path_byte),
+    })
+}
+
 /// Returns the value of the parameter that starts with `name`, without quotes. A repeated parameter is not valid.
 fn parameter<'a>(element: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut values = SplitUnquoted { rest: Some(element), delimiter: b';' }.filter_map(|pair| {
