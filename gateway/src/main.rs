@@ -37,10 +37,7 @@ use std::{
     thread,
 };
 
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONNECTION, CONTENT_TYPE},
-};
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use mimalloc::MiMalloc;
@@ -128,7 +125,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         if let Some(address) = options.status {
             let listener = bind(address).await?;
             writeln!(addresses, "status on http://{}", listener.local_addr()?)?;
-            let report = service_fn(move |_: Request<DiscardOnDrop>| ready(Ok(status.report())));
+            let report =
+                service_fn(move |request: Request<DiscardOnDrop>| ready(Ok(status.report(request.method()))));
             let report = DiscardUnreadBodyLayer::new().layer(report);
             tokio::spawn(accept(listener, None, http.without_limit(), work.clone(), report));
         }
@@ -177,12 +175,7 @@ async fn respond(
 
 async fn no_route(request: Request<DiscardOnDrop>) -> Result<Response<Body>, Infallible> {
     log::no_route(&request);
-    let mut response = plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n");
-    if request.method() == Method::CONNECT && request.version() < Version::HTTP_2 {
-        // Bytes behind it may be meant for the tunnel, and must not be parsed as a request.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
+    Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n"))
 }
 
 fn plain(status: StatusCode, text: &str) -> Response<Body> {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header::CONNECTION};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONNECTION};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -268,14 +268,18 @@ fn from(peer: Peer, service: impl HttpService) -> impl HttpService {
     })
 }
 
-/// Adds `Connection: close` to the response of the connection's last request in HTTP/1.1.
+/// Adds `Connection: close` to the response of the connection's last request in HTTP/1.1, and to a refused `CONNECT`: the bytes
+/// behind it may be meant for the tunnel, and must not be parsed as a request
+/// ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)).
 fn closing_last(service: impl HttpService, requests: Requests) -> impl HttpService {
     let requests = Arc::new(requests);
     service_fn(move |request: Request<Incoming>| {
         let (service, is_last) = (service.clone(), requests.add());
+        let is_connect = request.method() == Method::CONNECT;
         async move {
             let mut response = service.oneshot(request).await?;
-            if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let is_refused = is_connect && !response.status().is_success();
+            if is_refused || is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tower_upgrade_proxy::Tunnels;
 
@@ -26,7 +26,13 @@ impl Status {
     }
 
     /// Response in Prometheus's text format.
-    pub(crate) fn report(&self) -> Response<Body> {
+    pub(crate) fn report(&self, method: &Method) -> Response<Body> {
+        if ![Method::GET, Method::HEAD].contains(method) {
+            return plain(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "405 Method Not Allowed: only GET is served here\n",
+            );
+        }
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let number = workers.len();
         let tasks = workers.iter().map(RuntimeMetrics::num_alive_tasks).sum::<usize>();

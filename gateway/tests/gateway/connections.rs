@@ -118,11 +118,14 @@ async fn a_head_above_the_limit_gets_431() {
 
 #[tokio::test]
 async fn a_refused_connect_ends_the_connection() {
-    let gateway = start(&[]).await;
-    let mut client = gateway.wire().await;
+    let mut gateway = start(&["--status", "127.0.0.1:0"]).await;
+    let status = gateway.program.line_after("status on http://").await.parse().unwrap();
     let next = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
-    let head = client.request(format!("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n{next}")).await;
-    assert_eq!((head.status(), head.values("connection")), (404, vec!["close".to_owned()]));
-    client.body(&head).await;
-    client.expect_end().await;
+    // Without a route, and on a listener that answers every request.
+    for (mut client, code) in [(gateway.wire().await, 404), (Wire::connect(status).await, 405)] {
+        let head = client.request(format!("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n{next}")).await;
+        assert_eq!((head.status(), head.values("connection")), (code, vec!["close".to_owned()]));
+        client.body(&head).await;
+        client.expect_end().await;
+    }
 }
