@@ -79,5 +79,8 @@ fn is_valid(authority: &Authority) -> bool {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => !host.is_empty() && !host.contains(['[', ']']),
     };
-    is_host && port.is_some_and(|port| matches!(port, "" | ":") || authority.port_u16().is_some())
+    // The type reads `+80` as a number.
+    let is_port =
+        |port: &str| matches!(port, "" | ":") || authority.port_u16().is_some() && !port.contains('+');
+    is_host && port.is_some_and(is_port)
 }

@@ -93,6 +93,7 @@ async fn a_request_without_one_valid_host_or_without_a_path_gets_400() {
         "GET / HTTP/1.1\r\nHost: :80\r\n",
         "GET / HTTP/1.1\r\nHost: a:80x\r\n",
         "GET / HTTP/1.1\r\nHost: a:65536\r\n",
+        "GET / HTTP/1.1\r\nHost: a:+80\r\n",
         "GET / HTTP/1.1\r\nHost: [zz]\r\n",
         "GET / HTTP/1.1\r\nHost: [::1]x\r\n",
         "GET / HTTP/1.1\r\nHost: a[b]\r\n",
