@@ -31,7 +31,8 @@ use crate::{
 ///   [`allow_all_names`](Self::allow_all_names);
 /// - the fields given to [`remove`](Self::remove): those that only middleware may set.
 ///
-/// Trailers of a request that the proxy forwards lose the same fields.
+/// Trailers of a request that the proxy forwards lose the same fields. The proxy reads their names in the request's extensions,
+/// which middleware must therefore keep.
 ///
 /// Responses are not changed. The hook [`authorize`](crate::UpgradeProxyLayer::authorize) needs no such layer: its fields are
 /// set after the client's are removed.

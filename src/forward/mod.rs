@@ -43,7 +43,8 @@ use header_timeout::HeaderTimeout;
 /// Connections are pooled and reused. Bodies stream both ways, trailers included, and are never collected.
 /// Hop-by-hop fields are removed both ways. Trailers lose, with their announcements in `Trailer`, what heads lose, the fields
 /// that the proxy or the application sets, and those that are needed before the content
-/// ([RFC 9110, 6.5.1](https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1)). `Expect: 100-continue` is handled by the server in front of this
+/// ([RFC 9110, 6.5.1](https://www.rfc-editor.org/rfc/rfc9110#section-6.5.1)). HTTP/1.1 gets only those that `Trailer` announces.
+/// `Expect: 100-continue` is handled by the server in front of this
 /// service, once the upstream's connection is ready for the body.
 ///
 /// If the upstream closes a pooled connection just as a request is sent on it, the request is sent again: any request of
