@@ -7,7 +7,7 @@ use test_support::{
     ScriptedUpstream, Wire, bounded,
     http2::{
         Client,
-        frame::{HEADERS, PREFACE, PREFACE_AND_SETTINGS, SETTINGS, WINDOW_UPDATE, frame},
+        frame::{END_HEADERS, HEADERS, PREFACE, PREFACE_AND_SETTINGS, SETTINGS, WINDOW_UPDATE, frame},
         stream,
     },
 };
@@ -104,13 +104,17 @@ const STREAMS: usize = 20;
 /// Time without progress after which a transfer counts as stalled.
 const STALLED: Duration = Duration::from_secs(1);
 
-/// A client in HTTP/2 that reads nothing, with the largest windows and a `GET /` on each stream.
-async fn streams_that_are_not_read(gateway: &Gateway) -> Wire {
+/// The start of a connection in HTTP/2 with the largest windows.
+fn unlimited_preface() -> Vec<u8> {
     const LARGEST: u32 = (1 << 31) - 1;
     let settings = [&4u16.to_be_bytes()[..], &LARGEST.to_be_bytes()].concat();
-    let mut bytes = PREFACE.to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &settings));
-    bytes.extend(frame(WINDOW_UPDATE, 0, 0, &(LARGEST - 65_535).to_be_bytes()));
+    let update = (LARGEST - 65_535).to_be_bytes();
+    [PREFACE.to_vec(), frame(SETTINGS, 0, 0, &settings), frame(WINDOW_UPDATE, 0, 0, &update)].concat()
+}
+
+/// A client in HTTP/2 that reads nothing, with the largest windows and a `GET /` on each stream.
+async fn streams_that_are_not_read(gateway: &Gateway) -> Wire {
+    let mut bytes = unlimited_preface();
     for index in 0..STREAMS {
         let stream = u32::try_from(2 * index + 1).unwrap();
         bytes.extend(frame(HEADERS, FLAGS, stream, &[0x82, 0x86, 0x84, 0x01, 1, b'a']));
@@ -142,6 +146,34 @@ async fn g17_streams_whose_socket_is_not_read_take_a_bounded_amount() {
     let grown = memory(&gateway) - before;
     eprintln!("unread responses on {STREAMS} streams: {grown} KiB");
     assert!(grown < STREAMS * 512, "{grown} KiB");
+}
+
+#[tokio::test]
+async fn g17_a_tunnel_whose_socket_is_not_read_takes_a_bounded_amount() {
+    const MESSAGES: usize = 300_000;
+    let upstream = ScriptedUpstream::start().await;
+    let route = format!("/={}", upstream.uri());
+    let gateway = Gateway::start(&["--route", &route, "--workers", "1"]).await;
+    // CONNECT, `:protocol`, http, /, and the authority.
+    let connect = [
+        &b"\x42\x07CONNECT\x40\x09:protocol\x09websocket\x86\x84\x41\x01a"[..],
+        b"\x40\x15sec-websocket-version\x0213",
+    ];
+    let mut client = gateway.wire().await;
+    client.send(unlimited_preface()).await;
+    client.send(frame(HEADERS, END_HEADERS, 1, &connect.concat())).await;
+    let mut server = upstream.accept_upgrade().await;
+    server.stream.set_nodelay(true).unwrap();
+    let before = memory(&gateway);
+    // Each message on its own, so that few are read together.
+    for _ in 0..MESSAGES {
+        if timeout(STALLED, server.stream.write_all(b"\x82\x01x")).await.is_err() {
+            break;
+        }
+    }
+    let grown = memory(&gateway) - before;
+    eprintln!("an unread tunnel: {grown} KiB");
+    assert!(grown < 8 << 10, "{grown} KiB");
 }
 
 #[tokio::test]
