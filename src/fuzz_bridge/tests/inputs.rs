@@ -36,6 +36,7 @@ pub(super) fn head() -> impl Strategy<Value = Vec<u8>> {
         "x-forwarded_for",
         "grpc-status",
         "if-match",
+        "if-a",
     ];
     let status = words(select(&["101", "200", "426", "502"][..]).prop_map(|status| vec![status]));
     let field = (select(NAMES), value(&["1", "2", "", "websocket", "chunked"]))
