@@ -97,12 +97,8 @@ impl CloseHandshake {
 
     /// Returns the next action, if there is one at once.
     pub(super) fn next(&self, directions: &Sides<Status>) -> Option<Next> {
-        let failed = |side: Side| {
-            matches!(directions[side].error, Some(CopyError::Read(_)))
-                || matches!(directions[side.other()].error, Some(CopyError::Write(_)))
-        };
+        let failed = self.failed(directions);
         let has_closed = |side: Side| directions[side].is_ended() && directions[side.other()].is_flushed;
-        let failed = Sides::from_fn(|side| self.sides[side] != SideState::Abandoned && failed(side));
         let closed = Sides::from_fn(|side| self.sides[side] == SideState::Closing && has_closed(side));
         if failed.client || failed.upstream {
             Some(Next::Abandon(failed))
@@ -113,6 +109,15 @@ impl CloseHandshake {
         } else {
             None
         }
+    }
+
+    /// Returns the sides whose connections have failed, and which are not abandoned yet.
+    pub(super) fn failed(&self, directions: &Sides<Status>) -> Sides<bool> {
+        let failed = |side: Side| {
+            matches!(directions[side].error, Some(CopyError::Read(_)))
+                || matches!(directions[side.other()].error, Some(CopyError::Write(_)))
+        };
+        Sides::from_fn(|side| self.sides[side] != SideState::Abandoned && failed(side))
     }
 
     /// Returns the end of the time for both sides to close.

@@ -248,7 +248,7 @@ where
                 Next::Wait(None) => return Poll::Pending,
                 Next::Wait(Some(deadline)) => ready!(this.clock.as_mut().poll_until(cx, deadline)),
                 Next::Ping(side) => lifecycle.ping(side, directions, now),
-                Next::Close(end) => match lifecycle.close(end, directions, now) {
+                Next::Close(end) => match lifecycle.close(end, directions, &status, now) {
                     Ok(()) => {}
                     Err(end) => break end,
                 },

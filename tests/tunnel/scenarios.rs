@@ -118,3 +118,20 @@ async fn nothing_is_written_to_a_released_side() {
     assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
     assert_eq!(summary.bytes(Side::Upstream), 2);
 }
+
+/// Found by the fuzzer: the write failed in the poll in which the other direction ended the tunnel, and the next bytes were
+/// written behind those that were lost.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_to_a_side_that_failed_when_the_tunnel_ended() {
+    let too_big = vec![0x82, 127, 0, 0xe1, 0, 0, 0, 0, 0, 0];
+    for sends_close in [true, false] {
+        // One write fails, the next ones would succeed.
+        let client = Script { sends: too_big.clone(), writes: vec![51], ..Script::default() };
+        let upstream = Script { sends: vec![0x82, 4, 1, 2, 3, 4], reads: vec![54; 3], ..Script::default() };
+        let scenario =
+            Scenario { client, upstream, websocket: true, limited: true, sends_close, slow: false };
+        let summary = scenario.run().await;
+        assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
+        assert_eq!(summary.bytes(Side::Upstream), 0);
+    }
+}

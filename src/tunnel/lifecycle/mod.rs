@@ -194,7 +194,8 @@ impl Lifecycle {
         }
     }
 
-    /// Starts a close handshake.
+    /// Starts a close handshake, and abandons the sides that have failed by then for another reason than `end`: bytes for
+    /// them are lost, so nothing may follow.
     ///
     /// # Errors
     ///
@@ -203,10 +204,12 @@ impl Lifecycle {
         &mut self,
         end: TunnelEnd,
         directions: &mut Sides<Direction>,
+        status: &Sides<Status>,
         now: Instant,
     ) -> Result<(), TunnelEnd> {
         let request = self.shutdown_request.take().map(|request| *request);
-        let handshake = CloseHandshake::begin(end, request, &self.config, directions, now)?;
+        let mut handshake = CloseHandshake::begin(end, request, &self.config, directions, now)?;
+        handshake.abandon(handshake.failed(status), directions);
         self.close_handshake = Some(Box::new(handshake));
         self.enter(TunnelState::Closing);
         Ok(())

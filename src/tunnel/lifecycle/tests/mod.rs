@@ -83,6 +83,7 @@ fn begin(lifecycle: &mut Lifecycle, end: TunnelEnd) -> Sides<Direction> {
         direction.follow(FrameRelay::new(side, Arc::clone(&lifecycle.config)));
         direction
     });
-    lifecycle.close(end, &mut directions, lifecycle.opened).expect("a Close is queued");
+    let open = Sides::from_fn(|_| running());
+    lifecycle.close(end, &mut directions, &open, lifecycle.opened).expect("a Close is queued");
     directions
 }
