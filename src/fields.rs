@@ -24,11 +24,12 @@ pub(crate) const HOP_BY_HOP: [HeaderName; 10] = [
 /// read `X_User`, and some of them `X.User`, as `X-User`
 /// ([RFC 3875, 4.1.18](https://www.rfc-editor.org/rfc/rfc3875#section-4.1.18)).
 pub(crate) fn is_alias(one: &HeaderName, other: &HeaderName) -> bool {
-    let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
-    let is_same = |(one, other): (&u8, &u8)| {
-        one == other || !one.is_ascii_alphanumeric() && !other.is_ascii_alphanumeric()
-    };
-    one.len() == other.len() && one.iter().zip(other).all(is_same)
+    one.as_str().len() == other.as_str().len() && dashed(one).eq(dashed(other))
+}
+
+/// Returns the name with dashes in place of the characters other than letters and digits, which is the same for all aliases.
+pub(crate) fn dashed(name: &HeaderName) -> impl Iterator<Item = u8> + '_ {
+    name.as_str().bytes().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { b'-' })
 }
 
 /// Returns true for a name of letters, digits and dashes.

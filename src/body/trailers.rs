@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::fields::{HOP_BY_HOP, is_alias, is_plain, remove_if};
+use crate::fields::{HOP_BY_HOP, dashed, is_plain, remove_if};
 
 /// Fields that no trailers may have, beside those of the connection.
 const FORBIDDEN: [&str; 30] = [
@@ -90,20 +90,27 @@ impl TrailerRules {
         self
     }
 
-    /// Returns true if trailers must not have the field.
-    pub(crate) fn removes(&self, name: &HeaderName) -> bool {
-        let plain = name.as_str().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
-        FORBIDDEN.contains(&&*plain)
-            || FORBIDDEN_STARTS.iter().any(|start| plain.starts_with(start))
-            || HOP_BY_HOP.iter().any(|field| field.as_str() == plain)
-            || self.removed.iter().any(|removed| is_alias(removed, name))
-            || self.names == Names::Plain && !is_plain(name)
+    /// Returns a function that returns true for a field that trailers must not have.
+    ///
+    /// A head may name thousands of fields in `Connection`, and as many in `Trailer`: they are sorted once, so that the time
+    /// for both is not the product of their numbers.
+    pub(crate) fn matcher(&self) -> impl Fn(&HeaderName) -> bool + '_ {
+        let mut removed: Vec<&HeaderName> = self.removed.iter().collect();
+        removed.sort_unstable_by(|one, other| dashed(one).cmp(dashed(other)));
+        move |name| {
+            let plain = name.as_str().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+            FORBIDDEN.contains(&&*plain)
+                || FORBIDDEN_STARTS.iter().any(|start| plain.starts_with(start))
+                || HOP_BY_HOP.iter().any(|field| field.as_str() == plain)
+                || removed.binary_search_by(|removed| dashed(removed).cmp(plain.bytes())).is_ok()
+                || self.names == Names::Plain && !is_plain(name)
+        }
     }
 
     /// Returns a frame without these fields. `None` if it has no others.
     pub(crate) fn filter(&self, mut frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
         let Some(trailers) = frame.trailers_mut() else { return Some(frame) };
-        remove_if(trailers, |name| self.removes(name));
+        remove_if(trailers, self.matcher());
         Some(frame)
             .filter(|frame| frame.trailers_ref().is_none_or(|trailers: &HeaderMap| !trailers.is_empty()))
     }
@@ -147,6 +154,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for FilteredTrailers<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use http::HeaderValue;
     use http_body_util::{BodyExt, Full};
 
@@ -240,6 +249,23 @@ mod tests {
         for both in [named.clone().and(plain.clone()), plain.and(named)] {
             assert_eq!(left(&both, &names), ["x-id"]);
         }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "takes too long")]
+    fn many_named_fields_are_found_in_any_order_and_spelling() {
+        const COUNT: usize = 20_000;
+        let name = |text: String| HeaderName::from_bytes(text.as_bytes()).unwrap();
+        let names: Vec<_> = (0..COUNT).rev().map(|number| name(format!("x-{number}"))).collect();
+        let start = Instant::now();
+        let rules = TrailerRules::new([names.clone(), names].concat(), Names::All);
+        let removes = rules.matcher();
+        for number in 0..COUNT {
+            assert!(removes(&name(format!("x_{number}"))) && removes(&name(format!("X-{number}"))));
+            assert!(!removes(&name(format!("y-{number}"))));
+        }
+        // Less than a second in a debug build, and more than a minute if each name is compared with each.
+        assert!(start.elapsed() < Duration::from_secs(15));
     }
 
     #[tokio::test]

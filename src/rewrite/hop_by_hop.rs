@@ -91,7 +91,8 @@ pub(crate) fn filter_announced(headers: &mut HeaderMap, rules: &TrailerRules) {
     if !headers.contains_key(TRAILER) {
         return;
     }
-    let passes = |token: &&[u8]| HeaderName::from_bytes(token).is_ok_and(|name| !rules.removes(&name));
+    let removes = rules.matcher();
+    let passes = |token: &&[u8]| HeaderName::from_bytes(token).is_ok_and(|name| !removes(&name));
     let names: Vec<&[u8]> = tokens(headers, TRAILER).filter(passes).collect();
     match HeaderValue::from_bytes(&names.join(&b", "[..])) {
         Ok(line) if !line.is_empty() => headers.insert(TRAILER, line),
