@@ -162,6 +162,9 @@ impl UpgradeProxyLayer {
     /// policies. Changes are sent as they are; of the URI, only the path and the query are used. Default
     /// none.
     ///
+    /// Trailers cannot have a field that the hook sets, but a field that it only removes may be among them.
+    /// [`Authorized::remove_header`](crate::Authorized::remove_header) removes it there too.
+    ///
     /// ```
     /// # use tower_upgrade_proxy::UpgradeProxyLayer;
     /// use http::HeaderValue;
