@@ -98,7 +98,7 @@ impl TrailerRules {
         let mut removed: Vec<&HeaderName> = self.removed.iter().collect();
         removed.sort_unstable_by(|one, other| dashed(one).cmp(dashed(other)));
         move |name| {
-            let plain = name.as_str().replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+            let plain: String = dashed(name).map(char::from).collect();
             FORBIDDEN.contains(&&*plain)
                 || FORBIDDEN_STARTS.iter().any(|start| plain.starts_with(start))
                 || HOP_BY_HOP.iter().any(|field| field.as_str() == plain)
