@@ -39,6 +39,7 @@ const TASKS: &[Task] = &[
         "Comparison of the gateway with nginx, HAProxy and others",
         side_by_side,
     ),
+    task("scale", "[OPTIONS]", "The gateway with thousands of tunnels and hostile crowds", scale),
     task("soak", "[OPTIONS]", "Soak test of the gateway: mixed load and faulty upstreams", soak),
     task("doc", "[--open]", "Documentation of the library; warnings are errors", doc),
     task("lint", "", "Format and clippy; warnings are errors", lint),
@@ -64,7 +65,7 @@ const FAST: &[&str] = &[
 ];
 
 /// All other test programs. They take minutes, need thousands of sockets, or clients and servers that must be installed.
-const SLOW: &[&str] = &["browser", "clients", "cycles", "flood", "nginx_parity", "soak"];
+const SLOW: &[&str] = &["browser", "clients", "cycles", "flood", "nginx_parity", "scale", "soak"];
 
 const fn task(
     name: &'static str,
@@ -192,6 +193,11 @@ fn soak(arguments: &[String]) -> TaskResult {
     cargo(["run", "--release", "--package", "soak", "--"].into_iter().chain(strs(arguments)))
 }
 
+fn scale(arguments: &[String]) -> TaskResult {
+    cargo(["build", "--release", "--package", "upgrade-gateway"])?;
+    cargo(["run", "--release", "--package", "scale", "--"].into_iter().chain(strs(arguments)))
+}
+
 fn doc(arguments: &[String]) -> TaskResult {
     let mut command = Command::new("cargo");
     command.args(["doc", "--no-deps", "--all-features", "--package", "tower-upgrade-proxy"]);
@@ -226,6 +232,7 @@ mod tests {
         let mut found = BTreeSet::new();
         let members = [
             "gateway",
+            "tools/scale",
             "tools/soak",
             "examples/dashboard",
             "examples/graceful",
