@@ -10,7 +10,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 
-use frames::{Event, Filter, Frame, FrameParser, Verdict};
+use frames::{Boundary, Event, Filter, Frame, FrameParser, Verdict};
 
 #[allow(
     dead_code,
@@ -67,7 +67,7 @@ fn main() {
     }
     group.throughput(Throughput::Bytes(small.len() as u64));
     group.bench_function("small/boundary", |bencher| {
-        bencher.iter(|| FrameParser::new().last_boundary(black_box(&small)));
+        bencher.iter(|| FrameParser::new().last_boundary(Boundary::Frame, black_box(&small)));
     });
     group.finish();
     criterion.final_summary();

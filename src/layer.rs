@@ -19,7 +19,7 @@ use crate::{
     registry::{Tunnels, Watcher},
     rewrite::{forwarded::Forwarded, host::Host, path::PathRewrite},
     service::UpgradeProxy,
-    tunnel::{KeepAlive, TunnelConfig},
+    tunnel::{ClosePolicy, KeepAlive, TunnelConfig},
     upgrade_required::UpgradeRequired,
     upstream::Upstream,
 };
@@ -331,7 +331,8 @@ impl UpgradeProxyLayer {
     /// Sets all settings of the tunnels: timeouts, keep-alive, limits, and the Close frames sent at the end
     /// of a WebSocket. Overrides earlier calls of [`idle_timeout`](Self::idle_timeout),
     /// [`half_close_timeout`](Self::half_close_timeout), [`close_timeout`](Self::close_timeout),
-    /// [`max_lifetime`](Self::max_lifetime) and [`keep_alive`](Self::keep_alive). Default [`TunnelConfig::new`].
+    /// [`max_lifetime`](Self::max_lifetime), [`idle_probe`](Self::idle_probe), [`keep_alive`](Self::keep_alive) and
+    /// [`close_policy`](Self::close_policy). Default [`TunnelConfig::new`].
     pub fn tunnel(self, tunnel: TunnelConfig) -> Self {
         self.with(|config| config.tunnel = Arc::new(tunnel))
     }
@@ -356,6 +357,18 @@ impl UpgradeProxyLayer {
     /// Sets [`TunnelConfig::max_lifetime`](crate::TunnelConfig::max_lifetime). Default `None`: no limit.
     pub fn max_lifetime(self, lifetime: impl Into<Option<Duration>>) -> Self {
         self.with_tunnel(|tunnel| tunnel.max_lifetime(lifetime))
+    }
+
+    /// Sets [`TunnelConfig::idle_probe`](crate::TunnelConfig::idle_probe): pings to both sides of a WebSocket before the
+    /// [idle timeout](Self::idle_timeout) would end it. Default off.
+    pub fn idle_probe(self) -> Self {
+        self.with_tunnel(TunnelConfig::idle_probe)
+    }
+
+    /// Sets [`TunnelConfig::close_policy`](crate::TunnelConfig::close_policy): the Closes that the sides of a WebSocket get
+    /// when the proxy ends their tunnel. Default [`ClosePolicy::transparent`]: none to clients.
+    pub fn close_policy(self, close_policy: ClosePolicy) -> Self {
+        self.with_tunnel(|tunnel| tunnel.close_policy(close_policy))
     }
 
     /// Sets [`TunnelConfig::keep_alive`](crate::TunnelConfig::keep_alive): pings to idle sides of a WebSocket. The

@@ -175,8 +175,8 @@ pub use rewrite::{
 pub use sanitize::{SanitizeRequest, SanitizeRequestLayer};
 pub use service::UpgradeProxy;
 pub use tunnel::{
-    CloseCode, CloseFrame, ClosePolicy, Framing, KeepAlive, RateLimit, Side, Tunnel, TunnelConfig, TunnelEnd,
-    TunnelHandle, TunnelState, TunnelSummary,
+    CloseCode, CloseFrame, ClosePolicy, Framing, Initiator, KeepAlive, RateLimit, Side, Told, Tunnel,
+    TunnelConfig, TunnelEnd, TunnelHandle, TunnelState, TunnelSummary,
 };
 pub use upgrade_required::UpgradeRequired;
 pub use upstream::{InvalidUpstream, Upstream};

@@ -148,15 +148,16 @@ fn explain_idle_timeout() {
     ONCE.call_once(|| {
         tracing::info!(
             "a tunnel without traffic has been ended: `idle_timeout` sets the limit, 60 s by default, and \
-             `keep_alive` sends pings, whose answers keep a WebSocket open"
+             `idle_probe` or `keep_alive` send pings, whose answers keep a WebSocket open"
         );
     });
 }
 
-/// Reports the end of a tunnel: at info after a timeout or an error, else at debug. To be called inside its span.
+/// Reports the end of a tunnel: at info after a timeout or a failure of the upstream, else at debug. To be called inside its
+/// span.
 ///
-/// A TLS connection that ends without `close_notify` is an error for TLS, but browsers end connections in this
-/// way when a page is closed: debug.
+/// Clients disconnect without a Close all the time, and browsers end TLS without `close_notify` when a page is closed:
+/// debug.
 pub(crate) fn ended(summary: &TunnelSummary) {
     #[cfg(feature = "tracing")]
     {
@@ -174,8 +175,11 @@ pub(crate) fn ended(summary: &TunnelSummary) {
                     messages_from_upstream = summary.messages(Side::Upstream),
                     client_close_code = summary.close_code(Side::Client),
                     upstream_close_code = summary.close_code(Side::Upstream),
+                    client_told = summary.told(Side::Client).map(tracing::field::display),
+                    upstream_told = summary.told(Side::Upstream).map(tracing::field::display),
                     spliced = summary.spliced(),
                     duration = ?summary.duration(),
+                    ended_by = %summary.end().initiator(),
                     reason = %summary.end(),
                     "tunnel ended"
                 )
@@ -184,7 +188,7 @@ pub(crate) fn ended(summary: &TunnelSummary) {
         if matches!(summary.end(), TunnelEnd::IdleTimeout) {
             explain_idle_timeout();
         }
-        if summary.end().is_orderly() || lacks_close_notify(summary.end()) {
+        if summary.end().is_orderly() || is_common_failure(summary.end()) {
             event!(debug);
         } else {
             event!(info);
@@ -192,10 +196,14 @@ pub(crate) fn ended(summary: &TunnelSummary) {
     }
 }
 
-/// Returns true if TLS ended without `close_notify`.
+/// Returns true if the client's connection failed, or TLS ended without `close_notify`.
 #[cfg(feature = "tracing")]
-fn lacks_close_notify(end: &TunnelEnd) -> bool {
-    matches!(end, TunnelEnd::Failed { error, .. } if error.kind() == std::io::ErrorKind::UnexpectedEof)
+fn is_common_failure(end: &TunnelEnd) -> bool {
+    match end {
+        TunnelEnd::Failed { side: Side::Client, .. } => true,
+        TunnelEnd::Failed { error, .. } => error.kind() == std::io::ErrorKind::UnexpectedEof,
+        _ => false,
+    }
 }
 
 #[cfg(feature = "tracing")]
@@ -252,7 +260,10 @@ mod tests {
         });
         let messages = messages.0.lock().unwrap().clone();
         let [hint, ends @ ..] = &messages[..] else { panic!("no event") };
-        assert!(hint.contains("`idle_timeout`") && hint.contains("`keep_alive`"), "{hint}");
+        assert!(
+            ["`idle_timeout`", "`idle_probe`", "`keep_alive`"].iter().all(|name| hint.contains(name)),
+            "{hint}"
+        );
         assert_eq!(ends, ["tunnel ended", "tunnel ended"]);
     }
 }

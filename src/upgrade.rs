@@ -212,15 +212,10 @@ mod tests {
     use tokio::time::sleep;
 
     use super::*;
-    use crate::tunnel::{CloseCode, CloseFrame};
 
     fn shutdown_in(seconds: u64) -> ShutdownRequest {
         let now = Instant::now();
-        ShutdownRequest {
-            at: now,
-            deadline: now + Duration::from_secs(seconds),
-            close: CloseFrame::new(CloseCode::GOING_AWAY),
-        }
+        ShutdownRequest { at: now, deadline: now + Duration::from_secs(seconds), close: None }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,8 +6,9 @@
 //!     --route /ws/=http://127.0.0.1:9000 --route /=unix:/run/app.sock
 //! ```
 //!
-//! `RUST_LOG=debug` logs every tunnel. On SIGTERM or Ctrl-C the gateway stops accepting connections and sends
-//! Close 1001 to both sides of every WebSocket. It exits with code 0 when all tunnels have ended, or after the grace
+//! `RUST_LOG=debug` logs every tunnel. On SIGTERM or Ctrl-C the gateway stops accepting connections and ends every
+//! WebSocket: the client's connection ends behind a complete message, and the upstream gets Close 1001 (`--close` selects
+//! other Closes for clients). It exits with code 0 when all tunnels have ended, or after the grace
 //! period of `--drain`, when the remaining tunnels are aborted.
 
 mod head_timer;
@@ -91,7 +92,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut listeners = workers::listeners(options.listen, options.workers())?;
     let first = listeners.swap_remove(0);
     let port = first.local_addr()?.port();
-    let (shutdown, work) = Shutdown::new(options.drain);
+    let (shutdown, work) = Shutdown::new(options.drain, options.drain_jitter);
     let layer = options.layer()?.drain(work.watcher());
     let (http, status) = (options.http(), Status::new(shutdown.tunnels()));
     for listener in listeners {

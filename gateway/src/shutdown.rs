@@ -27,9 +27,9 @@ pub(crate) struct Work {
 }
 
 impl Shutdown {
-    pub(crate) fn new(grace: Duration) -> (Self, Work) {
+    pub(crate) fn new(grace: Duration, jitter: Option<Duration>) -> (Self, Work) {
         let (open, closed) = mpsc::channel(1);
-        let drain = Drain::new();
+        let drain = Drain::new().jitter(jitter);
         let work = Work { watcher: drain.watcher(), _open: open };
         (Self { drain, grace, closed }, work)
     }

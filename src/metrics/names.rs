@@ -13,6 +13,7 @@ pub(super) const HANDSHAKE: &str = "tower_upgrade_proxy_handshake_seconds";
 pub(super) const OPENED: &str = "tower_upgrade_proxy_tunnels_opened_total";
 pub(super) const ACTIVE: &str = "tower_upgrade_proxy_tunnels_active";
 pub(super) const ENDED: &str = "tower_upgrade_proxy_tunnels_ended_total";
+pub(super) const TOLD: &str = "tower_upgrade_proxy_told_total";
 pub(super) const DURATION: &str = "tower_upgrade_proxy_tunnel_seconds";
 pub(super) const BYTES: &str = "tower_upgrade_proxy_bytes_total";
 pub(super) const MESSAGES: &str = "tower_upgrade_proxy_messages_total";
@@ -42,7 +43,8 @@ fn describe() {
     );
     describe_counter!(OPENED, Unit::Count, "Opened tunnels");
     describe_gauge!(ACTIVE, Unit::Count, "Open tunnels");
-    describe_counter!(ENDED, Unit::Count, "Ended tunnels");
+    describe_counter!(ENDED, Unit::Count, "Ended tunnels, by who ended them and why");
+    describe_counter!(TOLD, Unit::Count, "Sides of ended WebSockets, by what they were told at the end");
     describe_histogram!(DURATION, Unit::Seconds, "Duration of ended tunnels");
     describe_counter!(BYTES, Unit::Bytes, "Bytes carried by tunnels, without handshakes");
     describe_counter!(MESSAGES, Unit::Count, "Complete messages received by WebSocket tunnels");

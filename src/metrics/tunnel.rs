@@ -10,7 +10,7 @@ use ::metrics::{Gauge, counter, gauge, histogram};
 #[cfg(feature = "metrics")]
 use super::{meter::Meter, names};
 #[cfg(feature = "metrics")]
-use crate::tunnel::{Sides, shared::Count};
+use crate::tunnel::{Side, Sides, shared::Count};
 use crate::tunnel::{TunnelSummary, shared::Shared};
 
 /// Metrics of an open tunnel. Dropped before [`end`](Self::end), the tunnel counts as aborted: its task was
@@ -34,7 +34,14 @@ impl TunnelMetrics {
         #[cfg(feature = "metrics")]
         {
             self.open.has_ended = true;
-            self.open.record_end(summary.end().reason(), summary.duration(), summary.counts());
+            let end = summary.end();
+            let initiator = end.initiator().as_str();
+            self.open.record_end(initiator, end.reason(), summary.duration(), summary.counts());
+            for side in Side::BOTH {
+                if let Some(told) = summary.told(side) {
+                    counter!(names::TOLD, "side" => side.as_str(), "told" => told.kind()).increment(1);
+                }
+            }
         }
     }
 }
@@ -59,10 +66,16 @@ impl OpenTunnel {
         Self { active, shared, meter, has_ended: false }
     }
 
-    fn record_end(&self, reason: &'static str, duration: Duration, counts: Sides<Count>) {
+    fn record_end(
+        &self,
+        initiator: &'static str,
+        reason: &'static str,
+        duration: Duration,
+        counts: Sides<Count>,
+    ) {
         self.active.decrement(1);
         self.meter.record(counts);
-        counter!(names::ENDED, "reason" => reason).increment(1);
+        counter!(names::ENDED, "initiator" => initiator, "reason" => reason).increment(1);
         histogram!(names::DURATION).record(duration);
     }
 }
@@ -71,7 +84,7 @@ impl OpenTunnel {
 impl Drop for OpenTunnel {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.record_end("aborted", self.shared.age(), self.shared.counts());
+            self.record_end("proxy", "aborted", self.shared.age(), self.shared.counts());
         }
     }
 }

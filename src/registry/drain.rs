@@ -33,8 +33,9 @@ use crate::tunnel::CloseFrame;
 /// # }
 /// ```
 ///
-/// Each side of a WebSocket gets a Close frame, at the next boundary between frames, and its connection ends when
-/// it has answered. With another protocol it gets the end of the stream. A new upgrade gets 503 with
+/// Each side of a WebSocket is notified behind the message that is being relayed, as its
+/// [`ClosePolicy`](crate::ClosePolicy) demands: by default the connection of the client ends without a Close, and the upstream
+/// gets a Close and time to answer. With another protocol the upstream gets the end of the stream. A new upgrade gets 503 with
 /// `Retry-After`. Ordinary requests are not affected.
 ///
 /// Clones share the tunnels and the shutdown; each has its own settings.
@@ -51,16 +52,16 @@ impl Drain {
         Self { tunnels: Tunnels::new(), config: DrainConfig::new() }
     }
 
-    /// See [`DrainConfig::close`]. Default 1001, "going away".
+    /// See [`DrainConfig::close`]. Default: that of each tunnel's [`ClosePolicy`](crate::ClosePolicy).
     #[must_use]
-    pub fn close(mut self, close: CloseFrame) -> Self {
+    pub fn close(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
         self.config = self.config.close(close);
         self
     }
 
-    /// See [`DrainConfig::jitter`]. Default 1 s.
+    /// See [`DrainConfig::jitter`]. Default: a second for each 2,000 tunnels, and at least one.
     #[must_use]
-    pub fn jitter(mut self, jitter: Duration) -> Self {
+    pub fn jitter(mut self, jitter: impl Into<Option<Duration>>) -> Self {
         self.config = self.config.jitter(jitter);
         self
     }
@@ -91,8 +92,9 @@ impl Drain {
     /// handshake in flight may still become a tunnel, which is then notified immediately. A shutdown can't be
     /// revoked. A `grace` of zero aborts all tunnels now, after their Close if it can be written immediately.
     ///
-    /// The future is ready when all tunnels have ended and no handshake is in flight, or half a second after
-    /// `grace` at the latest. The [`OnTunnel`](crate::OnTunnel) hook of every ended tunnel has returned by then.
+    /// The future is ready when all tunnels have ended and no handshake is in flight. When `grace` is over, tunnels are
+    /// aborted, many thousands within its last quarter, and the future is ready at the latest when none has ended for half
+    /// a second. The [`OnTunnel`](crate::OnTunnel) hook of every ended tunnel has returned by then.
     /// Further calls, on clones too, may shorten the time but not prolong it; each counts the tunnels that were
     /// open when it was made.
     ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::tunnel::{CloseCode, CloseFrame};
+use crate::tunnel::CloseFrame;
 
 /// Settings of a drain: the Close frame, the jitter and the grace period.
 ///
@@ -17,38 +17,39 @@ use crate::tunnel::{CloseCode, CloseFrame};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainConfig {
-    pub(super) close: CloseFrame,
-    pub(super) jitter: Duration,
+    pub(super) close: Option<CloseFrame>,
+    pub(super) jitter: Option<Duration>,
     pub(super) grace: Duration,
 }
 
 impl DrainConfig {
-    /// The defaults: Close 1001 "going away", a jitter of 1 s, a grace of 30 s.
+    /// The defaults: the Close of each tunnel's [`ClosePolicy`](crate::ClosePolicy), a jitter by the number of tunnels, a
+    /// grace of 30 s.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            close: CloseFrame::new(CloseCode::GOING_AWAY).with_reason("going away"),
-            jitter: Duration::from_secs(1),
-            grace: Duration::from_secs(30),
-        }
+        Self { close: None, jitter: None, grace: Duration::from_secs(30) }
     }
 
-    /// Sets the Close frame that both sides of a WebSocket get. Default
-    /// [`CloseCode::GOING_AWAY`], 1001, with the reason "going away"; a server that restarts sends
-    /// [`CloseCode::SERVICE_RESTART`], 1012
-    /// ([RFC 6455, 7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)).
+    /// Sets the Close frame that both sides of a WebSocket get. Default `None`: each side gets that of the
+    /// [`ClosePolicy`](crate::ClosePolicy) for [`TunnelEnd::Drained`](crate::TunnelEnd::Drained), by default none for the
+    /// client.
+    ///
+    /// A Close of the drain is meant for what clients must know, like [`CloseCode::POLICY_VIOLATION`] for a session that was
+    /// revoked. Some clients do not reconnect after one.
+    ///
+    /// [`CloseCode::POLICY_VIOLATION`]: crate::CloseCode::POLICY_VIOLATION
     #[must_use]
-    pub fn close(mut self, close: CloseFrame) -> Self {
-        self.close = close;
+    pub fn close(mut self, close: impl Into<Option<CloseFrame>>) -> Self {
+        self.close = close.into();
         self
     }
 
     /// Sets the window within which each tunnel is notified at a random moment, so that clients do not all
     /// reconnect at once. The window is at most half of the grace; a single tunnel is notified immediately.
-    /// Default 1 s; use more with many thousand tunnels.
+    /// Default `None`: a second for each 2,000 tunnels, and at least one.
     #[must_use]
-    pub fn jitter(mut self, jitter: Duration) -> Self {
-        self.jitter = jitter;
+    pub fn jitter(mut self, jitter: impl Into<Option<Duration>>) -> Self {
+        self.jitter = jitter.into();
         self
     }
 

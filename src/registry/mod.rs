@@ -21,7 +21,7 @@
 //! the tunnel can be removed.
 //!
 //! A drain waits for its tracker and never looks at the tunnels again. Its future therefore ends, half a second after
-//! the deadline at the latest, even if the runtime of a tunnel is stuck. `model.rs` checks the protocol under many interleavings of threads.
+//! the deadline or the last end of a tunnel at the latest, even if the runtime of a tunnel is stuck. `model.rs` checks the protocol under many interleavings of threads.
 
 mod drain;
 mod drain_config;

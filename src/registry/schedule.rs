@@ -1,6 +1,9 @@
-//! [`Schedule`], the moments at which a drain notifies its tunnels.
+//! [`Schedule`], the moments at which a drain notifies and aborts its tunnels.
 
-use std::hash::{BuildHasher, RandomState};
+use std::{
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -10,29 +13,56 @@ use crate::{
     tunnel::{CloseFrame, shared::ShutdownRequest},
 };
 
-/// Spreads the shutdown requests of a drain, which begins now, over the jitter window.
+/// Number of tunnels whose clients may reconnect in a second, by default.
+const PER_SECOND: u32 = 2_000;
+
+/// Minimum of the default jitter.
+const MIN_JITTER: Duration = Duration::from_secs(1);
+
+/// Number of tunnels that may be aborted in a second.
+const ABORTED_PER_SECOND: u32 = 10_000;
+
+/// Spreads the shutdown requests of a drain, which begins now, over the jitter window, and the aborts over the last part
+/// of the grace.
 #[derive(Clone)]
 pub(super) struct Schedule {
-    close: CloseFrame,
+    close: Option<CloseFrame>,
+    jitter: Option<Duration>,
+    start: Instant,
     /// End of the jitter window.
     spread_until: Instant,
+    /// Start of the time in which tunnels are aborted.
+    aborts_from: Instant,
     deadline: Instant,
-    /// Source of the moments within the window, which are hashes of the tunnels' ids. Its key is random.
+    /// Source of the moments within the windows, which are hashes of the tunnels' ids. Its key is random.
     hasher: RandomState,
 }
 
 impl Schedule {
     pub(super) fn new(config: DrainConfig) -> Self {
         let DrainConfig { close, jitter, grace } = config;
-        let now = Instant::now();
-        let deadline = deadline(now, grace);
-        let spread_until = now + jitter.min((deadline - now) / 2);
-        Self { close, spread_until, deadline, hasher: RandomState::new() }
+        let start = Instant::now();
+        let deadline = deadline(start, grace);
+        let hasher = RandomState::new();
+        Self { close, jitter, start, spread_until: start, aborts_from: deadline, deadline, hasher }
     }
 
-    /// Removes the jitter for a single tunnel: its client can't reconnect together with others.
+    /// Sets the windows for this number of tunnels. There is no jitter for a single one: its client can't reconnect together
+    /// with others.
     pub(super) fn for_tunnels(self, count: usize) -> Self {
-        if count > 1 { self } else { Self { spread_until: Instant::now(), ..self } }
+        let Self { start, deadline, .. } = self;
+        let grace = deadline - start;
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let jitter = match self.jitter {
+            _ if count <= 1 => Duration::ZERO,
+            Some(jitter) => jitter,
+            None => (Duration::from_secs(1) * count / PER_SECOND).max(MIN_JITTER),
+        };
+        Self {
+            spread_until: start + jitter.min(grace / 2),
+            aborts_from: deadline - Duration::from_secs((count / ABORTED_PER_SECOND).into()).min(grace / 4),
+            ..self
+        }
     }
 
     /// Returns the schedule with the earlier deadline, `self` if they are equal.
@@ -43,11 +73,11 @@ impl Schedule {
     /// Returns the request for the tunnel with this id.
     pub(super) fn request(&self, id: u64) -> ShutdownRequest {
         let now = Instant::now();
-        let window = self.spread_until.saturating_duration_since(now);
         let share = self.hasher.hash_one(id) as f64 / u64::MAX as f64;
+        let at = |from: Instant, to: Instant| from + to.saturating_duration_since(from).mul_f64(share);
         ShutdownRequest {
-            at: now + window.mul_f64(share),
-            deadline: self.deadline,
+            at: at(now, self.spread_until),
+            deadline: at(self.aborts_from, self.deadline),
             close: self.close.clone(),
         }
     }
@@ -63,8 +93,6 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::time::NEVER;
 
@@ -110,9 +138,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_default_jitter_is_a_second_for_2000_tunnels_and_at_least_one() {
+        let config = DrainConfig::new().grace(Duration::from_secs(100));
+        for (count, seconds) in [(2, 1), (2_000, 1), (10_000, 5), (90_000, 45), (1_000_000, 50)] {
+            let schedule = Schedule::new(config.clone()).for_tunnels(count);
+            assert_eq!(schedule.spread_until, Instant::now() + Duration::from_secs(seconds), "{count}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn aborts_are_spread_over_the_last_part_of_the_grace() {
+        let start = Instant::now();
+        for (count, grace, window) in
+            [(9_999, 20, 0.0), (50_000, 100, 5.0), (50_000, 8, 2.0), (50_000, 0, 0.0)]
+        {
+            let [grace, window] = [f64::from(grace), window].map(Duration::from_secs_f64);
+            let schedule = Schedule::new(DrainConfig::new().grace(grace)).for_tunnels(count);
+            let deadlines: Vec<_> = (1..=500).map(|id| schedule.request(id).deadline - start).collect();
+            let (first, last) = (deadlines.iter().min().unwrap(), deadlines.iter().max().unwrap());
+            assert!(*first >= grace - window && *last <= grace, "{count}: {first:?} to {last:?}");
+            assert!(*last - *first >= window.mul_f64(0.9), "{count}: {first:?} to {last:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_duration_is_too_long() {
         let config = DrainConfig::new().jitter(Duration::MAX).grace(Duration::MAX);
-        let request = Schedule::new(config).request(1);
+        let request = Schedule::new(config).for_tunnels(usize::MAX).request(1);
         assert!(request.at < request.deadline && request.deadline > Instant::now() + NEVER / 2);
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::drain_summary::{DrainSummary, Ended};
 
-/// Time after the deadline in which the tunnels that are aborted at the deadline report their end.
+/// Time after the deadline in which another of the aborted tunnels has to report its end.
 const REPORT_TIME: Duration = Duration::from_millis(500);
 
 /// Handle by which tunnels and handshakes report to a drain, from any thread.
@@ -21,6 +21,13 @@ pub(super) struct Tracker(Arc<watch::Sender<Progress>>);
 struct Progress {
     handshakes: usize,
     summary: DrainSummary,
+}
+
+impl Progress {
+    /// Number of tunnels and handshakes that are waited for.
+    fn open(&self) -> usize {
+        self.summary.remaining() + self.handshakes
+    }
 }
 
 impl Tracker {
@@ -51,10 +58,20 @@ impl Tracker {
     }
 }
 
+/// Waits for the deadline, and then for as long as tunnels end: with many thousands of them it takes time to abort them all.
 async fn wait(mut progress: watch::Receiver<Progress>, deadline: Instant) -> DrainSummary {
-    let ended = progress.wait_for(|progress| progress.summary.remaining() + progress.handshakes == 0);
-    // The channel is open while anything is still to be counted: each tunnel, and the registry for handshakes, has a
-    // sender. After a timeout, the tunnels not counted as ended remain.
-    let _ = timeout_at(deadline + REPORT_TIME, ended).await;
-    progress.borrow().summary
+    let (mut open, mut until) = (usize::MAX, deadline);
+    loop {
+        // The channel is open while anything is still to be counted: each tunnel, and the registry for handshakes, has a
+        // sender.
+        let ended = progress.wait_for(|progress| progress.open() == 0);
+        let has_ended = timeout_at(until, ended).await.is_ok();
+        let before = open;
+        open = progress.borrow().open();
+        if has_ended || open >= before {
+            // The tunnels not counted as ended remain.
+            return progress.borrow().summary;
+        }
+        until = Instant::now() + REPORT_TIME;
+    }
 }

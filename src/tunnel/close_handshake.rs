@@ -1,26 +1,33 @@
 //! The end of a tunnel while both connections are still there
 //! ([RFC 6455, 7](https://www.rfc-editor.org/rfc/rfc6455#section-7)).
 //!
-//! Each side of a WebSocket is sent a Close, and has the close timeout to answer it. In any other protocol only a
-//! drain has a close handshake: the upstream gets the end of the client's bytes, and has the grace to finish.
-//! Meanwhile both directions are polled as before.
+//! Each side of a WebSocket is notified, by a Close or by the end of the stream, and has the close timeout to end too. In any
+//! other protocol only a drain has a close handshake: the upstream gets the end of the client's bytes, and has the grace to
+//! finish. Meanwhile both directions are polled as before.
 //!
 //! | [`SideState`] | event | next |
 //! | --- | --- | --- |
-//! | `Closing` | it has ended, and everything for it, with its Close, is written and flushed | `Released` |
-//! | `Closing`, `Released` | its connection fails | `Abandoned` |
+//! | `Ending` | everything for it is written and flushed, and no message of it is relayed | `Closing` |
+//! | `Closing`, after `Ending` | the close timeout | `Released` |
+//! | `Closing`, `Ending` | it has ended, and everything for it, with its Close, is written and flushed | `Released` |
+//! | `Closing`, `Ending`, `Released` | its connection fails | `Abandoned` |
 //! | `Abandoned` | any | `Abandoned` |
 //!
-//! The tunnel ends when neither side is `Closing`, or at the deadline.
+//! The tunnel ends when both sides are `Released` or `Abandoned`, or at the deadline.
+//!
+//! A message that is being relayed when a drain or the maximum lifetime ends the tunnel is completed. At the other ends
+//! nothing more of it will arrive.
 
-use std::{pin::Pin, task::Context};
+use std::{pin::Pin, task::Context, time::Duration};
 
 use tokio::{io::AsyncWrite, time::Instant};
 
 use super::{
     Side, Sides, TunnelConfig, TunnelEnd,
+    close_policy::Notice,
     direction::{CopyError, Direction, Status},
     frame_relay::FrameRelay,
+    frames::Boundary,
     lifecycle::Next,
     shared::ShutdownRequest,
 };
@@ -32,11 +39,17 @@ pub(super) struct CloseHandshake {
     end: TunnelEnd,
     deadline: Instant,
     sides: Sides<SideState>,
+    /// Time for a side that is shut down without a Close to end too.
+    linger: Duration,
+    /// End of that time.
+    lingers_until: Sides<Option<Instant>>,
 }
 
 /// State of a side. The [module documentation](self) has the state table.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum SideState {
+    /// The side's connection is to be shut down without a Close.
+    Ending,
     /// The side has not ended, or bytes for it are not written yet.
     Closing,
     /// The connection is shut down, and nothing more is written to it.
@@ -46,12 +59,12 @@ enum SideState {
 }
 
 impl CloseHandshake {
-    /// Queues a Close for each side as the close policy demands, and abandons a side that is the reason of the
+    /// Queues a notice for each side as the close policy demands, and abandons a side that is the reason of the
     /// end.
     ///
     /// # Errors
     ///
-    /// The end, if no side gets a Close and the tunnel is not drained: then there is nothing to wait for.
+    /// The end, if no side is notified and the tunnel is not drained: then there is nothing to wait for.
     pub(super) fn begin(
         end: TunnelEnd,
         request: Option<ShutdownRequest>,
@@ -59,13 +72,22 @@ impl CloseHandshake {
         directions: &mut Sides<Direction>,
         now: Instant,
     ) -> Result<Self, TunnelEnd> {
-        let drained = request.as_ref().map(|request| &request.close);
+        let requested = request.as_ref().and_then(|request| request.close.as_ref());
+        let boundary = match end {
+            TunnelEnd::Drained | TunnelEnd::LifetimeReached => Boundary::Message,
+            _ => Boundary::Frame,
+        };
         let mut is_queued = false;
+        let mut sides = Sides::from_fn(|_| SideState::Closing);
         for side in Side::BOTH {
-            if let Some(close) = config.close_policy.at(&end, drained, side)
+            if let Some(notice) = config.close_policy.notice(&end, requested, side)
                 && let Some(relay) = directions[side.other()].frame_relay_mut()
+                && relay.inject_notice(&notice, boundary)
             {
-                is_queued |= relay.inject_close(close);
+                is_queued = true;
+                if notice == Notice::EndOfStream {
+                    sides[side] = SideState::Ending;
+                }
             }
         }
         let is_drained = matches!(end, TunnelEnd::Drained);
@@ -85,7 +107,8 @@ impl CloseHandshake {
             TunnelEnd::Failed { side, .. } | TunnelEnd::KeepAliveTimeout { side } => Some(side),
             _ => None,
         };
-        let mut handshake = Self { end, deadline, sides: Sides::from_fn(|_| SideState::Closing) };
+        let (linger, lingers_until) = (config.close, Sides::default());
+        let mut handshake = Self { end, deadline, sides, linger, lingers_until };
         handshake.abandon(Sides::from_fn(|side| dead == Some(side)), directions);
         Ok(handshake)
     }
@@ -98,13 +121,19 @@ impl CloseHandshake {
     /// Returns the next action, if there is one at once.
     pub(super) fn next(&self, directions: &Sides<Status>) -> Option<Next> {
         let failed = self.failed(directions);
-        let has_closed = |side: Side| directions[side].is_ended() && directions[side.other()].is_flushed;
-        let closed = Sides::from_fn(|side| self.sides[side] == SideState::Closing && has_closed(side));
+        let is_flushed = |side: Side| directions[side.other()].is_flushed;
+        let is_open = |side: Side| matches!(self.sides[side], SideState::Closing | SideState::Ending);
+        let closed = Sides::from_fn(|side| is_open(side) && directions[side].is_ended() && is_flushed(side));
+        let notified = Sides::from_fn(|side| {
+            self.sides[side] == SideState::Ending && is_flushed(side) && directions[side].is_between_messages
+        });
         if failed.client || failed.upstream {
             Some(Next::Abandon(failed))
         } else if closed.client || closed.upstream {
             Some(Next::Release(closed))
-        } else if self.sides.all(|state| *state != SideState::Closing) {
+        } else if notified.client || notified.upstream {
+            Some(Next::Shutdown(notified))
+        } else if !Side::BOTH.into_iter().any(is_open) {
             Some(Next::End(self.end.clone()))
         } else {
             None
@@ -125,6 +154,11 @@ impl CloseHandshake {
         self.deadline
     }
 
+    /// Returns the end of the time for `side` to end, after it was shut down without a Close.
+    pub(super) fn lingers_until(&self, side: Side) -> Option<Instant> {
+        self.lingers_until[side].filter(|_| self.sides[side] == SideState::Closing)
+    }
+
     /// Returns the action at the deadline.
     pub(super) fn timeout(&self) -> Next {
         Next::End(match &self.end {
@@ -140,6 +174,21 @@ impl CloseHandshake {
             from.stop_reading();
             to.stop_writing();
             self.sides[side] = SideState::Abandoned;
+        }
+    }
+
+    /// Shuts down the connections of `sides`, which are notified by that.
+    pub(super) fn shut_down(
+        &mut self,
+        sides: Sides<bool>,
+        cx: &mut Context<'_>,
+        mut connections: Sides<&mut (dyn AsyncWrite + Unpin)>,
+        now: Instant,
+    ) {
+        for side in Side::BOTH.into_iter().filter(|side| sides[*side]) {
+            let _ = Pin::new(&mut *connections[side]).poll_shutdown(cx);
+            self.sides[side] = SideState::Closing;
+            self.lingers_until[side] = Some(time::deadline(now, self.linger));
         }
     }
 

@@ -19,6 +19,7 @@ use super::{ClosePolicy, KeepAlive, RateLimit, Side, Sides};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TunnelConfig {
     pub(super) idle: Option<Duration>,
+    pub(super) idle_probe: bool,
     pub(super) half_close: Option<Duration>,
     pub(super) lifetime: Option<Duration>,
     pub(super) lifetime_jitter: Duration,
@@ -56,11 +57,12 @@ impl TunnelConfig {
     pub fn new() -> Self {
         Self {
             idle: Some(Duration::from_secs(60)),
+            idle_probe: false,
             half_close: Some(Duration::from_secs(30)),
             lifetime: None,
             lifetime_jitter: Duration::ZERO,
             close: Duration::from_secs(5),
-            close_policy: ClosePolicy::new(),
+            close_policy: ClosePolicy::transparent(),
             keep_alive: KeepAlive::new(),
             rate_limits: Sides::default(),
             max_frame_size: None,
@@ -79,7 +81,19 @@ impl TunnelConfig {
         self
     }
 
-    /// Ends the tunnel when one side has finished sending and no byte moved for this long. Default 30 s; with
+    /// Pings both sides of a WebSocket when no byte moved for three quarters of the idle timeout, so that a tunnel stays open
+    /// as long as a side answers. The Pong is not relayed. No Pong changes nothing: the idle timeout ends the tunnel.
+    /// Default off.
+    ///
+    /// For applications that are silent for long, and whose own keep-alive is too slow for the idle timeout. To detect dead
+    /// peers faster, use [`keep_alive`](Self::keep_alive), which pings the sides that it watches instead.
+    #[must_use]
+    pub fn idle_probe(mut self) -> Self {
+        self.idle_probe = true;
+        self
+    }
+
+    /// Ends the tunnel when one side has finished sending and no byte moved for this long since. Default 30 s; with
     /// `None` only the idle timeout applies.
     #[must_use]
     pub fn half_close_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
@@ -111,7 +125,7 @@ impl TunnelConfig {
         self
     }
 
-    /// The Close that the sides of a WebSocket get for each end. Default [`ClosePolicy::new`].
+    /// The Close that the sides of a WebSocket get for each end. Default [`ClosePolicy::transparent`].
     #[must_use]
     pub fn close_policy(mut self, close_policy: ClosePolicy) -> Self {
         self.close_policy = close_policy;

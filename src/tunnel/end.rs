@@ -55,7 +55,55 @@ pub enum TunnelEnd {
     UpgradeTimeout,
 }
 
+/// Who ended a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Initiator {
+    /// The client, by a Close or by the end or failure of its connection.
+    Client,
+    /// The upstream, in the same ways.
+    Upstream,
+    /// The proxy: a timeout, a drain, a limit.
+    Proxy,
+}
+
+impl Initiator {
+    /// Returns the name in lower case, as a label of metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+impl fmt::Display for Initiator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<Side> for Initiator {
+    fn from(side: Side) -> Self {
+        match side {
+            Side::Client => Self::Client,
+            Side::Upstream => Self::Upstream,
+        }
+    }
+}
+
 impl TunnelEnd {
+    /// Returns who ended the tunnel.
+    #[must_use]
+    pub fn initiator(&self) -> Initiator {
+        match *self {
+            Self::Closed { first: side } | Self::Failed { side, .. } => side.into(),
+            Self::UpgradeFailed => Initiator::Client,
+            _ => Initiator::Proxy,
+        }
+    }
+
     /// Returns true if both sides closed the tunnel, by themselves or when it was drained.
     #[must_use]
     pub fn is_orderly(&self) -> bool {
@@ -151,6 +199,13 @@ mod tests {
             (TunnelEnd::UpgradeTimeout, "upgrade_timeout"),
         ] {
             assert_eq!(end.reason(), reason, "{end}");
+            let by_a_side = ["_closed", "upstream_failed", "client_failed", "upgrade_failed"];
+            let expected = match reason.split('_').next() {
+                _ if !by_a_side.iter().any(|part| reason.ends_with(part)) => "proxy",
+                Some("upstream") => "upstream",
+                _ => "client",
+            };
+            assert_eq!(end.initiator().as_str(), expected, "{end}");
         }
     }
 }

@@ -36,15 +36,17 @@ impl TunnelHandle {
 
     /// Ends the tunnel with [`TunnelEnd::Drained`](crate::TunnelEnd::Drained).
     ///
-    /// Each side of a WebSocket is sent `close` at the next frame boundary, unless it was sent a Close before,
-    /// and has the grace to answer. With any other protocol the upstream gets the end of the client's data,
+    /// Each side of a WebSocket is sent `close` behind the message that is being relayed, unless it was sent a Close before,
+    /// and has the grace to answer. `None` means the Close of the [`ClosePolicy`](crate::ClosePolicy), which by default is
+    /// none for the client. With any other protocol the upstream gets the end of the client's data,
     /// and has the grace to finish too. After the grace the connections are closed, and the end is
     /// [`DrainTimeout`](crate::TunnelEnd::DrainTimeout).
     ///
     /// With several calls, the earliest end of a grace counts.
-    pub fn end(&self, close: CloseFrame, grace: Duration) {
+    pub fn end(&self, close: impl Into<Option<CloseFrame>>, grace: Duration) {
         let now = Instant::now();
-        self.0.request_shutdown(ShutdownRequest { at: now, deadline: deadline(now, grace), close });
+        let (close, deadline) = (close.into(), deadline(now, grace));
+        self.0.request_shutdown(ShutdownRequest { at: now, deadline, close });
     }
 
     /// Returns the current state.

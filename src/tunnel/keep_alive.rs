@@ -135,3 +135,39 @@ impl Liveness {
         }
     }
 }
+
+/// The Pings before the idle timeout.
+#[derive(Debug)]
+pub(super) struct Probe {
+    interval: Duration,
+    /// Time of the last byte before the latest Pings.
+    sent_after: Option<Instant>,
+    /// Payload of all Pings.
+    tag: Tag,
+}
+
+impl Probe {
+    /// Pings at three quarters of the idle timeout.
+    pub(super) fn new(idle: Duration) -> Self {
+        Self { interval: idle / 4 * 3, sent_after: None, tag: random_bytes() }
+    }
+
+    /// Time from the last byte to the Pings.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    pub(super) fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    /// Returns true if no Pings were sent since the last byte.
+    pub(super) fn is_due_after(&self, last_byte: Instant) -> bool {
+        self.sent_after != Some(last_byte)
+    }
+
+    /// Records the Pings.
+    pub(super) fn on_sent(&mut self, last_byte: Instant) {
+        self.sent_after = Some(last_byte);
+    }
+}

@@ -82,7 +82,7 @@ pub use close_frame::{CloseCode, CloseFrame};
 pub use close_policy::ClosePolicy;
 pub use config::{Framing, TunnelConfig};
 use direction::{Direction, Phase};
-pub use end::TunnelEnd;
+pub use end::{Initiator, TunnelEnd};
 use frame_relay::FrameRelay;
 #[cfg(any(test, upgrade_proxy_fuzz))]
 pub(crate) use frames::check as check_frames;
@@ -94,7 +94,7 @@ use shared::Shared;
 pub use shared::TunnelState;
 pub use side::Side;
 pub(crate) use side::Sides;
-pub use summary::TunnelSummary;
+pub use summary::{Told, TunnelSummary};
 
 pin_project! {
     /// A future that copies bytes between two streams in both directions until they end.
@@ -253,6 +253,10 @@ where
                     Err(end) => break end,
                 },
                 Next::Abandon(sides) => lifecycle.abandon(sides, directions),
+                Next::Probe => lifecycle.probe(directions),
+                Next::Shutdown(sides) => {
+                    lifecycle.shut_down(sides, cx, Sides { client, upstream }, now);
+                }
                 Next::Release(sides) => {
                     lifecycle.release(sides, cx, Sides { client, upstream }, directions);
                 }

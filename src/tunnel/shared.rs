@@ -76,8 +76,8 @@ pub(crate) struct ShutdownRequest {
     pub(crate) at: Instant,
     /// End of the grace: the connections are closed.
     pub(crate) deadline: Instant,
-    /// The Close for both sides.
-    pub(crate) close: CloseFrame,
+    /// The Close for both sides, instead of those of the close policy.
+    pub(crate) close: Option<CloseFrame>,
 }
 
 impl ShutdownRequest {
@@ -204,7 +204,7 @@ mod tests {
                     shared.request_shutdown(ShutdownRequest {
                         at,
                         deadline,
-                        close: CloseFrame::new(CloseCode::GOING_AWAY),
+                        close: Some(CloseFrame::new(CloseCode::GOING_AWAY)),
                     });
                     if polled_between {
                         yield_now().await;

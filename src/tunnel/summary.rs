@@ -1,6 +1,6 @@
 //! [`TunnelSummary`] of a tunnel that has ended.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::{Side, Sides, TunnelEnd, shared::Count};
 
@@ -12,10 +12,52 @@ pub struct TunnelSummary {
     pub(super) duration: Duration,
     pub(super) end: TunnelEnd,
     pub(super) first: Option<Side>,
+    /// What each side of a WebSocket was told.
+    pub(super) told: Option<Sides<Told>>,
     /// The code of each side's Close, for a WebSocket.
     pub(super) close_codes: Option<Sides<Option<u16>>>,
     /// The violation in frames that were relayed all the same.
     pub(super) invalid_framing: Sides<Option<&'static str>>,
+}
+
+/// What a side of a WebSocket was told at the end of the tunnel.
+///
+/// It is displayed like `close 1001`, `relayed close 1000`, `end of stream`, `aborted`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Told {
+    /// A Close of the proxy, with this code.
+    Close(u16),
+    /// The Close of the other side, with this code; 1005 for a Close without a code.
+    RelayedClose(u16),
+    /// No Close: its connection ended between two messages.
+    EndOfStream,
+    /// Nothing: its connection had failed, or ended within a message.
+    Aborted,
+}
+
+impl Told {
+    /// Returns the result without its code, as a label of metrics: `close`, `relayed_close`, `end_of_stream`, `aborted`.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Close(_) => "close",
+            Self::RelayedClose(_) => "relayed_close",
+            Self::EndOfStream => "end_of_stream",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Close(code) => write!(f, "close {code}"),
+            Self::RelayedClose(code) => write!(f, "relayed close {code}"),
+            Self::EndOfStream => f.write_str("end of stream"),
+            Self::Aborted => f.write_str("aborted"),
+        }
+    }
 }
 
 /// Code for the absence of a Close
@@ -30,6 +72,7 @@ impl TunnelSummary {
             duration,
             end,
             first: None,
+            told: None,
             close_codes: None,
             invalid_framing: Sides::default(),
         }
@@ -58,6 +101,13 @@ impl TunnelSummary {
     #[must_use]
     pub fn close_code(&self, side: Side) -> Option<u16> {
         self.close_codes.map(|codes| codes[side].unwrap_or(ABNORMAL))
+    }
+
+    /// Returns what `to` was told at the end of a WebSocket. `None` for other protocols, and after
+    /// [invalid framing](Self::invalid_framing).
+    #[must_use]
+    pub fn told(&self, to: Side) -> Option<Told> {
+        self.told.map(|told| told[to])
     }
 
     /// Returns the violation if `side` of a WebSocket sent invalid framing that was relayed, because framing is

@@ -66,7 +66,7 @@ async fn j7_stream_reset_ends_only_its_tunnel(inner: Inner) {
     let mut other = Connection::open(&proxy, 2).await;
     let (stream, mut server) = connection.tunnels.remove(1);
     connection.client.reset_stream(stream, INTERNAL_ERROR).await;
-    server.rest().await;
+    server.expect_close(1001).await;
     expect_open(&drain, 4).await;
     connection.expect_alive().await;
     other.expect_alive().await;
@@ -79,7 +79,7 @@ async fn j7_cancelled_stream_is_a_half_close_bounded_by_its_timeout(inner: Inner
     let mut connection = Connection::open(&proxy, 3).await;
     let (stream, mut server) = connection.tunnels.remove(1);
     connection.client.reset_stream(stream, CANCEL).await;
-    server.expect_end().await;
+    assert_eq!(close_code(&server.rest().await), Some(1001));
     drop(server);
     expect_open(&drain, 2).await;
     connection.expect_alive().await;
@@ -91,7 +91,7 @@ async fn j7_cancelled_stream_is_a_half_close_bounded_by_its_timeout(inner: Inner
     let mut connection = Connection::open(&proxy, 2).await;
     let (stream, mut server) = connection.tunnels.remove(1);
     connection.client.reset_stream(stream, CANCEL).await;
-    server.expect_end().await;
+    assert_eq!(close_code(&server.rest().await), Some(1001));
     expect_open(&drain, 2 + 1).await;
     assert!(begun.elapsed() >= soon);
     connection.expect_alive().await;
@@ -127,7 +127,7 @@ async fn j7_dropped_connection_ends_only_its_tunnels(inner: Inner) {
         }
         drop(client);
         for (_, mut server) in tunnels {
-            server.rest().await;
+            server.expect_close(1001).await;
         }
         pending_server.expect_end().await;
         expect_open(&drain, 2).await;
@@ -147,8 +147,7 @@ async fn j7_goaway_closes_the_connection_after_its_last_tunnel(inner: Inner) {
     let Connection { mut client, tunnels } = connection;
     for (stream, mut server) in tunnels {
         client.finish(stream).await;
-        server.expect_end().await;
-        server.finish().await;
+        server.expect_close(1001).await;
     }
     while !matches!(client.next().await, Frame::End) {}
     expect_open(&drain, 2).await;
@@ -161,20 +160,10 @@ async fn j7_dropped_upstream_ends_only_its_tunnel(inner: Inner) {
     let mut connection = Connection::open(&proxy, 3).await;
     let (stream, server) = connection.tunnels.remove(1);
     server.reset();
-    // A Close, then the end of the stream.
-    let mut bytes = Vec::new();
-    loop {
-        match connection.client.next_of(stream).await {
-            Frame::Data { bytes: data, ends, .. } => {
-                bytes.extend(data);
-                if ends {
-                    break;
-                }
-            }
-            frame => panic!("{frame:?}"),
-        }
+    match connection.client.next_of(stream).await {
+        Frame::Data { bytes, ends: true, .. } => assert!(bytes.is_empty(), "{bytes:?}"),
+        frame => panic!("{frame:?}"),
     }
-    assert_eq!(close_code(&bytes), Some(1011));
     connection.client.finish(stream).await;
     expect_open(&drain, 2).await;
     connection.expect_alive().await;

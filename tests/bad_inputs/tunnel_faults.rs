@@ -30,9 +30,10 @@ async fn g3_reset_of_one_side_closes_only_the_other_side(inner: Inner) {
             }
             let (resetting, mut other) = if from_client { (client, server) } else { (server, client) };
             resetting.reset();
-            other.rest().await;
-            if !from_client {
-                // The client has received a Close and may answer it.
+            if from_client && !in_the_middle {
+                other.expect_close(1001).await;
+            } else {
+                other.rest().await;
                 other.finish().await;
             }
             bounded("the end of the tunnel", async {

@@ -7,7 +7,7 @@ use test_support::{
         Client, Frame, FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL},
     },
-    proxy::{Inner, expect_open},
+    proxy::{Inner, expect_open, sending_closes},
 };
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
@@ -16,7 +16,9 @@ async fn opened(
     tunnels: usize,
 ) -> (TestProxy, FrameConnection, Client, Vec<(h2::SendStream<bytes::Bytes>, u32)>) {
     let upstream = ScriptedUpstream::start().await;
-    let proxy = TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+    let proxy =
+        TestProxy::start(Inner::Forward, sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())))
+            .await;
     let mut client = Client::connect(proxy.address).await;
     let mut connection = None;
     let mut opened = Vec::new();

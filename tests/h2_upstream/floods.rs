@@ -6,7 +6,7 @@ use test_support::{
         Client, Frame, FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL},
     },
-    proxy::{Inner, accept_tunnel, expect_open},
+    proxy::{Inner, accept_tunnel, expect_open, sending_closes},
 };
 use tower_upgrade_proxy::UpgradeProxyLayer;
 
@@ -15,7 +15,9 @@ use tower_upgrade_proxy::UpgradeProxyLayer;
 async fn a_stalled_tunnel_full_of_small_frames_does_not_affect_others() {
     const WINDOW: usize = 128 * 1024;
     let upstream = ScriptedUpstream::start().await;
-    let proxy = TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+    let proxy =
+        TestProxy::start(Inner::Forward, sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())))
+            .await;
     let stalled = Client::with_window(proxy.address, 0).await.connect_websocket("/");
     let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
     let flooded = connection.next_request().await;
@@ -32,7 +34,8 @@ async fn a_stalled_tunnel_full_of_small_frames_does_not_affect_others() {
 async fn data_on_reset_streams_does_not_affect_others() {
     let upstream = ScriptedUpstream::start().await;
     let mut proxy =
-        TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+        TestProxy::start(Inner::Forward, sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())))
+            .await;
     let client = proxy.connect_with_handshake().await;
     let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
     let other = connection.next_request().await;

@@ -16,7 +16,7 @@ use test_support::{
         Frame, FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL},
     },
-    proxy::{Inner, accept_tunnel},
+    proxy::{Inner, accept_tunnel, sending_closes},
     websocket::frame::close_code,
 };
 use tokio::io::{AsyncRead, DuplexStream, ReadBuf, duplex, join, split};
@@ -87,7 +87,7 @@ async fn the_last_bytes_of_a_failed_client_connection_arrive() {
 #[tokio::test]
 async fn a_tunnel_at_its_lifetime_limit_ends_before_it_is_reset() {
     let upstream = ScriptedUpstream::start().await;
-    let layer = UpgradeProxyLayer::new(upstream.upstream().http2());
+    let layer = sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2()));
     let proxy = TestProxy::start(
         Inner::Forward,
         layer.max_lifetime(Duration::from_millis(50)).close_timeout(Duration::from_millis(50)),

@@ -6,14 +6,16 @@ use test_support::{
         Frame, FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL, INTERNAL_ERROR, NO_ERROR, REFUSED_STREAM},
     },
-    proxy::{Inner, accept_tunnel, expect_open},
+    proxy::{Inner, accept_tunnel, expect_open, sending_closes},
 };
 use tower_upgrade_proxy::{Side, TunnelEnd, UpgradeProxyLayer};
 
 /// Starts an upstream and a proxy in front of it, and opens a tunnel.
 async fn opened() -> (ScriptedUpstream, TestProxy, FrameConnection, (Wire, u32)) {
     let upstream = ScriptedUpstream::start().await;
-    let proxy = TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+    let proxy =
+        TestProxy::start(Inner::Forward, sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())))
+            .await;
     let (connection, tunnel) = open_on_new_connection(&proxy, &upstream).await;
     (upstream, proxy, connection, tunnel)
 }
@@ -153,7 +155,8 @@ async fn a_failed_connection_ends_its_tunnels_and_is_replaced() {
 async fn an_unused_connection_that_fails_causes_no_failed_upgrade() {
     let upstream = ScriptedUpstream::start().await;
     let mut proxy =
-        TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+        TestProxy::start(Inner::Forward, sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())))
+            .await;
     for _ in 0..20 {
         let (mut connection, (client, stream)) = open_on_new_connection(&proxy, &upstream).await;
         client.reset();

@@ -23,7 +23,7 @@ use test_support::{
         Frame, FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL, max_streams},
     },
-    proxy::{Inner, accept_tunnel, expect_open},
+    proxy::{Inner, accept_tunnel, expect_open, sending_closes},
     serve, serve_auto, serve_http1,
 };
 use tokio::net::TcpStream;
@@ -45,7 +45,8 @@ async fn accept_in_http1(upstream: &ScriptedUpstream, mut client: Wire) -> (Wire
 }
 
 async fn proxy_for(upstream: &ScriptedUpstream) -> TestProxy {
-    TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await
+    TestProxy::start(Inner::Forward, sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())))
+        .await
 }
 
 #[tokio::test]
@@ -113,7 +114,7 @@ async fn no_descriptor_for_the_attempt_in_http1_is_a_503() {
             Err(io::Error::from_raw_os_error(OUT_OF_DESCRIPTORS))
         }
     });
-    let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).connector(connector);
+    let layer = sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())).connector(connector);
     let mut proxy = TestProxy::start(Inner::Forward, layer).await;
     let mut client = proxy.connect_with_handshake().await;
     let _frames = FrameConnection::accept(&upstream, &[]).await;
@@ -188,7 +189,7 @@ async fn a_connection_closed_before_settings_means_http1_for_that_request() {
 async fn a_silent_upstream_delays_an_upgrade_no_longer_than_the_timeouts() {
     let upstream = ScriptedUpstream::start().await;
     let timeout = Duration::from_millis(300);
-    let layer = UpgradeProxyLayer::new(upstream.upstream().http2());
+    let layer = sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2()));
     let mut proxy =
         TestProxy::start(Inner::Forward, layer.connect_timeout(timeout).handshake_timeout(timeout)).await;
     let started = tokio::time::Instant::now();
@@ -261,7 +262,8 @@ async fn an_http2_only_server_without_extended_connect_is_a_502() {
 async fn an_upgrade_with_another_method_or_a_body_uses_http1() {
     let upstream = ScriptedUpstream::start().await;
     let tcp = Protocol::new("tcp").unwrap().methods([Method::POST, Method::GET]).with_request_body();
-    let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).protocols(Protocols::only(tcp));
+    let layer =
+        sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())).protocols(Protocols::only(tcp));
     let proxy = TestProxy::start(Inner::Forward, layer).await;
     let response = SWITCHING.replace("websocket", "tcp");
     for (method, body) in [("POST", ""), ("POST", "body"), ("GET", "body")] {

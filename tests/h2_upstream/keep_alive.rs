@@ -8,7 +8,7 @@ use test_support::{
         Frame, FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL, NO_ERROR},
     },
-    proxy::{Inner, accept_tunnel, expect_open},
+    proxy::{Inner, accept_tunnel, expect_open, sending_closes},
     websocket::frame::close_code,
 };
 use tokio::io::AsyncWriteExt;
@@ -23,7 +23,8 @@ async fn opened(
     change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
 ) -> (ScriptedUpstream, TestProxy, FrameConnection, (Wire, u32)) {
     let upstream = ScriptedUpstream::start().await;
-    let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).http2(http2).idle_timeout(NEVER);
+    let layer =
+        sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())).http2(http2).idle_timeout(NEVER);
     let proxy = TestProxy::start(Inner::Forward, change(layer)).await;
     let client = proxy.connect_with_handshake().await;
     let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;

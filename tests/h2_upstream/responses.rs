@@ -8,7 +8,7 @@ use test_support::{
         Client, Frame, FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL, INTERNAL_ERROR, NO_ERROR, OK},
     },
-    proxy::{Inner, expect_open},
+    proxy::{Inner, expect_open, sending_closes},
 };
 use tokio::net::TcpSocket;
 use tower_upgrade_proxy::{Side, TunnelEnd, UpgradeProxyLayer};
@@ -18,8 +18,11 @@ async fn requested(
     change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
 ) -> (TestProxy, Wire, FrameConnection, u32) {
     let upstream = ScriptedUpstream::start().await;
-    let proxy =
-        TestProxy::start(Inner::Forward, change(UpgradeProxyLayer::new(upstream.upstream().http2()))).await;
+    let proxy = TestProxy::start(
+        Inner::Forward,
+        change(sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2()))),
+    )
+    .await;
     let client = proxy.connect_with_handshake().await;
     let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;
     let stream = connection.next_request().await;
@@ -181,8 +184,11 @@ async fn a_reset_after_end_stream_is_an_orderly_end() {
 async fn data_before_a_reset_after_end_stream_is_delivered_completely() {
     for code in STOP_SENDING {
         let upstream = ScriptedUpstream::start().await;
-        let mut proxy =
-            TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await;
+        let mut proxy = TestProxy::start(
+            Inner::Forward,
+            sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())),
+        )
+        .await;
         let mut client = slow_reader(proxy.address).await;
         client.send(handshake("/")).await;
         let mut connection = FrameConnection::accept(&upstream, &[CONNECT_PROTOCOL]).await;

@@ -8,13 +8,14 @@ use test_support::{
         Frame, FrameConnection,
         frame::{CANCEL, CONNECT_PROTOCOL, max_streams},
     },
-    proxy::{Inner, accept_tunnel, expect_open},
+    proxy::{Inner, accept_tunnel, expect_open, sending_closes},
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tower_upgrade_proxy::{Http2, UpgradeProxyLayer};
 
 async fn proxy_for(upstream: &ScriptedUpstream) -> TestProxy {
-    TestProxy::start(Inner::Forward, UpgradeProxyLayer::new(upstream.upstream().http2())).await
+    TestProxy::start(Inner::Forward, sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2())))
+        .await
 }
 
 /// Starts a proxy with at most one connection, which allows one stream.
@@ -22,7 +23,8 @@ async fn single(
     upstream: &ScriptedUpstream,
     change: impl FnOnce(UpgradeProxyLayer) -> UpgradeProxyLayer,
 ) -> TestProxy {
-    let layer = UpgradeProxyLayer::new(upstream.upstream().http2()).http2(Http2::new().max_connections(1));
+    let layer = sending_closes(UpgradeProxyLayer::new(upstream.upstream().http2()))
+        .http2(Http2::new().max_connections(1));
     TestProxy::start(Inner::Forward, change(layer)).await
 }
 

@@ -9,8 +9,8 @@ use test_support::{
 };
 use tokio_tungstenite::tungstenite::Message;
 use tower_upgrade_proxy::{
-    CloseCode, CloseFrame, ClosePolicy, KeepAlive, RateLimit, Side, TunnelConfig, TunnelEnd, TunnelSummary,
-    UpgradeProxyLayer,
+    CloseCode, CloseFrame, ClosePolicy, KeepAlive, RateLimit, Side, Told, TunnelConfig, TunnelEnd,
+    TunnelSummary, UpgradeProxyLayer,
 };
 
 use crate::app;
@@ -54,12 +54,20 @@ fn close(code: u16, reason: &str) -> CloseReceived {
 }
 
 #[tokio::test]
-async fn both_sides_of_an_idle_or_old_tunnel_get_1001() {
+async fn the_sides_of_an_idle_or_old_tunnel_get_what_the_policy_says() {
     for (config, reason) in [
         (TunnelConfig::new().idle_timeout(SHORT), "idle timeout"),
         (TunnelConfig::new().max_lifetime(SHORT), "maximum lifetime reached"),
     ] {
-        Pair::each(config, async |mut pair| {
+        Pair::each(config.clone(), async |mut pair| {
+            assert_eq!(pair.client.closed().await, close(ABNORMAL, ""));
+            assert_eq!(pair.upstream.closed().await, close(1001, reason));
+            let summary = pair.ended().await;
+            let told = [Side::Client, Side::Upstream].map(|side| summary.told(side));
+            assert_eq!(told, [Some(Told::EndOfStream), Some(Told::Close(1001))], "{summary:?}");
+        })
+        .await;
+        Pair::each(config.close_policy(ClosePolicy::going_away()), async |mut pair| {
             assert_eq!(pair.client.closed().await, close(1001, reason));
             assert_eq!(pair.upstream.closed().await, close(1001, reason));
             let summary = pair.ended().await;
@@ -72,13 +80,13 @@ async fn both_sides_of_an_idle_or_old_tunnel_get_1001() {
 }
 
 #[tokio::test]
-async fn both_sides_get_1009_for_a_message_above_the_limit() {
+async fn the_sender_gets_1009_for_a_message_above_the_limit_and_the_upstream_1001() {
     let config = TunnelConfig::new().max_message_size(1000);
     Pair::each(config, async |mut pair| {
         pair.client.echo(&"x".repeat(1000)).await;
         pair.client.send(&"x".repeat(1001)).await;
         assert_eq!(pair.client.closed().await, close(1009, "message too big"));
-        assert_eq!(pair.upstream.closed().await, close(1009, "message too big"));
+        assert_eq!(pair.upstream.closed().await, close(1001, "the client has gone"));
         let summary = pair.ended().await;
         assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Client }), "{summary:?}");
         assert_eq!(summary.messages(Side::Upstream), 2);
@@ -88,12 +96,15 @@ async fn both_sides_get_1009_for_a_message_above_the_limit() {
 
 #[tokio::test]
 async fn the_client_of_a_lost_upstream_gets_the_configured_close() {
-    let custom =
-        ClosePolicy::new().upstream_gone(CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("sorry"));
+    let custom = ClosePolicy::from_fn(|_, to| {
+        let sorry = CloseFrame::new(CloseCode::SERVICE_RESTART).with_reason("sorry");
+        (to == Side::Client).then_some(sorry)
+    });
     for (policy, expected) in [
-        (ClosePolicy::new(), close(1011, "the upstream has gone")),
+        (ClosePolicy::default(), close(ABNORMAL, "")),
+        (ClosePolicy::service_restart(), close(ABNORMAL, "")),
+        (ClosePolicy::going_away(), close(1011, "the upstream has gone")),
         (custom, close(1012, "sorry")),
-        (ClosePolicy::none(), close(ABNORMAL, "")),
     ] {
         Pair::each(TunnelConfig::new().close_policy(policy), async |mut pair| {
             pair.client.send("leave without a Close").await;

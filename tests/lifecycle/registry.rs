@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use axum::Router;
 use test_support::{
-    EchoUpstream, Inner, SWITCHING, ScriptedUpstream, Wire, handshake, proxy::Worker,
-    serve::serve_with_peers, websocket::Client,
+    EchoUpstream, Inner, SWITCHING, ScriptedUpstream, Wire, handshake,
+    proxy::Worker,
+    serve::serve_with_peers,
+    websocket::{Client, frame::close_code},
 };
 use tower_upgrade_proxy::{Side, TunnelConfig, TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
 
@@ -53,7 +55,7 @@ async fn a_tunnel_is_half_closed_when_one_side_has_finished() {
     let (layer, tunnels) = listed(&upstream);
     let (mut client, mut server) = open(app(layer).await, &upstream).await;
     client.finish().await;
-    server.expect_end().await;
+    assert_eq!(close_code(&server.rest().await), Some(1001));
     let state = || tunnels.list().iter().map(TunnelStatus::state).collect::<Vec<_>>();
     assert_eq!(state(), [TunnelState::HalfClosed]);
     server.finish().await;

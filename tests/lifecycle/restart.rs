@@ -68,7 +68,7 @@ async fn open_all(address: SocketAddr) -> Vec<Socket> {
 }
 
 #[tokio::test]
-async fn five_hundred_clients_get_a_close_from_a_killed_upstream_and_reconnect_after_its_restart() {
+async fn five_hundred_clients_of_a_killed_upstream_get_no_close_and_reconnect_after_its_restart() {
     let (port, tunnels) = (ReservedPort::new(), Tunnels::new());
     let layer = UpgradeProxyLayer::new(port.uri().parse().unwrap());
     let address = app(layer.tunnels(&tunnels)).await;
@@ -83,13 +83,12 @@ async fn five_hundred_clients_get_a_close_from_a_killed_upstream_and_reconnect_a
     for mut client in clients {
         ending.spawn(async move {
             match client.next().await {
-                Some(Ok(Message::Close(Some(close)))) => assert_eq!(u16::from(close.code), 1011),
-                other => panic!("{other:?} instead of a Close"),
+                Some(Err(_)) | None => {}
+                other => panic!("{other:?} instead of the end"),
             }
-            while client.next().await.is_some_and(|message| message.is_ok()) {}
         });
     }
-    bounded_all("a Close for all", ending.join_all()).await;
+    bounded_all("the end for all", ending.join_all()).await;
 
     for _ in 0..20 {
         match bounded("a refusal", open(address)).await {

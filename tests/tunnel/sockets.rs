@@ -155,7 +155,7 @@ proptest! {
     ) {
         on_sockets(async {
             let ((near, client), (far, upstream)) = (tcp_pair().await, tcp_pair().await);
-            let config = no_timeouts().max_frame_size(limit).close_policy(ClosePolicy::none());
+            let config = no_timeouts().max_frame_size(limit).close_policy(ClosePolicy::from_fn(|_, _| None));
             let tunnel = tokio::spawn(Tunnel::new(client, upstream, config).websocket());
             run(Side::Client, &peers, Bulk { near, far, tunnel }, 0).await;
         });

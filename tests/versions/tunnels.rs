@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use test_support::versions::{End, Version};
+use test_support::{
+    proxy::sending_closes,
+    versions::{End, Version},
+};
 use tower_upgrade_proxy::TunnelEnd;
 
 use crate::{
@@ -97,7 +100,8 @@ const SHORT: Duration = Duration::from_millis(50);
 #[tokio::test]
 async fn idle_timeout_closes_both_sides() {
     for (client, upstream) in Version::PAIRS {
-        let mut setup = Setup::start_with(client, upstream, |layer| layer.idle_timeout(SHORT)).await;
+        let mut setup =
+            Setup::start_with(client, upstream, |layer| sending_closes(layer).idle_timeout(SHORT)).await;
         let (mut client_end, mut upstream_end) = setup.open().await;
         for end in [&mut client_end, &mut upstream_end] {
             end.expect_close(1001).await;
@@ -110,7 +114,9 @@ async fn idle_timeout_closes_both_sides() {
 #[tokio::test]
 async fn half_close_timeout_closes_both_sides() {
     for (client, upstream) in Version::PAIRS {
-        let mut setup = Setup::start_with(client, upstream, |layer| layer.half_close_timeout(SHORT)).await;
+        let mut setup =
+            Setup::start_with(client, upstream, |layer| sending_closes(layer).half_close_timeout(SHORT))
+                .await;
         let (mut client_end, mut upstream_end) = setup.open().await;
         client_end.finish().await;
         assert!(client_end.rest().await.0.is_empty() && upstream_end.rest().await.0.is_empty());

@@ -14,7 +14,9 @@ use tokio_tungstenite::{
     WebSocketStream, accept_async, client_async,
     tungstenite::{Message, protocol::CloseFrame},
 };
-use tower_upgrade_proxy::{KeepAlive, Side, TunnelConfig, TunnelEnd, TunnelSummary, UpgradeProxyLayer};
+use tower_upgrade_proxy::{
+    ClosePolicy, KeepAlive, Side, TunnelConfig, TunnelEnd, TunnelSummary, UpgradeProxyLayer,
+};
 
 use crate::app;
 
@@ -62,7 +64,7 @@ fn with_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, Reports) {
     let keep_alive = KeepAlive::new().client(INTERVAL).upstream(INTERVAL).timeout(TIMEOUT);
     Reports::of(
         UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap())
-            .tunnel(TunnelConfig::new().keep_alive(keep_alive)),
+            .tunnel(TunnelConfig::new().keep_alive(keep_alive).close_policy(ClosePolicy::going_away())),
     )
 }
 
@@ -109,7 +111,10 @@ async fn expect_closed(mut stream: TcpStream) {
 
 /// Returns a layer without pings and with an idle timeout, with the summaries of its tunnels.
 fn without_pings(upstream: SocketAddr) -> (UpgradeProxyLayer, Reports) {
-    let config = TunnelConfig::new().idle_timeout(IDLE).close_timeout(INTERVAL);
+    let config = TunnelConfig::new()
+        .idle_timeout(IDLE)
+        .close_timeout(INTERVAL)
+        .close_policy(ClosePolicy::going_away());
     Reports::of(UpgradeProxyLayer::new(format!("http://{upstream}").parse().unwrap()).tunnel(config))
 }
 

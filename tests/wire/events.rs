@@ -7,7 +7,7 @@ use std::{
 };
 
 use test_support::{SWITCHING, ScriptedUpstream, Wire, handshake, http2::Client, tls::TlsServer};
-use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelSummary, UpgradeProxyLayer};
+use tower_upgrade_proxy::{Side, TunnelConfig, TunnelSummary, UpgradeProxyLayer};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{app, http2, open};
@@ -123,7 +123,7 @@ async fn the_end_of_a_tunnel_is_one_event_at_info_after_a_timeout_and_else_at_de
         let upstream = ScriptedUpstream::start().await;
         let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
         let layer = UpgradeProxyLayer::new(upstream.upstream())
-            .tunnel(TunnelConfig::new().close_policy(ClosePolicy::none()))
+            .tunnel(TunnelConfig::new().close_timeout(Duration::ZERO))
             .idle_timeout(Duration::from_millis(if timeout { 50 } else { 60_000 }))
             .on_tunnel(move |_: &_, _: &_| ended.send(()).unwrap());
         let (client, server) = open(app(layer).await, &upstream).await;
@@ -149,7 +149,7 @@ async fn an_event_at_info_has_its_span_if_the_subscribers_level_is_info() {
     let upstream = ScriptedUpstream::start().await;
     let (ended, mut end) = tokio::sync::mpsc::unbounded_channel();
     let layer = UpgradeProxyLayer::new(upstream.upstream())
-        .tunnel(TunnelConfig::new().close_policy(ClosePolicy::none()).max_lifetime(Duration::from_millis(50)))
+        .tunnel(TunnelConfig::new().close_timeout(Duration::ZERO).max_lifetime(Duration::from_millis(50)))
         .on_tunnel(move |tunnel: &tower_upgrade_proxy::TunnelInfo, _: &_| ended.send(tunnel.id()).unwrap());
     let _tunnel = open(app(layer).await, &upstream).await;
     let id = end.recv().await.unwrap();

@@ -102,8 +102,11 @@ async fn a_reset_of_one_side_closes_the_other_at_once() {
         resetting.reset();
         let closed = async {
             match side {
-                Side::Client => other.expect_end().await,
-                Side::Upstream => other.expect_close(1011).await,
+                Side::Client => other.expect_close(1001).await,
+                Side::Upstream => {
+                    other.expect_end().await;
+                    other.finish().await;
+                }
             }
         };
         tokio::time::timeout(Duration::from_secs(1), closed).await.expect("within a second");
@@ -126,7 +129,8 @@ async fn idle_tunnels_end_on_both_sides_and_busy_ones_stay_open() {
         server.send(b"\x81\x04tick").await;
         client.expect(b"\x81\x04tick").await;
     }
-    client.expect_close(1001).await;
+    client.expect_end().await;
+    client.finish().await;
     server.expect_close(1001).await;
     let summary = reports.ended().await;
     assert!(matches!(summary.end(), TunnelEnd::IdleTimeout), "{summary:?}");

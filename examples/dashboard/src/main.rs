@@ -2,12 +2,13 @@
 //! `cargo run -p dashboard`.
 //!
 //! One process has a WebSocket echo server (`echo.rs`), the proxy in front of it
-//! at `/ws`, a page at `/` that opens some tunnels, the dashboard at `/_tunnels` (`tunnels.rs`), and
+//! at `/ws`, a page at `/` that opens some tunnels, the dashboard at `/_tunnels` (`tunnels.rs`, `ended.rs`), and
 //! the metrics at `/metrics` (`prometheus.rs`).
 //!
 //! The argument is the address to listen on, 127.0.0.1:3000 by default.
 
 mod echo;
+mod ended;
 mod prometheus;
 mod tunnels;
 
@@ -25,6 +26,8 @@ use tower_upgrade_proxy::{
     Authorized, KeepAlive, PathRewrite, Rejection, TunnelLabel, Tunnels, UpgradeProxyLayer,
 };
 
+use ended::Ended;
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let metrics = prometheus::routes()?;
@@ -32,16 +35,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The dashboard shows the tunnels of this registry.
     let tunnels = Tunnels::new();
+    let ended = Ended::default();
     let proxy = UpgradeProxyLayer::new(format!("http://{upstream}").parse()?)
         .path(PathRewrite::original_uri()) // with the /ws that `nest_service` removes
         .keep_alive(KeepAlive::new().client(Duration::from_secs(30)))
         .authorize(label)
+        .on_tunnel(ended.clone())
         .tunnels(&tunnels);
 
     let app = Router::new()
         .route("/", get(Html(include_str!("demo.html"))))
         .nest_service("/ws", proxy.into_service())
-        .nest("/_tunnels", tunnels::routes(tunnels))
+        .nest("/_tunnels", tunnels::routes(tunnels, ended))
         .route("/_tunnels/", get(Redirect::permanent("/_tunnels")))
         .merge(metrics);
 

@@ -22,6 +22,18 @@ const columns = {
   messages: ["Messages ↑ ↓", ({ messages: [up, down] }) => `${up} / ${down}`],
 };
 
+// Cells of a row of the tunnels that ended last.
+const endedColumns = {
+  id: ["Id", (tunnel) => tunnel.id],
+  label: ["Label", (tunnel) => tunnel.label ?? "–"],
+  path: ["Path", (tunnel) => tunnel.path],
+  by: ["Ended by", (tunnel) => tunnel.by],
+  reason: ["Reason", (tunnel) => tunnel.reason],
+  "to-client": ["Client told", ({ told: [client] }) => client ?? "–"],
+  "to-upstream": ["Upstream told", ({ told: [, upstream] }) => upstream ?? "–"],
+  duration: ["Duration", (tunnel) => time(tunnel.duration)],
+};
+
 const states = { Opening: "opening", Open: "open", HalfClosed: "half-closed", Closing: "closing", Ended: "ended" };
 
 function size(bytes) {
@@ -62,14 +74,30 @@ function show(tunnels) {
   element("none").hidden = tunnels.length > 0;
 }
 
-function add(id) {
-  const row = element("tunnels").insertRow();
+function showEnded(tunnels) {
+  element("ended").replaceChildren();
+  for (const tunnel of tunnels) {
+    const row = insert("ended", tunnel.id, endedColumns);
+    Object.values(endedColumns).forEach(([, text], place) => {
+      row.cells[place].textContent = text(tunnel);
+    });
+  }
+  element("none-ended").hidden = tunnels.length > 0;
+}
+
+function insert(table, id, columns) {
+  const row = element(table).insertRow();
   row.dataset.id = id;
   for (const [name, [title]] of Object.entries(columns)) {
     const cell = row.insertCell();
     cell.className = name;
     cell.dataset.name = title;
   }
+  return row;
+}
+
+function add(id) {
+  const row = insert("tunnels", id, columns);
   const act = row.insertCell();
   act.className = "act";
   const button = document.createElement("button");
@@ -131,11 +159,13 @@ function status(state) {
   element("status").textContent = element("status").dataset.state = state;
 }
 
-for (const [name, [title]] of Object.entries(columns)) {
-  const head = document.createElement("th");
-  head.className = name;
-  head.textContent = title;
-  element("columns").append(head);
+for (const [table, all] of [["columns", columns], ["ended-columns", endedColumns]]) {
+  for (const [name, [title]] of Object.entries(all)) {
+    const head = document.createElement("th");
+    head.className = name;
+    head.textContent = title;
+    element(table).append(head);
+  }
 }
 element("columns").append(document.createElement("td"));
 
@@ -144,7 +174,8 @@ const events = new EventSource("/_tunnels/events");
 events.onopen = () => status("live");
 events.onerror = () => status("lost");
 events.onmessage = ({ data }) => {
-  const tunnels = JSON.parse(data);
-  measure(tunnels);
-  show(tunnels);
+  const { open, ended } = JSON.parse(data);
+  measure(open);
+  show(open);
+  showEnded(ended);
 };

@@ -22,39 +22,49 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 use tower_upgrade_proxy::{CloseCode, CloseFrame, DrainConfig, Side, TunnelStatus, Tunnels};
 
+use crate::ended::Ended;
+
 /// Content security policy: only the page's own script, no content of other sites, no embedding in a frame (clickjacking).
 const POLICY: &str = "default-src 'none'; img-src data:; connect-src 'self'; style-src 'unsafe-inline'; \
     script-src 'self'; frame-ancestors 'none'";
 
-pub(crate) fn routes(tunnels: Tunnels) -> Router {
+/// What the dashboard shows.
+#[derive(Clone)]
+struct Shown {
+    open: Tunnels,
+    ended: Ended,
+}
+
+pub(crate) fn routes(open: Tunnels, ended: Ended) -> Router {
     Router::new()
         .route("/", get(([(CONTENT_SECURITY_POLICY, POLICY)], Html(include_str!("tunnels.html")))))
         .route("/tunnels.js", get(([(CONTENT_TYPE, "text/javascript")], include_str!("tunnels.js"))))
         .route("/list", get(list))
         .route("/events", get(events))
         .route("/{id}/drain", post(drain))
-        .with_state(tunnels)
+        .with_state(Shown { open, ended })
 }
 
-/// Current snapshot of all tunnels, for scripts.
-async fn list(State(tunnels): State<Tunnels>) -> Json<Value> {
-    Json(snapshot(&tunnels))
+/// Current snapshot, for scripts.
+async fn list(State(shown): State<Shown>) -> Json<Value> {
+    Json(snapshot(&shown))
 }
 
 /// Snapshots, one a second. When the page is closed, the server drops the stream and its state.
-async fn events(State(tunnels): State<Tunnels>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn events(State(shown): State<Shown>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let events = stream::unfold((second, tunnels), |(mut second, tunnels)| async {
+    let events = stream::unfold((second, shown), |(mut second, shown)| async {
         second.tick().await;
-        let event = Event::default().data(snapshot(&tunnels).to_string());
-        Some((Ok(event), (second, tunnels)))
+        let event = Event::default().data(snapshot(&shown).to_string());
+        Some((Ok(event), (second, shown)))
     });
     Sse::new(events).keep_alive(KeepAlive::default())
 }
 
 /// Drains one tunnel. The response does not wait for the end of the drain.
-async fn drain(State(tunnels): State<Tunnels>, Path(id): Path<u64>, headers: HeaderMap) -> impl IntoResponse {
+async fn drain(State(shown): State<Shown>, Path(id): Path<u64>, headers: HeaderMap) -> impl IntoResponse {
+    let tunnels = shown.open;
     if !is_same_origin(&headers) {
         return (StatusCode::FORBIDDEN, "only requests of the dashboard itself are allowed\n");
     }
@@ -75,8 +85,9 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     origin.split_once("://").is_some_and(|(_, authority)| authority == host)
 }
 
-fn snapshot(tunnels: &Tunnels) -> Value {
-    tunnels.list().iter().map(tunnel).collect()
+fn snapshot(shown: &Shown) -> Value {
+    let open = shown.open.list();
+    json!({ "open": open.iter().map(tunnel).collect::<Value>(), "ended": shown.ended.list() })
 }
 
 fn tunnel(tunnel: &TunnelStatus) -> Value {

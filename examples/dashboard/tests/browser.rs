@@ -58,6 +58,16 @@ async fn visit() {
     page.click(&format!("#tunnels [data-id='{id}'] .drain")).await;
     page.until(&format!("!document.querySelector('#tunnels [data-id=\"{id}\"]')")).await;
     assert_eq!(page.text("#count").await, "4");
+    page.until(&format!("!!document.querySelector('#ended [data-id=\"{id}\"]')")).await;
+    for (column, expected) in [
+        ("label", "alice"),
+        ("by", "proxy"),
+        ("reason", "drained"),
+        ("to-client", "close 1001"),
+        ("to-upstream", "close 1001"),
+    ] {
+        assert_eq!(page.text(&format!("#ended [data-id='{id}'] .{column}")).await, expected);
+    }
     demo.until("document.querySelector('[data-user=alice]').dataset.state === 'closed'").await;
     let state = demo.text("[data-user=alice] .state").await;
     assert_eq!(state, "closed: 1001 drained from the dashboard");
@@ -67,9 +77,11 @@ async fn visit() {
 
     let metrics = page.evaluate("fetch('/metrics').then(response => response.text())").await;
     let metrics = metrics.as_str().unwrap();
-    for sample in
-        ["tunnels_active 4\n", "tunnels_ended_total{reason=\"drained\"} 1\n", "tunnel_seconds_bucket{le="]
-    {
+    for sample in [
+        "tunnels_active 4\n",
+        "tunnels_ended_total{initiator=\"proxy\",reason=\"drained\"} 1\n",
+        "tunnel_seconds_bucket{le=",
+    ] {
         assert!(metrics.contains(&format!("tower_upgrade_proxy_{sample}")), "{sample}: {metrics}");
     }
     page.close().await;

@@ -1,7 +1,7 @@
 //! Application that restarts without aborting its WebSockets: `cargo run -p graceful`.
 //!
 //! The arguments are the upstream (by default an echo server in the same process) and the address to listen on
-//! (127.0.0.1:3000). Open a WebSocket, for example with `websocat ws://127.0.0.1:3000/ws`, and press Ctrl-C.
+//! (127.0.0.1:3000). Open <http://127.0.0.1:3000>, press Ctrl-C, and start the program again: the page reconnects.
 //!
 //! Three things must end together, within a grace period:
 //!
@@ -11,16 +11,21 @@
 //!   the program would abort the tunnel. In HTTP/2 the tunnel is a stream of a server connection, and the server would
 //!   wait until the tunnel ends. The `Drain` ends both kinds, and refuses upgrades on connections that are still
 //!   open.
+//!
+//! The default close policy sends no Close to clients, because several popular ones never reconnect after it. The page of
+//! this example is written for `ClosePolicy::service_restart()`: with 1012 it can tell a restart, which is announced and
+//! takes a moment, from a lost connection, and shows no error.
 
 use std::{env, error::Error, future::IntoFuture, io, time::Duration};
 
 use axum::{
     Router,
     extract::ws::{WebSocket, WebSocketUpgrade},
+    response::Html,
     routing::{any, get},
 };
 use tokio::{net::TcpListener, time::timeout};
-use tower_upgrade_proxy::{Drain, PathRewrite, UpgradeProxyLayer};
+use tower_upgrade_proxy::{ClosePolicy, Drain, PathRewrite, UpgradeProxyLayer};
 
 /// Grace period. Kubernetes kills a process 30 s after SIGTERM, `docker stop` after 10 s.
 const GRACE: Duration = Duration::from_secs(8);
@@ -38,9 +43,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let drain = Drain::new();
     let proxy = UpgradeProxyLayer::new(upstream.parse()?)
         .path(PathRewrite::original_uri()) // with the /ws that `nest_service` removes
+        .close_policy(ClosePolicy::service_restart())
         .drain(drain.watcher());
     let app = Router::new()
-        .route("/", get(|| async { "an ordinary page" }))
+        .route("/", get(|| async { Html(include_str!("page.html")) }))
         .nest_service("/ws", proxy.into_service());
 
     // The server shuts down when the drain begins.

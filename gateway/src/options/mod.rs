@@ -137,6 +137,11 @@ pub(crate) struct Options {
     /// signal aborts them immediately. Kubernetes kills a process after 30 s
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
+
+    /// Time over which tunnels are ended on SIGTERM, at most half of --drain, so that clients do not all reconnect at once
+    /// [default: a second for each 2000 tunnels, and at least one]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) drain_jitter: Option<Duration>,
 }
 
 /// Path prefix and its upstream.

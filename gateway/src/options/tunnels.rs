@@ -2,8 +2,8 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
-use clap::Args;
-use tower_upgrade_proxy::{KeepAlive, RateLimit, Side, TunnelConfig, UpgradeProxyLayer};
+use clap::{Args, ValueEnum};
+use tower_upgrade_proxy::{ClosePolicy, KeepAlive, RateLimit, Side, TunnelConfig, UpgradeProxyLayer};
 
 use super::values::{Limit, bytes};
 
@@ -12,6 +12,10 @@ pub(crate) struct TunnelOptions {
     /// End a tunnel after this time without a byte in either direction, or `off`
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     idle_timeout: Limit,
+
+    /// Ping both sides of a WebSocket at three quarters of --idle-timeout, so that it stays open as long as one of them answers
+    #[arg(long)]
+    idle_probe: bool,
 
     /// End a half-closed tunnel after this time without a byte from the open side, or `off`
     #[arg(long, value_name = "DURATION", default_value = "30s")]
@@ -30,6 +34,12 @@ pub(crate) struct TunnelOptions {
     #[arg(long, value_name = "DURATION", requires = "ping", value_parser = humantime::parse_duration)]
     ping_timeout: Option<Duration>,
 
+    /// Close that a client gets when the gateway ends its WebSocket, or its upstream has gone. none: the connection ends, as with
+    /// nginx, and all clients that reconnect at all do so. restart: 1012 on SIGTERM and at --max-lifetime. going-away: 1001,
+    /// and 1011 if the upstream has gone. Upstreams get 1001
+    #[arg(long, value_enum, value_name = "POLICY", default_value = "none")]
+    close: Close,
+
     /// End a WebSocket with Close 1009 at a message with more bytes than this, as they are sent (compressed or not); units
     /// k, m and g [default: no limit]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
@@ -39,6 +49,23 @@ pub(crate) struct TunnelOptions {
     /// and g [default: no limit]
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     rate_limit: Option<NonZeroU64>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Close {
+    None,
+    Restart,
+    GoingAway,
+}
+
+impl Close {
+    fn policy(self) -> ClosePolicy {
+        match self {
+            Self::None => ClosePolicy::transparent(),
+            Self::Restart => ClosePolicy::service_restart(),
+            Self::GoingAway => ClosePolicy::going_away(),
+        }
+    }
 }
 
 impl TunnelOptions {
@@ -53,9 +80,10 @@ impl TunnelOptions {
             .half_close_timeout(self.half_close_timeout.0)
             .max_lifetime(self.max_lifetime.0)
             .keep_alive(pings)
+            .close_policy(self.close.policy())
             .max_message_size(self.max_message_size.map(NonZeroU64::get))
             .rate_limit(Side::Client, rate)
             .rate_limit(Side::Upstream, rate);
-        layer.tunnel(tunnel)
+        layer.tunnel(if self.idle_probe { tunnel.idle_probe() } else { tunnel })
     }
 }

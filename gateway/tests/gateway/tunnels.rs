@@ -1,7 +1,6 @@
 //! Protocols that may be tunnelled, and the end of tunnels.
 
-use test_support::{ScriptedUpstream, bounded};
-use tokio_tungstenite::tungstenite::Message;
+use test_support::{ScriptedUpstream, bounded, websocket::ABNORMAL};
 
 use crate::{Gateway, upstream};
 
@@ -61,11 +60,28 @@ async fn an_idle_tunnel_is_closed_at_the_idle_timeout() {
     let route = format!("/={}", upstream::start("app").await);
     let mut gateway = Gateway::start(&["--route", &route, "--idle-timeout", "200ms"]).await;
     let mut socket = gateway.websocket("/").await.unwrap();
-    match bounded("the end", socket.next()).await {
-        Some(Message::Close(Some(close))) => assert_eq!(u16::from(close.code), 1001),
-        end => panic!("{end:?}"),
+    assert_eq!(socket.closed().await.0, ABNORMAL);
+    gateway.program.wait_for_log("idle timeout").await;
+}
+
+#[tokio::test]
+async fn an_idle_probe_keeps_a_tunnel_open_whose_client_answers() {
+    let upstream = ScriptedUpstream::start().await;
+    let route = format!("/={}", upstream.uri());
+    let mut gateway =
+        Gateway::start(&["--route", &route, "--idle-timeout", "2s", "--idle-probe", "--close", "going-away"])
+            .await;
+    let (mut client, mut server) = upstream.tunnel(gateway.wire().await).await;
+    let start = std::time::Instant::now();
+    for _ in 0..3 {
+        let ping = client.exactly(10).await;
+        assert_eq!(ping[..2], [0x89, 8]);
+        assert_eq!(server.exactly(14).await[..2], [0x89, 0x88]);
+        client.send([&[0x8a, 0x88, 0, 0, 0, 0], &ping[2..]].concat()).await;
     }
-    assert_eq!(bounded("the end", socket.next()).await, None);
+    assert!(start.elapsed() > std::time::Duration::from_secs(4), "{:?}", start.elapsed());
+    client.exactly(10).await;
+    client.expect_close(1001).await;
     gateway.program.wait_for_log("idle timeout").await;
 }
 
@@ -88,7 +104,8 @@ async fn pings_sizes_and_rates_apply_to_tunnels() {
     server.send([&[0x82, 126, 4, 0][..], &[0; 1024]].concat()).await;
     client.exactly(4 + 1024).await;
     server.send([&[0x82, 126, 4, 1][..], &[0; 1025]].concat()).await;
-    client.expect_close(1009).await;
+    server.expect_close(1009).await;
+    client.expect_end().await;
 
     // 16 KiB at once, and 100 KiB a second after them.
     let (_gateway, (mut client, mut server)) = start(&["--rate-limit", "100k"]).await;

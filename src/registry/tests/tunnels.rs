@@ -49,7 +49,7 @@ async fn a_drain_notifies_the_selected_tunnels_and_no_later_ones() {
     for tunnel in [&first, &second] {
         let request = tunnel.shutdown_request().expect("a request, sent by the call itself");
         assert_eq!((request.at, request.deadline), (Instant::now(), Instant::now() + Duration::from_secs(7)));
-        assert_eq!(request.close, close);
+        assert_eq!(request.close.as_ref(), Some(&close));
     }
     assert!(bob.shutdown_request().is_none() && late.shutdown_request().is_none());
     first.end(&TunnelEnd::Drained);

@@ -27,6 +27,8 @@ pub(in super::super) struct Status {
     pub(in super::super) is_blocked: bool,
     /// Everything for the writer is written and flushed, its Close or its end included.
     pub(in super::super) is_flushed: bool,
+    /// No message of the reader's side is relayed at the moment.
+    pub(in super::super) is_between_messages: bool,
     /// The time from which the rate limit permits a read.
     pub(in super::super) resumes_at: Option<Instant>,
 }
@@ -59,6 +61,7 @@ impl Direction {
             is_blocked,
             is_flushed: self.phase == Phase::Done
                 || !is_blocked && !self.is_unflushed && relay.is_some_and(FrameRelay::is_flushed),
+            is_between_messages: relay.is_none_or(FrameRelay::is_between_messages),
             resumes_at: self.rate.as_ref().and_then(|rate| rate.resumes_at()),
         }
     }

@@ -1,24 +1,31 @@
-//! Frames of the proxy: Pings, and the Close at the end of a tunnel.
+//! Frames of the proxy: Pings, and the notice at the end of a tunnel, which is a Close or just the end of the stream.
 //!
-//! At most one of them is waiting; a Close replaces a Ping. It is written at a boundary: either when all earlier
+//! At most one of them is waiting; a notice replaces a Ping. It is written at a boundary: either when all earlier
 //! bytes have been written and no frame has begun ([`take_injected`](FrameRelay::take_injected)), or within the
-//! next chunk ([`insert_close`](FrameRelay::insert_close)).
+//! next chunk ([`insert_notice`](FrameRelay::insert_notice)).
 
 use super::{
     super::{
-        CloseFrame, Side,
-        frames::{ControlFrame, FrameParser, Mask},
+        Side,
+        close_policy::Notice,
+        frames::{Boundary, ControlFrame, FrameParser, Mask},
         random::random_bytes,
+        summary::Told,
     },
     FrameRelay, Mode, Rewritten, Tag,
 };
 
-/// A frame of the proxy.
+/// Something of the proxy that is written next.
 #[derive(Debug)]
-pub(super) struct Injected {
-    pub(super) frame: ControlFrame,
-    /// A Close: nothing is written after it.
-    pub(super) is_close: bool,
+pub(super) enum Injected {
+    Ping(ControlFrame),
+    /// A Close, or the end of the stream: nothing is written after it.
+    Notice {
+        close: Option<ControlFrame>,
+        told: Told,
+        /// Where it is written.
+        boundary: Boundary,
+    },
 }
 
 /// Result of [`FrameRelay::inject_ping`].
@@ -32,18 +39,44 @@ pub(in super::super) enum Pinged {
     Impossible,
 }
 
+impl Injected {
+    pub(super) fn is_notice(&self) -> bool {
+        matches!(self, Self::Notice { .. })
+    }
+
+    /// Lets a notice be written within a message: the rest of the message will not arrive.
+    pub(super) fn hasten(&mut self) {
+        if let Self::Notice { boundary, .. } = self {
+            *boundary = Boundary::Frame;
+        }
+    }
+
+    fn boundary(&self) -> Boundary {
+        match self {
+            Self::Ping(_) => Boundary::Frame,
+            Self::Notice { boundary, .. } => *boundary,
+        }
+    }
+}
+
 impl FrameRelay {
-    /// Injects a Close at the next boundary; nothing is written after it. Returns false if the writer has
-    /// received a Close already, or cannot receive one.
-    pub(in super::super) fn inject_close(&mut self, close: &CloseFrame) -> bool {
+    /// Injects a notice at the next boundary of this kind; nothing is written after it. Returns false if the writer has
+    /// received a Close already, or cannot be notified.
+    pub(in super::super) fn inject_notice(&mut self, notice: &Notice, boundary: Boundary) -> bool {
         let accepted = match self.mode {
             Mode::Relay => self.inspector.close_code.is_none(),
             Mode::Rejected => true,
             Mode::PassThrough | Mode::Closed => false,
         };
         if accepted {
-            let frame = ControlFrame::close(close.code(), close.reason(), self.mask());
-            self.injected = Some(Box::new(Injected { frame, is_close: true }));
+            let (close, told) = match notice {
+                Notice::Close(close) => (
+                    Some(ControlFrame::close(close.code(), close.reason(), self.mask())),
+                    Told::Close(close.code().get()),
+                ),
+                Notice::EndOfStream => (None, Told::EndOfStream),
+            };
+            self.injected = Some(Box::new(Injected::Notice { close, told, boundary }));
         }
         accepted
     }
@@ -54,46 +87,55 @@ impl FrameRelay {
             return Pinged::Impossible;
         }
         if self.injected.is_none() {
-            if !self.at_boundary() {
+            if !self.at_boundary(Boundary::Frame) {
                 return Pinged::MidFrame;
             }
             let frame = ControlFrame::ping(&tag, self.mask());
-            self.injected = Some(Box::new(Injected { frame, is_close: false }));
+            self.injected = Some(Box::new(Injected::Ping(frame)));
         }
         Pinged::Queued
     }
 
-    /// Takes the injected frame if the writer is at a boundary. Requires that all earlier bytes have been
+    /// Takes the injected frame if the writer is at its boundary. Requires that all earlier bytes have been
     /// written.
     pub(in super::super) fn take_injected(&mut self) -> Option<ControlFrame> {
-        if self.injected.is_none() || !self.at_boundary() {
+        let boundary = self.injected.as_ref()?.boundary();
+        if !self.at_boundary(boundary) {
             return None;
         }
-        let injected = self.injected.take()?;
-        if injected.is_close {
-            self.mode = Mode::Closed;
+        match *self.injected.take()? {
+            Injected::Ping(frame) => Some(frame),
+            Injected::Notice { close, told, .. } => {
+                self.end_with(told);
+                close
+            }
         }
-        Some(injected.frame)
     }
 
-    /// Inserts the Close at the last boundary in `bytes`, which are written next, and discards the bytes after it.
+    /// Inserts the notice at the last boundary in `bytes`, which are written next, and discards the bytes after it.
     /// `before` is the position of the writer. A Ping is never inserted: it is injected at a boundary, and written
     /// before anything more is read.
-    pub(super) fn insert_close(&mut self, before: Option<FrameParser>, mut bytes: Vec<u8>) -> Rewritten {
-        if self.inspector.close_code.is_some() && self.mode == Mode::Relay {
+    pub(super) fn insert_notice(&mut self, before: Option<FrameParser>, mut bytes: Vec<u8>) -> Rewritten {
+        if self.inspector.close_code.is_some() && self.mode == Mode::Relay && !self.inspector.drops_close {
             // The Close of the reader's side is relayed instead.
             self.injected = None;
         }
-        if let Some(at) = before.and_then(|before| before.last_boundary(&bytes))
-            && let Some(close) = self.injected.take()
+        let boundary = self.injected.as_ref().map(|injected| injected.boundary());
+        if let Some(at) = before.zip(boundary).and_then(|(before, kind)| before.last_boundary(kind, &bytes))
+            && let Some(Injected::Notice { close, told, .. }) = self.injected.take().map(|injected| *injected)
         {
             bytes.truncate(at);
-            bytes.extend_from_slice(close.frame.as_bytes());
-            self.mode = Mode::Closed;
+            bytes.extend_from_slice(close.as_ref().map_or(&[], ControlFrame::as_bytes));
+            self.end_with(told);
             let injected = at..bytes.len();
             return Rewritten { bytes, injected };
         }
         Rewritten::relayed(bytes)
+    }
+
+    fn end_with(&mut self, told: Told) {
+        self.told = Some(told);
+        self.mode = Mode::Closed;
     }
 
     /// Mask of an injected frame. Frames to an upstream are masked like those of a client

@@ -18,6 +18,8 @@ pub(super) struct Inspector {
     pub(super) error: Option<FrameError>,
     /// Payload of the Pongs to be dropped.
     pub(super) tag: Option<Tag>,
+    /// A Close is an answer to one of the proxy, and is dropped.
+    pub(super) drops_close: bool,
     /// A Ping has passed since [`take_pinged`](super::FrameRelay::take_pinged) was last called.
     pub(super) pinged: bool,
     /// The last data frame is large enough to be spliced.
@@ -54,6 +56,7 @@ impl Inspector {
         }
         match event.frame {
             _ if self.error.is_some() => Verdict::Drop,
+            Frame::Close(_) if self.drops_close => Verdict::Drop,
             Frame::Pong(payload) if self.tag.is_some_and(|tag| payload.is(tag)) => Verdict::Drop,
             Frame::Ping(_) => {
                 self.pinged = true;

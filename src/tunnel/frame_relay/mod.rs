@@ -27,12 +27,16 @@
 //! | the inspector rejects a frame | `Relay` | `Rejected` |
 //! | the inspector rejects a Close of which a part has been written already | `Relay` | `Closed` |
 //! | the reader ends within a frame ([`finish`](FrameRelay::finish)) | `Relay` | `Closed` |
-//! | a Close of the proxy is next to be written | `Relay`, `Rejected` | `Closed` |
+//! | a notice of the proxy is next to be written | `Relay`, `Rejected` | `Closed` |
+//! | the reader's side answers a Close of the proxy | `Relay` | `Closed` |
 //! | the writer has failed or is done ([`stop_writing`](FrameRelay::stop_writing)) | any | `Closed` |
 //!
 //! A Close of the reader's side is no transition: it is relayed like any frame, but nothing is injected after
 //! it. A control frame with more than 8 bytes of payload is not withheld: when it is rejected after a part of it
 //! has been written, it passes as the last frame.
+//!
+//! A Close with which the reader's side answers a Close of the proxy is not relayed: the stream ends there, with the
+//! notice that is injected, if any.
 
 mod inject;
 mod inspector;
@@ -44,8 +48,10 @@ mod tests;
 use std::{io, ops::Range, sync::Arc};
 
 use super::{
-    Framing, Side, TunnelConfig,
-    frames::{Filter, Filtered, FrameParser, PartialFrame, ProtocolError},
+    Framing, Side, TunnelConfig, TunnelEnd,
+    close_policy::Notice,
+    frames::{Boundary, Filter, Filtered, Frame, FrameParser, PartialFrame, ProtocolError},
+    summary::Told,
 };
 use inject::Injected;
 pub(super) use inject::Pinged;
@@ -63,6 +69,8 @@ pub(super) struct FrameRelay {
     mode: Mode,
     /// Frame to be written at the next boundary.
     injected: Option<Box<Injected>>,
+    /// What the writer's side was told, once that is certain.
+    told: Option<Told>,
     /// Read error that occurred while earlier bytes were in a pipe.
     read_error: Option<io::Error>,
 }
@@ -98,6 +106,7 @@ impl FrameRelay {
             inspector: Inspector::default(),
             mode: Mode::Relay,
             injected: None,
+            told: None,
             read_error: None,
         }
     }
@@ -128,7 +137,7 @@ impl FrameRelay {
         filter.filter(chunk, |event| inspector.inspect(event, *from, config))
     }
 
-    /// Collects what remains of a chunk without the dropped frames, and inserts the Close of the proxy, if there
+    /// Collects what remains of a chunk without the dropped frames, and inserts the notice of the proxy, if there
     /// is one. `before` is the position of the writer before the chunk.
     #[cold]
     fn rewrite(&mut self, before: Option<FrameParser>, mut output: Filtered<'_>) -> Rewritten {
@@ -138,8 +147,12 @@ impl FrameRelay {
                 bytes.extend_from_slice(output.withheld.as_bytes());
                 bytes.extend_from_slice(output.bytes);
             }
-            if output.dropped.is_none() {
-                break;
+            let Some(dropped) = output.dropped else { break };
+            if matches!(dropped.frame, Frame::Close(_))
+                && self.mode == Mode::Relay
+                && self.inspector.error.is_none()
+            {
+                return self.end_at_answer(before, bytes);
             }
             if self.inspector.error.is_some() && self.mode == Mode::Relay {
                 self.mode = Mode::Rejected;
@@ -148,9 +161,32 @@ impl FrameRelay {
         }
         if self.inspector.error.is_some() && self.mode == Mode::Relay {
             // A long control frame was rejected after a part of it had been written.
-            self.mode = if self.filter.output().at_boundary() { Mode::Rejected } else { Mode::Closed };
+            let at_boundary = self.filter.output().at_boundary(Boundary::Frame);
+            self.mode = if at_boundary { Mode::Rejected } else { Mode::Closed };
         }
-        self.insert_close(before, bytes)
+        self.insert_notice(before, bytes)
+    }
+
+    /// Ends the stream for the writer where the reader's side has answered a Close of the proxy, with the notice that is
+    /// injected, if any.
+    fn end_at_answer(&mut self, before: Option<FrameParser>, bytes: Vec<u8>) -> Rewritten {
+        if let Some(injected) = &mut self.injected {
+            injected.hasten();
+        }
+        let rewritten = self.insert_notice(before, bytes);
+        self.told.get_or_insert(Told::EndOfStream);
+        self.stop_writing();
+        rewritten
+    }
+
+    /// Drops the next Close of the reader's side, as an answer to a Close of the proxy.
+    pub(super) fn expect_answer(&mut self) {
+        self.inspector.drops_close = true;
+    }
+
+    /// Returns true if the writer's side was sent a Close of the proxy.
+    pub(super) fn has_sent_close(&self) -> bool {
+        matches!(self.told, Some(Told::Close(_)))
     }
 
     /// Drops the Pongs of the reader's side with this payload from now on.
@@ -160,19 +196,23 @@ impl FrameRelay {
 
     /// Processes the end of the reader. Returns the withheld bytes, which are to be written.
     ///
-    /// If the reader's side has sent no Close and the other side has not ended, the other side is sent the Close of
-    /// the [`ClosePolicy`](super::ClosePolicy) for this case.
+    /// If the reader's side has sent no Close and the other side has not ended, the other side is notified as the
+    /// [`ClosePolicy`](super::ClosePolicy) demands.
     pub(super) fn finish(&mut self, other_is_open: bool) -> Vec<u8> {
         if self.mode != Mode::Relay {
             return Vec::new();
         }
         let withheld = self.filter.withheld();
-        if !withheld.is_empty() || !self.at_boundary() {
+        if !withheld.is_empty() || !self.at_boundary(Boundary::Frame) {
             self.stop_writing();
-        } else if other_is_open && self.injected.as_ref().is_none_or(|injected| !injected.is_close) {
-            let config = Arc::clone(&self.config);
-            if let Some(close) = config.close_policy.at_end_of(self.from) {
-                self.inject_close(close);
+        } else if let Some(injected) = self.injected.as_mut().filter(|injected| injected.is_notice()) {
+            injected.hasten();
+        } else if other_is_open {
+            let ended = TunnelEnd::Closed { first: self.from };
+            if let Some(notice @ Notice::Close(_)) =
+                self.config.close_policy.notice(&ended, None, self.from.other())
+            {
+                self.inject_notice(&notice, Boundary::Frame);
             }
         }
         withheld.as_bytes().to_vec()
@@ -191,8 +231,26 @@ impl FrameRelay {
 
     /// Discards everything that is read from now on. It is still inspected.
     pub(super) fn stop_writing(&mut self) {
+        self.told = self.told();
         self.injected = None;
         self.mode = Mode::Closed;
+    }
+
+    /// What the writer's side is told if its connection ends now. `None` if frames are not followed.
+    pub(super) fn told(&self) -> Option<Told> {
+        self.told.or_else(|| match (self.mode, self.inspector.close_code) {
+            (Mode::PassThrough, _) => None,
+            (Mode::Relay, Some(code)) => Some(Told::RelayedClose(code)),
+            (Mode::Relay, None) if !self.filter.output().at_boundary(Boundary::Message) => {
+                Some(Told::Aborted)
+            }
+            _ => Some(Told::EndOfStream),
+        })
+    }
+
+    /// Returns true unless a message of the reader's side is relayed at the moment.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.mode != Mode::Relay || self.inspector.close_code.is_some() || self.filter.is_between_messages()
     }
 
     /// Returns true if bytes are relayed without being parsed.
@@ -243,9 +301,9 @@ impl FrameRelay {
         self.read_error.take()
     }
 
-    /// Returns true if the writer is at a boundary.
-    fn at_boundary(&self) -> bool {
-        self.mode == Mode::Rejected || self.filter.output().at_boundary()
+    /// Returns true if the writer is at a boundary of this kind.
+    fn at_boundary(&self, boundary: Boundary) -> bool {
+        self.mode == Mode::Rejected || self.filter.output().at_boundary(boundary)
     }
 }
 
@@ -262,4 +320,5 @@ fn may_drop(from: Side, config: &TunnelConfig) -> bool {
         || config.max_frame_size.is_some()
         || config.max_message_size.is_some()
         || config.keep_alive.watches(from)
+        || config.idle_probe
 }

@@ -15,7 +15,7 @@ use tokio::{io::ReadBuf, net::TcpStream};
 
 use super::{
     super::{
-        frames::{Frame, MAX_HEADER},
+        frames::{Boundary, Frame, MAX_HEADER},
         splice::LARGE,
     },
     FrameError, FrameRelay, Rewritten,
@@ -48,7 +48,7 @@ impl FrameRelay {
             return Poll::Ready(Ok(spliceable));
         }
         let mut parser = self.filter.output();
-        if !parser.at_boundary() || !self.filter.withheld().is_empty() {
+        if !parser.at_boundary(Boundary::Frame) || !self.filter.withheld().is_empty() {
             spliceable.bytes = if self.inspector.is_large { parser.skippable() } else { 0 };
             return Poll::Ready(Ok(spliceable));
         }

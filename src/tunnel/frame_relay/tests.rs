@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    super::{CloseCode, CloseFrame, ClosePolicy, Framing, Side, TunnelConfig},
+    super::{
+        CloseCode, CloseFrame, ClosePolicy, Framing, Side, TunnelConfig, close_policy::Notice,
+        frames::Boundary, summary::Told,
+    },
     FrameRelay, Mode, Pinged,
 };
 
@@ -17,8 +20,8 @@ fn strict() -> FrameRelay {
     relay(TunnelConfig::new().framing(Framing::Strict))
 }
 
-fn close() -> CloseFrame {
-    CloseFrame::new(CloseCode::GOING_AWAY)
+fn close() -> Notice {
+    Notice::Close(CloseFrame::new(CloseCode::GOING_AWAY))
 }
 
 /// Bytes that are written for a chunk.
@@ -38,7 +41,7 @@ fn check_mode(mut relay: FrameRelay, mode: Mode) {
     assert_eq!((relay.passes_through(), relay.discards()), (mode == Mode::PassThrough, !relays));
     assert_eq!(written(&mut relay, b"\x81\x01x") == b"\x81\x01x", relays);
     assert_eq!(relay.inject_ping(TAG), if pings { Pinged::Queued } else { Pinged::Impossible });
-    assert_eq!(relay.inject_close(&close()), closes);
+    assert_eq!(relay.inject_notice(&close(), Boundary::Frame), closes);
     assert_eq!(relay.take_injected().map(|frame| frame.as_bytes()[0]), closes.then_some(0x88));
     let after = if closes { Mode::Closed } else { mode };
     assert_eq!(relay.mode, after);
@@ -114,7 +117,7 @@ fn the_end_of_the_reader_within_a_frame_closes() {
 
 #[test]
 fn the_end_of_the_reader_at_a_boundary_injects_the_close_of_the_policy() {
-    let policy = ClosePolicy::new().upstream_gone(CloseFrame::new(CloseCode::BAD_GATEWAY));
+    let policy = ClosePolicy::from_fn(|_, _| Some(CloseFrame::new(CloseCode::BAD_GATEWAY)));
     for (other_is_open, code) in [(true, Some([0x03, 0xf6])), (false, None)] {
         let mut relay = relay(TunnelConfig::new().close_policy(policy.clone()));
         assert_eq!(relay.finish(other_is_open), b"");
@@ -127,7 +130,7 @@ fn the_end_of_the_reader_at_a_boundary_injects_the_close_of_the_policy() {
 fn an_injected_close_is_inserted_after_the_current_frame() {
     let mut relay = relay(TunnelConfig::new());
     written(&mut relay, b"\x81\x02x");
-    assert!(relay.inject_close(&close()) && relay.take_injected().is_none());
+    assert!(relay.inject_notice(&close(), Boundary::Frame) && relay.take_injected().is_none());
     let rewritten = relay.relay(b"y\x81\x01x\x81").unwrap();
     assert_eq!((rewritten.bytes, rewritten.injected), (b"y\x81\x01x\x88\x02\x03\xe9".to_vec(), 4..8));
     check_mode(relay, Mode::Closed);
@@ -137,10 +140,80 @@ fn an_injected_close_is_inserted_after_the_current_frame() {
 fn a_close_of_the_reader_is_relayed_and_nothing_is_injected_after_it() {
     let mut relay = relay(TunnelConfig::new());
     written(&mut relay, b"\x81\x02x");
-    assert!(relay.inject_close(&close()));
+    assert!(relay.inject_notice(&close(), Boundary::Frame));
     assert_eq!(written(&mut relay, b"y\x88\x00"), b"y\x88\x00");
     assert_eq!((relay.mode, relay.close_code(), relay.is_flushed()), (Mode::Relay, Some(1005), true));
-    assert_eq!((relay.inject_close(&close()), relay.inject_ping(TAG)), (false, Pinged::Impossible));
+    assert_eq!(
+        (relay.inject_notice(&close(), Boundary::Frame), relay.inject_ping(TAG)),
+        (false, Pinged::Impossible)
+    );
+}
+
+#[test]
+fn a_notice_waits_for_the_end_of_the_message() {
+    for (notice, bytes, told) in [
+        (close(), &b"\x88\x02\x03\xe9"[..], Told::Close(1001)),
+        (Notice::EndOfStream, b"", Told::EndOfStream),
+    ] {
+        let mut relay = relay(TunnelConfig::new());
+        written(&mut relay, b"\x01\x01x");
+        assert!(relay.inject_notice(&notice, Boundary::Message) && relay.take_injected().is_none());
+        assert_eq!(written(&mut relay, b"\x00\x01x"), b"\x00\x01x");
+        assert!(!relay.is_between_messages() && !relay.is_flushed());
+        assert_eq!(written(&mut relay, b"\x80\x01x\x01\x01x"), [b"\x80\x01x", bytes].concat());
+        assert_eq!((relay.told(), relay.is_between_messages(), relay.is_flushed()), (Some(told), true, true));
+        check_mode(relay, Mode::Closed);
+    }
+}
+
+#[test]
+fn a_notice_does_not_wait_for_a_message_whose_rest_will_not_arrive() {
+    let mut ended = relay(TunnelConfig::new());
+    written(&mut ended, b"\x01\x01x");
+    assert!(ended.inject_notice(&close(), Boundary::Message) && ended.take_injected().is_none());
+    assert_eq!(ended.finish(true), b"");
+    assert_eq!(
+        ended.take_injected().map(|frame| frame.as_bytes().to_vec()),
+        Some(b"\x88\x02\x03\xe9".to_vec())
+    );
+}
+
+#[test]
+fn an_answer_to_a_close_of_the_proxy_is_not_relayed() {
+    for (notice, written_for_answer, told) in [
+        (None, &b""[..], Told::EndOfStream),
+        (Some(Notice::EndOfStream), b"", Told::EndOfStream),
+        (Some(close()), b"\x88\x02\x03\xe9", Told::Close(1001)),
+    ] {
+        let mut relay = relay(TunnelConfig::new());
+        written(&mut relay, b"\x01\x01x");
+        if let Some(notice) = &notice {
+            assert!(relay.inject_notice(notice, Boundary::Message) && relay.take_injected().is_none());
+        }
+        relay.expect_answer();
+        let answered = written(&mut relay, b"\x00\x01x\x88\x02\x03\xe8\x81\x01x");
+        assert_eq!(answered, [b"\x00\x01x", written_for_answer].concat());
+        assert_eq!((relay.close_code(), relay.told()), (Some(1000), Some(told)));
+        check_mode(relay, Mode::Closed);
+    }
+}
+
+#[test]
+fn what_the_side_was_told() {
+    let table: [(&[u8], Option<Told>); 5] = [
+        (b"\x81\x01x", Some(Told::EndOfStream)),
+        (b"\x01\x01x", Some(Told::Aborted)),
+        (b"\x81\x02x", Some(Told::Aborted)),
+        (b"\x88\x02\x03\xe8", Some(Told::RelayedClose(1000))),
+        (b"\x88\x00", Some(Told::RelayedClose(1005))),
+    ];
+    for (stream, told) in table {
+        let mut relay = relay(TunnelConfig::new());
+        written(&mut relay, stream);
+        assert_eq!(relay.told(), told, "{stream:?}");
+        relay.stop_writing();
+        assert_eq!(relay.told(), told, "{stream:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use super::{
     frame::{Data, Event, Frame},
     header::{FrameHeader, ProtocolError},
-    parser::FrameParser,
+    parser::{Boundary, FrameParser},
 };
 
 /// The frames of a chunk in order: data frames once their header is complete, control frames once all of
@@ -29,13 +29,19 @@ pub(crate) struct Events<'a> {
 impl<'a> Events<'a> {
     #[inline]
     pub(super) fn new(parser: &'a mut FrameParser, chunk: &'a [u8]) -> Self {
-        let start = parser.at_boundary().then_some(0);
+        let start = parser.at_boundary(Boundary::Frame).then_some(0);
         Self { parser, chunk, at: 0, start }
     }
 
-    /// Offset of the frame that follows the last event, even if none of it has arrived.
+    /// Offset of the current frame: that of the last event until all of it has arrived, and then the next one, even if
+    /// none of that has arrived.
     pub(super) fn start(&self) -> Option<usize> {
         self.start
+    }
+
+    /// See [`FrameParser::is_between`].
+    pub(super) fn is_between(&self, boundary: Boundary) -> bool {
+        self.parser.is_between(boundary)
     }
 
     /// Parses the current header; `None` when the chunk ends within it.
@@ -100,7 +106,7 @@ impl<'a> Events<'a> {
     #[inline]
     fn finish_frame(&mut self) {
         self.parser.finish_frame();
-        self.start = self.parser.at_boundary().then_some(self.at);
+        self.start = self.parser.at_boundary(Boundary::Frame).then_some(self.at);
     }
 
     /// Ends parsing with an error.

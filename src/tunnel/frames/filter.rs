@@ -1,6 +1,11 @@
 //! Dropping frames from a stream.
 
-use super::{frame::Event, header::ProtocolError, parser::FrameParser, partial::PartialFrame};
+use super::{
+    frame::Event,
+    header::ProtocolError,
+    parser::{Boundary, FrameParser},
+    partial::PartialFrame,
+};
 
 /// A [`FrameParser`] that withholds the beginning of a frame until the frame may pass.
 ///
@@ -102,6 +107,11 @@ impl Filter {
             parser.discard_partial();
         }
         parser
+    }
+
+    /// Returns true if the next byte of the input begins a message.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.parser.at_boundary(Boundary::Message)
     }
 
     /// See [`FrameParser::messages`].

@@ -32,7 +32,7 @@ pub(crate) use control::{ControlFrame, Mask};
 pub(crate) use filter::{Filter, Filtered, Verdict};
 pub(crate) use frame::{Event, Frame, Payload};
 pub(crate) use header::ProtocolError;
-pub(crate) use parser::FrameParser;
+pub(crate) use parser::{Boundary, FrameParser};
 pub(crate) use partial::PartialFrame;
 #[cfg(any(test, upgrade_proxy_fuzz))]
 pub(crate) use tests::check;

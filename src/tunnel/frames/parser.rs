@@ -30,6 +30,15 @@ pub(crate) struct FrameParser {
     state: ParserState,
 }
 
+/// Kind of a boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Boundary {
+    /// Between two frames.
+    Frame,
+    /// Between two messages.
+    Message,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ParserState {
     BetweenMessages,
@@ -85,17 +94,32 @@ impl FrameParser {
         }
     }
 
-    /// Offset of the last boundary in the next chunk, where a control frame may be inserted. Parses with a
-    /// copy.
-    pub(crate) fn last_boundary(mut self, chunk: &[u8]) -> Option<usize> {
+    /// Offset of the last boundary of this kind in the next chunk, where a control frame may be inserted. Parses with
+    /// a copy.
+    pub(crate) fn last_boundary(mut self, boundary: Boundary, chunk: &[u8]) -> Option<usize> {
+        let mut is_boundary = self.is_between(boundary);
         let mut events = self.parse(chunk);
-        let last_start = events.by_ref().filter_map(|event| event.start).last();
-        events.start().or(last_start)
+        let (mut last, mut current) = (None, None);
+        while let Some(event) = events.next() {
+            current = event.start;
+            if is_boundary {
+                last = current.or(last);
+            }
+            is_boundary = events.is_between(boundary);
+        }
+        let next = events.start().filter(|start| is_boundary && current != Some(*start));
+        next.or(last)
     }
 
-    /// Returns true between two frames, where a control frame may be inserted.
-    pub(crate) fn at_boundary(&self) -> bool {
-        self.partial.is_empty() && !self.is_finished()
+    /// Returns true at a boundary of this kind, where a control frame may be inserted.
+    pub(crate) fn at_boundary(&self, boundary: Boundary) -> bool {
+        self.partial.is_empty() && !self.is_finished() && self.is_between(boundary)
+    }
+
+    /// Returns true if the frame after the current one begins at a boundary of this kind.
+    #[inline]
+    pub(super) fn is_between(&self, boundary: Boundary) -> bool {
+        boundary == Boundary::Frame || !self.is_within_message()
     }
 
     /// Number of complete messages.

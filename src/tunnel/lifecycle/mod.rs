@@ -40,9 +40,10 @@ use super::{
     close_handshake::CloseHandshake,
     direction::{Direction, Phase, Status},
     frame_relay::{FrameRelay, Pinged},
-    keep_alive::Liveness,
+    keep_alive::{Liveness, Probe},
     random::random_bytes,
     shared::{Count, Shared, ShutdownRequest},
+    summary::Told,
 };
 
 pub(super) use next::Next;
@@ -57,9 +58,12 @@ pub(super) struct Lifecycle {
     expires: Option<Instant>,
     /// The side that ended first.
     first: Option<Side>,
+    /// The time at which the first connection had finished sending.
+    half_closed: Option<Instant>,
     /// Frames are not processed any more, because one direction had invalid framing.
     passes_through: bool,
     liveness: Sides<Option<Box<Liveness>>>,
+    probe: Option<Box<Probe>>,
     shutdown_request: Option<Box<ShutdownRequest>>,
     close_handshake: Option<Box<CloseHandshake>>,
     pub(super) shared: Option<Arc<Shared>>,
@@ -88,8 +92,10 @@ impl Lifecycle {
             last_byte: now,
             expires: lifetime.and_then(|lifetime| now.checked_add(lifetime)),
             first: None,
+            half_closed: None,
             passes_through: false,
             liveness: Sides::default(),
+            probe: None,
             shutdown_request: None,
             close_handshake: None,
             shared: None,
@@ -100,6 +106,8 @@ impl Lifecycle {
     /// Starts the keep-alive of a tunnel with frames.
     pub(super) fn start_keep_alive(&mut self) {
         self.liveness = Sides::from_fn(|side| self.config.keep_alive.watch(side, self.opened));
+        self.probe =
+            self.config.idle.filter(|_| self.config.idle_probe).map(|idle| Box::new(Probe::new(idle)));
     }
 
     /// Takes a shutdown request. During the close handshake it can only shorten that.
@@ -146,8 +154,12 @@ impl Lifecycle {
         if self.first.is_none() {
             self.first = Side::BOTH.into_iter().find(|side| status[*side].is_ended());
         }
-        if self.close_handshake.is_none() && status.any(Status::has_finished) {
+        if self.half_closed.is_none() && self.close_handshake.is_none() && status.any(Status::has_finished) {
+            self.half_closed = Some(now);
             self.enter(TunnelState::HalfClosed);
+        }
+        if self.close_handshake.is_some() || self.half_closed.is_some() {
+            expect_answers(directions);
         }
         let after = directions.map(Progress::of);
         let has_read = |side: Side| after[side].read > before[side].read;
@@ -194,6 +206,24 @@ impl Lifecycle {
         }
     }
 
+    /// Sends a Ping to each side that the keep-alive does not ping. No answer changes nothing.
+    pub(super) fn probe(&mut self, directions: &mut Sides<Direction>) {
+        let Some(probe) = &mut self.probe else { return };
+        probe.on_sent(self.last_byte);
+        for side in Side::BOTH.into_iter().filter(|side| self.liveness[*side].is_none()) {
+            let (from, to) = directions.split_mut(side);
+            let is_open = to.phase() == Phase::Running
+                && from.phase() == Phase::Running
+                && from.frame_relay().is_some_and(|relay| relay.close_code().is_none());
+            if let Some(relay) = to.frame_relay_mut().filter(|_| is_open)
+                && relay.inject_ping(probe.tag()) == Pinged::Queued
+                && let Some(relay) = from.frame_relay_mut()
+            {
+                relay.drop_pongs(probe.tag());
+            }
+        }
+    }
+
     /// Starts a close handshake, and abandons the sides that have failed by then for another reason than `end`: bytes for
     /// them are lost, so nothing may follow.
     ///
@@ -219,6 +249,19 @@ impl Lifecycle {
     pub(super) fn abandon(&mut self, sides: Sides<bool>, directions: &mut Sides<Direction>) {
         if let Some(handshake) = &mut self.close_handshake {
             handshake.abandon(sides, directions);
+        }
+    }
+
+    /// Shuts down the connections of `sides`, which get no Close.
+    pub(super) fn shut_down(
+        &mut self,
+        sides: Sides<bool>,
+        cx: &mut Context<'_>,
+        connections: Sides<&mut (dyn AsyncWrite + Unpin)>,
+        now: Instant,
+    ) {
+        if let Some(handshake) = &mut self.close_handshake {
+            handshake.shut_down(sides, cx, connections, now);
         }
     }
 
@@ -249,6 +292,7 @@ impl Lifecycle {
         TunnelSummary {
             spliced: client.spliced() + upstream.spliced(),
             first: self.first,
+            told: told(&end, directions),
             close_codes: relays.map(|relays| relays.map(|relay| relay.close_code())),
             invalid_framing: relays
                 .map(|relays| relays.map(|relay| relay.invalid_framing()))
@@ -270,6 +314,34 @@ fn jitter(config: &TunnelConfig, lifetime: Duration) -> Duration {
         Duration::ZERO => Duration::ZERO,
         jitter => jitter / 1024 * (u32::from_ne_bytes(random_bytes()) % 1025),
     }
+}
+
+/// Lets the relays drop the Closes with which sides answer a Close of the proxy.
+fn expect_answers(directions: &mut Sides<Direction>) {
+    for side in Side::BOTH {
+        let (from, to) = directions.split_mut(side);
+        if to.frame_relay().is_some_and(FrameRelay::has_sent_close)
+            && let Some(relay) = from.frame_relay_mut()
+        {
+            relay.expect_answer();
+        }
+    }
+}
+
+/// What each side of a WebSocket is told at `end`. `None` if frames are not followed to the end.
+fn told(end: &TunnelEnd, directions: &Sides<Direction>) -> Option<Sides<Told>> {
+    let told = |side: Side| {
+        let to = &directions[side.other()];
+        let relay = to.frame_relay().filter(|relay| relay.invalid_framing().is_none())?;
+        let has_failed = match *end {
+            TunnelEnd::Failed { side: failed, .. } | TunnelEnd::KeepAliveTimeout { side: failed } => {
+                failed == side
+            }
+            _ => false,
+        };
+        Some(if has_failed || to.is_blocked() { Told::Aborted } else { relay.told()? })
+    };
+    Some(Sides { client: told(Side::Client)?, upstream: told(Side::Upstream)? })
 }
 
 fn counts(directions: &Sides<Direction>) -> Sides<Count> {

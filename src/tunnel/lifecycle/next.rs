@@ -18,10 +18,14 @@ pub(in super::super) enum Next {
     Wait(Option<Instant>),
     /// Send a Ping to this side.
     Ping(Side),
+    /// Send a Ping to both sides, before the idle timeout.
+    Probe,
     /// Close for this reason, with a close handshake if that is possible.
     Close(TunnelEnd),
     /// Abandon the sides whose connections failed during the close handshake.
     Abandon(Sides<bool>),
+    /// Shut down the connections of the sides that are notified by that.
+    Shutdown(Sides<bool>),
     /// Release the sides that have completed the close handshake.
     Release(Sides<bool>),
     /// The tunnel has ended.
@@ -79,7 +83,13 @@ impl Lifecycle {
     fn deadline(&self, directions: &Sides<Status>) -> Earliest {
         let mut earliest = Earliest::default();
         match &self.close_handshake {
-            Some(handshake) => earliest.add(Some(handshake.deadline()), || handshake.timeout()),
+            Some(handshake) => {
+                for side in Side::BOTH {
+                    let only = || Next::Release(Sides::from_fn(|other| other == side));
+                    earliest.add(handshake.lingers_until(side), only);
+                }
+                earliest.add(Some(handshake.deadline()), || handshake.timeout());
+            }
             None => self.add_deadlines(&mut earliest, directions),
         }
         for side in Side::BOTH {
@@ -91,7 +101,8 @@ impl Lifecycle {
 
     /// Adds the deadlines of an open tunnel.
     fn add_deadlines(&self, earliest: &mut Earliest, directions: &Sides<Status>) {
-        let after = |wait: Option<Duration>| wait.and_then(|wait| self.last_byte.checked_add(wait));
+        let since = |start: Instant, wait: Option<Duration>| wait.and_then(|wait| start.checked_add(wait));
+        let after = |wait| since(self.last_byte, wait);
         let TunnelConfig { idle, half_close, close, .. } = *self.config;
         if let Some(first) = self.first
             && directions.all(|direction| direction.is_closed)
@@ -100,10 +111,14 @@ impl Lifecycle {
             earliest.add(after(Some(close)), || Next::End(TunnelEnd::Closed { first }));
         }
         earliest.add(self.expires, || Next::Close(TunnelEnd::LifetimeReached));
-        if directions.any(Status::has_finished) {
-            earliest.add(after(half_close), || Next::Close(TunnelEnd::HalfCloseTimeout));
+        if let Some(half_closed) = self.half_closed {
+            let start = self.last_byte.max(half_closed);
+            earliest.add(since(start, half_close), || Next::Close(TunnelEnd::HalfCloseTimeout));
         }
         earliest.add(after(idle), || Next::Close(TunnelEnd::IdleTimeout));
+        if let Some(probe) = self.probe.as_deref().filter(|probe| probe.is_due_after(self.last_byte)) {
+            earliest.add(since(self.last_byte, Some(probe.interval())), || Next::Probe);
+        }
         let request = self.shutdown_request.as_deref();
         earliest.add(request.map(|request| request.at), || Next::Close(TunnelEnd::Drained));
         for side in Side::BOTH {

@@ -43,7 +43,7 @@ impl Scenario {
             .half_close_timeout(Duration::from_secs(HALF_CLOSE))
             .close_timeout(Duration::from_secs(CLOSE))
             .max_lifetime(Duration::from_secs(LIFETIME))
-            .close_policy(if self.sends_close { ClosePolicy::new() } else { ClosePolicy::none() });
+            .close_policy(self.policy());
         let rate = RateLimit::bytes_per_second(NonZeroU64::new(2000).unwrap()).burst(100);
         let config = config.rate_limit(Side::Client, self.slow.then_some(rate));
         let config = config.max_frame_size(self.limited.then_some(MAX_FRAME));
@@ -58,6 +58,10 @@ impl Scenario {
             [client_log, upstream_log].map(|log| Arc::into_inner(log).unwrap().into_inner().unwrap());
         self.check(&summary, opened.elapsed().as_secs(), &client, &upstream);
         summary
+    }
+
+    fn policy(&self) -> ClosePolicy {
+        if self.sends_close { ClosePolicy::going_away() } else { ClosePolicy::from_fn(|_, _| None) }
     }
 
     fn check(&self, summary: &TunnelSummary, seconds: u64, client: &Log, upstream: &Log) {
@@ -110,7 +114,7 @@ impl Scenario {
         match end {
             TunnelEnd::Closed { .. } => false,
             TunnelEnd::TooBig { .. } => true,
-            _ => self.websocket && self.sends_close,
+            _ => self.websocket,
         }
     }
 

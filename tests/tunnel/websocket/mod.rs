@@ -3,6 +3,7 @@
 mod clock;
 mod drain;
 mod endings;
+mod idle_probe;
 mod keep_alive;
 pub(crate) mod peer;
 pub(crate) mod random;
@@ -13,6 +14,7 @@ mod stream;
 mod strict;
 mod summary;
 mod timeouts;
+mod transparent;
 mod unresponsive;
 
 use std::{
@@ -29,7 +31,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, duplex},
     task::JoinHandle,
 };
-use tower_upgrade_proxy::{Side, Tunnel, TunnelConfig, TunnelHandle, TunnelSummary};
+use tower_upgrade_proxy::{ClosePolicy, Side, Tunnel, TunnelConfig, TunnelHandle, TunnelSummary};
 
 use crate::{
     ends::{BUFFER, ORDERS},
@@ -186,7 +188,12 @@ fn seconds(seconds: u64) -> Duration {
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// No timeouts except the close timeout.
+/// No timeouts except the close timeout, and a Close to both sides.
 fn config() -> TunnelConfig {
-    TunnelConfig::new().idle_timeout(None).half_close_timeout(None)
+    TunnelConfig::new().idle_timeout(None).half_close_timeout(None).close_policy(ClosePolicy::going_away())
+}
+
+/// No Close to either side.
+fn no_close() -> ClosePolicy {
+    ClosePolicy::from_fn(|_, _| None)
 }

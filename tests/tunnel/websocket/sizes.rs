@@ -1,9 +1,9 @@
 //! Frames and messages above the limits.
 
 use test_support::websocket::frame::{BINARY, CLOSE, PING, TEXT, close_payload, frame};
-use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelEnd};
+use tower_upgrade_proxy::{Side, TunnelEnd};
 
-use super::{Pair, clock::settle, config, each_way};
+use super::{Pair, clock::settle, config, each_way, no_close};
 
 /// Larger than the warm-up that makes a direction bulk.
 const LIMIT: usize = 256 * 1024;
@@ -84,13 +84,14 @@ async fn a_split_header_is_inspected_when_complete_and_earlier_frames_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_close_a_frame_above_the_limit_ends_both_sides_at_once() {
-    let config: TunnelConfig =
-        config().max_frame_size(LIMIT as u64).close_policy(ClosePolicy::new().too_big(None));
-    each_way(config, async |mut pair| {
+async fn the_sender_of_a_frame_above_the_limit_gets_a_close_whatever_the_policy() {
+    each_way(config().max_frame_size(LIMIT as u64).close_policy(no_close()), async |mut pair| {
         let too_big = pair.near.frame(BINARY, &[6; LIMIT + 1]);
         pair.near.send(&too_big[..20]).await;
         pair.far.expect_end().await;
+        pair.far.finish().await;
+        pair.near.expect_close(1009).await;
+        pair.near.finish().await;
         let ended = pair.end().await;
         assert!(matches!(ended.summary.end(), TunnelEnd::TooBig { .. }), "{ended:?}");
         assert_eq!(ended.sent_by_near(), (0, 0));

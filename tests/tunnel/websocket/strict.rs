@@ -232,7 +232,7 @@ async fn invalid_framing_in_one_direction_stops_injection_in_both() {
     })
     .await;
     // The tunnel is not polled again and again when one side has been sent a Close before.
-    each_way(config().close_policy(ClosePolicy::new().client_gone(going_away())), async |mut pair| {
+    each_way(config().close_policy(ClosePolicy::from_fn(|_, _| Some(going_away()))), async |mut pair| {
         pair.near.finish().await;
         assert_eq!(pair.far.next().await.unwrap().first, CLOSE);
         pair.far.expect_end().await;

@@ -6,7 +6,7 @@ use test_support::websocket::frame::{CLOSE, TEXT, close_payload};
 use tokio::time::Instant;
 use tower_upgrade_proxy::{ClosePolicy, Side, TunnelConfig, TunnelEnd};
 
-use super::{MILLISECOND, Pair, clock::advance, config, each_way, endings::custom, from, seconds};
+use super::{MILLISECOND, Pair, clock::advance, config, each_way, endings::custom, from, no_close, seconds};
 
 #[tokio::test(start_paused = true)]
 async fn the_idle_timeout_sends_a_close_to_both_sides_and_waits_for_the_answers() {
@@ -76,8 +76,11 @@ async fn the_lifetime_ends_a_busy_tunnel_with_a_close() {
 
 #[tokio::test(start_paused = true)]
 async fn the_lifetime_jitter_spreads_the_ends_of_tunnels_opened_together() {
-    let config =
-        config().max_lifetime(seconds(100)).lifetime_jitter(seconds(40)).close_policy(ClosePolicy::none());
+    let config = config()
+        .max_lifetime(seconds(100))
+        .lifetime_jitter(seconds(40))
+        .close_policy(no_close())
+        .close_timeout(Duration::ZERO);
     let pairs: Vec<_> = (0..200).map(|_| Pair::in_memory(Side::Client, Side::Upstream, &config)).collect();
     let mut ages = Vec::new();
     for pair in pairs {
@@ -90,8 +93,11 @@ async fn the_lifetime_jitter_spreads_the_ends_of_tunnels_opened_together() {
 #[tokio::test(start_paused = true)]
 async fn a_jitter_above_the_lifetime_ends_tunnels_at_any_age_below_it() {
     for jitter in [seconds(1000), Duration::MAX] {
-        let config =
-            config().max_lifetime(seconds(100)).lifetime_jitter(jitter).close_policy(ClosePolicy::none());
+        let config = config()
+            .max_lifetime(seconds(100))
+            .lifetime_jitter(jitter)
+            .close_policy(no_close())
+            .close_timeout(Duration::ZERO);
         let begun = Instant::now();
         let mut ages = Vec::new();
         for pair in [(); 100].map(|()| Pair::in_memory(Side::Client, Side::Upstream, &config)) {
@@ -103,24 +109,33 @@ async fn a_jitter_above_the_lifetime_ends_tunnels_at_any_age_below_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_closes_a_timeout_ends_a_websocket_like_any_other_tunnel() {
-    let closes = [(ClosePolicy::none(), None), (ClosePolicy::none().idle_timeout(custom(4000)), Some(4000))];
-    for (closes, code) in closes {
+async fn without_a_close_both_sides_get_the_end_of_the_stream_and_time_to_end_too() {
+    let each = ClosePolicy::from_fn(|end, _| matches!(end, TunnelEnd::IdleTimeout).then(|| custom(4000)));
+    for (closes, code) in [(no_close(), None), (each, Some(4000))] {
         let config = TunnelConfig::new().idle_timeout(seconds(60)).close_policy(closes);
-        each_way(config, async |mut pair| {
-            advance(seconds(60)).await;
-            if let Some(code) = code {
+        for finishes in [true, false] {
+            each_way(config.clone(), async |mut pair| {
+                advance(seconds(60)).await;
                 for peer in [&mut pair.near, &mut pair.far] {
-                    peer.expect_close(code).await;
-                    peer.close(code).await;
+                    if let Some(code) = code {
+                        peer.expect_close(code).await;
+                        peer.close(code).await;
+                    }
+                    peer.expect_end().await;
+                    if finishes {
+                        peer.finish().await;
+                    }
                 }
-            }
-            pair.near.expect_end().await;
-            pair.far.expect_end().await;
-            let ended = pair.summary().await;
-            assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
-        })
-        .await;
+                if !finishes && code.is_none() {
+                    advance(seconds(5) - MILLISECOND).await;
+                    assert!(!pair.is_finished());
+                    advance(MILLISECOND).await;
+                }
+                let ended = pair.summary().await;
+                assert!(matches!(ended.summary.end(), TunnelEnd::IdleTimeout), "{ended:?}");
+            })
+            .await;
+        }
     }
 }
 

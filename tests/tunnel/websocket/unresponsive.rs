@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use test_support::websocket::frame::{BINARY, PING, PONG, TEXT};
-use tower_upgrade_proxy::{ClosePolicy, Side, TunnelEnd};
+use tower_upgrade_proxy::{Side, TunnelEnd};
 
 use super::{
     MILLISECOND, Pair,
     clock::{advance, advance_now, settle},
     keep_alive::{ping, pinging},
-    seconds,
+    no_close, seconds,
 };
 
 /// Advances the clock by several times the interval and the timeout.
@@ -159,7 +159,7 @@ async fn a_side_that_has_finished_or_closed_is_not_pinged() {
 #[tokio::test(start_paused = true)]
 async fn a_side_that_cannot_be_pinged_does_not_time_out() {
     pinging(
-        |config| config.close_policy(ClosePolicy::none()),
+        |config| config.close_policy(no_close()),
         async |mut pair| {
             pair.far.finish().await;
             pair.near.expect_end().await;

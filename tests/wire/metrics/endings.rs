@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, middleware::map_response, response::Response};
 use tower_upgrade_proxy::{
-    CloseCode, CloseFrame, ClosePolicy, DrainConfig, OnTunnel, TunnelConfig, TunnelInfo, TunnelSummary,
-    Tunnels, UpgradeProxyLayer,
+    CloseCode, CloseFrame, DrainConfig, OnTunnel, TunnelConfig, TunnelInfo, TunnelSummary, Tunnels,
+    UpgradeProxyLayer,
 };
 
 use super::{Metrics, from_client};
@@ -18,14 +18,32 @@ const SOON: Duration = Duration::from_millis(20);
 impl Metrics {
     /// Waits for the end of the only tunnel, and asserts that `reason` is its reason.
     async fn expect_end(&self, reason: &str) {
+        let initiator = match reason {
+            "client_closed" | "client_failed" | "upgrade_failed" => "client",
+            "upstream_closed" | "upstream_failed" => "upstream",
+            _ => "proxy",
+        };
         self.until("tunnels_active", 0.0).await;
-        self.until(&format!("tunnels_ended_total{{reason=\"{reason}\"}}"), 1.0).await;
+        let labels = format!("{{initiator=\"{initiator}\",reason=\"{reason}\"}}");
+        self.until(&format!("tunnels_ended_total{labels}"), 1.0).await;
         let ends = self.samples("tunnels_ended_total");
         assert_eq!(ends.len(), 1, "{ends:?}");
         assert_eq!(self.value("tunnels_opened_total"), 1.0);
         assert_eq!(self.value("tunnel_seconds_count"), 1.0);
         let text = self.handle.render();
         assert!(text.contains("tunnels_active 0\n"), "{text}");
+    }
+}
+
+impl Metrics {
+    /// Asserts what both sides of the only tunnel were told.
+    fn expect_told(&self, client: &str, upstream: &str) {
+        let expected = [("client", client), ("upstream", upstream)].map(|(side, told)| {
+            format!("tower_upgrade_proxy_told_total{{side=\"{side}\",told=\"{told}\"}} 1")
+        });
+        let mut told = self.samples("told_total");
+        told.sort();
+        assert_eq!(told, expected);
     }
 }
 
@@ -52,17 +70,21 @@ async fn ends_by_a_close_are_counted_by_side() {
 async fn ends_by_a_failure_are_counted_by_side() {
     for (reason, by_client) in [("client_failed", true), ("upstream_failed", false)] {
         let metrics = Metrics::install();
-        let config = TunnelConfig::new().close_policy(ClosePolicy::none());
+        let config = TunnelConfig::new().close_timeout(Duration::ZERO);
         let (client, server) = tunnel(|layer| layer.tunnel(config)).await;
         let (failing, _other) = if by_client { (client, server) } else { (server, client) };
         failing.reset();
         metrics.expect_end(reason).await;
+        match by_client {
+            true => metrics.expect_told("aborted", "close"),
+            false => metrics.expect_told("end_of_stream", "aborted"),
+        }
     }
 }
 
 #[tokio::test]
 async fn ends_by_a_timeout_are_counted_by_timeout() {
-    let config = || TunnelConfig::new().close_policy(ClosePolicy::none());
+    let config = || TunnelConfig::new().close_timeout(Duration::ZERO);
     for (reason, config) in [
         ("idle_timeout", config().idle_timeout(SOON)),
         ("lifetime_reached", config().max_lifetime(SOON)),
@@ -96,6 +118,7 @@ async fn ends_by_a_drain_are_counted_by_its_result() {
             server.send([0x88, 2, 3, 244]).await;
         }
         metrics.expect_end(reason).await;
+        metrics.expect_told("close", "close");
         drained.await.unwrap();
     }
 }

@@ -197,6 +197,7 @@ async fn a_recorder_that_is_installed_late_gets_all_descriptions() {
         ("tunnels_opened_total", "counter"),
         ("tunnels_active", "gauge"),
         ("tunnels_ended_total", "counter"),
+        ("told_total", "counter"),
         ("tunnel_seconds", "summary"),
         ("bytes_total", "counter"),
         ("messages_total", "counter"),

@@ -13,7 +13,7 @@ use std::{future::ready, net::SocketAddr};
 
 use axum::{Router, middleware::map_response, response::Response};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tower_upgrade_proxy::{Error, TunnelSummary, UpgradeProxyLayer};
+use tower_upgrade_proxy::{ClosePolicy, Error, TunnelConfig, TunnelSummary, UpgradeProxyLayer};
 
 pub use inner::{Inner, describe};
 pub use reports::{Report, Reports};
@@ -91,6 +91,11 @@ impl TestProxy {
     pub async fn error(&mut self) -> Error {
         bounded("an error", self.errors.recv()).await.unwrap()
     }
+}
+
+/// Sets the close policy that sends a Close to both sides.
+pub fn sending_closes(layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
+    layer.tunnel(TunnelConfig::new().close_policy(ClosePolicy::going_away()))
 }
 
 /// Accepts the tunnel that `client` has requested on `stream` of `upstream`. Returns the client's end.

@@ -1,7 +1,7 @@
 //! Properties of every stream, independent of its division into chunks.
 #![allow(clippy::unwrap_used, reason = "a panic is how a property fails")]
 
-use super::super::{Event, Filter, Frame, FrameParser, Verdict};
+use super::super::{Boundary, Event, Filter, Frame, FrameParser, Verdict};
 use super::reference::{Decoded, Read, decode};
 
 /// Checks all properties of `stream`, divided into chunks of these sizes.
@@ -28,13 +28,16 @@ pub(super) fn split<'a>(stream: &'a [u8], sizes: &[usize]) -> Vec<(usize, &'a [u
 /// Checks that the parser reports the same as the decoder, at the earliest byte.
 pub(super) fn check_events(stream: &[u8], sizes: &[usize]) {
     let expected = decode(stream);
-    let (events, boundaries) = (expected.events(), expected.boundaries());
+    let events = expected.events();
+    let kinds = [Boundary::Frame, Boundary::Message].map(|kind| (kind, expected.boundaries(kind)));
     let mut events = events.iter();
     let mut parser = FrameParser::new();
     for (base, chunk) in split(stream, sizes) {
         let end = base + chunk.len();
-        let boundary = boundaries.iter().rfind(|at| (base..=end).contains(at));
-        assert_eq!(parser.last_boundary(chunk), boundary.map(|at| at - base));
+        for (kind, boundaries) in &kinds {
+            let boundary = boundaries.iter().rfind(|at| (base..=end).contains(at));
+            assert_eq!(parser.last_boundary(*kind, chunk), boundary.map(|at| at - base));
+        }
         for event in parser.parse(chunk) {
             let expected = events.next().map(|expected| Event {
                 start: expected.start.and_then(|start| start.checked_sub(base)),
@@ -44,7 +47,9 @@ pub(super) fn check_events(stream: &[u8], sizes: &[usize]) {
             assert_eq!(Some(event), expected);
         }
         check_position(&parser, &expected, end);
-        assert_eq!(parser.at_boundary(), boundaries.contains(&end) && !parser.is_finished());
+        for (kind, boundaries) in &kinds {
+            assert_eq!(parser.at_boundary(*kind), boundaries.contains(&end) && !parser.is_finished());
+        }
     }
     assert_eq!(events.next(), None);
 }
@@ -77,7 +82,7 @@ fn position(parser: &FrameParser) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         parser.messages(),
         parser.skippable(),
-        parser.at_boundary(),
+        parser.at_boundary(Boundary::Frame),
         parser.is_finished(),
         parser.protocol_error(),
     )
@@ -163,7 +168,7 @@ pub(super) fn filter(stream: &[u8], sizes: &[usize], mut inspect: impl FnMut(&Ev
 }
 
 fn boundary_state(parser: &FrameParser) -> (bool, u64, u64) {
-    (parser.at_boundary(), parser.skippable(), parser.messages())
+    (parser.at_boundary(Boundary::Frame), parser.skippable(), parser.messages())
 }
 
 /// The stream without the frames that `dropped` selects.

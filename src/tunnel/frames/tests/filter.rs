@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{ControlFrame, Event, Filter, Frame, Mask, Verdict};
+use super::super::{Boundary, ControlFrame, Event, Filter, Frame, Mask, Verdict};
 use super::{
     check::{drop_short_pongs, filter, without},
     reference::{Read, decode},
@@ -89,6 +89,6 @@ fn a_frame_may_be_inserted_before_withheld_bytes() {
         let output = filter.filter(&chunk, |_| Verdict::Pass);
         assert_eq!(output.bytes, b"\x81\x01x");
         assert_eq!(filter.withheld().as_bytes(), withheld);
-        assert!(filter.output().at_boundary());
+        assert!(filter.output().at_boundary(Boundary::Frame));
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{CloseCode, ControlFrame, Filter, FrameParser, Mask, Verdict, header::Opcode};
+use super::super::{Boundary, CloseCode, ControlFrame, Filter, FrameParser, Mask, Verdict, header::Opcode};
 use super::{
     check::split,
     endpoint::receive,
@@ -22,7 +22,7 @@ fn with_pings(stream: &[u8], sizes: &[usize], ping: &ControlFrame) -> (Vec<u8>, 
     let mut parser = FrameParser::new();
     let (mut written, mut pings) = (Vec::new(), 0);
     for (_, chunk) in split(stream, sizes) {
-        let at = parser.last_boundary(chunk);
+        let at = parser.last_boundary(Boundary::Frame, chunk);
         let (before, after) = chunk.split_at(at.unwrap_or(0));
         written.extend(before);
         if at.is_some() {
@@ -43,7 +43,7 @@ fn with_pings_filtered(stream: &[u8], sizes: &[usize], ping: &ControlFrame) -> (
         let output = filter.filter(chunk, |_| Verdict::Pass);
         written.extend(output.withheld.as_bytes());
         written.extend(output.bytes);
-        if filter.output().at_boundary() {
+        if filter.output().at_boundary(Boundary::Frame) {
             written.extend(ping.as_bytes());
             pings += 1;
         }

@@ -1,6 +1,6 @@
 //! Reference decoder of complete streams, written for simplicity.
 
-use super::super::{Event, Frame, Payload, ProtocolError, frame::Data, header::Opcode};
+use super::super::{Boundary, Event, Frame, Payload, ProtocolError, frame::Data, header::Opcode};
 
 /// A frame, or the part of it that the stream contains.
 pub(super) struct Read {
@@ -134,8 +134,12 @@ impl Decoded {
     }
 
     /// Offsets at which a control frame may be inserted.
-    pub(super) fn boundaries(&self) -> Vec<usize> {
-        let ends = self.frames.iter().filter(|frame| frame.opcode != 8).map(|frame| frame.end);
+    pub(super) fn boundaries(&self, kind: Boundary) -> Vec<usize> {
+        let mut within_message = false;
+        let ends = self.frames.iter().filter(|frame| frame.opcode != 8).filter_map(|frame| {
+            within_message = if frame.is_control() { within_message } else { !frame.is_final };
+            (kind == Boundary::Frame || !within_message).then_some(frame.end)
+        });
         [0].into_iter().chain(ends).filter(|end| *end <= self.length).collect()
     }
 

@@ -1,7 +1,7 @@
 //! Tables of single frames.
 
 use super::super::{
-    CloseCode, ControlFrame, Event, Frame, FrameParser, Mask, Payload, ProtocolError, frame::Data,
+    Boundary, CloseCode, ControlFrame, Event, Frame, FrameParser, Mask, Payload, ProtocolError, frame::Data,
     header::Opcode,
 };
 
@@ -126,8 +126,11 @@ fn an_invalid_frame_ends_parsing_with_the_error() {
     for &(bytes, error) in table {
         let (frames, mut parser) = frames(bytes);
         assert_eq!(frames.last(), Some(&(bytes.len(), Frame::Invalid(error))), "{bytes:x?}");
-        assert_eq!((parser.protocol_error(), parser.at_boundary()), (Some(error), false));
-        assert_eq!((parser.last_boundary(b"\x81\x00"), parser.skippable()), (None, u64::MAX));
+        assert_eq!((parser.protocol_error(), parser.at_boundary(Boundary::Frame)), (Some(error), false));
+        assert_eq!(
+            (parser.last_boundary(Boundary::Frame, b"\x81\x00"), parser.skippable()),
+            (None, u64::MAX)
+        );
         assert_eq!(parser.parse(b"\x81\x00").next(), None);
         assert!(!error.to_string().is_empty());
     }
@@ -138,8 +141,10 @@ fn nothing_is_parsed_after_a_close() {
     let (frames, mut parser) = frames(b"\x81\x00\x88\x00\x81\x00\x83");
     assert_eq!(frames.len(), 2);
     assert_eq!((parser.messages(), parser.skippable()), (1, u64::MAX));
-    assert!(parser.is_finished() && !parser.at_boundary() && parser.protocol_error().is_none());
-    assert_eq!(parser.last_boundary(b"\x81\x00"), None);
+    assert!(
+        parser.is_finished() && !parser.at_boundary(Boundary::Frame) && parser.protocol_error().is_none()
+    );
+    assert_eq!(parser.last_boundary(Boundary::Frame, b"\x81\x00"), None);
     parser.skip(1000);
     assert_eq!(parser.parse(b"\x89\x00").next(), None);
 }
@@ -151,13 +156,18 @@ fn boundaries_are_between_frames() {
     let table = [(12, 9), (9, 9), (8, 7), (7, 7), (6, 5), (5, 5), (4, 0), (1, 0), (0, 0)];
     let parser = FrameParser::new();
     for (length, boundary) in table {
-        assert_eq!(parser.last_boundary(&chunk[..length]), Some(boundary), "{length}");
+        assert_eq!(parser.last_boundary(Boundary::Frame, &chunk[..length]), Some(boundary), "{length}");
     }
-    assert_eq!(parser.last_boundary(b"\x81\x00\x88\x00\x81\x00"), Some(2));
+    assert_eq!(parser.last_boundary(Boundary::Frame, b"\x81\x00\x88\x00\x81\x00"), Some(2));
     let mut within = parser;
     within.parse(&chunk[..3]).for_each(drop);
-    assert_eq!(within.last_boundary(&chunk[3..4]), None);
-    assert_eq!(within.last_boundary(&chunk[3..]), Some(6));
+    assert_eq!(within.last_boundary(Boundary::Frame, &chunk[3..4]), None);
+    assert_eq!(within.last_boundary(Boundary::Frame, &chunk[3..]), Some(6));
+    for (length, boundary) in [(12, 9), (9, 9), (8, 0), (7, 0), (5, 0), (1, 0), (0, 0)] {
+        assert_eq!(parser.last_boundary(Boundary::Message, &chunk[..length]), Some(boundary), "{length}");
+    }
+    assert_eq!(within.last_boundary(Boundary::Message, &chunk[3..6]), None);
+    assert_eq!(within.last_boundary(Boundary::Message, &chunk[3..]), Some(6));
 }
 
 #[test]
@@ -184,9 +194,9 @@ fn only_the_payload_of_data_frames_may_be_skipped() {
     }
     parser.parse(b"\x82\x7f\x00\x00\x00\xff\x00\x00\x00\x00").for_each(drop);
     parser.skip(0xfe_ffff_ffff);
-    assert_eq!((parser.skippable(), parser.at_boundary(), parser.messages()), (1, false, 1));
+    assert_eq!((parser.skippable(), parser.at_boundary(Boundary::Frame), parser.messages()), (1, false, 1));
     parser.skip(1);
-    assert_eq!((parser.skippable(), parser.at_boundary(), parser.messages()), (0, true, 2));
+    assert_eq!((parser.skippable(), parser.at_boundary(Boundary::Frame), parser.messages()), (0, true, 2));
 }
 
 #[test]

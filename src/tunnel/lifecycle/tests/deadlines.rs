@@ -4,7 +4,7 @@ use super::*;
 
 fn request(lifecycle: &Lifecycle, at: u32, deadline: u32) -> Box<ShutdownRequest> {
     let [at, deadline] = [at, deadline].map(|seconds| lifecycle.opened + seconds * SECOND);
-    Box::new(ShutdownRequest { at, deadline, close: CloseFrame::new(CloseCode::GOING_AWAY) })
+    Box::new(ShutdownRequest { at, deadline, close: None })
 }
 
 /// Checks that nothing happens before `seconds`, and then `expected`; and the same with the sides swapped.
@@ -37,9 +37,17 @@ fn an_open_tunnel_closes_at_its_earliest_deadline() {
     let config = TunnelConfig::new;
     let [open, closed, half] = ["running", "closed", "finished"].map(status);
     let with = |config: TunnelConfig| move |_| lifecycle(config.clone());
+    let half_closed = |at: u32, config: TunnelConfig| {
+        move |_| {
+            let mut lifecycle = lifecycle(config.clone());
+            lifecycle.half_closed = Some(lifecycle.opened + at * SECOND);
+            lifecycle
+        }
+    };
     expect_at(60, "close idle_timeout", &open, &open, with(config()));
-    expect_at(30, "close half_close_timeout", &half, &open, with(config()));
-    expect_at(30, "close half_close_timeout", &half, &half, with(config()));
+    // Counted from the half-close.
+    expect_at(30, "close half_close_timeout", &half, &open, half_closed(0, config()));
+    expect_at(37, "close half_close_timeout", &half, &half, half_closed(7, config()));
     expect_at(60, "close idle_timeout", &half, &open, with(config().half_close_timeout(None)));
     expect_at(20, "close idle_timeout", &half, &open, with(config().idle_timeout(20 * SECOND)));
     expect_at(60, "close idle_timeout", &closed, &open, with(config()));
@@ -90,6 +98,26 @@ fn a_quiet_side_gets_a_ping_and_then_a_timeout() {
 }
 
 #[test]
+fn both_sides_are_probed_once_before_the_idle_timeout() {
+    let probing = |sent: bool| {
+        let mut lifecycle = lifecycle(TunnelConfig::new().idle_probe());
+        lifecycle.start_keep_alive();
+        if sent {
+            lifecycle.probe(&mut Sides::from_fn(|_| Direction::new(None)));
+        }
+        lifecycle
+    };
+    let open = running();
+    expect_at(45, "probe", &open, &open, |_| probing(false));
+    expect_at(60, "close idle_timeout", &open, &open, |_| probing(true));
+    expect_at(46, "probe", &open, &open, |_| {
+        let mut lifecycle = probing(true);
+        lifecycle.last_byte += SECOND;
+        lifecycle
+    });
+}
+
+#[test]
 fn a_rate_limit_wakes_the_tunnel_without_an_action() {
     let lifecycle = lifecycle(TunnelConfig::new());
     let [at, later] = [3, 4].map(|seconds| Some(lifecycle.opened + seconds * SECOND));
@@ -110,12 +138,12 @@ fn a_close_handshake_ends_at_its_deadline() {
     let [open, closed] = ["running", "closed"].map(status);
     for other in [&open, &closed] {
         expect_at(5, "end lifetime_reached", &open, other, |_| {
-            let mut lifecycle = lifecycle(TunnelConfig::new());
+            let mut lifecycle = closing_both();
             begin(&mut lifecycle, TunnelEnd::LifetimeReached);
             lifecycle
         });
         expect_at(40, "end drain_timeout", &open, other, |_| {
-            let mut lifecycle = lifecycle(TunnelConfig::new());
+            let mut lifecycle = closing_both();
             lifecycle.shutdown_request = Some(request(&lifecycle, 0, 40));
             begin(&mut lifecycle, TunnelEnd::Drained);
             lifecycle

@@ -6,9 +6,7 @@ mod states;
 use std::io;
 
 use super::{
-    super::{
-        CloseCode, CloseFrame, KeepAlive, direction::CopyError, direction::Phase, frame_relay::FrameError,
-    },
+    super::{ClosePolicy, KeepAlive, direction::CopyError, direction::Phase, frame_relay::FrameError},
     *,
 };
 
@@ -16,6 +14,16 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn lifecycle(config: TunnelConfig) -> Lifecycle {
     Lifecycle::new(Arc::new(config))
+}
+
+/// A tunnel whose sides both get a Close.
+fn closing_both() -> Lifecycle {
+    lifecycle(TunnelConfig::new().close_policy(ClosePolicy::going_away()))
+}
+
+/// A tunnel whose sides both end without a Close.
+fn closing_neither() -> Lifecycle {
+    lifecycle(TunnelConfig::new().close_policy(ClosePolicy::from_fn(|_, _| None)))
 }
 
 fn running() -> Status {
@@ -26,6 +34,7 @@ fn running() -> Status {
         frame_error: None,
         is_blocked: false,
         is_flushed: false,
+        is_between_messages: true,
         resumes_at: None,
     }
 }
@@ -37,6 +46,7 @@ fn status(name: &str) -> Status {
     match name {
         "running" => running,
         "flushed" => Status { is_flushed: true, ..running },
+        "flushed, within a message" => Status { is_flushed: true, is_between_messages: false, ..running },
         "closed" => Status { is_closed: true, ..running },
         "closed+flushed" => Status { is_closed: true, is_flushed: true, ..running },
         "finished" => Status { phase: Phase::ShuttingDown, ..running },
@@ -62,6 +72,8 @@ fn words(next: &Next, lifecycle: &Lifecycle) -> String {
         Next::Wait(Some(deadline)) => format!("wait {}", (*deadline - lifecycle.opened).as_secs()),
         Next::Ping(side) => format!("ping {side}"),
         Next::Close(end) => format!("close {}", end.reason()),
+        Next::Probe => "probe".to_owned(),
+        Next::Shutdown(which) => format!("shut down {}", sides(which)),
         Next::Abandon(which) => format!("abandon {}", sides(which)),
         Next::Release(which) => format!("release {}", sides(which)),
         Next::End(end) => format!("end {}", end.reason()),
@@ -71,7 +83,9 @@ fn words(next: &Next, lifecycle: &Lifecycle) -> String {
 /// The words with the sides swapped.
 fn mirrored(words: &str) -> String {
     match words {
-        "abandon client+upstream" | "release client+upstream" => words.to_owned(),
+        "abandon client+upstream" | "release client+upstream" | "shut down client+upstream" => {
+            words.to_owned()
+        }
         _ => words.replace("client", "-").replace("upstream", "client").replace('-', "upstream"),
     }
 }

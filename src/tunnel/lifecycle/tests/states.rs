@@ -45,7 +45,7 @@ fn an_open_tunnel_ends_by_frames_errors_or_both_sides() {
 
 #[test]
 fn a_side_is_released_once_it_has_ended_and_everything_for_it_is_flushed() {
-    let mut lifecycle = lifecycle(TunnelConfig::new());
+    let mut lifecycle = closing_both();
     begin(&mut lifecycle, TunnelEnd::IdleTimeout);
     let wait = "wait 5";
     let [rel_c, rel_u, release] = ["release client", "release upstream", "release client+upstream"];
@@ -66,12 +66,51 @@ fn a_side_is_released_once_it_has_ended_and_everything_for_it_is_flushed() {
 }
 
 #[test]
+fn a_side_without_a_close_is_shut_down_behind_the_messages_of_both_directions() {
+    let mut lifecycle = closing_neither();
+    begin(&mut lifecycle, TunnelEnd::Drained);
+    let wait = "wait 5";
+    let [end_c, end_u, end] = ["shut down client", "shut down upstream", "shut down client+upstream"];
+    let [rel_c, rel_u, release] = ["release client", "release upstream", "release client+upstream"];
+    check(
+        &lifecycle,
+        ["running", "flushed", "flushed, within a message", "closed", "closed+flushed"],
+        [
+            ("running", [wait, end_c, end_c, wait, end_c]),
+            ("flushed", [end_u, end, end_c, rel_u, rel_u]),
+            ("flushed, within a message", [end_u, end_u, wait, rel_u, rel_u]),
+            ("closed", [wait, rel_c, rel_c, wait, rel_c]),
+            ("closed+flushed", [end_u, rel_c, rel_c, rel_u, release]),
+        ],
+    );
+}
+
+#[test]
+fn a_side_that_is_shut_down_is_waited_for() {
+    let mut lifecycle = closing_neither();
+    let both = begin(&mut lifecycle, TunnelEnd::Drained);
+    let (mut client, mut upstream) = (tokio::io::sink(), tokio::io::sink());
+    let connections = Sides { client: &mut client as _, upstream: &mut upstream as _ };
+    let cx = &mut Context::from_waker(Waker::noop());
+    lifecycle.shut_down(Sides { client: true, upstream: true }, cx, connections, lifecycle.opened);
+    drop(both);
+    check(
+        &lifecycle,
+        ["flushed", "closed+flushed"],
+        [
+            ("flushed", ["wait 5", "release upstream"]),
+            ("closed+flushed", ["release client", "release client+upstream"]),
+        ],
+    );
+}
+
+#[test]
 fn a_side_that_is_over_needs_nothing_and_with_both_the_tunnel_ends() {
     let states = ["running", "flushed", "closed", "closed+flushed", "done", "read", "write"];
     for (client, upstream) in states.into_iter().flat_map(|a| states.map(|b| (a, b))) {
         let directions = Sides { client: status(client), upstream: status(upstream) };
         for side in Side::BOTH {
-            let mut lifecycle = lifecycle(TunnelConfig::new());
+            let mut lifecycle = closing_both();
             let mut both = begin(&mut lifecycle, TunnelEnd::IdleTimeout);
             lifecycle.abandon(Sides::from_fn(|over| over == side), &mut both);
             let next = words(&lifecycle.next(&directions, lifecycle.opened), &lifecycle);
@@ -87,7 +126,7 @@ fn a_side_that_is_over_needs_nothing_and_with_both_the_tunnel_ends() {
 
 #[test]
 fn a_released_side_is_abandoned_once_if_it_fails() {
-    let mut lifecycle = lifecycle(TunnelConfig::new());
+    let mut lifecycle = closing_both();
     let mut both = begin(&mut lifecycle, TunnelEnd::IdleTimeout);
     let (mut client, mut upstream) = (tokio::io::sink(), tokio::io::sink());
     let connections = Sides { client: &mut client as _, upstream: &mut upstream as _ };
@@ -109,7 +148,7 @@ fn decisions_are_the_same_with_the_sides_swapped() {
     for (client, upstream) in pairs {
         for is_closing in [false, true] {
             let next = |client, upstream, first| {
-                let mut lifecycle = lifecycle(TunnelConfig::new());
+                let mut lifecycle = closing_both();
                 lifecycle.first = Some(first);
                 if is_closing {
                     begin(&mut lifecycle, TunnelEnd::LifetimeReached);

@@ -8,9 +8,7 @@ use std::{future::poll_fn, task::Context, time::Duration};
 use proptest::{collection::vec, option, prelude::*};
 use test_support::websocket::frame::{CLOSE, Decoded, Frame, PING, PONG, decode};
 use tokio::{io::duplex, time::sleep};
-use tower_upgrade_proxy::{
-    CloseCode, CloseFrame, KeepAlive, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary,
-};
+use tower_upgrade_proxy::{ClosePolicy, KeepAlive, Side, Tunnel, TunnelConfig, TunnelEnd, TunnelSummary};
 
 use crate::trickle::Trickle;
 use endpoint::{Endpoint, Log, Script};
@@ -29,6 +27,7 @@ struct Scenario {
     idle: Option<u64>,
     lifetime: u64,
     max_message: Option<u64>,
+    policy: ClosePolicy,
 }
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {
@@ -87,10 +86,16 @@ prop_compose! {
         idle in option::weighted(0.3, 100..4000_u64),
         lifetime in 500..20_000_u64,
         max_message in option::weighted(0.2, 20..70_000_u64),
+        policy in prop::sample::select(vec![
+            ClosePolicy::transparent(),
+            ClosePolicy::service_restart(),
+            ClosePolicy::going_away(),
+            super::no_close(),
+        ]),
     ) -> Scenario {
         // At least one step makes progress.
         let steps = steps.into_iter().chain([7]).collect();
-        Scenario { client, upstream, buffer, steps, drain, ping, idle, lifetime, max_message }
+        Scenario { client, upstream, buffer, steps, drain, ping, idle, lifetime, max_message, policy }
     }
 }
 
@@ -108,6 +113,7 @@ impl Scenario {
             .max_lifetime(ms(self.lifetime))
             .max_message_size(self.max_message)
             .keep_alive(keep_alive)
+            .close_policy(self.policy.clone())
     }
 
     /// Runs the scenario. Returns the logs of both endpoints.
@@ -123,7 +129,7 @@ impl Scenario {
             let drain = async {
                 if let Some((at, grace)) = self.drain {
                     sleep(Duration::from_millis(at)).await;
-                    handle.end(CloseFrame::new(CloseCode::SERVICE_RESTART), Duration::from_millis(grace));
+                    handle.end(None, Duration::from_millis(grace));
                 }
             };
             let client = Endpoint::new(Side::Client, self.client).run(client);
