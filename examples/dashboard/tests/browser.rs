@@ -72,6 +72,7 @@ async fn visit() {
     let state = demo.text("[data-user=alice] .state").await;
     assert_eq!(state, "closed: 1001 drained from the dashboard");
     assert_eq!(demo.text("[data-user=bob] .state").await, "open");
+    page.evaluate("scrollTo(0, document.body.scrollHeight)").await;
     picture(&mut page, "dashboard-dark", 1200, "dark").await;
     picture(&mut demo, "dashboard-demo", 900, "light").await;
 
