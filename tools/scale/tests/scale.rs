@@ -81,7 +81,8 @@ fn clients_that_lost_their_upstream_come_back_together() {
 #[test]
 fn hostile_crowds_slow_no_tunnel() {
     // The gateway waits for the rest of half a head.
-    assert_eq!(rows(&report_except("hostile", &["clients that hold half a head: exit"])).len(), 4);
+    let report = report_except("hostile", &["clients that hold half a head: exit"]);
+    assert_eq!(rows(&report).iter().filter(|row| row[1] == "gateway").count(), 4);
 }
 
 #[test]

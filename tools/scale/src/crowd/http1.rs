@@ -9,14 +9,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{HANDSHAKE, Member, Reader};
+use super::{HANDSHAKE, Member, Reader, SMALL_BUFFER};
 use crate::{
     proxy::crowd_path,
     websocket::{BINARY, CLOSE, ECHO, FLOOD, Received, from_client},
 };
-
-/// Receive buffer of a client that never reads: the proxy has the rest.
-const SMALL_BUFFER: u32 = 4096;
 
 /// Outcome of a handshake.
 pub(super) enum Opened {

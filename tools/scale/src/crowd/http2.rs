@@ -1,18 +1,18 @@
 //! A connection with many tunnels over HTTP/2.
 
-use std::{collections::HashSet, io, net::SocketAddr};
+use std::{collections::HashSet, future::pending, io, net::SocketAddr};
 
 use test_support::http2::frame::{literal_fields, status};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpSocket, time::timeout};
 
-use super::{HANDSHAKE, Member, OPENING_STREAMS, Reader, counts::Counts};
+use super::{HANDSHAKE, Member, OPENING_STREAMS, Reader, SMALL_BUFFER, counts::Counts};
 use crate::{
     http2::{Connection, DATA, END_STREAM, HEADERS, INITIAL_WINDOW, StreamFrame},
     proxy::crowd_path,
-    websocket::{BINARY, CLOSE, ECHO, from_client},
+    websocket::{BINARY, CLOSE, ECHO, FLOOD, from_client},
 };
 
-/// Window of the streams of a client that reads.
+/// Window of the streams.
 const WINDOW: u32 = 1 << 20;
 
 /// Streams of the connection.
@@ -44,11 +44,13 @@ pub(super) async fn run(address: SocketAddr, route: usize, number: usize, reader
 }
 
 async fn serve(address: SocketAddr, streams: &mut Streams, member: &Member) -> io::Result<()> {
-    let socket = timeout(HANDSHAKE, TcpStream::connect(address)).await??;
+    let socket = TcpSocket::new_v4()?;
+    if streams.reader == Reader::NeverReads {
+        socket.set_recv_buffer_size(SMALL_BUFFER)?;
+    }
+    let socket = timeout(HANDSHAKE, socket.connect(address)).await??;
     socket.set_nodelay(true)?;
-    // Without a window, nothing of a tunnel can be sent.
-    let window = if streams.reader == Reader::Reads { WINDOW } else { 0 };
-    let mut connection = Connection::new(socket, &[(INITIAL_WINDOW, window)]).with_preface();
+    let mut connection = Connection::new(socket, &[(INITIAL_WINDOW, WINDOW)]).with_preface();
     let mut say = member.say.clone();
     connection.flush().await?;
     // The server's settings are its first frame.
@@ -76,10 +78,22 @@ async fn serve(address: SocketAddr, streams: &mut Streams, member: &Member) -> i
         while let Some(frame) = connection.next_frame() {
             streams.receive(&mut connection, &frame, &member.counts);
         }
+        if streams.reader == Reader::NeverReads && streams.are_open() {
+            for &stream in &streams.open {
+                connection.send(DATA, 0, stream, &from_client(BINARY, FLOOD));
+            }
+            connection.flush().await?;
+            return pending().await;
+        }
     }
 }
 
 impl Streams {
+    /// Returns true if every request has a response.
+    fn are_open(&self) -> bool {
+        self.left == 0 && self.opening.is_empty()
+    }
+
     fn open_more(&mut self, connection: &mut Connection) {
         while self.left > 0 && self.opening.len() < OPENING_STREAMS {
             connection.send_headers(self.next, &self.block);
@@ -96,9 +110,6 @@ impl Streams {
                 Some(200) => {
                     counts.opened.add(1);
                     self.open.insert(stream);
-                    if self.reader == Reader::NeverReads {
-                        connection.send(DATA, 0, stream, &from_client(BINARY, ECHO));
-                    }
                 }
                 other => counts.refuse(other.unwrap_or(503)),
             },

@@ -35,6 +35,9 @@ const OPENING_STREAMS: usize = 20;
 /// Maximum time of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
+/// Receive buffer of a client that never reads: the proxy has the rest.
+const SMALL_BUFFER: u32 = 4096;
+
 /// Reading behaviour of a client.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Reader {

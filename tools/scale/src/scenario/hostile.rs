@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
+use rustix::process::Pid;
+
 use super::{Context, Upstreams};
 use crate::{
     Result,
     crowd::{Crowd, Hostile, probe::Probe},
-    figures::{Sheet, seconds},
-    proxy::Gateway,
+    figures::{Latencies, Sheet, seconds},
+    proxy::{Gateway, Haproxy},
     usage,
 };
 
 /// Limit of the exit with clients in half a head, which are not waited for.
-const EXIT_LIMIT: Duration = Duration::from_secs(3);
-
-/// Grace of the drain, equal to `--drain`.
-const GRACE: Duration = Duration::from_secs(8);
+const EXIT_LIMIT: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(context: &Context) -> Result<Sheet> {
     let mut sheet = Sheet::new(&[
         "clients",
+        "proxy",
         "number",
         "tunnels or connections",
         "refused",
@@ -42,32 +42,109 @@ pub(super) async fn run(context: &Context) -> Result<Sheet> {
     Ok(sheet)
 }
 
+/// Proxy under attack.
+enum Proxy {
+    Gateway(Gateway),
+    Haproxy(Haproxy),
+}
+
+impl Proxy {
+    async fn start(context: &Context, upstreams: &Upstreams, is_gateway: bool) -> Result<Option<Self>> {
+        let ports = upstreams.ports();
+        if !is_gateway {
+            let connections = context.sizes.half_heads + 300;
+            return Ok(Haproxy::start(ports, connections).await?.map(Self::Haproxy));
+        }
+        // The clients stay in half a head for the whole measurement.
+        let grace = format!("{}ms", context.sizes.grace.as_millis());
+        let options = ["--client-timeout", "60s", "--drain", &grace, "--max-handshakes", "4096"];
+        Ok(Some(Self::Gateway(Gateway::start(&context.program, ports, &options).await?)))
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Gateway(_) => "gateway",
+            Self::Haproxy(_) => "HAProxy",
+        }
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::Gateway(gateway) => gateway.port,
+            Self::Haproxy(haproxy) => haproxy.port,
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        match self {
+            Self::Gateway(gateway) => gateway.pid(),
+            Self::Haproxy(haproxy) => haproxy.pid(),
+        }
+    }
+}
+
+/// Figures of an attack.
+struct Attack {
+    /// Round-trip times as the clients come, and later.
+    echo: [Latencies; 2],
+    row: Vec<String>,
+}
+
+/// Attacks the gateway, and then `HAProxy` if it is installed.
 async fn attack(context: &Context, kind: Hostile, clients: usize, sheet: &mut Sheet) -> Result<()> {
-    let sizes = &context.sizes;
     let upstreams = Upstreams::start().await?;
-    // The clients stay in half a head for the whole measurement.
-    let options = ["--client-timeout", "60s", "--drain", "8s", "--max-handshakes", "4096"];
-    let gateway = Gateway::start(&context.program, upstreams.ports(), &options).await?;
-    let probe = Probe::start(gateway.port).await?;
-    let before = probe.during(sizes.time).await?;
-    let mut crowd = Crowd::new(gateway.port);
+    let gateway = Proxy::start(context, &upstreams, true).await?.ok_or("no gateway")?;
+    let (Attack { echo: [opening, meanwhile], mut row }, crowd) =
+        under_attack(context, &gateway, kind, clients).await?;
+    if kind.repeats() {
+        drop(crowd);
+    }
+    let Proxy::Gateway(gateway) = gateway else { return Err("no gateway".into()) };
+    let exit = gateway.terminate(context.sizes.grace + 2 * EXIT_LIMIT).await?.end;
+    let exit_text =
+        exit.map_or_else(|| "none".to_owned(), |(code, time)| format!("{code} after {}", seconds(time)));
+    row.push(exit_text.clone());
+    sheet.rows.push(row);
+    let name = format!("clients that {}", kind.describe());
+    sheet.check_echo(&name, &meanwhile);
+    if !kind.repeats() {
+        sheet.check_echo(&format!("{name}, as they come"), &opening);
+    }
+    // Tunnels whose clients never read take the whole grace.
+    let limit = if kind == Hostile::NeverReads { context.sizes.grace + EXIT_LIMIT } else { EXIT_LIMIT };
+    let is_quick = exit.is_some_and(|(code, time)| code == 0 && time < limit);
+    sheet.check(is_quick, format!("{name}: exit {exit_text}"));
+
+    let upstreams = Upstreams::start().await?;
+    if let Some(haproxy) = Proxy::start(context, &upstreams, false).await? {
+        let (Attack { mut row, .. }, _crowd) = under_attack(context, &haproxy, kind, clients).await?;
+        row.push("–".to_owned());
+        sheet.rows.push(row);
+    }
+    Ok(())
+}
+
+/// Measures the live tunnels of a proxy before and during an attack. The crowd continues until it is dropped.
+async fn under_attack(
+    context: &Context,
+    proxy: &Proxy,
+    kind: Hostile,
+    clients: usize,
+) -> Result<(Attack, Crowd)> {
+    let sizes = &context.sizes;
+    let probe = Probe::start(proxy.port()).await?;
+    let before = probe.during(sizes.time.min(Duration::from_secs(2))).await?;
+    let mut crowd = Crowd::new(proxy.port());
     crowd.attack(kind, clients);
     if !kind.repeats() {
         crowd.counts.wait("all there", sizes.limit, |counts| counts.answered() == clients).await?;
     }
     let opening = probe.take()?;
     let meanwhile = probe.during(sizes.time).await?;
-    let peak = usage::peak(gateway.pid())? / 1024.0;
-    drop(probe);
-    let counts = std::sync::Arc::clone(&crowd.counts);
-    if kind.repeats() {
-        drop(crowd);
-    }
-    let exit = gateway.terminate(GRACE + 2 * EXIT_LIMIT).await?;
-    let exit_text =
-        exit.end.map_or_else(|| "none".to_owned(), |(code, time)| format!("{code} after {}", seconds(time)));
-    sheet.row([
+    let (peak, counts) = (usage::peak(proxy.pid())? / 1024.0, &crowd.counts);
+    let row = vec![
         kind.describe().to_owned(),
+        proxy.name().to_owned(),
         clients.to_string(),
         counts.opened.get().to_string(),
         (counts.unavailable.get() + counts.refused.get()).to_string(),
@@ -75,16 +152,6 @@ async fn attack(context: &Context, kind: Hostile, clients: usize, sheet: &mut Sh
         before.describe(),
         meanwhile.describe(),
         format!("{peak:.1} MiB"),
-        exit_text.clone(),
-    ]);
-    let name = format!("clients that {}", kind.describe());
-    sheet.check_echo(&name, &meanwhile);
-    if !kind.repeats() {
-        sheet.check_echo(&format!("{name}, as they come"), &opening);
-    }
-    // Tunnels whose clients never read take the whole grace.
-    let limit = if kind == Hostile::NeverReads { GRACE + EXIT_LIMIT } else { EXIT_LIMIT };
-    let is_quick = exit.end.is_some_and(|(code, time)| code == 0 && time < limit);
-    sheet.check(is_quick, format!("{name}: exit {exit_text}"));
-    Ok(())
+    ];
+    Ok((Attack { echo: [opening, meanwhile], row }, crowd))
 }

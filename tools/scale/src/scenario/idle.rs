@@ -37,7 +37,9 @@ pub(super) async fn run(context: &Context) -> Result<Sheet> {
     crowd.say();
     counts.wait("all echoed", sizes.limit, |counts| counts.echoed.get() == wanted).await?;
     let before = probe.during(idle_timeout / 2).await?;
-    let (limit, start, mut status) = (idle_timeout + END_LIMIT, Instant::now(), Duration::ZERO);
+    counts.wait("the first end", idle_timeout + END_LIMIT, |counts| counts.ended.get() > 0).await?;
+    probe.take()?;
+    let (limit, start, mut status) = (END_LIMIT, Instant::now(), Duration::ZERO);
     while counts.ended.get() < wanted {
         if start.elapsed() > limit {
             return Err(format!("not all ended: {}", counts.list()).into());

@@ -43,7 +43,7 @@ impl Sizes {
             idle_timeout: Duration::from_secs(10),
             drain_http1: most.min(5_000),
             drain_http2: 50_000,
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(5),
             reconnecting: most.min(9_500),
             outage: Duration::from_secs(5),
             half_heads: most.min(9_500),
@@ -51,7 +51,7 @@ impl Sizes {
             repeating: most.min(500),
             local_ports: most.min(8_000),
             without_port: most.min(2_000),
-            time: Duration::from_secs(5),
+            time: Duration::from_secs(3),
             limit: Duration::from_secs(50),
         }
     }
@@ -73,7 +73,7 @@ impl Sizes {
             repeating: 10,
             local_ports: 200,
             without_port: 100,
-            time: Duration::from_secs(1),
+            time: Duration::from_millis(500),
             limit: Duration::from_secs(20),
         }
     }

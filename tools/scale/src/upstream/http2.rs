@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     http2::{Connection, DATA, END_STREAM, HEADERS, INITIAL_WINDOW, StreamFrame},
-    websocket::{CLOSE, Received, from_upstream},
+    websocket::{CLOSE, FLOOD, Received, from_upstream},
 };
 
 /// Limit of the streams of one connection.
@@ -18,6 +18,9 @@ const STREAMS: u32 = 1000;
 
 /// Receive window of a stream, which is never enlarged: a tunnel receives a few messages.
 const WINDOW: u32 = 1 << 20;
+
+/// Response to a request for a flood: the streams of a connection together fill the buffers of its sockets.
+const FLOOD_FRAME: &[u8] = &[0; 4 << 10];
 
 /// Streams of a connection that have a state beyond being open.
 #[derive(Default)]
@@ -60,7 +63,8 @@ fn respond(connection: &mut Connection, streams: &mut Streams, frame: &StreamFra
             let mut is_closed = frame.ends_stream();
             while let Some((first, payload)) = received.take_frame() {
                 is_closed |= first == CLOSE;
-                connection.send(DATA, 0, stream, &from_upstream(first, &payload));
+                let echo = if payload == FLOOD { FLOOD_FRAME } else { &payload };
+                connection.send(DATA, 0, stream, &from_upstream(first, echo));
             }
             if is_closed {
                 connection.send(DATA, END_STREAM, stream, b"");
