@@ -97,11 +97,16 @@ impl Crowd {
         self.tasks.spawn(http1::run(self.address(client), route, reader, self.member()));
     }
 
-    /// Starts connections with [`STREAMS`] tunnels each over HTTP/2.
+    /// Starts connections with this number of tunnels each over HTTP/2.
     pub(crate) fn open_http2(&mut self, connections: Range<usize>, streams: usize, reader: Reader) {
         for client in connections {
-            self.tasks.spawn(http2::run(self.address(client), client, streams, reader, self.member()));
+            self.open_http2_on(client, client, streams, reader);
         }
+    }
+
+    /// Starts a connection with tunnels of a route.
+    pub(crate) fn open_http2_on(&mut self, route: usize, client: usize, streams: usize, reader: Reader) {
+        self.tasks.spawn(http2::run(self.address(client), route, streams, reader, self.member()));
     }
 
     /// Starts a client of a route that opens its tunnel again whenever it has ended or was refused.

@@ -12,7 +12,10 @@ use crate::{
 };
 
 /// First of the local ports, above those of the listeners.
-const FIRST: u16 = 50_000;
+const FIRST: u16 = 31_000;
+
+/// Number of connections with the tunnels that take the ports.
+const CONNECTIONS: usize = 20;
 
 /// Number of clients of another route.
 const OTHERS: usize = 20;
@@ -32,14 +35,16 @@ async fn exhaust(context: &Context) -> Result<Sheet> {
     let (sizes, ports) = (&context.sizes, context.sizes.local_ports);
     machine::set_local_ports(20_000, 30_000)?;
     let upstreams = Upstreams::start().await?;
-    let options = ["--idle-timeout", "off", "--max-handshakes", "4096"];
+    // A tunnel takes one descriptor: its client's connection has many.
+    let options = ["--idle-timeout", "off", "--http2-streams", "1000", "--keep-alive-requests", "1000000"];
     let gateway = Gateway::start(&context.program, upstreams.ports(), &options).await?;
     machine::set_local_ports(FIRST, FIRST + u16::try_from(ports)? - 1)?;
     let probe = Probe::start(gateway.port).await?;
     let before = probe.during(sizes.time).await?;
 
     let mut crowd = Crowd::new(gateway.port);
-    (0..ports).for_each(|client| crowd.open_http1_on(0, client, Reader::Reads));
+    let streams = ports / CONNECTIONS;
+    (0..CONNECTIONS).for_each(|client| crowd.open_http2_on(0, client, streams, Reader::Reads));
     let filling = crowd.counts.wait("all open", sizes.limit, |counts| counts.answered() == ports).await?;
     let opened = crowd.counts.opened.get();
     probe.take()?;

@@ -49,8 +49,8 @@ impl Sizes {
             half_heads: most.min(9_500),
             unread: most.min(2_000),
             repeating: most.min(500),
-            local_ports: most.min(8_000),
-            without_port: most.min(2_000),
+            local_ports: descriptors.saturating_sub(2_000).min(18_000) / 100 * 100,
+            without_port: 1_000,
             time: Duration::from_secs(3),
             limit: Duration::from_secs(50),
         }
