@@ -31,7 +31,15 @@ pub(crate) struct Limits {
     max_requests: Option<usize>,
 }
 
+/// Maximum number of open tunnels without the option.
+const DEFAULT_TUNNELS: usize = 65_536;
+
 impl Limits {
+    /// Maximum number of open tunnels.
+    pub(crate) fn tunnels(&self) -> usize {
+        self.max_tunnels.unwrap_or(DEFAULT_TUNNELS)
+    }
+
     /// Sets the given limits on the layer. Clones of the layer share their counts.
     pub(crate) fn set(&self, layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
         let limits: [(Option<usize>, Set); 5] = [

@@ -1,15 +1,24 @@
 //! Accepting TCP and TLS connections.
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, task::Poll, time::Duration};
 
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, RETRY_AFTER},
+};
+use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpStream},
     time,
 };
 use tokio_rustls::TlsAcceptor;
+use tower::service_fn;
 use tower_upgrade_proxy::Peer;
 
 use crate::{
+    Body,
+    descriptors::{Reserve, is_exhausted},
+    plain,
     preface::{self, Start},
     reset::{ResetUnlessShutDown, is_http_1_0},
     serve::{Http, HttpService},
@@ -19,16 +28,37 @@ use crate::{
 /// Pause after a failed accept, so that "too many open files" does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Maximum time for the refusal of a connection.
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+
 pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
     TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}"))
 }
 
-/// Accepts connections until the shutdown begins. Errors of `accept` are temporary, and do not end the loop.
+/// Treatment of a connection for which only a descriptor of the reserve is left.
+#[derive(Clone)]
+pub(crate) enum AtLimit {
+    /// It is refused with 503.
+    Refuse(Reserve),
+    /// It is served like others.
+    Serve(Reserve),
+}
+
+impl AtLimit {
+    fn reserve(&self) -> &Reserve {
+        match self {
+            Self::Refuse(reserve) | Self::Serve(reserve) => reserve,
+        }
+    }
+}
+
+/// Accepts connections until the drain begins. Errors of `accept` are temporary, and do not end the loop.
 pub(crate) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     http: Http,
     work: Work,
+    at_limit: AtLimit,
     service: impl HttpService,
 ) {
     let mut draining = pin!(work.draining());
@@ -50,11 +80,48 @@ pub(crate) async fn accept(
                 }));
             }
             Err(error) => {
-                tracing::warn!(%error, "accept failed");
-                time::sleep(ACCEPT_PAUSE).await;
+                let lent = is_exhausted(&error).then(|| at_limit.reserve().lend()).flatten();
+                let Some(lent) = lent else {
+                    tracing::warn!(%error, "accept failed");
+                    time::sleep(ACCEPT_PAUSE).await;
+                    at_limit.reserve().refill();
+                    continue;
+                };
+                tracing::warn!(%error, "connection accepted with a reserved descriptor");
+                // Another worker may have accepted it, or taken the descriptor.
+                let Some((socket, peer)) = accept_now(&listener).await else { continue };
+                let (tls, http, work, service) = (tls.clone(), http.clone(), work.clone(), service.clone());
+                let is_refused = matches!(at_limit, AtLimit::Refuse(_));
+                drop(tokio::spawn(async move {
+                    if is_refused {
+                        let refused = connection(socket, peer, tls, http, work, service_fn(refuse));
+                        let _ = time::timeout(REFUSAL_TIME, refused).await;
+                    } else {
+                        connection(socket, peer, tls, http, work, service).await;
+                    }
+                    drop(lent);
+                }));
             }
         }
     }
+}
+
+/// Accepts a connection if one is waiting.
+async fn accept_now(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    poll_fn(|cx| match listener.poll_accept(cx) {
+        Poll::Ready(accepted) => Poll::Ready(accepted.ok()),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Response when no descriptor is left for an upstream.
+async fn refuse(_: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let text = "503 Service Unavailable: too many open files\n";
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
 }
 
 /// Serves one connection, after its TLS handshake if TLS is enabled. The HTTP version is selected by ALPN, or without TLS

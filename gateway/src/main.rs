@@ -9,10 +9,12 @@
 //! `RUST_LOG=debug` logs every tunnel. On SIGTERM or Ctrl-C the gateway stops accepting connections and ends every
 //! WebSocket: the client's connection ends behind a complete message, and the upstream gets Close 1001 (`--close` selects
 //! other Closes for clients). It exits with code 0 when all tunnels have ended, or after the grace
-//! period of `--drain`, when the remaining tunnels are aborted.
+//! period of `--drain`, when the remaining tunnels are aborted. The status address answers to the end.
 
+mod descriptors;
 mod head_timer;
 mod https;
+mod in_progress;
 mod limits;
 mod linger;
 mod listen;
@@ -24,6 +26,7 @@ mod requests;
 mod reset;
 mod serve;
 mod shutdown;
+mod slash;
 mod stalled;
 mod status;
 mod workers;
@@ -48,7 +51,8 @@ use tower_upgrade_proxy::{
     UpgradeProxyLayer, UpstreamBody,
 };
 
-use listen::{accept, bind};
+use descriptors::Reserve;
+use listen::{AtLimit, accept, bind};
 use log::Log;
 use options::{Options, Route};
 use serve::HttpService;
@@ -59,6 +63,10 @@ use status::Status;
 /// slightly less time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Descriptors in reserve to refuse clients, and to report the status, when the process has no others left.
+const RESERVE: usize = 8;
+const STATUS_RESERVE: usize = 4;
 
 type Body = Either<ResponseBody<ResponseBody<UpstreamBody>>, String>;
 
@@ -92,16 +100,20 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut listeners = workers::listeners(options.listen, options.workers())?;
     let first = listeners.swap_remove(0);
     let port = first.local_addr()?.port();
-    let (shutdown, work) = Shutdown::new(options.drain, options.drain_jitter);
+    let (tunnels, connections) = options.most_open();
+    descriptors::raise_limit(tunnels, connections);
+    let refusing = AtLimit::Refuse(Reserve::new(RESERVE));
+    let serving = AtLimit::Serve(Reserve::new(STATUS_RESERVE));
+    let (shutdown, work) = Shutdown::new(options.shutdown());
     let layer = options.layer()?.drain(work.watcher());
-    let (http, status) = (options.http(), Status::new(shutdown.tunnels()));
+    let (http, status) = (options.http(), Status::new(&shutdown));
     for listener in listeners {
         let (tls, http, gateway) = (tls.clone(), http.clone(), gateway(locations(options, &layer)));
-        let (work, status) = (work.clone(), status.clone());
+        let (work, status, refusing) = (work.clone(), status.clone(), refusing.clone());
         thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let served = workers::run(listener, async |listener| {
                 status.add_worker();
-                accept(listener, tls, http, work, gateway).await;
+                accept(listener, tls, http, work, refusing, gateway).await;
                 // Tunnels may still be open. The first worker waits for them and ends the process.
                 pending::<()>().await;
             });
@@ -121,18 +133,19 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             let to_https =
                 service_fn(move |request: Request<DiscardOnDrop>| ready(Ok(https::redirect(&request, port))));
             let to_https = DiscardUnreadBodyLayer::new().layer(to_https);
-            tokio::spawn(accept(redirect, None, http.clone(), work.clone(), to_https));
+            tokio::spawn(accept(redirect, None, http.clone(), work.clone(), refusing.clone(), to_https));
         }
         if let Some(address) = options.status {
             let listener = bind(address).await?;
             writeln!(addresses, "status on http://{}", listener.local_addr()?)?;
-            let report =
-                service_fn(move |request: Request<DiscardOnDrop>| ready(Ok(status.report(request.method()))));
+            let report = service_fn(move |request: Request<DiscardOnDrop>| {
+                ready(Ok(status.report(request.method(), request.uri().path())))
+            });
             let report = DiscardUnreadBodyLayer::new().layer(report);
-            tokio::spawn(accept(listener, None, http.without_limit(), work.clone(), report));
+            tokio::spawn(accept(listener, None, http.without_limit(), work.until_exit(), serving, report));
         }
         log::announce(addresses)?;
-        tokio::spawn(accept(listener, tls, http, work, gateway(locations(options, &layer))));
+        tokio::spawn(accept(listener, tls, http, work, refusing, gateway(locations(options, &layer))));
         signals.next().await;
         tokio::select! {
             () = shutdown.begin() => {}
@@ -161,12 +174,17 @@ fn gateway(locations: Vec<Location>) -> impl HttpService {
     service_fn(move |request| respond(Arc::clone(&locations), request))
 }
 
-/// Forwards to the location with the longest matching prefix; 404 without one.
+/// Forwards to the location with the longest matching prefix; 404 without one. A path that lacks only the slash at the end of
+/// a prefix is redirected to it, like nginx's `location /x/` does with `/x`.
 async fn respond(
     locations: Arc<[Location]>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path();
+    if let Some(location) = slash::location(&request, locations.iter().map(|(prefix, _)| prefix.as_str())) {
+        let redirect = service_fn(move |_: Request<DiscardOnDrop>| ready(Ok(slash::redirect(&location))));
+        return DiscardUnreadBodyLayer::new().layer(redirect).oneshot(request).await;
+    }
     let matching = locations.iter().filter(|(prefix, _)| path.starts_with(prefix));
     match matching.max_by_key(|(prefix, _)| prefix.len()) {
         Some((_, location)) => Ok(location.clone().oneshot(request).await?.map(Either::Left)),

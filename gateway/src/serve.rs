@@ -3,9 +3,10 @@
 use std::{
     convert::Infallible,
     error::Error,
+    future::pending,
     num::{NonZeroU32, NonZeroUsize},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -28,7 +29,13 @@ use tower::{Service, ServiceExt, service_fn};
 use tower_upgrade_proxy::{ClientConnection, Peer, SendTimeout};
 
 use crate::{
-    Body, head_timer::HeadTimer, linger::linger, requests::Requests, shutdown::Work, stalled::Streams,
+    Body,
+    head_timer::{DRAIN_TIME, HeadTimer},
+    in_progress::InProgress,
+    linger::linger,
+    requests::Requests,
+    shutdown::Work,
+    stalled::Streams,
 };
 
 /// Maximum number of bytes of a stream that wait for the client's socket, which cost much more in small frames.
@@ -159,12 +166,22 @@ impl Http {
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let requests = Requests::new(self.config.requests);
-        let service = TowerToHyperService::new(closing_last(from(peer, service), requests));
+        let in_progress = Arc::<InProgress>::default();
+        let service = closing_last(from(peer, service), requests);
+        let service = TowerToHyperService::new(service_fn({
+            let in_progress = Arc::clone(&in_progress);
+            move |request: Request<Incoming>| {
+                let (service, in_progress) = (service.clone(), in_progress.begin(&request));
+                async { service.oneshot(request).await.map(|response| in_progress.respond(response)) }
+            }
+        }));
         let io = SendTimeout::new(io, self.config.send_timeout);
         let limit = io.switch();
         let HttpConfig { client_timeout, keep_alive, .. } = self.config;
+        let timer = HeadTimer::new(client_timeout, keep_alive, io.bytes_received());
+        let is_draining = Arc::clone(timer.is_draining());
         let mut http1 = self.http1.clone();
-        http1.timer(HeadTimer::new(client_timeout, keep_alive, io.bytes_received()));
+        http1.timer(timer);
         let mut connection = http1.serve_connection(TokioIo::new(io), service).with_upgrades();
         let end = tokio::select! {
             end = &mut connection => Some(end),
@@ -173,8 +190,12 @@ impl Http {
         let end = match end {
             Some(end) => end,
             None => {
+                is_draining.store(true, Ordering::Relaxed);
                 Pin::new(&mut connection).graceful_shutdown();
-                (&mut connection).await
+                tokio::select! {
+                    end = &mut connection => end,
+                    () = work.requests_over(&in_progress) => return,
+                }
             }
         };
         // hyper has closed the connection, or released it to a tunnel.
@@ -200,14 +221,18 @@ impl Http {
         let (limit, streams, requests) =
             (io.switch(), Arc::<Streams>::default(), Requests::new(self.config.requests));
         let (service, requests) = (from(peer, service), Arc::new(requests));
+        let in_progress = Arc::<InProgress>::default();
         let service = service_fn({
             let (streams, requests) = (Arc::clone(&streams), Arc::clone(&requests));
+            let in_progress = Arc::clone(&in_progress);
             move |request: Request<Incoming>| {
                 requests.add();
                 let (service, stream, limit) = (service.clone(), streams.open(), limit.clone());
                 let (method, streams) = (request.method().clone(), Arc::clone(&streams));
+                let in_progress = in_progress.begin(&request);
                 async move {
-                    let response = stream.respond(&method, service.oneshot(request).await?);
+                    let response = service.oneshot(request).await?;
+                    let response = stream.respond(&method, in_progress.respond(response));
                     if streams.has_tunnel() {
                         limit.lift();
                     }
@@ -218,7 +243,9 @@ impl Http {
         let connection = self.http2.serve_connection(TokioIo::new(io), TowerToHyperService::new(service));
         let mut connection = pin!(connection);
         let end = tokio::select! {
-            end = self.drive_http2(connection.as_mut(), &requests, work) => end,
+            end = self.drive_http2(connection.as_mut(), &requests, &work) => end,
+            // Requests on a connection with a tunnel have the grace period of tunnels.
+            () = requests_over(&work, &in_progress, &streams) => return,
             () = streams.stalled(self.config.send_timeout) => Err("the client took nothing of its responses in time".into()),
         };
         if let Err(error) = end {
@@ -231,7 +258,7 @@ impl Http {
         &self,
         mut connection: Pin<&mut C>,
         requests: &Requests,
-        work: Work,
+        work: &Work,
     ) -> Result<(), Box<dyn Error + Send + Sync>>
     where
         C: GracefulConnection<Error = hyper::Error>,
@@ -254,7 +281,20 @@ impl Http {
             }
         }
         connection.as_mut().graceful_shutdown();
-        Ok(connection.await?)
+        if requests.number() > 0 {
+            return Ok(connection.await?);
+        }
+        // hyper waits for the rest of a preface, and for the acknowledgement of a ping.
+        Ok(time::timeout(DRAIN_TIME, connection).await.map_err(|_| "no request before the shutdown")??)
+    }
+}
+
+/// Ready when the grace period of requests is over, if no stream became a tunnel.
+async fn requests_over(work: &Work, requests: &Arc<InProgress>, streams: &Streams) {
+    work.draining().await;
+    work.requests_over(requests).await;
+    if streams.has_tunnel() {
+        pending().await
     }
 }
 

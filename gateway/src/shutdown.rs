@@ -1,21 +1,49 @@
-//! Shutdown of the program on a signal, with a drain of its tunnels.
+//! Shutdown of the program on a signal: first the lame duck, which still serves everything but is not ready any more, then the
+//! drain of tunnels, requests and connections.
 
-use std::{io, time::Duration};
+use std::{
+    future::pending,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     signal,
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{self, Instant},
 };
-use tower_upgrade_proxy::{Drain, Tunnels, Watcher};
+use tower_upgrade_proxy::{Drain, DrainSummary, Tunnels, Watcher};
+
+use crate::in_progress::InProgress;
 
 /// Minimum time for connections to flush after the end of the last tunnel.
 const FLUSH_TIME: Duration = Duration::from_millis(500);
 
+/// Interval at which the log names what the exit waits for.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Times of a shutdown.
+pub(crate) struct Times {
+    /// Time before the drain begins.
+    pub(crate) lame_duck: Duration,
+    /// Grace period of tunnels.
+    pub(crate) tunnels: Duration,
+    /// Grace period of ordinary requests, at most that of tunnels.
+    pub(crate) requests: Duration,
+    pub(crate) jitter: Option<Duration>,
+}
+
 /// Shutdown of the gateway: ends the tunnels, and waits for all connections.
 pub(crate) struct Shutdown {
     drain: Drain,
-    grace: Duration,
+    times: Times,
+    is_stopping: Arc<AtomicBool>,
+    requests_over: watch::Sender<bool>,
+    connections: Connections,
     closed: mpsc::Receiver<()>,
 }
 
@@ -23,15 +51,41 @@ pub(crate) struct Shutdown {
 #[derive(Clone)]
 pub(crate) struct Work {
     watcher: Watcher,
-    _open: mpsc::Sender<()>,
+    requests_over: watch::Receiver<bool>,
+    connections: Connections,
+    open: Option<mpsc::Sender<()>>,
+}
+
+/// Connections that a shutdown waits for, with their requests.
+#[derive(Clone, Default)]
+struct Connections(Arc<Mutex<Vec<Weak<InProgress>>>>);
+
+impl Connections {
+    fn add(&self, requests: &Arc<InProgress>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(requests));
+    }
+
+    /// The connections that are still open.
+    fn open(&self) -> Vec<Arc<InProgress>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|connection| connection.strong_count() > 0);
+        all.iter().filter_map(Weak::upgrade).collect()
+    }
 }
 
 impl Shutdown {
-    pub(crate) fn new(grace: Duration, jitter: Option<Duration>) -> (Self, Work) {
+    pub(crate) fn new(times: Times) -> (Self, Work) {
         let (open, closed) = mpsc::channel(1);
-        let drain = Drain::new().jitter(jitter);
-        let work = Work { watcher: drain.watcher(), _open: open };
-        (Self { drain, grace, closed }, work)
+        let drain = Drain::new().jitter(times.jitter);
+        let (requests_over, over) = watch::channel(false);
+        let connections = Connections::default();
+        let work = Work {
+            watcher: drain.watcher(),
+            requests_over: over,
+            connections: connections.clone(),
+            open: Some(open),
+        };
+        (Self { drain, times, is_stopping: Arc::default(), requests_over, connections, closed }, work)
     }
 
     /// Open tunnels.
@@ -39,17 +93,72 @@ impl Shutdown {
         self.drain.tunnels()
     }
 
-    /// Begins the shutdown: new connections and tunnels are refused. Ready when all have ended, or after the grace period.
-    pub(crate) async fn begin(mut self) {
-        let tunnels = self.drain.active();
-        let drained = self.drain.shutdown(self.grace);
-        let deadline = Instant::now().checked_add(self.grace);
-        tracing::info!(tunnels, grace = ?self.grace, "draining");
-        tracing::info!(drained = %drained.await, "tunnels ended");
-        let flushed = Instant::now() + FLUSH_TIME;
-        let deadline = deadline.map_or(flushed, |deadline| deadline.max(flushed));
-        let in_time = time::timeout_at(deadline, self.closed.recv()).await.is_ok();
-        tracing::info!(in_time, "stopped");
+    /// True from the signal on.
+    pub(crate) fn is_stopping(&self) -> &Arc<AtomicBool> {
+        &self.is_stopping
+    }
+
+    /// Begins the shutdown. New connections and tunnels are refused after the lame duck. Ready when all have ended, or after
+    /// the grace period.
+    pub(crate) async fn begin(self) {
+        let Self { drain, times, is_stopping, requests_over, connections, closed } = self;
+        is_stopping.store(true, Ordering::Relaxed);
+        if !times.lame_duck.is_zero() {
+            tracing::info!(time = ?times.lame_duck, "not ready any more, the drain begins later");
+            time::sleep(times.lame_duck).await;
+        }
+        let (start, grace) = (Instant::now(), times.tunnels);
+        tracing::info!(tunnels = drain.active(), ?grace, "draining");
+        let drained = drain.shutdown(grace);
+        tokio::select! {
+            () = end(drained, closed, start.checked_add(grace)) => {}
+            () = end_requests(times.requests.min(grace), &connections, &requests_over) => {}
+            () = report(&drain, &connections) => {}
+        }
+    }
+}
+
+/// Waits for the tunnels, and for all connections.
+async fn end(
+    drained: impl Future<Output = DrainSummary>,
+    mut closed: mpsc::Receiver<()>,
+    deadline: Option<Instant>,
+) {
+    let drained = drained.await;
+    tracing::info!(%drained, "tunnels ended");
+    let flushed = Instant::now() + FLUSH_TIME;
+    let deadline = deadline.map_or(flushed, |deadline| deadline.max(flushed));
+    let in_time = time::timeout_at(deadline, closed.recv()).await.is_ok();
+    tracing::info!(in_time = in_time && drained.is_clean(), "stopped");
+}
+
+/// Ends the ordinary requests after their grace period. Never ready.
+async fn end_requests(grace: Duration, connections: &Connections, requests_over: &watch::Sender<bool>) {
+    time::sleep(grace).await;
+    let aborted = connections.open().iter().map(|connection| connection.len()).sum::<usize>();
+    if aborted > 0 {
+        tracing::info!(aborted, "the grace period of requests is over");
+    }
+    requests_over.send_replace(true);
+    pending().await
+}
+
+/// Names once a second what the exit waits for. Never ready.
+async fn report(drain: &Drain, connections: &Connections) {
+    loop {
+        time::sleep(REPORT_INTERVAL).await;
+        let connections = connections.open();
+        let requests = connections.iter().map(|connection| connection.len()).sum::<usize>();
+        let oldest = connections.iter().filter_map(|connection| connection.oldest());
+        let oldest = oldest.min_by_key(|request| request.begun);
+        tracing::info!(
+            tunnels = drain.active(),
+            requests,
+            connections = connections.len(),
+            oldest_request = oldest.as_ref().map(tracing::field::display),
+            age = oldest.as_ref().map(|request| tracing::field::debug(request.begun.elapsed())),
+            "waiting"
+        );
     }
 }
 
@@ -59,9 +168,29 @@ impl Work {
         self.watcher.clone()
     }
 
-    /// Ready when the shutdown begins.
+    /// Handle of work that lasts until the end of the process, and that the shutdown does not wait for.
+    pub(crate) fn until_exit(&self) -> Self {
+        Self { open: None, ..self.clone() }
+    }
+
+    /// Ready when the drain begins. Never for work that lasts until the end of the process.
     pub(crate) fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.watcher.draining()
+        let draining = self.open.is_some().then(|| self.watcher.draining());
+        async {
+            match draining {
+                Some(draining) => draining.await,
+                None => pending().await,
+            }
+        }
+    }
+
+    /// Ready when the grace period of ordinary requests is over. In the meantime the shutdown names those of the connection.
+    pub(crate) async fn requests_over(&self, requests: &Arc<InProgress>) {
+        self.connections.add(requests);
+        let mut over = self.requests_over.clone();
+        if over.wait_for(|is_over| *is_over).await.is_err() {
+            pending::<()>().await;
+        }
     }
 }
 

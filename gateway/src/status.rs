@@ -1,23 +1,28 @@
-//! `--status`: current numbers of tunnels and tasks, for operators.
+//! `--status`: probes, and current numbers of tunnels and tasks, for operators.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use http::{Method, Response, StatusCode};
 use tokio::runtime::{Handle, RuntimeMetrics};
 use tower_upgrade_proxy::Tunnels;
 
-use crate::{Body, plain};
+use crate::{Body, plain, shutdown::Shutdown};
 
 /// Counts of all workers together.
 #[derive(Clone)]
 pub(crate) struct Status {
     tunnels: Tunnels,
+    is_stopping: Arc<AtomicBool>,
     workers: Arc<Mutex<Vec<RuntimeMetrics>>>,
 }
 
 impl Status {
-    pub(crate) fn new(tunnels: &Tunnels) -> Self {
-        Self { tunnels: tunnels.clone(), workers: Arc::default() }
+    pub(crate) fn new(shutdown: &Shutdown) -> Self {
+        let is_stopping = Arc::clone(shutdown.is_stopping());
+        Self { tunnels: shutdown.tunnels().clone(), is_stopping, workers: Arc::default() }
     }
 
     /// Adds the calling worker to the counts.
@@ -25,14 +30,25 @@ impl Status {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(Handle::current().metrics());
     }
 
-    /// Response in Prometheus's text format.
-    pub(crate) fn report(&self, method: &Method) -> Response<Body> {
+    /// Response for this path: `/alive`, `/ready`, or the numbers in Prometheus's text format.
+    pub(crate) fn report(&self, method: &Method, path: &str) -> Response<Body> {
         if ![Method::GET, Method::HEAD].contains(method) {
             return plain(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "405 Method Not Allowed: only GET is served here\n",
             );
         }
+        match path {
+            "/alive" => plain(StatusCode::OK, "alive\n"),
+            "/ready" if self.is_stopping.load(Ordering::Relaxed) => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+            }
+            "/ready" => plain(StatusCode::OK, "ready\n"),
+            _ => self.numbers(),
+        }
+    }
+
+    fn numbers(&self) -> Response<Body> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let number = workers.len();
         let tasks = workers.iter().map(RuntimeMetrics::num_alive_tasks).sum::<usize>();

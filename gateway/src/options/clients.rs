@@ -65,6 +65,11 @@ enum HeaderCase {
 }
 
 impl Clients {
+    /// Maximum number of open connections.
+    pub(crate) fn connections(&self) -> usize {
+        self.max_connections.get()
+    }
+
     /// HTTP settings for clients.
     pub(crate) fn http(&self) -> Http {
         Http::new(&HttpConfig {

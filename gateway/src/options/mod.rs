@@ -22,7 +22,7 @@ use trust::Trust;
 use tunnels::TunnelOptions;
 use values::Limit;
 
-use crate::{limits::Limits, origins::Origins, serve::Http};
+use crate::{limits::Limits, origins::Origins, serve::Http, shutdown::Times};
 
 /// Gateway that routes requests to upstreams by path prefix; upgrades (WebSocket, and the protocols of --allow)
 /// become tunnels
@@ -65,7 +65,8 @@ pub(crate) struct Options {
     pub(crate) redirect_http: Option<SocketAddr>,
 
     /// Address of a listener that reports the number of tunnels and tasks in Prometheus's text format (nginx's
-    /// `stub_status`), without authentication
+    /// `stub_status`), without authentication. `/alive` answers 200, and `/ready` 200, or 503 from SIGTERM on; it answers until
+    /// the process exits
     #[arg(long, value_name = "ADDR")]
     pub(crate) status: Option<SocketAddr>,
 
@@ -136,12 +137,22 @@ pub(crate) struct Options {
     /// Grace period for tunnels and requests on SIGTERM or Ctrl-C, after which the remaining ones are aborted; a second
     /// signal aborts them immediately. Kubernetes kills a process after 30 s
     #[arg(long, value_name = "DURATION", default_value = "25s", value_parser = humantime::parse_duration)]
-    pub(crate) drain: Duration,
+    drain: Duration,
+
+    /// Grace period for ordinary requests, at most --drain, after which the remaining ones are aborted; on HTTP/2 connections
+    /// with tunnels they have --drain
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    drain_requests: Duration,
+
+    /// Time from SIGTERM to the drain, in which everything is still served, but `/ready` on the --status address answers 503, so
+    /// that a load balancer sends new clients elsewhere
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    lame_duck: Duration,
 
     /// Time over which tunnels are ended on SIGTERM, at most half of --drain, so that clients do not all reconnect at once
     /// [default: a second for each 2000 tunnels, and at least one]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    pub(crate) drain_jitter: Option<Duration>,
+    drain_jitter: Option<Duration>,
 }
 
 /// Path prefix and its upstream.
@@ -182,6 +193,21 @@ impl Options {
 
     pub(crate) fn workers(&self) -> usize {
         self.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+    }
+
+    /// Times of the shutdown.
+    pub(crate) fn shutdown(&self) -> Times {
+        Times {
+            lame_duck: self.lame_duck,
+            tunnels: self.drain,
+            requests: self.drain_requests,
+            jitter: self.drain_jitter,
+        }
+    }
+
+    /// Maximum numbers of tunnels and of connections, for the limit of open files.
+    pub(crate) fn most_open(&self) -> (usize, usize) {
+        (self.limits.tunnels(), self.clients.connections())
     }
 
     /// HTTP settings for clients.

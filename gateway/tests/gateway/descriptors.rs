@@ -9,7 +9,10 @@ use std::{
 use test_support::{SWITCHING, ScriptedUpstream, Wire, bounded, handshake, ping_pong};
 use tokio::time::sleep;
 
-use crate::{Gateway, get, process::with_descriptors};
+use crate::{
+    Gateway, get,
+    process::{with_descriptors, with_limits},
+};
 
 /// Number of free descriptors below `limit`; the process may have inherited others above.
 fn free_descriptors(gateway: &Gateway, limit: usize) -> usize {
@@ -45,10 +48,12 @@ async fn expect_all_open(tunnels: &mut [(Wire, Wire)]) {
 }
 
 #[tokio::test]
-async fn g10_out_of_descriptors_new_upgrades_are_503_or_wait_while_tunnels_stay_open_and_it_recovers() {
-    const DESCRIPTORS: usize = 48;
+async fn g10_out_of_descriptors_new_clients_get_503_while_tunnels_stay_open_and_it_recovers() {
+    const DESCRIPTORS: usize = 64;
     let upstream = ScriptedUpstream::start().await;
-    let mut gateway = with_descriptors(DESCRIPTORS, &format!("/ws/={}", upstream.uri())).await;
+    let route = format!("/ws/={}", upstream.uri());
+    let mut gateway = with_descriptors(DESCRIPTORS, &["--route", &route, "--status", "127.0.0.1:0"]).await;
+    let status = gateway.program.line_after("status on http://").await.parse().unwrap();
     // A tunnel takes two. With an odd number, the last one is for a client that is refused.
     let mut spare = vec![accepted(&gateway).await];
     if free_descriptors(&gateway, DESCRIPTORS).is_multiple_of(2) {
@@ -69,38 +74,67 @@ async fn g10_out_of_descriptors_new_upgrades_are_503_or_wait_while_tunnels_stay_
     refused.body(&head).await;
     expect_all_open(&mut tunnels).await;
 
-    // The connection of the refused client stays open, with the last descriptor: the next one cannot be accepted.
+    // The connection of the refused client stays open, with the last descriptor. Further clients are refused at once, with
+    // one in reserve.
     let head = refused.request(handshake("/ws/")).await;
     assert_eq!(head.status(), 503);
     refused.body(&head).await;
     assert_eq!(free_descriptors(&gateway, DESCRIPTORS), 0);
-    let mut waiting = gateway.wire().await;
-    waiting.send(handshake("/ws/")).await;
-    gateway.program.wait_for_log("accept failed").await;
+    for _ in 0..20 {
+        let mut next = gateway.wire().await;
+        let head = next.request(handshake("/ws/")).await;
+        assert_eq!((head.status(), head.values("retry-after").len()), (503, 1), "{}", head.text());
+        assert!(head.has("connection", "close"), "{}", head.text());
+        next.body(&head).await;
+        next.expect_end().await;
+    }
+    gateway.program.wait_for_log("connection accepted with a reserved descriptor").await;
+    // The status has some of its own, though many clients wait that send nothing.
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(gateway.wire().await);
+    }
+    let mut scraper = Wire::connect(status).await;
+    let (head, text) = get(&mut scraper, "/").await;
+    assert_eq!(head.status(), 200);
+    assert!(text.contains(&format!("gateway_tunnels {tunnels_left}\n")), "{text}");
     expect_all_open(&mut tunnels).await;
 
-    // After two tunnels have ended, the waiting client is accepted.
     tunnels.truncate(tunnels_left - 2);
-    let server = accept_tunnel(&mut waiting, upstream.accept().await).await;
-    tunnels.push((waiting, server));
-    drop((refused, spare));
+    drop((refused, spare, silent, scraper));
     // The gateway notices the ends some time later.
-    let mut client = gateway.wire().await;
     let recovered = async {
         loop {
+            let mut client = gateway.wire().await;
             client.send(handshake("/ws/")).await;
             tokio::select! {
-                server = upstream.accept() => return server,
-                head = client.head() => {
-                    assert_eq!(head.status(), 503);
-                    client.body(&head).await;
-                    sleep(Duration::from_millis(10)).await;
-                }
+                server = upstream.accept() => return (client, server),
+                _ = client.rest() => sleep(Duration::from_millis(10)).await,
             }
         }
     };
-    let server = bounded("a free descriptor", recovered).await;
+    let (mut client, server) = bounded("a free descriptor", recovered).await;
     let server = accept_tunnel(&mut client, server).await;
     tunnels.push((client, server));
     expect_all_open(&mut tunnels).await;
+}
+
+#[tokio::test]
+async fn the_soft_limit_of_descriptors_is_raised_and_a_low_hard_limit_is_a_warning() {
+    let route = format!("/={}", crate::upstream::start("app").await);
+    let gateway = with_limits("-S", 40, &["--route", &route]).await;
+    let mut tunnels = Vec::new();
+    for _ in 0..40 {
+        tunnels.push(gateway.websocket("/").await.unwrap());
+    }
+
+    let small = ["--max-tunnels", "100", "--max-connections", "50"];
+    for (number, warns) in [(400, true), (500, false)] {
+        let mut gateway = with_limits("", number, &[&["--route", &route][..], &small].concat()).await;
+        assert_eq!(gateway.description("/").await, "app / client.example");
+        gateway.program.signal("TERM").await;
+        let log = gateway.program.rest_of_log().await;
+        let warning = format!("limit={number} needed=428");
+        assert_eq!(log.contains("is enough for 136 tunnels") && log.contains(&warning), warns, "{log}");
+    }
 }

@@ -247,3 +247,83 @@ async fn the_jitter_of_the_drain_can_be_set() {
     // With the default, the last one of 20 ends after 0.95 s on average.
     assert!(start.elapsed() < Duration::from_millis(600), "{:?}", start.elapsed());
 }
+
+#[tokio::test]
+async fn requests_have_a_grace_period_of_their_own_and_the_log_names_what_holds_the_exit() {
+    let upstream = ScriptedUpstream::start().await;
+    let mut gateway = Gateway::start(&[
+        "--route",
+        &format!("/={}", upstream.uri()),
+        "--drain",
+        "1h",
+        "--drain-requests",
+        "2s",
+    ])
+    .await;
+    // A long poll without a response, a response that continues, and one over HTTP/2.
+    let (mut polling, mut streaming) = (gateway.wire().await, gateway.wire().await);
+    polling.send("GET /poll?secret HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let _first = upstream.accept().await;
+    streaming.send("GET /events HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut second = upstream.accept().await;
+    second.head().await;
+    second.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
+    let head = streaming.head().await;
+    streaming.exactly("5\r\nhello\r\n".len()).await;
+    let mut http2 = http2::Client::over(gateway.connect().await).await;
+    let get = http::Request::get("http://a/over-http2").body(()).unwrap();
+    let pending = http2.send_request(get, true);
+    let _third = upstream.accept().await;
+    let tunnel = upstream.tunnel(gateway.wire().await).await;
+
+    let start = Instant::now();
+    gateway.program.signal("TERM").await;
+    let line = gateway.program.wait_for_log("waiting").await;
+    for part in ["tunnels=1", "requests=3", "connections=3", "oldest_request=GET /poll", "age="] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!line.contains("secret"), "{line}");
+    gateway.program.wait_for_log("aborted=3").await;
+    polling.expect_end().await;
+    streaming.expect_end().await;
+    assert!(head.has("transfer-encoding", "chunked"), "{}", head.text());
+    assert!(bounded("the end", pending.into_response()).await.is_err());
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    // The tunnel has the grace period of tunnels.
+    let line = gateway.program.wait_for_log("requests=0").await;
+    assert!(line.contains("tunnels=1"), "{line}");
+    drop(tunnel);
+    assert_eq!(gateway.program.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn idle_and_half_begun_connections_do_not_delay_the_exit() {
+    let route = format!("/={}", upstream::start("app").await);
+    let mut gateway = Gateway::start(&["--route", &route]).await;
+    let mut open = Vec::new();
+    for start in [
+        "",
+        "P",
+        "PRI",
+        "PRI * HTTP/2.0\r\n\r\nSM",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "G",
+        "GET / HTTP/1.1\r\nHost: a\r\nX-",
+        "GET / HTTP/1.0\r\nHost: a\r\n",
+    ] {
+        let mut wire = gateway.wire().await;
+        wire.send(start).await;
+        open.push(wire);
+        let mut later = gateway.wire().await;
+        assert_eq!(get(&mut later, "/").await.0.status(), 200);
+        later.send(start).await;
+        open.push(later);
+    }
+    // Accepts all of them before.
+    assert_eq!(get(&mut gateway.wire().await, "/").await.0.status(), 200);
+    let start = Instant::now();
+    gateway.program.signal("TERM").await;
+    assert_eq!(gateway.program.exit_code().await, Some(0));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    drop(open);
+}

@@ -25,7 +25,6 @@ async fn the_longest_prefix_wins_and_the_path_is_forwarded_unchanged() {
         Gateway::start(&["--route", &routes[0], "--route", &routes[1], "--route", &routes[2]]).await;
     let table = [
         ("/", "root"),
-        ("/ws", "root"),
         ("/wsx/y", "root"),
         ("/WS/", "root"),
         ("//ws/", "root"),
@@ -54,7 +53,6 @@ async fn strip_prefix_removes_whole_segments_of_the_matching_route() {
     let gateway = Gateway::start(&arguments).await;
     let table = [
         ("/", "root /"),
-        ("/app", "root /app"),
         ("/app/", "app /"),
         ("/app/app/x?q=/app/", "app /app/x?q=/app/"),
         ("/app//x%20y", "app //x%20y"),
@@ -109,8 +107,8 @@ async fn a_path_without_a_route_gets_404() {
     let route = format!("/ws/={}", upstream::start("ws").await);
     let gateway = Gateway::start(&["--route", &route]).await;
     let mut wire = gateway.wire().await;
-    for path in ["/", "/ws", "/other/ws/"] {
-        assert_eq!(get(&mut wire, path).await.0.status(), 404, "{path}");
+    for (path, status) in [("/", 404), ("/ws", 301), ("/other/ws/", 404)] {
+        assert_eq!(get(&mut wire, path).await.0.status(), status, "{path}");
         assert_eq!(gateway.refusal(path).await, 404, "{path}");
     }
 }
@@ -135,4 +133,28 @@ async fn host_upstream_replaces_the_host() {
     let authority = upstream.strip_prefix("http://").unwrap();
     let expected = format!("app /x {authority}");
     assert_eq!(description_of(&gateway, &mut gateway.wire().await, "/x").await, expected);
+}
+
+#[tokio::test]
+async fn a_path_that_lacks_only_the_slash_of_a_prefix_is_redirected_like_in_nginx() {
+    let routes = [
+        format!("/={}", upstream::start("root").await),
+        format!("/ws/={}", upstream::start("ws").await),
+        format!("/both={}", upstream::start("both").await),
+        format!("/both/={}", upstream::start("slash").await),
+    ];
+    let arguments: Vec<&str> = routes.iter().flat_map(|route| ["--route", route]).collect();
+    let gateway = Gateway::start(&arguments).await;
+    let mut wire = gateway.wire().await;
+    for (path, location) in [("/ws", "/ws/"), ("/ws?q=/a&b", "/ws/?q=/a&b")] {
+        let (head, _) = get(&mut wire, path).await;
+        assert_eq!((head.status(), head.values("location")), (301, vec![location.to_owned()]), "{path}");
+    }
+    let head = wire.request("HEAD /ws HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!((head.status(), head.values("location")), (301, vec!["/ws/".to_owned()]));
+    assert_eq!(get(&mut wire, "/both").await.1, "both /both client.example");
+    // A browser would not follow the redirect of a WebSocket, and a client might not repeat a POST.
+    assert_eq!(gateway.description("/ws").await, "root /ws client.example");
+    let head = wire.request("POST /ws HTTP/1.1\r\nHost: client.example\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(head.status(), 200);
 }

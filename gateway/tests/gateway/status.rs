@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use test_support::{Wire, bounded, http2::Client, websocket};
+use test_support::{ScriptedUpstream, Wire, bounded, http2::Client, websocket};
 
-use crate::{Gateway, upstream};
+use crate::{Gateway, get, upstream};
 
 /// The values of these gauges, after a check of their types.
 async fn gauges<const N: usize>(status: SocketAddr, names: [&str; N]) -> [usize; N] {
@@ -47,4 +47,47 @@ async fn the_gauges_count_tunnels_and_tasks_of_all_workers() {
     drop((open, stream, client));
     // The gateway notices the ends some time later.
     bounded("all tunnels to end", async { while gauges(status, COUNTS).await != [0, before] {} }).await;
+}
+
+/// Status of this path.
+async fn probe(status: SocketAddr, path: &str) -> u16 {
+    get(&mut Wire::connect(status).await, path).await.0.status()
+}
+
+#[tokio::test]
+async fn the_status_answers_to_the_end_and_says_when_the_gateway_is_not_ready() {
+    let upstream = ScriptedUpstream::start().await;
+    let route = format!("/={}", upstream.uri());
+    let mut gateway = Gateway::start(&[
+        "--route",
+        &route,
+        "--status",
+        "127.0.0.1:0",
+        "--lame-duck",
+        "2s",
+        "--drain",
+        "20s",
+    ])
+    .await;
+    let status = gateway.program.line_after("status on http://").await.parse().unwrap();
+    let (client, server) = upstream.tunnel(gateway.wire().await).await;
+    for path in ["/alive", "/ready", "/", "/metrics"] {
+        assert_eq!(probe(status, path).await, 200, "{path}");
+    }
+    gateway.program.signal("TERM").await;
+    gateway.program.wait_for_log("not ready any more").await;
+    assert_eq!((probe(status, "/alive").await, probe(status, "/ready").await), (200, 503));
+    // The lame duck still serves everything.
+    let late = upstream.tunnel(gateway.wire().await).await;
+    gateway.program.wait_for_log("draining tunnels=2").await;
+    bounded("the listener to be closed", async {
+        while tokio::net::TcpStream::connect(gateway.address).await.is_ok() {}
+    })
+    .await;
+    assert_eq!((probe(status, "/alive").await, probe(status, "/ready").await), (200, 503));
+    assert_eq!(gauges(status, ["gateway_tunnels"]).await, [2]);
+    drop(late);
+    bounded("one to end", async { while gauges(status, ["gateway_tunnels"]).await != [1] {} }).await;
+    drop((client, server));
+    assert_eq!(gateway.program.exit_code().await, Some(0));
 }
