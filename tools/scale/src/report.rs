@@ -17,8 +17,10 @@ pub(crate) fn markdown(outcome: &Outcome) -> String {
     let mut text = line(&header) + &line(&rule);
     sheet.rows.iter().for_each(|row| text += &line(row));
     text += "\n";
-    for check in &sheet.checks {
-        text += &format!("- {}: {}\n", if check.holds { "holds" } else { "**FAILED**" }, check.text);
+    let (holding, failed): (Vec<_>, Vec<_>) = sheet.checks.iter().partition(|check| check.holds);
+    text += &format!("- {} of {} checks hold\n", holding.len(), sheet.checks.len());
+    for check in failed {
+        text += &format!("- **FAILED**: {}\n", check.text);
     }
     for note in &sheet.notes {
         text += &format!("- {note}\n");
@@ -60,7 +62,7 @@ mod tests {
         let mut sheet = Sheet::new(&["tunnels", "time"]);
         sheet.row(["1".to_owned(), "2 s".to_owned()]);
         sheet.check(false, "exit code 1".to_owned());
-        let expected = "| tunnels | time |\n| --- | ---: |\n| 1 | 2 s |\n\n- **FAILED**: exit code 1\n";
+        let expected = "| tunnels | time |\n| --- | ---: |\n| 1 | 2 s |\n\n- 0 of 1 checks hold\n- **FAILED**: exit code 1\n";
         assert_eq!(markdown(&Outcome::Measured(sheet)), expected);
     }
 }
