@@ -294,7 +294,7 @@ async fn requests_over(work: &Work, requests: &Arc<InProgress>, streams: &Stream
     work.draining().await;
     work.requests_over(requests).await;
     if streams.has_tunnel() {
-        pending().await
+        pending::<()>().await;
     }
 }
 

@@ -140,7 +140,7 @@ async fn end_requests(grace: Duration, connections: &Connections, requests_over:
         tracing::info!(aborted, "the grace period of requests is over");
     }
     requests_over.send_replace(true);
-    pending().await
+    pending::<()>().await;
 }
 
 /// Names once a second what the exit waits for. Never ready.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the clients of tests/clients: Python `websockets` and Hypercorn, Node `ws` and Socket.IO,
-# headless Chromium. Packages are installed into this folder. Python, Node and Chromium, if missing, are
+# Installs the clients of tests/clients: Python `websockets` and Hypercorn, Node `ws`, Socket.IO and other
+# clients that reconnect, headless Chromium. Packages are installed into this folder. Python, Node and Chromium, if missing, are
 # installed with apt as root; otherwise they are skipped, and the tests that need them are ignored.
 set -eu
 cd "$(dirname "$0")"

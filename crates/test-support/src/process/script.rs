@@ -51,6 +51,23 @@ pub fn missing_socketio() -> Option<String> {
     (!present).then(|| not_installed("Node's socket.io"))
 }
 
+/// Message about the missing ones of the Node clients that reconnect.
+pub fn missing_reconnecting_clients() -> Option<String> {
+    let clients = [
+        "@microsoft/signalr",
+        "centrifuge",
+        "graphql",
+        "graphql-ws",
+        "partysocket",
+        "phoenix",
+        "reconnecting-websocket",
+        "rxjs",
+        "sockette",
+    ];
+    let missing: Vec<_> = clients.into_iter().filter(|client| !is_module(client)).collect();
+    missing_socketio().or_else(|| (!missing.is_empty()).then(|| not_installed(&missing.join(", "))))
+}
+
 /// Message about Hypercorn, if it is not installed.
 pub fn missing_hypercorn() -> Option<String> {
     let present = folder().join("venv/bin/hypercorn").is_file();
@@ -124,7 +141,12 @@ impl Script {
 
     /// The next printed line.
     pub async fn line(&mut self) -> String {
-        bounded("a line", self.lines.next_line()).await.unwrap().expect("it ended")
+        bounded("a line", self.next_line()).await
+    }
+
+    /// The next printed line, after any time. Cancel safe.
+    pub async fn next_line(&mut self) -> String {
+        self.lines.next_line().await.unwrap().expect("it ended")
     }
 
     /// Kills the process and waits for its end.
