@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Limit of the median of the round-trip times of live tunnels, whatever the others do.
-pub(crate) const ECHO_LIMIT: Duration = Duration::from_millis(10);
+/// Limit of the median of the round-trip times of live tunnels, whatever the others do; in a debug build, which takes several
+/// times as long, only a failure of the principle exceeds it.
+const ECHO_LIMIT: Duration = Duration::from_millis(if cfg!(debug_assertions) { 50 } else { 10 });
 
 /// Sorted round-trip times.
 #[derive(Clone, Debug, Default)]

@@ -26,14 +26,18 @@ pub(crate) struct Haproxy {
 }
 
 impl Haproxy {
-    /// Starts it for this number of connections; `None` if it is not installed.
-    pub(crate) async fn start(ports: Ports, connections: usize) -> Result<Option<Self>> {
+    /// Starts it for this number of connections, and with this idle timeout of tunnels; `None` if it is not installed.
+    pub(crate) async fn start(
+        ports: Ports,
+        connections: usize,
+        idle_timeout: Duration,
+    ) -> Result<Option<Self>> {
         let Some(program) = installed() else { return Ok(None) };
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("haproxy.cfg");
         // It does not report a port that it has selected itself.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        fs::write(&file, configuration(port, ports, connections))?;
+        fs::write(&file, configuration(port, ports, connections, idle_timeout))?;
         let arguments = ["-db", "-q", "-f", &file.to_string_lossy()].map(str::to_owned);
         let process = Process::spawn(&program, &arguments, &Log::Inherit)?;
         let start = Instant::now();
@@ -58,7 +62,8 @@ fn installed() -> Option<PathBuf> {
 }
 
 /// Without retries, so that a client gets its 503 at once, as from the gateway.
-fn configuration(port: u16, ports: Ports, connections: usize) -> String {
+fn configuration(port: u16, ports: Ports, connections: usize, idle_timeout: Duration) -> String {
+    let idle_timeout = idle_timeout.as_millis();
     let mut text = format!(
         "global
     nbthread {WORKERS}
@@ -70,7 +75,7 @@ defaults
     timeout connect 10s
     timeout client 1m
     timeout server 1m
-    timeout tunnel 1h
+    timeout tunnel {idle_timeout}ms
 frontend scale
     bind 0.0.0.0:{port} backlog 4096
     use_backend live if {{ path_beg {LIVE} }}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-use super::{Context, Upstreams};
+use super::{Context, LONG, Upstreams};
 use crate::{
     Result,
     crowd::{Crowd, Hostile, probe::Probe},
@@ -53,7 +53,7 @@ impl Proxy {
         let ports = upstreams.ports();
         if !is_gateway {
             let connections = context.sizes.half_heads + 300;
-            return Ok(Haproxy::start(ports, connections).await?.map(Self::Haproxy));
+            return Ok(Haproxy::start(ports, connections, LONG).await?.map(Self::Haproxy));
         }
         // The clients stay in half a head for the whole measurement.
         let grace = format!("{}ms", context.sizes.grace.as_millis());

@@ -8,7 +8,7 @@ mod ramp;
 mod reconnect;
 mod sizes;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 
@@ -84,6 +84,9 @@ impl Scenario {
         }
     }
 }
+
+/// Idle timeout that no tunnel reaches.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Upstreams of the probe and of the crowd.
 struct Upstreams {

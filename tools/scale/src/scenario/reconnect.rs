@@ -5,7 +5,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use rustix::process::Pid;
 use tokio::time::sleep;
 
-use super::{Context, Upstreams};
+use super::{Context, LONG, Upstreams};
 use crate::{
     Result,
     crowd::{Crowd, probe::Probe},
@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context) -> Result<Sheet> {
 
     let upstreams = Upstreams::start().await?;
     let connections = (context.sizes.reconnecting + 300).min(context.descriptors.saturating_sub(200) / 2);
-    let Some(haproxy) = Haproxy::start(upstreams.ports(), connections).await? else {
+    let Some(haproxy) = Haproxy::start(upstreams.ports(), connections, LONG).await? else {
         sheet.note("!! SKIPPED: HAProxy is not installed, and not compared".to_owned());
         return Ok(sheet);
     };
