@@ -1,16 +1,24 @@
 //! [`Dialer`]: opens connections by TCP, TLS, unix sockets, or the application's own connector.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use http::{Uri, uri::Scheme};
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tower::{ServiceExt, util::BoxCloneSyncService};
 use tower_service::Service;
 
+use super::{
+    ports::{Shortages, has_local_address, is_not_available},
+    tcp::{self, Outcome},
+};
 use crate::{
-    error::{BoxError, ConnectTimeout},
+    error::{BoxError, ConnectTimeout, NoLocalPort},
     io::transport::Transport,
+    sync::atomic::{AtomicBool, Ordering},
     upstream::Address,
 };
 
@@ -35,6 +43,9 @@ pub(crate) struct ConnectTimeouts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dialer {
     custom: Option<BoxCloneSyncService<Uri, Transport, BoxError>>,
+    shortages: Shortages,
+    /// The last attempt was refused.
+    was_refused: Arc<AtomicBool>,
     #[cfg(feature = "rustls")]
     pub(super) tls: super::tls::Tls,
 }
@@ -96,29 +107,64 @@ impl Dialer {
         Err("this scheme needs a connector of your own".into())
     }
 
-    /// Opens a TCP connection: directly to an IP address, or by name through hyper-util's connector, with
-    /// happy eyeballs ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)). The timeout is shared among the
-    /// addresses of a name.
+    /// Opens a TCP connection, unless it is known that no local port is free.
     async fn tcp(&self, uri: &Uri, timeout: Duration) -> Result<TcpStream, BoxError> {
-        if let Some(address) = socket_address(uri) {
-            let tcp = TcpStream::connect(address).await?;
-            tcp.set_nodelay(true)?;
-            return Ok(tcp);
+        let destination = uri.authority().map_or("", Authority::as_str);
+        self.shortages.permit(destination)?;
+        let asks = self.was_refused.load(Ordering::Relaxed);
+        let opened = open(uri, timeout, if asks { Outcome::AskedFor } else { Outcome::Awaited }).await;
+        let is_refused = opened.as_ref().is_err_and(|error| is_refused(&**error));
+        if is_refused != asks {
+            self.was_refused.store(is_refused, Ordering::Relaxed);
         }
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(timeout));
-        Ok(connector.oneshot(uri.clone()).await.map(TokioIo::into_inner)?)
+        let is_shortage = match &opened {
+            Err(error) if is_not_available(&**error) => has_local_addresses(uri).await,
+            _ => false,
+        };
+        self.shortages.record(destination, is_shortage);
+        if is_shortage { Err(NoLocalPort.into()) } else { opened }
     }
+}
+
+/// Opens a TCP connection: directly to an IP address, or by name through hyper-util's connector, with
+/// happy eyeballs ([RFC 8305](https://www.rfc-editor.org/rfc/rfc8305)). The timeout is shared among the
+/// addresses of a name.
+async fn open(uri: &Uri, timeout: Duration, outcome: Outcome) -> Result<TcpStream, BoxError> {
+    if let Some(address) = socket_address(uri) {
+        return Ok(tcp::connect(address, outcome).await?);
+    }
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(timeout));
+    Ok(connector.oneshot(uri.clone()).await.map(TokioIo::into_inner)?)
+}
+
+/// Returns true if the system has a local address for each address of the URI's host.
+async fn has_local_addresses(uri: &Uri) -> bool {
+    if let Some(address) = socket_address(uri) {
+        return has_local_address(address);
+    }
+    let host = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(default_port(uri)));
+    match lookup_host(host).await {
+        Ok(mut addresses) => addresses.all(has_local_address),
+        Err(_) => false,
+    }
+}
+
+fn is_refused(error: &(dyn StdError + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+fn default_port(uri: &Uri) -> u16 {
+    if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 }
 }
 
 /// Returns the socket address of a URI whose host is an IP address.
 fn socket_address(uri: &Uri) -> Option<SocketAddr> {
     let host = uri.host()?;
     let ip = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()?;
-    let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-    Some(SocketAddr::new(ip, uri.port_u16().unwrap_or(default)))
+    Some(SocketAddr::new(ip, uri.port_u16().unwrap_or(default_port(uri))))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! of a shared connection. Ordinary requests share the connections of [`h1::pool`] or [`h2::pool`], except those that
 //! [`connection_auth`] keeps for one client. [`response_connection`] is either of them after the response head, and
 //! [`body`] the body of a response that is no tunnel, which [`stall`] ends if the client takes nothing of it.
-//! [`interim`] limits interim responses.
+//! [`interim`] limits interim responses. [`ports`] remembers where no local port is free.
 
 pub(crate) mod body;
 pub(crate) mod connection_auth;
@@ -19,9 +19,11 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod header_case;
 pub(crate) mod interim;
+mod ports;
 mod response_connection;
 mod stall;
 mod sweep;
+mod tcp;
 #[cfg(feature = "rustls")]
 pub(crate) mod tls;
 

@@ -16,6 +16,18 @@ impl fmt::Display for ConnectTimeout {
 
 impl Error for ConnectTimeout {}
 
+/// Error: each local port is in use for a connection to the destination.
+#[derive(Debug)]
+pub(crate) struct NoLocalPort;
+
+impl fmt::Display for NoLocalPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no local port is free")
+    }
+}
+
+impl Error for NoLocalPort {}
+
 /// Error: all HTTP/2 connections were full until the connect timeout expired.
 #[derive(Debug)]
 pub(crate) struct NoStreamFree;

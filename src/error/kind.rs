@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     RequestLimit,
     /// The process, or the system, has reached its limit on open files.
     DescriptorLimit,
+    /// No local port is free for another connection to the upstream.
+    PortLimit,
     Draining,
     /// The application's `authorize` hook has rejected the request, with this status.
     Unauthorized(Status),
@@ -80,6 +82,7 @@ impl Kind {
             Self::HandshakeLimit => (Status::SERVICE_UNAVAILABLE, "handshake_limit", "too many handshakes are in progress", "the handshake limit is reached"),
             Self::RequestLimit => (Status::SERVICE_UNAVAILABLE, "request_limit", "too many requests are in progress", "the request limit is reached"),
             Self::DescriptorLimit => (Status::SERVICE_UNAVAILABLE, "descriptor_limit", "too many connections are open", "connect"),
+            Self::PortLimit => (Status::SERVICE_UNAVAILABLE, "port_limit", "too many connections to the upstream are open", "connect: no local port is free"),
             Self::Unauthorized(status) => (status, "unauthorized", "the request was rejected", "rejected by the authorize hook"),
             Self::AuthorizeTimeout => (Status::GATEWAY_TIMEOUT, "authorize_timeout", "the request could not be authorized in time", "the authorize hook timed out"),
             Self::Draining => (Status::SERVICE_UNAVAILABLE, "draining", "the server is shutting down", "tunnels are being drained"),
@@ -125,6 +128,7 @@ mod tests {
             (Kind::HandshakeLimit, 503, "handshake_limit"),
             (Kind::RequestLimit, 503, "request_limit"),
             (Kind::DescriptorLimit, 503, "descriptor_limit"),
+            (Kind::PortLimit, 503, "port_limit"),
             (Kind::Draining, 503, "draining"),
             (Kind::Unauthorized(Status::UNAUTHORIZED), 401, "unauthorized"),
             (Kind::AuthorizeTimeout, 504, "authorize_timeout"),

@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use crate::upstream::Upstream;
 
-pub(crate) use causes::{ClientBody, ConnectTimeout, NoStreamFree, TooManyInterim};
+pub(crate) use causes::{ClientBody, ConnectTimeout, NoLocalPort, NoStreamFree, TooManyInterim};
 use causes::{caused_by, is_out_of_descriptors};
 pub(crate) use kind::Kind;
 
@@ -67,6 +67,8 @@ impl Error {
             Self::at(Kind::ConnectTimeout, upstream)
         } else if caused_by::<NoStreamFree>(&*cause) {
             Self::at(Kind::NoStreamFree, upstream)
+        } else if caused_by::<NoLocalPort>(&*cause) {
+            Self::at(Kind::PortLimit, upstream)
         } else if is_out_of_descriptors(&*cause) {
             Self::caused(Kind::DescriptorLimit, upstream, cause)
         } else {
@@ -211,6 +213,14 @@ impl Error {
         self.0.kind == Kind::DescriptorLimit
     }
 
+    /// Returns true if no connection to the upstream could be opened because each local port is in use for one: Linux has
+    /// some 28,000 for each address of an upstream (`net.ipv4.ip_local_port_range`). For a quarter of a second after that
+    /// no other connection to this address is attempted. Status 503 with `Retry-After`.
+    #[must_use]
+    pub fn is_port_limit(&self) -> bool {
+        self.0.kind == Kind::PortLimit
+    }
+
     /// Returns true if a [`Drain`](crate::Drain) has begun, after which no tunnels are opened. Status 503 with
     /// `Retry-After`.
     #[must_use]
@@ -252,6 +262,7 @@ impl Error {
     /// | `no_http2` | 502 | [`is_no_http2`](Self::is_no_http2) |
     /// | `upstream_protocol` | 502 | [`is_upstream_protocol`](Self::is_upstream_protocol) |
     /// | `descriptor_limit` | 503 | [`is_descriptor_limit`](Self::is_descriptor_limit) |
+    /// | `port_limit` | 503 | [`is_port_limit`](Self::is_port_limit) |
     /// | `draining` | 503 | [`is_draining`](Self::is_draining) |
     /// | `handshake_limit` | 503 | [`is_handshake_limit`](Self::is_handshake_limit) |
     /// | `no_stream_free` | 503 | [`is_no_stream_free`](Self::is_no_stream_free) |
