@@ -9,7 +9,7 @@ use http::{
 use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpStream},
-    time,
+    task, time,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::service_fn;
@@ -27,6 +27,10 @@ use crate::{
 
 /// Pause after a failed accept, so that "too many open files" does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Number of connections that are accepted before all other tasks have their turn. When thousands of clients connect at once, most
+/// of them then wait in the kernel's queue, which costs little, and tunnels are served between them.
+const BUDGET: usize = 4;
 
 /// Maximum time for the refusal of a connection.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
@@ -62,7 +66,13 @@ pub(crate) async fn accept(
     service: impl HttpService,
 ) {
     let mut draining = pin!(work.draining());
+    let mut budget = BUDGET;
     loop {
+        if budget == 0 {
+            task::yield_now().await;
+            budget = BUDGET;
+        }
+        budget -= 1;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut draining => return,
@@ -150,7 +160,7 @@ async fn connection(
             None => tracing::debug!(?peer, "no request in time"),
         };
     };
-    match first_bytes(&http, &work, tls.accept(socket)).await {
+    match first_bytes(&http, &work, Box::pin(tls.accept(socket))).await {
         Some(Ok(stream)) => {
             let peer = Peer::new(peer).https();
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");

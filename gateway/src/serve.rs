@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONNECTION};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONNECTION, UPGRADE},
+};
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
@@ -26,7 +29,7 @@ use tokio::{
     time,
 };
 use tower::{Service, ServiceExt, service_fn};
-use tower_upgrade_proxy::{ClientConnection, Peer, SendTimeout};
+use tower_upgrade_proxy::{ClientConnection, Error as ProxyError, Peer, SendTimeout};
 
 use crate::{
     Body,
@@ -154,9 +157,10 @@ impl Http {
     ) where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        // In a box: a connection takes the memory of its version only.
         match is_http2 {
-            true => self.serve_http2(io, peer, work, service).await,
-            false => self.serve_http1(io, peer, work, service).await,
+            true => Box::pin(self.serve_http2(io, peer, work, service)).await,
+            false => Box::pin(self.serve_http1(io, peer, work, service)).await,
         }
     }
 
@@ -310,15 +314,19 @@ fn from(peer: Peer, service: impl HttpService) -> impl HttpService {
 
 /// Adds `Connection: close` to the response of the connection's last request in HTTP/1.1, and to a refused `CONNECT`: the bytes
 /// behind it may be meant for the tunnel, and must not be parsed as a request
-/// ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)).
+/// ([RFC 9931, 8](https://www.rfc-editor.org/rfc/rfc9931#section-8)). Also to an upgrade that failed at the gateway or its
+/// upstream: WebSocket clients try again on a new connection, and with thousands of them the old ones would take memory.
 fn closing_last(service: impl HttpService, requests: Requests) -> impl HttpService {
     let requests = Arc::new(requests);
     service_fn(move |request: Request<Incoming>| {
         let (service, is_last) = (service.clone(), requests.add());
         let is_connect = request.method() == Method::CONNECT;
+        let is_upgrade = request.headers().contains_key(UPGRADE);
         async move {
             let mut response = service.oneshot(request).await?;
-            let is_refused = is_connect && !response.status().is_success();
+            let has_failed =
+                response.status().is_server_error() && response.extensions().get::<ProxyError>().is_some();
+            let is_refused = is_connect && !response.status().is_success() || is_upgrade && has_failed;
             if is_refused || is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }

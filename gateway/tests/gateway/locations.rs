@@ -1,6 +1,6 @@
 //! The upstream of a request, and the path and host it receives.
 
-use test_support::{ReservedPort, Wire, websocket::Client};
+use test_support::{ReservedPort, Wire, handshake, websocket::Client};
 
 use crate::{Gateway, description, get, upstream};
 
@@ -120,8 +120,14 @@ async fn an_unreachable_upstream_is_a_502_and_a_line_in_the_log() {
     let line = format!("upstream {}: connect", port.uri());
     assert_eq!(gateway.refusal("/").await, 502);
     gateway.program.wait_for_log(&line).await;
-    let (head, body) = get(&mut gateway.wire().await, "/").await;
+    let mut wire = gateway.wire().await;
+    let (head, body) = get(&mut wire, "/").await;
     assert_eq!((head.status(), body.as_str()), (502, "502 Bad Gateway: the upstream cannot be reached\n"));
+    // The connection of a request continues, that of an upgrade ends.
+    let head = wire.request(handshake("/")).await;
+    assert!(head.status() == 502 && head.has("connection", "close"), "{}", head.text());
+    wire.body(&head).await;
+    wire.expect_end().await;
     gateway.program.wait_for_log(&line).await;
 }
 
