@@ -65,7 +65,8 @@ const FAST: &[&str] = &[
 ];
 
 /// All other test programs. They take minutes, need thousands of sockets, or clients and servers that must be installed.
-const SLOW: &[&str] = &["browser", "clients", "cycles", "flood", "nginx_parity", "scale", "soak"];
+const SLOW: &[&str] =
+    &["browser", "clients", "cycles", "flood", "nginx_parity", "reconnect", "scale", "soak"];
 
 const fn task(
     name: &'static str,
