@@ -22,7 +22,7 @@
 //! | `scratch`, `pending`, `rate`, `splice/` | its read buffer, write buffer, token bucket and kernel path |
 //! | `frame_relay/`, `frames/` | its frames: inspection and injection; the parser |
 //! | `lifecycle/` | state and decisions |
-//! | `close_handshake`, `keep_alive`, `clock`, `random` | its parts: the end of a tunnel, Pings, timer, jitter |
+//! | `close_handshake`, `keep_alive`, `clock`, `pace`, `random` | its parts: the end of a tunnel, Pings, timer, mass timeouts, jitter |
 //! | `config`, `close_policy`, `close_frame` | configuration |
 //! | `shared`, `handle` | state that others can read, and the way to request a shutdown |
 //! | `end`, `summary` | the result |
@@ -53,6 +53,7 @@ mod frames;
 mod handle;
 mod keep_alive;
 mod lifecycle;
+mod pace;
 mod pending;
 mod random;
 mod rate;
@@ -248,9 +249,12 @@ where
                 Next::Wait(None) => return Poll::Pending,
                 Next::Wait(Some(deadline)) => ready!(this.clock.as_mut().poll_until(cx, deadline)),
                 Next::Ping(side) => lifecycle.ping(side, directions, now),
-                Next::Close(end) => match lifecycle.close(end, directions, &status, now) {
-                    Ok(()) => {}
-                    Err(end) => break end,
+                Next::Close(end) => match lifecycle.postponed(&end, now) {
+                    Some(turn) => ready!(this.clock.as_mut().poll_until(cx, turn)),
+                    None => match lifecycle.close(end, directions, &status, now) {
+                        Ok(()) => {}
+                        Err(end) => break end,
+                    },
                 },
                 Next::Abandon(sides) => lifecycle.abandon(sides, directions),
                 Next::Probe => lifecycle.probe(directions),

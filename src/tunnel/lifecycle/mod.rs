@@ -41,6 +41,7 @@ use super::{
     direction::{Direction, Phase, Status},
     frame_relay::{FrameRelay, Pinged},
     keep_alive::{Liveness, Probe},
+    pace,
     random::random_bytes,
     shared::{Count, Shared, ShutdownRequest},
     summary::Told,
@@ -66,6 +67,8 @@ pub(super) struct Lifecycle {
     probe: Option<Box<Probe>>,
     shutdown_request: Option<Box<ShutdownRequest>>,
     close_handshake: Option<Box<CloseHandshake>>,
+    /// Time at which a timeout may end the tunnel, once one was due.
+    turn: Option<Instant>,
     pub(super) shared: Option<Arc<Shared>>,
 }
 
@@ -98,6 +101,7 @@ impl Lifecycle {
             probe: None,
             shutdown_request: None,
             close_handshake: None,
+            turn: None,
             shared: None,
             config,
         }
@@ -222,6 +226,15 @@ impl Lifecycle {
                 relay.drop_pongs(probe.tag());
             }
         }
+    }
+
+    /// Returns the time until which a close for this reason is postponed, if many tunnels of the thread time out together.
+    pub(super) fn postponed(&mut self, end: &TunnelEnd, now: Instant) -> Option<Instant> {
+        if !matches!(end, TunnelEnd::IdleTimeout | TunnelEnd::LifetimeReached | TunnelEnd::HalfCloseTimeout) {
+            return None;
+        }
+        let turn = *self.turn.get_or_insert_with(|| pace::turn(now).unwrap_or(now));
+        (turn > now).then_some(turn)
     }
 
     /// Starts a close handshake, and abandons the sides that have failed by then for another reason than `end`: bytes for
