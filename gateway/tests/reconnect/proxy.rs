@@ -20,10 +20,35 @@ pub(crate) enum Server {
     Nginx,
 }
 
-/// A running proxy; killed when dropped.
+/// A running proxy; ended when dropped.
 pub(crate) enum Proxy {
     Gateway(ServerProgram),
-    Nginx(Child, #[expect(dead_code, reason = "removed when dropped")] tempfile::TempDir),
+    Nginx(Nginx),
+}
+
+/// nginx's master process, which has a worker.
+pub(crate) struct Nginx {
+    master: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    fn signal(&self, name: &str) {
+        if let Some(id) = self.master.id() {
+            let _ = std::process::Command::new("kill").args([name, &id.to_string()]).status();
+        }
+    }
+}
+
+impl Drop for Nginx {
+    /// Ends the master by a signal that it passes on: a worker outlives a master that is killed.
+    fn drop(&mut self) {
+        self.signal("-TERM");
+        let end = Instant::now() + Duration::from_secs(10);
+        while matches!(self.master.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// Message about nginx, if it is not installed.
@@ -70,12 +95,9 @@ impl Proxy {
                 gateway.program.signal("TERM").await;
                 assert_eq!(gateway.program.exit_code().await, Some(0));
             }
-            Self::Nginx(mut process, _) => {
-                let id = process.id().unwrap();
-                assert!(
-                    Command::new("kill").args(["-QUIT", &id.to_string()]).status().await.unwrap().success()
-                );
-                bounded("nginx's exit", process.wait()).await.unwrap();
+            Self::Nginx(mut nginx) => {
+                nginx.signal("-QUIT");
+                bounded("nginx's exit", nginx.master.wait()).await.unwrap();
             }
         }
     }
@@ -105,21 +127,22 @@ async fn start_nginx(front: &ReservedPort, back: &ReservedPort, timeout: Duratio
         }}"
     );
     fs::write(folder.path().join("nginx.conf"), config).unwrap();
-    let process = Command::new(nginx().unwrap())
+    let master = Command::new(nginx().unwrap())
         .args(["-e", "stderr", "-c", "nginx.conf", "-p"])
         .arg(folder.path())
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(fs::File::create(folder.path().join("error.log")).unwrap())
-        .kill_on_drop(true)
         .spawn()
         .unwrap();
+    let log = folder.path().join("error.log");
+    let nginx = Nginx { master, _folder: folder };
     let started = Instant::now();
     while TcpStream::connect(front).await.is_err() {
-        let log = || fs::read_to_string(folder.path().join("error.log")).unwrap_or_default();
+        let log = || fs::read_to_string(&log).unwrap_or_default();
         assert!(started.elapsed() < Duration::from_secs(20), "nginx does not listen: {}", log());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    Proxy::Nginx(process, folder)
+    Proxy::Nginx(nginx)
 }

@@ -8,7 +8,8 @@ use tokio_tungstenite::tungstenite::Message;
 use super::{Client, websocket};
 use crate::{gateway::IDLE_TIMEOUT, report::Failure};
 
-/// Sends a few messages and closes; or sends one, and waits until the idle timeout of the gateway ends the tunnel with 1001.
+/// Sends a few messages and closes; or sends one, and waits until the idle timeout of the gateway ends the tunnel
+/// without a Close.
 pub(super) async fn session(client: &mut Client) -> Result<(), Failure> {
     let mut socket = websocket::open(client, "/echo").await?;
     let waits_for_timeout = client.random.chance(30);
@@ -30,7 +31,7 @@ pub(super) async fn session(client: &mut Client) -> Result<(), Failure> {
         // Does not stop early when the load ends, so that short runs contain this case too.
         let end = tokio::time::timeout(4 * IDLE_TIMEOUT, websocket::read_to_end(&mut socket)).await;
         return match end.unwrap_or(Failure::TimedOut) {
-            Failure::Closed(1001) => {
+            Failure::Ended(_) => {
                 client.counters().expected();
                 Ok(())
             }
