@@ -10,7 +10,7 @@
 //! probe (a thread): live tunnels   ──▶                       ──▶ upstream of the probe (a process)
 //! ```
 //!
-//! Each [scenario](scenario) starts fresh processes. The crowd consists of raw sockets, so that the load costs less than
+//! Each [scenario] starts fresh processes. The crowd consists of raw sockets, so that the load costs less than
 //! the gateway; the probe measures the round-trip times of a few tunnels that have nothing to do with the crowd.
 //! `docs/scale.md` has the figures.
 #![cfg(target_os = "linux")]
