@@ -18,7 +18,7 @@ use super::{Drain, DrainConfig, DrainSummary, HandshakeGuard, Tunnels, tests::Fa
 use crate::{
     sync::model,
     tunnel::{
-        CloseCode, CloseFrame, TunnelEnd,
+        TunnelEnd,
         shared::{Shared, ShutdownRequest},
     },
 };
@@ -144,10 +144,8 @@ fn no_shutdown_request_is_lost_and_all_are_merged_into_one() {
         let after = move |seconds| start + Duration::from_secs(seconds);
         let threads = [(10, 40), (20, 30), (15, 35)].map(|(at, deadline)| {
             let shared = Arc::clone(&shared);
-            let close = CloseFrame::new(CloseCode::GOING_AWAY);
-            thread::spawn(move || {
-                shared.request_shutdown(ShutdownRequest { at: after(at), deadline: after(deadline), close })
-            })
+            let (at, deadline) = (after(at), after(deadline));
+            thread::spawn(move || shared.request_shutdown(ShutdownRequest { at, deadline, close: None }))
         });
         let mut known = await_shutdown_request(&shared);
         while (known.at, known.deadline) != (after(10), after(30)) {
