@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use test_support::bounded;
+
 use crate::{
     client::{self, Step},
     proxy::{Proxy, Setup},
     recorder::Recorder,
-    response::CannedResponse,
+    response::{After, CannedResponse},
     transcript::{Transcript, only},
 };
 
@@ -150,6 +152,10 @@ impl Case {
             client::run(&nginx.addresses[self.port], &self.steps),
             client::run(&rust.addresses[self.port], &self.steps),
         );
+        if self.responses.iter().any(|response| response.after == After::Record) {
+            bounded("the tunnel through nginx to end", nginx.recorder.tunnel_ended()).await;
+            bounded("the tunnel through the Rust program to end", rust.recorder.tunnel_ended()).await;
+        }
         let with_nginx =
             Transcript::new(&nginx.recorder.received(), &nginx_received, nginx.recorder.addresses);
         let with_rust = Transcript::new(&rust.recorder.received(), &rust_received, rust.recorder.addresses);

@@ -23,6 +23,8 @@ pub(crate) enum Step {
         pause: Duration,
         times: usize,
     },
+    /// Ends the client's stream.
+    Finish,
     /// Reads the end of the connection, not earlier than this after the last step.
     End {
         after: Duration,
@@ -67,6 +69,7 @@ impl Connection {
                     self.bytes(4).await;
                 }
             }
+            Step::Finish => self.io.shutdown().await.unwrap(),
             Step::End { after } => self.end(*after).await,
         }
     }

@@ -27,7 +27,12 @@ impl Message {
     pub(crate) async fn read_head(io: &mut (impl AsyncBufRead + Unpin)) -> Option<Self> {
         let first = read_line(io).await?;
         let fields = read_fields(io).await?;
-        Some(Self { first, fields, body: Vec::new(), trailers: Vec::new(), end: End::AsAnnounced })
+        Some(Self { fields, ..Self::of(first) })
+    }
+
+    /// A message of one line.
+    pub(crate) fn of(first: String) -> Self {
+        Self { first, fields: Vec::new(), body: Vec::new(), trailers: Vec::new(), end: End::AsAnnounced }
     }
 
     /// Reads the body of a request.

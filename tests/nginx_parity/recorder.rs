@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
+use test_support::websocket::frame;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 
 use crate::{
@@ -26,6 +28,8 @@ pub(crate) struct Recorder {
 struct Shared {
     responses: Mutex<VecDeque<CannedResponse>>,
     received: Mutex<Vec<ReceivedRequest>>,
+    /// The end of a recorded tunnel.
+    tunnel_ended: Notify,
 }
 
 /// One request, and the index of the server that received it.
@@ -38,7 +42,7 @@ pub(crate) struct ReceivedRequest {
 impl Recorder {
     pub(crate) async fn start(responses: &[CannedResponse]) -> Self {
         let responses = Mutex::new(responses.iter().cloned().collect());
-        let shared = Arc::new(Shared { responses, received: Mutex::default() });
+        let shared = Arc::new(Shared { responses, received: Mutex::default(), tunnel_ended: Notify::new() });
         let addresses = [listen(0, Arc::clone(&shared)).await, listen(1, Arc::clone(&shared)).await];
         Self { addresses, shared }
     }
@@ -46,6 +50,11 @@ impl Recorder {
     /// The requests so far.
     pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
         self.shared.received.lock().unwrap().clone()
+    }
+
+    /// The end of a tunnel that [`After::Record`] records.
+    pub(crate) async fn tunnel_ended(&self) {
+        self.shared.tunnel_ended.notified().await;
     }
 }
 
@@ -84,8 +93,22 @@ async fn serve(server: usize, stream: TcpStream, shared: Arc<Shared>) {
             After::Close => return,
             After::Ping(pause) => return ping(io, pause).await,
             After::Silence => return drop(io.read_to_end(&mut Vec::new()).await),
+            After::Record => return record(server, io, &shared).await,
         }
     }
+}
+
+/// Adds what the tunnel carries to the requests.
+async fn record(server: usize, mut io: BufReader<TcpStream>, shared: &Shared) {
+    let mut bytes = Vec::new();
+    // A reset is an end too.
+    let _ = io.read_to_end(&mut bytes).await;
+    let carried = match frame::close_code(&bytes) {
+        Some(code) => format!("Close {code}"),
+        None => format!("{} bytes", bytes.len()),
+    };
+    shared.received.lock().unwrap().push(ReceivedRequest { server, request: Message::of(carried) });
+    shared.tunnel_ended.notify_one();
 }
 
 /// The response with the upstream's address inserted.

@@ -11,7 +11,7 @@ pub(crate) struct CannedResponse {
     pub(crate) early: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum After {
     /// The next request on the same connection; after a 101 an echo.
     GoOn,
@@ -20,6 +20,8 @@ pub(crate) enum After {
     Ping(Duration),
     /// Nothing, on an open connection.
     Silence,
+    /// Records what the tunnel carries until its end.
+    Record,
 }
 
 /// A response of a status line, lines and a body, all as they are sent.
