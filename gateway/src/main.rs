@@ -12,6 +12,7 @@
 //! period of `--drain`, when the remaining tunnels are aborted. The status address answers to the end.
 
 mod descriptors;
+mod handshakes;
 mod head_timer;
 mod https;
 mod in_progress;

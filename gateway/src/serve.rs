@@ -33,6 +33,7 @@ use tower_upgrade_proxy::{ClientConnection, Error as ProxyError, Peer, SendTimeo
 
 use crate::{
     Body,
+    handshakes::Handshakes,
     head_timer::{DRAIN_TIME, HeadTimer},
     in_progress::InProgress,
     linger::linger,
@@ -84,6 +85,7 @@ pub(crate) struct Http {
     http2: http2::Builder<TokioExecutor>,
     config: HttpConfig,
     connections: Option<Arc<Semaphore>>,
+    handshakes: Handshakes,
 }
 
 /// Limits of connections.
@@ -126,12 +128,12 @@ impl Http {
             .keep_alive_timeout(config.client_timeout);
         let connections = config.connections.get().min(Semaphore::MAX_PERMITS);
         let connections = Some(Arc::new(Semaphore::new(connections)));
-        Self { http1, http2, config: config.clone(), connections }
+        Self { http1, http2, config: config.clone(), connections, handshakes: Handshakes::default() }
     }
 
-    /// The same settings without a limit of connections.
+    /// The same settings without a limit of connections, and with handshakes of their own.
     pub(crate) fn without_limit(&self) -> Self {
-        Self { connections: None, ..self.clone() }
+        Self { connections: None, handshakes: Handshakes::default(), ..self.clone() }
     }
 
     /// Returns a permit for one connection, without effect if they are not limited. `None` at the limit.
@@ -169,14 +171,20 @@ impl Http {
     where
         I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        self.handshakes.turn().await;
         let requests = Requests::new(self.config.requests);
         let in_progress = Arc::<InProgress>::default();
         let service = closing_last(from(peer, service), requests);
         let service = TowerToHyperService::new(service_fn({
-            let in_progress = Arc::clone(&in_progress);
+            let (in_progress, handshakes) = (Arc::clone(&in_progress), self.handshakes.clone());
             move |request: Request<Incoming>| {
                 let (service, in_progress) = (service.clone(), in_progress.begin(&request));
-                async { service.oneshot(request).await.map(|response| in_progress.respond(response)) }
+                let handshake = handshakes.begin(&request);
+                async {
+                    let response = service.oneshot(request).await;
+                    drop(handshake);
+                    response.map(|response| in_progress.respond(response))
+                }
             }
         }));
         let io = SendTimeout::new(io, self.config.send_timeout);
@@ -333,4 +341,78 @@ fn closing_last(service: impl HttpService, requests: Requests) -> impl HttpServi
             Ok(response)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::{
+        plain,
+        shutdown::{Shutdown, Times},
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn http() -> Http {
+        Http::new(&HttpConfig {
+            client_timeout: SECOND,
+            keep_alive: SECOND,
+            send_timeout: None,
+            streams: NonZeroU32::MIN,
+            connections: NonZeroUsize::MIN,
+            requests: NonZeroUsize::MIN,
+            preserve_header_case: false,
+            title_case_headers: false,
+        })
+    }
+
+    /// Upgrades wait forever.
+    async fn respond(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if request.headers().contains_key(UPGRADE) {
+            pending::<()>().await;
+        }
+        Ok(plain(StatusCode::OK, ""))
+    }
+
+    /// A request on a connection of its own.
+    async fn send(http: &Http, work: &Work, head: &str) -> DuplexStream {
+        let (mut client, server) = duplex(4096);
+        let (http, work, peer) = (http.clone(), work.clone(), Peer::new(([127, 0, 0, 1], 1).into()));
+        drop(tokio::spawn(async move { http.serve(server, false, peer, work, service_fn(respond)).await }));
+        client.write_all(head.as_bytes()).await.unwrap();
+        client
+    }
+
+    async fn time_of_response(http: &Http, work: &Work) -> Duration {
+        let started = Instant::now();
+        let mut client = send(http, work, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        let mut status = [0; "HTTP/1.1 200".len()];
+        client.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 200");
+        started.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn beside_many_handshakes_a_connection_waits_for_its_turn() {
+        let times = Times { lame_duck: Duration::ZERO, tunnels: SECOND, requests: SECOND, jitter: None };
+        let (http, (_shutdown, work)) = (http(), Shutdown::new(times));
+        assert_eq!(time_of_response(&http, &work).await, Duration::ZERO);
+        let mut handshakes = Vec::new();
+        for _ in 0..256 {
+            let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+            handshakes.push(send(&http, &work, head).await);
+        }
+        assert!(time_of_response(&http, &work).await > Duration::ZERO);
+        // The status listener.
+        assert_eq!(time_of_response(&http.without_limit(), &work).await, Duration::ZERO);
+        drop(handshakes);
+        time::sleep(SECOND / 10).await;
+        assert_eq!(time_of_response(&http, &work).await, Duration::ZERO);
+    }
 }
