@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::{Context, Upstreams};
 use crate::{
     Result,
-    crowd::{Crowd, Reader, STREAMS, probe::Probe},
+    crowd::{Counts, Crowd, Reader, STREAMS, probe::Probe},
     figures::{Sheet, seconds},
     proxy::Gateway,
     usage,
@@ -29,6 +29,9 @@ const OPTIONS: [&str; 10] = [
 
 /// Limit of the memory of a tunnel, in KiB.
 const MEMORY_LIMIT: f64 = 16.0;
+
+/// Limit of the memory with all tunnels open for the second time, as a multiple of the largest before.
+const REUSE_LIMIT: f64 = 1.2;
 
 /// Number of tunnels from which on the memory of the gateway is theirs.
 const MANY: usize = 1_000;
@@ -57,6 +60,7 @@ pub(super) async fn run(context: &Context) -> Result<Sheet> {
         "echo with all",
         "closed in",
         "resident after",
+        "opened again",
     ]);
     ramp(context, Http::One, &mut sheet).await?;
     ramp(context, Http::Two, &mut sheet).await?;
@@ -73,16 +77,11 @@ async fn ramp(context: &Context, http: Http, sheet: &mut Sheet) -> Result<()> {
     let before = probe.during(sizes.time).await?;
     let base = usage::resident(gateway.pid())?;
 
-    let mut crowd = Crowd::new(gateway.port);
     let wanted = match http {
         Http::One => sizes.ramp_http1,
         Http::Two => sizes.ramp_http2 / STREAMS * STREAMS,
     };
-    match http {
-        Http::One => crowd.open_http1(0..wanted, Reader::Reads),
-        Http::Two => crowd.open_http2(0..wanted / STREAMS, STREAMS, Reader::Reads),
-    }
-    let opening = crowd.counts.wait("all open", sizes.limit, |counts| counts.answered() == wanted).await?;
+    let (crowd, opening) = open(context, &gateway, http, wanted).await?;
     let opened = crowd.counts.opened.get();
     let with_all = probe.during(sizes.time).await?;
     drop(probe);
@@ -92,15 +91,11 @@ async fn ramp(context: &Context, http: Http, sheet: &mut Sheet) -> Result<()> {
     let rest = cpu_at_rest(&gateway, sizes.time).await?;
     let counts = std::sync::Arc::clone(&crowd.counts);
 
-    let closing = Instant::now();
-    drop(crowd);
-    while gateway.status().await?.0 > 0 {
-        if closing.elapsed() > sizes.limit {
-            return Err("the tunnels do not end with their clients".into());
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-    let (closing, after) = (closing.elapsed(), usage::resident(gateway.pid())?);
+    let closing = close(context, &gateway, crowd).await?;
+    let after = usage::resident(gateway.pid())?;
+    let (crowd, _) = open(context, &gateway, http, wanted).await?;
+    let again = usage::resident(gateway.pid())?;
+    close(context, &gateway, crowd).await?;
     let each = (memory - base) / opened.max(1) as f64;
     let mib = |kib: f64| format!("{:.1} MiB", kib / 1024.0);
     let name = if http == Http::One { "1.1" } else { "2" };
@@ -117,6 +112,7 @@ async fn ramp(context: &Context, http: Http, sheet: &mut Sheet) -> Result<()> {
         with_all.describe(),
         seconds(closing),
         mib(after),
+        mib(again),
     ]);
     // Above the limit of descriptors, the gateway closes a connection at once or answers 503.
     let possible = wanted.min(context.descriptors.saturating_sub(500) / 2);
@@ -128,10 +124,37 @@ async fn ramp(context: &Context, http: Http, sheet: &mut Sheet) -> Result<()> {
     );
     if opened >= MANY {
         sheet.check(each < MEMORY_LIMIT, format!("HTTP/{name}: {each:.1} KiB for each tunnel"));
+        let kept = again < REUSE_LIMIT * after.max(memory);
+        sheet.check(kept, format!("HTTP/{name}: {} when all are open again", mib(again)));
     }
     sheet.check(rest < REST_LIMIT, format!("HTTP/{name}: {:.2} % of a core at rest", rest * 100.0));
     sheet.check_echo(&format!("HTTP/{name}, all open"), &with_all);
     Ok(())
+}
+
+/// Opens the tunnels. Returns the time until all are open or refused.
+async fn open(context: &Context, gateway: &Gateway, http: Http, wanted: usize) -> Result<(Crowd, Duration)> {
+    let mut crowd = Crowd::new(gateway.port);
+    match http {
+        Http::One => crowd.open_http1(0..wanted, Reader::Reads),
+        Http::Two => crowd.open_http2(0..wanted / STREAMS, STREAMS, Reader::Reads),
+    }
+    let answered = |counts: &Counts| counts.answered() == wanted;
+    let opening = crowd.counts.wait("all open", context.sizes.limit, answered).await?;
+    Ok((crowd, opening))
+}
+
+/// Disconnects the clients. Returns the time until all tunnels have ended.
+async fn close(context: &Context, gateway: &Gateway, crowd: Crowd) -> Result<Duration> {
+    let started = Instant::now();
+    drop(crowd);
+    while gateway.status().await?.0 > 0 {
+        if started.elapsed() > context.sizes.limit {
+            return Err("the tunnels do not end with their clients".into());
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(started.elapsed())
 }
 
 /// CPU time without any traffic, as a share of one core.
