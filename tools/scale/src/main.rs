@@ -10,11 +10,12 @@
 //! probe (a thread): live tunnels   ──▶                       ──▶ upstream of the probe (a process)
 //! ```
 //!
-//! Each [scenario] starts fresh processes. The crowd consists of raw sockets, so that the load costs less than
+//! Each [scenario] starts fresh processes. One of them is the [application] with the layer, in the place of the gateway. The crowd consists of raw sockets, so that the load costs less than
 //! the gateway; the probe measures the round-trip times of a few tunnels that have nothing to do with the crowd.
 //! `docs/scale.md` has the figures.
 #![cfg(target_os = "linux")]
 
+mod application;
 mod crowd;
 mod figures;
 mod http2;
@@ -28,7 +29,7 @@ mod upstream;
 mod usage;
 mod websocket;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 
@@ -42,6 +43,10 @@ fn main() -> ExitCode {
     let result = match &options.action {
         Some(Action::DieWithParent { command }) => process::die_with_parent(command).map(|()| true),
         Some(Action::Upstream { port }) => on_this_thread(upstream::serve(*port)).map(|()| true),
+        Some(Action::Application { upstream, grace_ms }) => {
+            let grace = Duration::from_millis(*grace_ms);
+            on_this_thread(application::serve(upstream, grace)).map(|()| true)
+        }
         None => machine::enter_namespace().and_then(|()| on_this_thread(run(&options))),
     };
     match result {

@@ -49,4 +49,7 @@ pub(crate) enum Action {
     /// Run an upstream
     #[command(hide = true)]
     Upstream { port: u16 },
+    /// Run an application with the layer, until SIGTERM
+    #[command(hide = true)]
+    Application { upstream: String, grace_ms: u64 },
 }

@@ -1,10 +1,12 @@
 //! The proxies as processes, between the load and the upstreams.
 
+mod application;
 mod gateway;
 mod haproxy;
 
 use std::path::Path;
 
+pub(crate) use application::Application;
 pub(crate) use gateway::{Exit, Gateway, built};
 pub(crate) use haproxy::Haproxy;
 

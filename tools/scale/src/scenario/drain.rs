@@ -7,10 +7,14 @@ use tokio::time::sleep;
 use super::{Context, Upstreams};
 use crate::{
     Result,
-    crowd::{Crowd, Reader, STREAMS},
+    application::HOOKS,
+    crowd::{Counts, Crowd, Reader, STREAMS},
     figures::{Sheet, seconds},
-    proxy::{Exit, Gateway},
+    proxy::{Application, Exit, Gateway},
 };
+
+/// Name of the application with the layer, in which hooks count.
+const APPLICATION: &str = "HTTP/2, an application";
 
 /// Time of the exit in addition to the grace.
 const EXIT_LIMIT: Duration = Duration::from_secs(2);
@@ -51,7 +55,7 @@ impl Drained {
 
 pub(super) async fn run(context: &Context) -> Result<Sheet> {
     let mut sheet = Sheet::new(&[
-        "HTTP",
+        "proxy",
         "tunnels",
         "never read",
         "exit code",
@@ -63,7 +67,9 @@ pub(super) async fn run(context: &Context) -> Result<Sheet> {
         "readers that saw the end",
         "first to last end",
         "log",
+        "calls of hooks",
     ]);
+    let exit_limit = context.sizes.grace + 2 * EXIT_LIMIT;
     let grace = format!("{}ms", context.sizes.grace.as_millis());
     let upstreams = Upstreams::start().await?;
     let options = ["--drain", &grace, "--idle-timeout", "off", "--max-handshakes", "4096"];
@@ -72,7 +78,10 @@ pub(super) async fn run(context: &Context) -> Result<Sheet> {
     let half = context.sizes.drain_http1 / 2;
     readers.open_http1(0..half, Reader::Reads);
     others.open_http1(half..2 * half, Reader::NeverReads);
-    drain(context, "1.1", gateway, [readers, others], half, &mut sheet).await?;
+    fill(context, [&readers, &others], half).await?;
+    let tunnels = gateway.status().await?.0;
+    let exit = gateway.terminate(exit_limit).await?;
+    judge(context, "HTTP/1.1", half, (tunnels, exit), &readers, &mut sheet).await?;
 
     let upstreams = Upstreams::start().await?;
     let streams = STREAMS.to_string();
@@ -87,7 +96,19 @@ pub(super) async fn run(context: &Context) -> Result<Sheet> {
     readers.open_http2(0..connections / 2, streams, Reader::Reads);
     others.open_http2(connections / 2..connections, streams, Reader::NeverReads);
     let half = connections / 2 * streams;
-    drain(context, "2", gateway, [readers, others], half, &mut sheet).await?;
+    fill(context, [&readers, &others], half).await?;
+    let tunnels = gateway.status().await?.0;
+    let exit = gateway.terminate(exit_limit).await?;
+    judge(context, "HTTP/2", half, (tunnels, exit), &readers, &mut sheet).await?;
+
+    let upstreams = Upstreams::start().await?;
+    let application = Application::start(upstreams.ports(), context.sizes.grace).await?;
+    let (mut readers, mut others) = (Crowd::new(application.port), Crowd::new(application.port));
+    readers.open_http2(0..connections / 2, streams, Reader::Reads);
+    others.open_http2(connections / 2..connections, streams, Reader::NeverReads);
+    fill(context, [&readers, &others], half).await?;
+    let exit = application.terminate(exit_limit).await?;
+    judge(context, APPLICATION, half, (2 * half, exit), &readers, &mut sheet).await?;
     Ok(sheet)
 }
 
@@ -97,29 +118,34 @@ fn per_connection(tunnels: usize) -> (usize, usize) {
     (streams, tunnels / streams / 2 * 2)
 }
 
-/// Drains when all tunnels are open, `half` of them in each crowd.
-async fn drain(
-    context: &Context,
-    http: &str,
-    gateway: Gateway,
-    [readers, others]: [Crowd; 2],
-    half: usize,
-    sheet: &mut Sheet,
-) -> Result<()> {
-    let (limit, grace) = (context.sizes.limit, context.sizes.grace);
-    for crowd in [&readers, &others] {
-        crowd.counts.wait("all open", limit, |counts| counts.opened.get() == half).await?;
+/// Waits until all tunnels are open, `half` of them in each crowd, and the buffers of those that are not read are full.
+async fn fill(context: &Context, crowds: [&Crowd; 2], half: usize) -> Result<()> {
+    for crowd in crowds {
+        let all = |counts: &Counts| counts.opened.get() == half;
+        crowd.counts.wait("all open", context.sizes.limit, all).await?;
     }
     sleep(FILLING).await;
-    let (tunnels, _) = gateway.status().await?;
-    let Exit { end, log } = gateway.terminate(grace + 2 * EXIT_LIMIT).await?;
+    Ok(())
+}
+
+/// Adds the figures of a drain, with the number of open tunnels before it.
+async fn judge(
+    context: &Context,
+    name: &str,
+    half: usize,
+    (tunnels, Exit { end, log }): (usize, Exit),
+    readers: &Crowd,
+    sheet: &mut Sheet,
+) -> Result<()> {
+    let grace = context.sizes.grace;
     // The ends are on their way.
     let _ = readers.counts.wait("ends", EXIT_LIMIT, |counts| counts.ended.get() == half).await;
     let drained = Drained::parse(&log).unwrap_or_default();
+    let hooks = log.lines().find_map(|line| line.strip_prefix(HOOKS));
     let (code, time) = end.unwrap_or((-1, Duration::MAX));
     let time_text = if end.is_some() { seconds(time) } else { "killed".to_owned() };
     sheet.row([
-        http.to_owned(),
+        name.to_owned(),
         tunnels.to_string(),
         half.to_string(),
         code.to_string(),
@@ -131,8 +157,8 @@ async fn drain(
         readers.counts.ended.get().to_string(),
         seconds(readers.counts.ending_time()),
         format!("{} lines, {:.1} KiB", log.lines().count(), log.len() as f64 / 1024.0),
+        hooks.unwrap_or("–").to_owned(),
     ]);
-    let name = format!("HTTP/{http}");
     sheet.check(tunnels == 2 * half, format!("{name}: {tunnels} of {} tunnels are open", 2 * half));
     sheet.check(code == 0, format!("{name}: exit code {code}"));
     sheet.check(
@@ -147,6 +173,13 @@ async fn drain(
         ended == half,
         format!("{name}: {ended} of {half} readers saw the end: {}", readers.counts.list()),
     );
+    if name == APPLICATION {
+        let (all, Drained { closed, aborted, .. }) = (2 * half, drained);
+        let expected =
+            format!("{all} opened, {all} closed ({aborted} drain_timeout, {closed} drained), 0 wrong");
+        let hooks = hooks.unwrap_or_default();
+        sheet.check(hooks == expected, format!("{name}: the hooks count {hooks}, the drain {expected}"));
+    }
     Ok(())
 }
 
