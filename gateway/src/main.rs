@@ -161,11 +161,11 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 fn locations(options: &Options, layer: &UpgradeProxyLayer) -> Vec<Location> {
     let location = |route: &Route| {
         let layer = layer.clone().upstream(options.upstream(route));
-        let layer = match options.strip_prefix {
-            true => layer.path(PathRewrite::strip_prefix(&route.prefix)),
-            false => layer,
+        let path = match options.strip_prefix {
+            true => PathRewrite::strip_prefix(&route.prefix),
+            false => PathRewrite::keep_within(&route.prefix),
         };
-        (route.prefix.clone(), layer.forward())
+        (route.prefix.clone(), layer.path(path).forward())
     };
     options.routes.iter().map(location).collect()
 }

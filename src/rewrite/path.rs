@@ -43,6 +43,8 @@ pub struct PathRewrite(Policy);
 enum Policy {
     #[default]
     Keep,
+    /// The prefix.
+    KeepWithin(String),
     #[cfg(feature = "axum")]
     Original,
     /// Both without a trailing slash.
@@ -55,6 +57,26 @@ impl PathRewrite {
     #[must_use]
     pub fn keep() -> Self {
         Self(Policy::Keep)
+    }
+
+    /// Keeps the path. If it starts with `prefix` and its dot segments would lead out of it, the request gets a 400: for a
+    /// router in front that matches prefixes, and does not resolve dot segments. `prefix` need not end at a segment boundary:
+    /// with `/app`, `/app/../x` and `/apple/../x` get a 400. All other paths are passed on byte for byte; with `/` there is nothing to
+    /// escape from.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use tower_upgrade_proxy::{PathRewrite, UpgradeProxyLayer};
+    ///
+    /// // nginx: location /chat/ { proxy_pass http://127.0.0.1:9000; }
+    /// let chat = UpgradeProxyLayer::new("http://127.0.0.1:9000".parse()?)
+    ///     .path(PathRewrite::keep_within("/chat/"));
+    /// let app: Router = Router::new().route_service("/chat/{*path}", chat.forward());
+    /// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+    /// ```
+    #[must_use]
+    pub fn keep_within(prefix: &str) -> Self {
+        Self(Policy::KeepWithin(prefix.to_owned()))
     }
 
     /// Restores the path sent by the client, before axum's `nest` removed the prefix, from the `OriginalUri`
@@ -107,7 +129,8 @@ impl PathRewrite {
         };
         let base = upstream.base_path();
         let escapes = (bounded || !base.is_empty()) && may_escape(rest);
-        if escapes || is_nested(parts) && may_escape(parts.uri.path()) {
+        let leaves = matches!(&self.0, Policy::KeepWithin(prefix) if may_leave(path, prefix));
+        if escapes || leaves || is_nested(parts) && may_escape(parts.uri.path()) {
             return Err(Error::new(Kind::Request("the path escapes its prefix")));
         }
         match uri.path_and_query() {
@@ -164,6 +187,15 @@ impl PathRewrite {
         }
         &parts.uri
     }
+}
+
+/// Returns true if `path` starts with `prefix`, and its dot segments may lead out of it.
+fn may_leave(path: &str, prefix: &str) -> bool {
+    let Some(rest) = path.strip_prefix(prefix).filter(|_| prefix != "/") else { return false };
+    // The rest of a segment that the prefix begins belongs to the prefix.
+    let below =
+        if prefix.ends_with('/') { rest } else { rest.split_once('/').map_or("", |(_, below)| below) };
+    may_escape(rest) || may_escape(below)
 }
 
 /// Returns true if axum's `nest` has removed a prefix from the path.
@@ -233,6 +265,34 @@ mod tests {
             let base = "http://up/base";
             assert_eq!(apply(&PathRewrite::keep(), path, base).unwrap(), format!("/base{path}"));
             assert_eq!(apply(&strip, &format!("/ws{path}"), base).unwrap(), format!("/base{path}"));
+        }
+    }
+
+    #[test]
+    fn dot_segments_cannot_leave_the_prefix_that_is_kept() {
+        let table = [
+            ("/ws/", "/ws/../x", false),
+            ("/ws/", "/ws/..", false),
+            ("/ws/", "/ws/a/../../ws/x", false),
+            ("/ws/", "/ws/%2e%2e/x", false),
+            ("/ws/", "/ws/%252e%252e/x", false),
+            ("/ws/", "/ws/a/../x?q=/../..", true),
+            ("/ws/", "/ws//a;b=c/%2fx/.", true),
+            ("/ws/", "/ws", true),
+            ("/ws/", "/other/../x", true),
+            ("/ws", "/ws", true),
+            ("/ws", "/ws/a/../x", true),
+            ("/ws", "/ws/../x", false),
+            ("/ws", "/wss/../x", false),
+            ("/ws", "/ws..", false),
+            ("/ws", "/ws%2f../x", false),
+            ("/ws", "/ws%2f..%2fx", false),
+            ("/", "/a/../x", true),
+            ("/", "/../x", true),
+        ];
+        for (prefix, target, is_kept) in table {
+            let path = apply(&PathRewrite::keep_within(prefix), target, "http://up").ok();
+            assert_eq!(path.as_deref(), is_kept.then_some(target), "{prefix} {target}");
         }
     }
 

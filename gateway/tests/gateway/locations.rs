@@ -75,6 +75,36 @@ async fn strip_prefix_removes_whole_segments_of_the_matching_route() {
 }
 
 #[tokio::test]
+async fn a_path_that_may_leave_its_route_is_400() {
+    let routes = [
+        format!("/ws/={}", upstream::start("ws").await),
+        format!("/app={}", upstream::start("app").await),
+        format!("/={}", upstream::start("root").await),
+    ];
+    let gateway =
+        Gateway::start(&["--route", &routes[0], "--route", &routes[1], "--route", &routes[2]]).await;
+    let mut wire = gateway.wire().await;
+    for path in [
+        "/ws/../app",
+        "/ws/%2e%2e/x",
+        "/ws/a/../../x",
+        "/ws/..%3b/x",
+        "/ws/..",
+        "/app/../ws/",
+        "/apple/../ws/",
+    ] {
+        assert_eq!(get(&mut wire, path).await.0.status(), 400, "{path}");
+        assert_eq!(gateway.refusal(path).await, 400, "{path}");
+    }
+    for (path, name) in
+        [("/ws/a/../x", "ws"), ("/app/..x", "app"), ("/app", "app"), ("/../x", "root"), ("/x/../ws/", "root")]
+    {
+        let expected = format!("{name} {path} client.example");
+        assert_eq!(description_of(&gateway, &mut wire, path).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn ordinary_requests_and_then_an_upgrade_use_one_connection() {
     let route = format!("/ws/={}", upstream::start("ws").await);
     let gateway = Gateway::start(&["--route", &route]).await;
