@@ -15,19 +15,22 @@ use crate::{
     handshake::Protocols,
     limits::Limits,
     on_tunnel::OnTunnel,
+    pool::Target,
     refusal::BodyLimits,
     registry::{HandshakeGuard, Tunnels, Watcher},
     rewrite::{Rewrite, forwarded::Peer},
     trace::UnknownAddress,
     tunnel::TunnelConfig,
-    upstream::Upstream,
 };
+
+/// Limit of the connect timeout while another endpoint can be tried.
+const RETRIED_CONNECT: Duration = Duration::from_secs(1);
 
 /// Settings of a layer.
 #[derive(Clone)]
 pub(crate) struct Config {
-    /// Used by requests that carry no [`Upstream`] of their own.
-    pub(crate) upstream: Option<Upstream>,
+    /// Used by requests that carry no target of their own.
+    pub(crate) target: Option<Target>,
     pub(crate) protocols: Protocols,
     pub(crate) allow_origin: AllowOrigin,
     pub(crate) rewrite: Rewrite,
@@ -75,9 +78,9 @@ pub(crate) struct Hooks {
 pub(crate) type ErrorResponse = Arc<dyn Fn(&Error) -> Response<Full<bytes::Bytes>> + Send + Sync>;
 
 impl Config {
-    pub(crate) fn new(upstream: Option<Upstream>) -> Self {
+    pub(crate) fn new(target: Option<Target>) -> Self {
         Self {
-            upstream,
+            target,
             protocols: Protocols::default(),
             allow_origin: AllowOrigin::default(),
             rewrite: Rewrite::default(),
@@ -137,20 +140,22 @@ impl Config {
         }
     }
 
-    /// Returns the upstream of the request, or else that of the layer.
+    /// Returns the target of the request, or else that of the layer.
     ///
     /// # Errors
     ///
     /// If there is neither.
-    pub(crate) fn select(&self, extensions: &Extensions) -> Result<Upstream, Error> {
-        let upstream = extensions.get::<Upstream>().or(self.upstream.as_ref());
-        upstream.cloned().ok_or_else(|| Error::new(Kind::NoUpstream))
+    pub(crate) fn select(&self, extensions: &Extensions) -> Result<Target, Error> {
+        let target = Target::from_extensions(extensions).or_else(|| self.target.clone());
+        target.ok_or_else(|| Error::new(Kind::NoUpstream))
     }
 }
 
 impl Timeouts {
-    pub(crate) fn connecting(&self) -> ConnectTimeouts {
-        ConnectTimeouts { connect: self.connect, pool_idle: self.pool_idle }
+    /// Returns the timeouts of an attempt. Another one may follow if it `may_retry`: then it does not take long.
+    pub(crate) fn connecting(&self, may_retry: bool) -> ConnectTimeouts {
+        let connect = if may_retry { self.connect.min(RETRIED_CONNECT) } else { self.connect };
+        ConnectTimeouts { connect, pool_idle: self.pool_idle }
     }
 }
 
@@ -173,7 +178,7 @@ impl Default for Timeouts {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("upstream", &self.upstream)
+            .field("target", &self.target)
             .field("protocols", &self.protocols)
             .field("allow_origin", &self.allow_origin)
             .field("host", &self.rewrite.host)

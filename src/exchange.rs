@@ -1,12 +1,16 @@
 //! Exchange with the upstream: an upgrade request and its response head, in either version of HTTP.
 
+use std::{error::Error as _, time::Duration};
+
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use crate::{
     body::{Outgoing, Upload},
-    config::Timeouts,
-    connect::{ATTEMPTS, Connector, Http2Attempt, Http2Request, Purpose, ResponseConnection, h1},
+    connect::{
+        ATTEMPTS, ConnectTimeouts, Connector, Http2Attempt, Http2Request, Purpose, ResponseConnection,
+        Unprocessed, h1,
+    },
     error::{Error, Kind},
     handshake::encode,
     io::transport::Transport,
@@ -14,7 +18,27 @@ use crate::{
 };
 
 /// A response head, and the connection it was received on.
-type Exchanged = (Response<()>, ResponseConnection);
+pub(crate) type Exchanged = (Response<()>, ResponseConnection);
+
+/// Failure of an exchange.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    /// The body of the request, if no part of the request was sent.
+    pub(crate) unsent: Option<Outgoing>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, unsent: None }
+    }
+}
+
+/// Timeouts of an exchange.
+#[derive(Clone, Copy)]
+pub(crate) struct ExchangeTimeouts {
+    pub(crate) connecting: ConnectTimeouts,
+    pub(crate) handshake: Duration,
+}
 
 /// Connects, sends `request`, an upgrade to `protocol` in HTTP/1.1, and waits for the response head. The request
 /// is converted for an upstream that takes it in HTTP/2. If that is not possible or not supported, HTTP/1.1 is
@@ -26,12 +50,12 @@ type Exchanged = (Response<()>, ResponseConnection);
 /// client if the rest of its body is outstanding.
 pub(crate) async fn exchange(
     connector: &Connector,
-    timeouts: &Timeouts,
+    timeouts: ExchangeTimeouts,
     protocol: &HeaderValue,
     upstream: &Upstream,
     request: Request<Outgoing>,
     upload: &Upload,
-) -> Result<Exchanged, Error> {
+) -> Result<Exchanged, Failed> {
     if !encode::fits_http2(&request) {
         return exchange_http1(connector, timeouts, upstream, None, request, upload).await;
     }
@@ -43,7 +67,14 @@ pub(crate) async fn exchange(
         is_repeatable: false,
         timeout: Some(timeouts.handshake),
     };
-    match connector.exchange_http2(upstream, timeouts.connecting(), connect).await? {
+    let attempt = match connector.exchange_http2(upstream, timeouts.connecting, connect).await {
+        Ok(attempt) => attempt,
+        Err(error) => {
+            let unsent = (error.is_unreached() || is_unprocessed(&error)).then_some(body);
+            return Err(Failed { error, unsent });
+        }
+    };
+    match attempt {
         Http2Attempt::Response(response, stream) => {
             let connection = ResponseConnection::Http2(stream);
             if !is_unsupported(response.status()) {
@@ -57,14 +88,19 @@ pub(crate) async fn exchange(
             let request = Request::from_parts(head, body);
             let exchanged =
                 exchange_http1(connector, timeouts, upstream, fallback.transport, request, upload).await;
-            exchanged.map_err(|error| match fallback.reason {
+            exchanged.map_err(|Failed { error, unsent }| match fallback.reason {
                 Some(reason) if error.is_connect() || error.is_upstream_protocol() => {
-                    error.with_kind(Kind::NoHttp2(reason))
+                    Failed { error: error.with_kind(Kind::NoHttp2(reason)), unsent }
                 }
-                _ => error,
+                _ => Failed { error, unsent },
             })
         }
     }
+}
+
+/// Returns true if the upstream has not processed the request, although it was sent.
+pub(crate) fn is_unprocessed(error: &Error) -> bool {
+    error.source().is_some_and(<dyn std::error::Error>::is::<Unprocessed>)
 }
 
 /// Returns true if `status` may mean that a server supports extended CONNECT, but not for this resource: many
@@ -76,26 +112,29 @@ fn is_unsupported(status: StatusCode) -> bool {
 /// Exchanges on `transport`, or else on a new connection.
 async fn exchange_http1(
     connector: &Connector,
-    timeouts: &Timeouts,
+    timeouts: ExchangeTimeouts,
     upstream: &Upstream,
     transport: Option<Transport>,
     request: Request<Outgoing>,
     upload: &Upload,
-) -> Result<Exchanged, Error> {
+) -> Result<Exchanged, Failed> {
     let transport = match transport {
         Some(transport) => transport,
-        None => {
-            let connected = connector.connect_http1(upstream.address(), timeouts.connect).await;
-            connected.map_err(|cause| Error::from_connect(upstream, cause))?
-        }
+        None => match connector.connect_http1(upstream.address(), timeouts.connecting.connect).await {
+            Ok(transport) => transport,
+            Err(cause) => {
+                let error = Error::from_connect(upstream, cause);
+                return Err(Failed { error, unsent: Some(request.into_body()) });
+            }
+        },
     };
     match timeout(timeouts.handshake, h1::exchange(transport, request, connector.header_case)).await {
         Ok(Ok((response, http))) => {
             let (parts, body) = response.into_parts();
             Ok((Response::from_parts(parts, ()), ResponseConnection::Http1 { http, body }))
         }
-        Ok(Err(cause)) => Err(Error::from_exchange(upstream, cause)),
-        Err(_) if upload.awaits_client() => Err(Error::new(Kind::RequestTimeout)),
-        Err(_) => Err(Error::at(Kind::HandshakeTimeout, upstream)),
+        Ok(Err(cause)) => Err(Error::from_exchange(upstream, cause).into()),
+        Err(_) if upload.awaits_client() => Err(Error::new(Kind::RequestTimeout).into()),
+        Err(_) => Err(Error::at(Kind::HandshakeTimeout, upstream).into()),
     }
 }

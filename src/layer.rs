@@ -16,6 +16,7 @@ use crate::{
     forward::Forward,
     handshake::Protocols,
     on_tunnel::OnTunnel,
+    pool::{Pool, Target},
     registry::{Tunnels, Watcher},
     rewrite::{forwarded::Forwarded, host::Host, path::PathRewrite},
     service::UpgradeProxy,
@@ -66,7 +67,7 @@ impl UpgradeProxyLayer {
     /// Creates a layer whose upgrades go to `upstream`. An [`Upstream`] in the extensions of a request
     /// overrides it.
     pub fn new(upstream: Upstream) -> Self {
-        Self(Arc::new(Config::new(Some(upstream))))
+        Self(Arc::new(Config::new(Some(Target::One(upstream)))))
     }
 
     /// Creates a layer whose upgrades go to the [`Upstream`] in the extensions of each request. Upgrade
@@ -75,9 +76,20 @@ impl UpgradeProxyLayer {
         Self(Arc::new(Config::new(None)))
     }
 
+    /// Creates a layer whose upgrades go to the endpoints of a pool. An [`Upstream`] or a [`Pool`] in the extensions of a
+    /// request overrides it.
+    pub fn pool(pool: &Pool) -> Self {
+        Self(Arc::new(Config::new(Some(Target::Pool(pool.clone())))))
+    }
+
+    /// Sets the pool, for example to use the same settings for several locations.
+    pub fn upstream_pool(self, pool: &Pool) -> Self {
+        self.with(|config| config.target = Some(Target::Pool(pool.clone())))
+    }
+
     /// Sets the upstream, for example to use the same settings for several locations.
     pub fn upstream(self, upstream: Upstream) -> Self {
-        self.with(|config| config.upstream = Some(upstream))
+        self.with(|config| config.target = Some(Target::One(upstream)))
     }
 
     /// Sets the protocols that are allowed. Default [`Protocols::websocket`].

@@ -92,7 +92,7 @@
 //! | 429 with `Retry-After` | limit per client reached: [`max_tunnels_per_client`](UpgradeProxyLayer::max_tunnels_per_client) |
 //! | 501 | `CONNECT` with a `:protocol` that is not allowed, sent to [`Forward`] |
 //! | 502 | no connection to the upstream, TLS failure, or a response that violates the protocol |
-//! | 503 with `Retry-After` | a [`Drain`] has begun; a limit is reached: [`max_tunnels`](UpgradeProxyLayer::max_tunnels), [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream), [`max_handshakes`](UpgradeProxyLayer::max_handshakes), [`max_requests`](UpgradeProxyLayer::max_requests); no upstream is set; all HTTP/2 connections to the upstream are full; the process is out of file descriptors |
+//! | 503 with `Retry-After` | a [`Drain`] has begun; a limit is reached: [`max_tunnels`](UpgradeProxyLayer::max_tunnels), [`max_tunnels_per_upstream`](UpgradeProxyLayer::max_tunnels_per_upstream), [`max_handshakes`](UpgradeProxyLayer::max_handshakes), [`max_requests`](UpgradeProxyLayer::max_requests); no upstream is set, or no endpoint of the [`Pool`] is in use; all HTTP/2 connections to the upstream are full; the process is out of file descriptors |
 //! | 504 | connect, handshake or header timeout expired; `authorize` took longer than the handshake timeout |
 //!
 //! # Features
@@ -130,6 +130,7 @@ mod layer;
 mod limits;
 mod metrics;
 mod on_tunnel;
+mod pool;
 mod proxy;
 mod received;
 mod refusal;
@@ -165,6 +166,7 @@ pub use handshake::{InvalidProtocol, Protocol, Protocols};
 pub use io::send_timeout::{BytesReceived, SendTimeout, SendTimeoutSwitch};
 pub use layer::{UpgradeProxyLayer, proxy_pass};
 pub use on_tunnel::{OnTunnel, TunnelInfo, TunnelLabel};
+pub use pool::{Balance, Candidate, Choose, Endpoint, EndpointStatus, Key, Pool};
 pub use registry::{Drain, DrainConfig, DrainSummary, Watcher};
 pub use registry::{TunnelStatus, Tunnels};
 pub use rewrite::{
@@ -185,6 +187,11 @@ pub use upstream::{InvalidUpstream, Upstream};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The guide's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/balancing.md")]
+struct BalancingGuide;
 
 /// The guide's examples, compiled.
 #[cfg(doctest)]

@@ -1,8 +1,8 @@
 //! The stages of an upgrade request, in order.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use http::{Response, request::Parts};
+use http::{Request, Response, request::Parts};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
@@ -11,12 +11,14 @@ use crate::{
     body::{Outgoing, ProxyBody, Upload},
     config::Config,
     error::{Error, Kind},
-    exchange::exchange,
-    handshake::{Handshake, accept::accept, encode::encode},
+    exchange::{ExchangeTimeouts, Exchanged, Failed, exchange},
+    handshake::{Handshake, accept::accept, encode::encode, verify::ExpectedResponse},
+    limits::Permit,
     metrics::{HandshakeTimer, Outcome},
     on_tunnel::{TunnelInfo, TunnelLabel},
+    pool::{Selected, Selection},
     received::Received,
-    respond,
+    respond, trace,
     upgrade::PendingTunnel,
 };
 
@@ -53,7 +55,7 @@ async fn attempt(
     received: &mut Received,
     handshake: Handshake,
     mut parts: Parts,
-    (body, upload): (Outgoing, Upload),
+    body: (Outgoing, Upload),
 ) -> Result<Response<ProxyBody>, Failure> {
     // Admit, authorize and select.
     config.allow_origin.check(&parts)?;
@@ -61,22 +63,20 @@ async fn attempt(
     let _handshake_permit = config.limits.permit_handshake()?;
     let mut permit = config.limits.permit_tunnel(received.client)?;
     config.authorize(&mut parts).await?;
-    let upstream = config.select(&parts.extensions)?;
-    config.limits.permit_upstream(&mut permit, &upstream)?;
-
-    // Rewrite.
+    let selection = Selection::new(config.select(&parts.extensions)?, &parts, received.client);
     let label = parts.extensions.get::<TunnelLabel>().cloned();
-    let (request, expected) = encode(&config.rewrite, &handshake, parts, body, &upstream)?;
-    received.forwarded_to(request.uri());
 
-    // Connect, send the request, and receive the response head.
-    let (mut response, connection) =
-        exchange(&config.connector, &config.timeouts, &handshake.protocol, &upstream, request, &upload)
-            .await?;
+    // Rewrite, connect, send the request, and receive the response head.
+    let Answer { selected, expected, exchanged: (mut response, connection) } =
+        send(config, received, &handshake, parts, body, selection, &mut permit).await?;
+    let Selected { upstream, lease } = selected;
 
     // Respond.
     config.connector.header_case.apply(response.extensions_mut());
     if !connection.accepts(response.status()) {
+        if let Some(lease) = lease {
+            permit.hold(lease);
+        }
         let body = connection.into_body(&config.timeouts.body, handshake.mechanism.version());
         return Ok(respond::relay(&handshake, &upstream, response, body, config.refusal, permit)?);
     }
@@ -89,11 +89,58 @@ async fn attempt(
 
     // Start the tunnel. It waits until the response is written.
     let info = TunnelInfo::new(received, label, upstream, handshake.protocol.clone());
-    PendingTunnel { handshake, connection, info, permit, handshake_guard }.spawn(
+    PendingTunnel { handshake, connection, info, permit, lease, handshake_guard }.spawn(
         &config.hooks,
         config.registry.as_ref(),
         &config.tunnel,
         config.timeouts.upgrade,
     );
     Ok(response.map(|()| ProxyBody::Text(Full::default())))
+}
+
+/// The response head to a request, with the upstream that sent it.
+struct Answer {
+    selected: Selected,
+    expected: ExpectedResponse,
+    exchanged: Exchanged,
+}
+
+/// Sends the request to the first upstream of the selection that can be reached.
+async fn send(
+    config: &Config,
+    received: &mut Received,
+    handshake: &Handshake,
+    mut parts: Parts,
+    (mut body, upload): (Outgoing, Upload),
+    mut selection: Selection,
+    permit: &mut Permit,
+) -> Result<Answer, Error> {
+    let mut selected = selection.next(&parts)?;
+    loop {
+        let may_retry = selection.may_retry();
+        let upstream = &selected.upstream;
+        if let Err(error) = config.limits.permit_upstream(permit, upstream) {
+            selected = selection.retry(selected, &parts).ok_or(error)?;
+            continue;
+        }
+        // Only another attempt needs the head again.
+        let head =
+            if may_retry { parts.clone() } else { mem::replace(&mut parts, Request::new(()).into_parts().0) };
+        let (request, expected) = encode(&config.rewrite, handshake, head, body, upstream)?;
+        received.forwarded_to(request.uri());
+        let timeouts = ExchangeTimeouts {
+            connecting: config.timeouts.connecting(may_retry),
+            handshake: config.timeouts.handshake,
+        };
+        let (connector, protocol) = (&config.connector, &handshake.protocol);
+        let Failed { error, unsent } =
+            match exchange(connector, timeouts, protocol, upstream, request, &upload).await {
+                Ok(exchanged) => return Ok(Answer { selected, expected, exchanged }),
+                Err(failed) => failed,
+            };
+        let Some(unsent) = unsent else { return Err(error) };
+        let Some(next) = selection.retry(selected, &parts) else { return Err(error) };
+        trace::failed_over(&error, &next.upstream);
+        (selected, body) = (next, unsent);
+    }
 }

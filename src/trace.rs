@@ -4,7 +4,9 @@
 #[cfg(feature = "tracing")]
 use std::sync::{Once, OnceLock};
 
-use crate::{error::Error, on_tunnel::TunnelInfo, received::Received, tunnel::TunnelSummary};
+use crate::{
+    error::Error, on_tunnel::TunnelInfo, received::Received, tunnel::TunnelSummary, upstream::Upstream,
+};
 #[cfg(feature = "tracing")]
 use crate::{
     received::text::{Printable, clip},
@@ -37,6 +39,12 @@ pub(crate) fn refused(error: &Error, request: &Received) {
             event!(debug);
         }
     }
+}
+
+/// Reports that a request goes to another endpoint of its pool, because of `error`.
+pub(crate) fn failed_over(error: &Error, next: &Upstream) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(%next, error = %Printable(error), "another endpoint is tried");
 }
 
 /// Span of a tunnel, from its verified 101 to its end.

@@ -26,6 +26,7 @@ use crate::{
     limits::Permit,
     metrics::TunnelMetrics,
     on_tunnel::{OnTunnel, TunnelInfo},
+    pool::Lease,
     registry::{HandshakeGuard, Registration, Tunnels},
     trace,
     tunnel::{
@@ -40,6 +41,8 @@ pub(crate) struct PendingTunnel {
     pub(crate) connection: ResponseConnection,
     pub(crate) info: TunnelInfo,
     pub(crate) permit: Permit,
+    /// `None` without a pool.
+    pub(crate) lease: Option<Lease>,
     pub(crate) handshake_guard: Option<HandshakeGuard>,
 }
 
@@ -66,9 +69,14 @@ impl PendingTunnel {
         config: &Arc<TunnelConfig>,
         timeout: Duration,
     ) {
-        let Self { handshake, connection, info, permit, handshake_guard } = self;
+        let Self { handshake, connection, info, mut permit, lease, handshake_guard } = self;
         let hook = hooks.on_tunnel.clone();
-        let registration = Registration::new(&info, registry, handshake_guard);
+        let endpoint = lease.as_ref().map(Lease::tunnels);
+        let registration = Registration::new(&info, [registry, endpoint], handshake_guard);
+        if let Some(lease) = lease {
+            lease.opened(info.id());
+            permit.hold(lease);
+        }
         let mut shared = registration.as_ref().map(|registration| Arc::clone(registration.shared()));
         let metrics = TunnelMetrics::open(&mut shared);
         let span = trace::Span::of(&info);

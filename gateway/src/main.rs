@@ -55,7 +55,7 @@ use tower_upgrade_proxy::{
 use descriptors::Reserve;
 use listen::{AtLimit, accept, bind};
 use log::Log;
-use options::{Options, Route};
+use options::{Options, Target, Upstreams};
 use serve::HttpService;
 use shutdown::{Shutdown, Signals};
 use status::Status;
@@ -107,9 +107,11 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let serving = AtLimit::Serve(Reserve::new(STATUS_RESERVE));
     let (shutdown, work) = Shutdown::new(options.shutdown());
     let layer = options.layer()?.drain(work.watcher());
-    let (http, status) = (options.http(), Status::new(&shutdown));
+    let targets: Arc<[Target]> = options.targets().into();
+    let (http, status) = (options.http(), Status::new(&shutdown, &targets));
+    let strips = options.strip_prefix;
     for listener in listeners {
-        let (tls, http, gateway) = (tls.clone(), http.clone(), gateway(locations(options, &layer)));
+        let (tls, http, gateway) = (tls.clone(), http.clone(), gateway(locations(&targets, strips, &layer)));
         let (work, status, refusing) = (work.clone(), status.clone(), refusing.clone());
         thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let served = workers::run(listener, async |listener| {
@@ -146,7 +148,14 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
             tokio::spawn(accept(listener, None, http.without_limit(), work.until_exit(), serving, report));
         }
         log::announce(addresses)?;
-        tokio::spawn(accept(listener, tls, http, work, refusing, gateway(locations(options, &layer))));
+        tokio::spawn(accept(
+            listener,
+            tls,
+            http,
+            work,
+            refusing,
+            gateway(locations(&targets, strips, &layer)),
+        ));
         signals.next().await;
         tokio::select! {
             () = shutdown.begin() => {}
@@ -158,16 +167,20 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
 /// Locations of all routes, with the same settings. Limits of tunnels and handshakes apply to all locations and
 /// workers together.
-fn locations(options: &Options, layer: &UpgradeProxyLayer) -> Vec<Location> {
-    let location = |route: &Route| {
-        let layer = layer.clone().upstream(options.upstream(route));
-        let path = match options.strip_prefix {
-            true => PathRewrite::strip_prefix(&route.prefix),
-            false => PathRewrite::keep_within(&route.prefix),
+fn locations(targets: &[Target], strips_prefix: bool, layer: &UpgradeProxyLayer) -> Vec<Location> {
+    let location = |target: &Target| {
+        let layer = layer.clone();
+        let layer = match &target.upstream {
+            Upstreams::One(upstream) => layer.upstream(upstream.clone()),
+            Upstreams::Several(pool) => layer.upstream_pool(pool),
         };
-        (route.prefix.clone(), layer.path(path).forward())
+        let path = match strips_prefix {
+            true => PathRewrite::strip_prefix(&target.prefix),
+            false => PathRewrite::keep_within(&target.prefix),
+        };
+        (target.prefix.clone(), layer.path(path).forward())
     };
-    options.routes.iter().map(location).collect()
+    targets.iter().map(location).collect()
 }
 
 fn gateway(locations: Vec<Location>) -> impl HttpService {

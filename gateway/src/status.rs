@@ -7,9 +7,14 @@ use std::sync::{
 
 use http::{Method, Response, StatusCode};
 use tokio::runtime::{Handle, RuntimeMetrics};
-use tower_upgrade_proxy::Tunnels;
+use tower_upgrade_proxy::{Pool, Tunnels};
 
-use crate::{Body, plain, shutdown::Shutdown};
+use crate::{
+    Body,
+    options::{Target, Upstreams},
+    plain,
+    shutdown::Shutdown,
+};
 
 /// Counts of all workers together.
 #[derive(Clone)]
@@ -17,12 +22,19 @@ pub(crate) struct Status {
     tunnels: Tunnels,
     is_stopping: Arc<AtomicBool>,
     workers: Arc<Mutex<Vec<RuntimeMetrics>>>,
+    /// Routes with several upstreams.
+    pools: Arc<[(String, Pool)]>,
 }
 
 impl Status {
-    pub(crate) fn new(shutdown: &Shutdown) -> Self {
+    pub(crate) fn new(shutdown: &Shutdown, targets: &[Target]) -> Self {
         let is_stopping = Arc::clone(shutdown.is_stopping());
-        Self { tunnels: shutdown.tunnels().clone(), is_stopping, workers: Arc::default() }
+        let pool = |target: &Target| match &target.upstream {
+            Upstreams::One(_) => None,
+            Upstreams::Several(pool) => Some((target.prefix.clone(), pool.clone())),
+        };
+        let pools = targets.iter().filter_map(pool).collect();
+        Self { tunnels: shutdown.tunnels().clone(), is_stopping, workers: Arc::default(), pools }
     }
 
     /// Adds the calling worker to the counts.
@@ -52,20 +64,45 @@ impl Status {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let number = workers.len();
         let tasks = workers.iter().map(RuntimeMetrics::num_alive_tasks).sum::<usize>();
-        plain(
-            StatusCode::OK,
-            &format!(
-                "# HELP gateway_tunnels Open tunnels, from the verified 101 to the end.\n\
-                 # TYPE gateway_tunnels gauge\n\
-                 gateway_tunnels {}\n\
-                 # HELP gateway_tasks Tasks of all workers: connections, tunnels, listeners.\n\
-                 # TYPE gateway_tasks gauge\n\
-                 gateway_tasks {tasks}\n\
-                 # HELP gateway_workers Worker threads.\n\
-                 # TYPE gateway_workers gauge\n\
-                 gateway_workers {number}\n",
-                self.tunnels.len()
-            ),
-        )
+        let mut text = format!(
+            "# HELP gateway_tunnels Open tunnels, from the verified 101 to the end.\n\
+             # TYPE gateway_tunnels gauge\n\
+             gateway_tunnels {}\n\
+             # HELP gateway_tasks Tasks of all workers: connections, tunnels, listeners.\n\
+             # TYPE gateway_tasks gauge\n\
+             gateway_tasks {tasks}\n\
+             # HELP gateway_workers Worker threads.\n\
+             # TYPE gateway_workers gauge\n\
+             gateway_workers {number}\n",
+            self.tunnels.len()
+        );
+        self.endpoints(&mut text);
+        plain(StatusCode::OK, &text)
     }
+
+    /// Adds the loads of routes with several upstreams.
+    fn endpoints(&self, text: &mut String) {
+        if self.pools.is_empty() {
+            return;
+        }
+        text.push_str(
+            "# HELP gateway_endpoint_load Open tunnels, handshakes and requests of an upstream on a route with several.\n\
+             # TYPE gateway_endpoint_load gauge\n",
+        );
+        for (route, pool) in self.pools.iter() {
+            for endpoint in pool.endpoints() {
+                let (id, load) = (endpoint.id(), endpoint.load());
+                text.push_str(&format!(
+                    "gateway_endpoint_load{{route=\"{}\",endpoint=\"{}\"}} {load}\n",
+                    escaped(route),
+                    escaped(id)
+                ));
+            }
+        }
+    }
+}
+
+/// Escapes the value of a label.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -30,6 +30,6 @@ pub(crate) mod tls;
 pub(crate) use connection_auth::ClientConnection;
 pub(crate) use connector::{ATTEMPTS, Connector, Http2Attempt, Http2Request, report_repeat};
 pub(crate) use dial::ConnectTimeouts;
-pub(crate) use h2::Purpose;
+pub(crate) use h2::{Purpose, Unprocessed};
 pub(crate) use response_connection::ResponseConnection;
 pub(crate) use stall::StallWatch;

@@ -29,6 +29,9 @@ pub(crate) enum Kind {
     /// An upgrade is not possible in HTTP/2, for the reason given, and failed in HTTP/1.1.
     NoHttp2(&'static str),
     NoUpstream,
+    /// No endpoint of the pool is enabled and has a weight, or all have failed.
+    NoEndpoint,
+    EndpointLimit,
     NoStreamFree,
     TunnelLimit,
     ClientLimit,
@@ -75,6 +78,8 @@ impl Kind {
             Self::HandshakeTimeout => (Status::GATEWAY_TIMEOUT, "handshake_timeout", "the upstream did not respond in time", "handshake: timed out"),
             Self::HeaderTimeout => (Status::GATEWAY_TIMEOUT, "header_timeout", "the upstream did not respond in time", "exchange: timed out"),
             Self::NoUpstream => (Status::SERVICE_UNAVAILABLE, "no_upstream", "no upstream is available", "no upstream is configured for this request"),
+            Self::NoEndpoint => (Status::SERVICE_UNAVAILABLE, "no_endpoint", "no upstream is available", "no endpoint of the pool is in use"),
+            Self::EndpointLimit => (Status::SERVICE_UNAVAILABLE, "endpoint_limit", "all upstreams are at capacity", "all endpoints of the pool have their maximum of tunnels"),
             Self::NoStreamFree => (Status::SERVICE_UNAVAILABLE, "no_stream_free", "the upstream is at capacity", "all its HTTP/2 connections are full"),
             Self::TunnelLimit => (Status::SERVICE_UNAVAILABLE, "tunnel_limit", "too many tunnels are open", "the tunnel limit is reached"),
             Self::ClientLimit => (Status::TOO_MANY_REQUESTS, "client_limit", "too many tunnels are open from this address", "the client's tunnel limit is reached"),
@@ -121,6 +126,8 @@ mod tests {
             (Kind::HandshakeTimeout, 504, "handshake_timeout"),
             (Kind::HeaderTimeout, 504, "header_timeout"),
             (Kind::NoUpstream, 503, "no_upstream"),
+            (Kind::NoEndpoint, 503, "no_endpoint"),
+            (Kind::EndpointLimit, 503, "endpoint_limit"),
             (Kind::NoStreamFree, 503, "no_stream_free"),
             (Kind::TunnelLimit, 503, "tunnel_limit"),
             (Kind::ClientLimit, 429, "client_limit"),

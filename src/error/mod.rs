@@ -234,6 +234,29 @@ impl Error {
         self.0.kind == Kind::NoUpstream
     }
 
+    /// Returns true if the [`Pool`](crate::Pool) has no endpoint that is enabled and has a weight. Status 503 with `Retry-After`. If
+    /// endpoints were tried and failed, the error is that of the last one.
+    #[must_use]
+    pub fn is_no_endpoint(&self) -> bool {
+        self.0.kind == Kind::NoEndpoint
+    }
+
+    /// Returns true if each endpoint of the pool has
+    /// [`max_tunnels_per_endpoint`](crate::Pool::max_tunnels_per_endpoint). Status 503 with `Retry-After`.
+    #[must_use]
+    pub fn is_endpoint_limit(&self) -> bool {
+        self.0.kind == Kind::EndpointLimit
+    }
+
+    /// Returns true if the upstream has not got the request, because there is no connection to it, so that another one can get
+    /// it. Not so without descriptors, which no other connection gets either.
+    pub(crate) fn is_unreached(&self) -> bool {
+        matches!(
+            self.0.kind,
+            Kind::Connect | Kind::ConnectTimeout | Kind::NoStreamFree | Kind::PortLimit | Kind::UpstreamLimit
+        )
+    }
+
     /// Returns the upstream that the failure concerns; `None` if it concerns the request or the proxy alone.
     #[must_use]
     pub fn upstream(&self) -> Option<&Upstream> {
@@ -265,6 +288,8 @@ impl Error {
     /// | `port_limit` | 503 | [`is_port_limit`](Self::is_port_limit) |
     /// | `draining` | 503 | [`is_draining`](Self::is_draining) |
     /// | `handshake_limit` | 503 | [`is_handshake_limit`](Self::is_handshake_limit) |
+    /// | `endpoint_limit` | 503 | [`is_endpoint_limit`](Self::is_endpoint_limit) |
+    /// | `no_endpoint` | 503 | [`is_no_endpoint`](Self::is_no_endpoint) |
     /// | `no_stream_free` | 503 | [`is_no_stream_free`](Self::is_no_stream_free) |
     /// | `no_upstream` | 503 | [`is_no_upstream`](Self::is_no_upstream) |
     /// | `request_limit` | 503 | [`is_request_limit`](Self::is_request_limit) |

@@ -9,7 +9,7 @@ mod send;
 
 use std::{
     convert::Infallible,
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -27,12 +27,19 @@ use crate::{
         discard::{DiscardOnDrop, RequestHandle},
     },
     config::Config,
-    connect::{ClientConnection, body::UpstreamBody, h1::pool::Pool},
+    connect::{
+        ClientConnection,
+        body::{Source, UpstreamBody},
+        h1::pool::Pool,
+    },
     error::{BoxError, Error, Kind},
+    exchange::Failed,
     handshake::detect,
+    pool::{Selected, Selection, Target},
     received::Received,
     respond,
     rewrite::{framing, hop_by_hop},
+    trace,
     upstream::Upstream,
 };
 use encode::{check, encode};
@@ -89,7 +96,7 @@ impl Forward {
     /// Forwards to `upstream`, unless a request has another [`Upstream`] in its extensions.
     #[must_use]
     pub fn new(upstream: Upstream) -> Self {
-        Self::with(Arc::new(Config::new(Some(upstream))))
+        Self::with(Arc::new(Config::new(Some(Target::One(upstream)))))
     }
 
     /// Forwards with the settings of a layer, over connections of its own.
@@ -137,20 +144,15 @@ impl Forward {
     ) -> Result<Response<UpstreamBody>, Failure> {
         check(&parts)?;
         let (method, version) = (parts.method.clone(), parts.version);
-        let permit = self.config.limits.permit_request()?;
+        let mut permit = self.config.limits.permit_request()?;
         self.config.authorize(&mut parts).await?;
         header_timeout.upload.record(true);
-        let upstream = self.config.select(&parts.extensions)?;
-        let client = self.client_connection(&parts);
-        let request = encode(&self.config.rewrite, parts, body, &upstream)?;
-        received.forwarded_to(request.uri());
-        let response = match header_timeout.limit(self.send(request, &upstream, client.as_ref())).await {
-            Some(response) => response?,
-            None if header_timeout.upload.awaits_client() => {
-                return Err(Error::new(Kind::RequestTimeout).into());
-            }
-            None => return Err(Error::at(Kind::HeaderTimeout, &upstream).into()),
-        };
+        let selection = Selection::new(self.config.select(&parts.extensions)?, &parts, received.client);
+        let (Selected { upstream, lease }, response) =
+            self.send_to_one(received, parts, body, selection, &header_timeout).await?;
+        if let Some(lease) = lease {
+            permit.hold(lease);
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let reason = "it is a 101, and no upgrade was requested";
             return Err(Error::at(Kind::Response(reason), &upstream).into());
@@ -165,6 +167,45 @@ impl Forward {
         let trailers = hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
         Ok(Response::from_parts(parts, body.filtering(trailers)))
+    }
+
+    /// Sends the request to the first upstream of the selection that can be reached.
+    async fn send_to_one(
+        &self,
+        received: &mut Received,
+        mut parts: Parts,
+        mut body: Outgoing,
+        mut selection: Selection,
+        header_timeout: &HeaderTimeout,
+    ) -> Result<(Selected, Response<Source>), Error> {
+        let client = self.client_connection(&parts);
+        let mut selected = selection.next(&parts)?;
+        loop {
+            let may_retry = selection.may_retry();
+            let upstream = &selected.upstream;
+            // Only another attempt needs the head again.
+            let head = if may_retry {
+                parts.clone()
+            } else {
+                mem::replace(&mut parts, Request::new(()).into_parts().0)
+            };
+            let request = encode(&self.config.rewrite, head, body, upstream)?;
+            received.forwarded_to(request.uri());
+            let connecting = self.config.timeouts.connecting(may_retry);
+            let sent = header_timeout.limit(self.send(request, upstream, client.as_ref(), connecting)).await;
+            let Failed { error, unsent } = match sent {
+                Some(Ok(response)) => return Ok((selected, response)),
+                Some(Err(failed)) => failed,
+                None if header_timeout.upload.awaits_client() => {
+                    return Err(Error::new(Kind::RequestTimeout));
+                }
+                None => return Err(Error::at(Kind::HeaderTimeout, upstream)),
+            };
+            let Some(unsent) = unsent else { return Err(error) };
+            let Some(next) = selection.retry(selected, &parts) else { return Err(error) };
+            trace::failed_over(&error, &next.upstream);
+            (selected, body) = (next, unsent);
+        }
     }
 
     /// Returns the client's connection; `None` if it carries requests of other clients too, because the peer is a trusted

@@ -16,12 +16,13 @@ use super::Forward;
 use crate::{
     body::{self, Outgoing},
     connect::{
-        ATTEMPTS, ClientConnection, Http2Attempt, Http2Request, Purpose,
+        ATTEMPTS, ClientConnection, ConnectTimeouts, Http2Attempt, Http2Request, Purpose,
         body::Source,
-        h1::pooled::{Failed, Lease},
+        h1::pooled::{self, Lease},
         report_repeat,
     },
     error::Error,
+    exchange::{Failed, is_unprocessed},
     rewrite::http2,
     upstream::Upstream,
 };
@@ -33,8 +34,9 @@ impl Forward {
         request: Request<Outgoing>,
         upstream: &Upstream,
         client: Option<&ClientConnection>,
-    ) -> Result<Response<Source>, Error> {
-        let (connector, timeouts) = (&self.config.connector, &self.config.timeouts);
+        connecting: ConnectTimeouts,
+    ) -> Result<Response<Source>, Failed> {
+        let connector = &self.config.connector;
         // Only a request without a body can be sent again.
         let attempts = if matches!(request.body(), Either::Left(_)) { ATTEMPTS } else { 1 };
         let is_repeatable = is_repeatable(&request);
@@ -47,11 +49,16 @@ impl Forward {
             is_repeatable,
             timeout: None,
         };
-        match connector.exchange_http2(upstream, timeouts.connecting(), in_http2).await? {
-            Http2Attempt::Response(response, stream) => Ok(response.map(|()| stream.into_body().into())),
-            Http2Attempt::Http1(_) => {
+        match connector.exchange_http2(upstream, connecting, in_http2).await {
+            Ok(Http2Attempt::Response(response, stream)) => Ok(response.map(|()| stream.into_body().into())),
+            Ok(Http2Attempt::Http1(_)) => {
                 let (head, body) = request;
-                self.send_http1(Request::from_parts(head, body), upstream, client).await
+                self.send_http1(Request::from_parts(head, body), upstream, client, connecting).await
+            }
+            Err(error) => {
+                // A body that the last attempt has taken may have been sent in part.
+                let unsent = error.is_unreached() || is_unprocessed(&error) && attempts > 1;
+                Err(Failed { error, unsent: unsent.then_some(request.1) })
             }
         }
     }
@@ -61,7 +68,8 @@ impl Forward {
         mut request: Request<Outgoing>,
         upstream: &Upstream,
         client: Option<&ClientConnection>,
-    ) -> Result<Response<Source>, Error> {
+        connecting: ConnectTimeouts,
+    ) -> Result<Response<Source>, Failed> {
         let auth = self.config.connector.connection_auth;
         // Enough for any connection that closes meanwhile; after that, a new one.
         for _ in 1..ATTEMPTS {
@@ -73,7 +81,7 @@ impl Forward {
                 Ok(response) => return Ok(response.map(Source::from)),
                 Err(failed) => failed,
             };
-            let Failed { cause, unsent, has_received } = failed;
+            let pooled::Failed { cause, unsent, has_received } = failed;
             match (unsent, spare) {
                 (Some(unsent), _) => request = unsent,
                 (None, Some(spare)) if !has_received => {
@@ -81,19 +89,26 @@ impl Forward {
                     request = Request::from_parts(spare, body::empty());
                     break;
                 }
-                _ => return Err(Error::from_exchange(upstream, cause)),
+                _ => return Err(Error::from_exchange(upstream, cause).into()),
             }
         }
-        let response = self.connect(upstream).await?.exchange(request, auth, client).await;
+        let lease = match self.connect(upstream, connecting).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                let unsent = error.is_unreached().then(|| request.into_body());
+                return Err(Failed { error, unsent });
+            }
+        };
+        let response = lease.exchange(request, auth, client).await;
         response
             .map(|response| response.map(Source::from))
-            .map_err(|failed| Error::from_exchange(upstream, failed.cause))
+            .map_err(|failed| Error::from_exchange(upstream, failed.cause).into())
     }
 
     /// Opens a connection.
-    async fn connect(&self, upstream: &Upstream) -> Result<Lease, Error> {
-        let (connector, timeout) = (&self.config.connector, self.config.timeouts.connect);
-        let transport = connector.connect_http1(upstream.address(), timeout).await;
+    async fn connect(&self, upstream: &Upstream, connecting: ConnectTimeouts) -> Result<Lease, Error> {
+        let connector = &self.config.connector;
+        let transport = connector.connect_http1(upstream.address(), connecting.connect).await;
         let transport = transport.map_err(|cause| Error::from_connect(upstream, cause))?;
         let lease = self.pool.start(upstream, transport).await;
         lease.map_err(|cause| Error::from_exchange(upstream, cause))

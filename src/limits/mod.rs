@@ -22,6 +22,7 @@
 mod keyed;
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv6Addr},
     sync::Arc,
 };
@@ -74,9 +75,15 @@ pub(crate) struct Permit {
     keyed: Option<Box<KeyedPermits>>,
 }
 
-/// The parts of a [`Permit`] that count towards limits per client and per upstream.
+/// A value that is released with a permit.
+pub(crate) trait Held: fmt::Debug + Send + Sync {}
+
+impl<T: fmt::Debug + Send + Sync> Held for T {}
+
+/// The parts of a [`Permit`] that count towards limits per client and per upstream, and a value that is released with it.
 #[derive(Debug, Default)]
 struct KeyedPermits {
+    _held: Option<Box<dyn Held>>,
     _client: Option<KeyedPermit<Option<IpAddr>>>,
     upstream: Option<KeyedPermit<(Scheme, Authority)>>,
 }
@@ -137,7 +144,8 @@ impl Limits {
             .as_ref()
             .map(|keyed| keyed.acquire(client.map(network)).ok_or_else(|| Error::new(Kind::ClientLimit)));
         let client = client.transpose()?;
-        let keyed = client.map(|client| Box::new(KeyedPermits { _client: Some(client), upstream: None }));
+        let keyed =
+            client.map(|client| Box::new(KeyedPermits { _client: Some(client), ..KeyedPermits::default() }));
         Ok(Permit { _total: total, keyed })
     }
 
@@ -149,6 +157,13 @@ impl Limits {
             permit.keyed.get_or_insert_default().upstream = Some(part);
         }
         Ok(())
+    }
+}
+
+impl Permit {
+    /// Holds a value until the permit is released.
+    pub(crate) fn hold(&mut self, value: impl Held + 'static) {
+        self.keyed.get_or_insert_default()._held = Some(Box::new(value));
     }
 }
 

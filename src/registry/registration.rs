@@ -14,25 +14,25 @@ use crate::{
 pub(crate) struct Registration {
     id: u64,
     shared: Arc<Shared>,
-    /// Of [`UpgradeProxyLayer::tunnels`](crate::UpgradeProxyLayer::tunnels) and of the drain.
-    registries: [Option<Arc<Registry>>; 2],
+    /// Of [`UpgradeProxyLayer::tunnels`](crate::UpgradeProxyLayer::tunnels), of the endpoint and of the drain.
+    registries: [Option<Arc<Registry>>; 3],
     ended: Ended,
 }
 
 impl Registration {
-    /// Registers a tunnel in `tunnels`, and in the drain that has admitted its `handshake`.
+    /// Registers a tunnel in `lists`, and in the drain that has admitted its `handshake`.
     ///
-    /// `None` without either. In a box, so that a tunnel without a registration holds only a null pointer.
+    /// `None` without any. In a box, so that a tunnel without a registration holds only a null pointer.
     pub(crate) fn new(
         info: &TunnelInfo,
-        tunnels: Option<&Tunnels>,
+        lists: [Option<&Tunnels>; 2],
         handshake: Option<HandshakeGuard>,
     ) -> Option<Box<Self>> {
         let drain = handshake.as_ref().map(HandshakeGuard::registry);
-        let tunnels = tunnels.map(Tunnels::registry);
         // They are one registry when a layer has both the tunnels and the watcher of one drain.
-        let tunnels = tunnels.filter(|tunnels| drain.is_none_or(|drain| !Arc::ptr_eq(drain, tunnels)));
-        let registries = [tunnels, drain].map(Option::<&Arc<Registry>>::cloned);
+        let is_other = |list: &&Arc<Registry>| drain.is_none_or(|drain| !Arc::ptr_eq(drain, list));
+        let [tunnels, endpoint] = lists.map(|list| list.map(Tunnels::registry).filter(is_other));
+        let registries = [tunnels, endpoint, drain].map(Option::<&Arc<Registry>>::cloned);
         if registries.iter().all(Option::is_none) {
             return None;
         }

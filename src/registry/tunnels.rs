@@ -94,6 +94,17 @@ impl Tunnels {
         self.0.drain(&selected.collect::<Vec<_>>(), Schedule::new(config))
     }
 
+    /// Ends all tunnels, as [`drain`](Self::drain) does.
+    pub(crate) fn drain_all(&self, config: DrainConfig) -> impl Future<Output = DrainSummary> + Send + use<> {
+        let ids: Vec<_> = self.0.infos().iter().map(TunnelInfo::id).collect();
+        self.0.drain(&ids, Schedule::new(config))
+    }
+
+    /// Ends one tunnel, as [`drain`](Self::drain) does.
+    pub(crate) fn drain_one(&self, id: u64, config: DrainConfig) {
+        drop(self.0.drain(&[id], Schedule::new(config)));
+    }
+
     pub(super) fn registry(&self) -> &Arc<Registry> {
         &self.0
     }

@@ -1,23 +1,25 @@
 //! Command line.
 
+mod balance;
 mod clients;
-mod pool;
+mod idle;
+mod route;
 mod trust;
 mod tunnels;
 mod values;
 
-use std::{
-    error::Error, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, thread, time::Duration,
-};
+use std::{error::Error, net::SocketAddr, num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
 use clap::{CommandFactory, Parser, ValueEnum, error::ErrorKind};
 use ipnet::IpNet;
 use tower_upgrade_proxy::{
-    Forwarded, Host, InvalidProtocol, Protocol, Protocols, UpgradeProxyLayer, Upstream,
+    Forwarded, Host, InvalidProtocol, Pool, Protocol, Protocols, UpgradeProxyLayer, Upstream,
 };
 
+use balance::Balancing;
 use clients::Clients;
-use pool::Pool;
+use idle::IdleConnections;
+use route::Route;
 use trust::Trust;
 use tunnels::TunnelOptions;
 use values::Limit;
@@ -40,9 +42,13 @@ pub(crate) struct Options {
     pub(crate) listen: SocketAddr,
 
     /// Upstream for paths that start with PREFIX; repeatable, the longest prefix wins. UPSTREAM
-    /// is `http://HOST:PORT`, `https://HOST` or `unix:/PATH`
+    /// is `http://HOST:PORT`, `https://HOST` or `unix:/PATH`. Several upstreams, with commas between them, share the tunnels and
+    /// requests; `;weight=N` after one is its share [default: 1]
     #[arg(long = "route", value_name = "PREFIX=UPSTREAM", required = true)]
-    pub(crate) routes: Vec<Route>,
+    routes: Vec<Route>,
+
+    #[command(flatten)]
+    balancing: Balancing,
 
     /// Worker threads, each with its own listening socket and runtime [default: one per core]
     #[arg(long, value_name = "N")]
@@ -132,7 +138,7 @@ pub(crate) struct Options {
     body_timeout: Limit,
 
     #[command(flatten)]
-    pool: Pool,
+    idle: IdleConnections,
 
     /// Grace period for tunnels and requests on SIGTERM or Ctrl-C, after which the remaining ones are aborted; a second
     /// signal aborts them immediately. Kubernetes kills a process after 30 s
@@ -155,12 +161,17 @@ pub(crate) struct Options {
     drain_jitter: Option<Duration>,
 }
 
-/// Path prefix and its upstream.
+/// A route with what its requests go to. Workers share it.
 #[derive(Clone)]
-pub(crate) struct Route {
+pub(crate) struct Target {
     pub(crate) prefix: String,
-    pub(crate) upstream: Upstream,
-    is_https: bool,
+    pub(crate) upstream: Upstreams,
+}
+
+#[derive(Clone)]
+pub(crate) enum Upstreams {
+    One(Upstream),
+    Several(Pool),
 }
 
 #[derive(Clone, ValueEnum)]
@@ -215,14 +226,21 @@ impl Options {
         self.clients.http()
     }
 
-    /// The route's upstream, with the HTTP version for it.
-    pub(crate) fn upstream(&self, route: &Route) -> Upstream {
-        let upstream = route.upstream.clone();
-        match self.http2_upstream {
+    /// The routes, with upstreams of the selected version of HTTP.
+    pub(crate) fn targets(&self) -> Vec<Target> {
+        let version = |upstream: Upstream| match self.http2_upstream {
             Http2Upstream::Never => upstream,
             Http2Upstream::Auto => upstream.auto(),
             Http2Upstream::Always => upstream.http2(),
-        }
+        };
+        let target = |route: &Route| {
+            let upstream = match &route.upstreams[..] {
+                [one] => Upstreams::One(version(one.upstream.clone())),
+                all => Upstreams::Several(self.balancing.pool(all.iter().map(|one| one.endpoint(version)))),
+            };
+            Target { prefix: route.prefix.clone(), upstream }
+        };
+        self.routes.iter().map(target).collect()
     }
 
     /// Layer with the settings common to all routes.
@@ -246,15 +264,20 @@ impl Options {
             .handshake_timeout(self.handshake_timeout)
             .header_timeout(self.header_timeout)
             .body_timeout(self.body_timeout.0);
-        let layer = self.pool.set(self.limits.set(layer));
+        let layer = self.idle.set(self.limits.set(layer));
         self.trust.set(self.clients.set(self.tunnels.set(layer)))
     }
 
     /// Rejects options without effect: certificates without an https upstream, and two routes with the same prefix, of
     /// which the second would never be used.
     fn reject_useless(&self) {
-        if self.trust.is_set() && !self.routes.iter().any(|route| route.is_https) {
+        let mut upstreams = self.routes.iter().flat_map(|route| &route.upstreams);
+        if self.trust.is_set() && !upstreams.any(|upstream| upstream.is_https) {
             let message = "--upstream-ca and --upstream-native-roots need a route to an https upstream";
+            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
+        if self.balancing.is_set() && self.routes.iter().all(|route| route.upstreams.len() == 1) {
+            let message = "--balance and --retry need a route with several upstreams";
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         for (index, route) in self.routes.iter().enumerate() {
@@ -263,23 +286,6 @@ impl Options {
                 Self::command().error(ErrorKind::ValueValidation, message).exit();
             }
         }
-    }
-}
-
-impl FromStr for Route {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (prefix, upstream) = text
-            .split_once('=')
-            .ok_or("`=` is missing; write PREFIX=UPSTREAM, like /ws/=http://127.0.0.1:9000")?;
-        if !prefix.starts_with('/') || prefix.contains(['?', '#']) {
-            return Err(format!("the prefix {prefix:?} is not the start of a path, like /ws/"));
-        }
-        let scheme = upstream.split(':').next().unwrap_or_default().to_ascii_lowercase();
-        let is_https = matches!(scheme.as_str(), "https" | "wss");
-        let upstream = upstream.parse::<Upstream>().map_err(|error| error.to_string())?;
-        Ok(Self { prefix: prefix.to_owned(), upstream, is_https })
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 #[tokio::test]
 async fn bad_arguments_exit_with_code_2_and_a_message() {
     let good = "/=http://127.0.0.1:1";
-    let table: [(&[&str], &str); 29] = [
+    let table: [(&[&str], &str); 33] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
         (&["--route", "/ws/"], "`=` is missing; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
@@ -35,6 +35,10 @@ async fn bad_arguments_exit_with_code_2_and_a_message() {
         (&["--route", good, "--rate-limit", "1x"], "unknown unit \"x\""),
         (&["--route", good, "--max-message-size", "0"], "the number must be at least 1"),
         (&["--route", good, "--header-case", "upper"], "possible values: lower, preserve, title"),
+        (&["--route", "/=http://a,http://a"], "is there twice; give it a weight"),
+        (&["--route", good, "--balance", "least"], "need a route with several upstreams"),
+        (&["--route", "/=http://a,http://b", "--balance", "ip-hash"], "hash:path or hash:path:N"),
+        (&["--route", "/=http://a,http://b", "--retry", "few"], "write a number, or off"),
         (&["--route", good, "--redirect-http", "127.0.0.1:0"], "--tls-cert <FILE>"),
     ];
     for (arguments, message) in table {

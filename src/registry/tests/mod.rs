@@ -27,7 +27,7 @@ pub(super) struct FakeTunnel {
 impl FakeTunnel {
     pub(super) fn new(label: &str, tunnels: Option<&Tunnels>, handshake: Option<HandshakeGuard>) -> Self {
         let info = info(label);
-        let registration = Registration::new(&info, tunnels, handshake).unwrap();
+        let registration = Registration::new(&info, [tunnels, None], handshake).unwrap();
         Self { info, registration }
     }
 

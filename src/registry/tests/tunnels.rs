@@ -14,7 +14,7 @@ fn ids(tunnels: &Tunnels) -> Vec<u64> {
 
 #[test]
 fn without_registry_and_drain_there_is_no_registration() {
-    assert!(Registration::new(&super::info(""), None, None).is_none());
+    assert!(Registration::new(&super::info(""), [None; 2], None).is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use tower_upgrade_proxy::{ConnectionAuth, UpgradeProxyLayer};
 
 #[derive(Args)]
-pub(crate) struct Pool {
+pub(crate) struct IdleConnections {
     /// Time that an idle connection to an upstream is kept for the next ordinary request (nginx's `keepalive_timeout` of
     /// an `upstream`); it may be up to twice as long
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
@@ -33,7 +33,7 @@ enum AuthPolicy {
     Shared,
 }
 
-impl Pool {
+impl IdleConnections {
     /// Sets the options on the layer.
     pub(crate) fn set(&self, layer: UpgradeProxyLayer) -> UpgradeProxyLayer {
         let auth = match self.connection_auth {

@@ -1,0 +1,86 @@
+//! Options for routes with several upstreams.
+
+use std::str::FromStr;
+
+use clap::Args;
+use http::HeaderName;
+use tower_upgrade_proxy::{Balance, Endpoint, Key, Pool};
+
+#[derive(Args)]
+pub(crate) struct Balancing {
+    /// Choice of the upstream on routes with several. least: the one with the fewest open tunnels and requests. p2c: the better of two
+    /// random ones. round-robin, random. hash:client, hash:header:NAME, hash:cookie:NAME, hash:query:NAME, hash:path:N (a segment of
+    /// the path, the first is 0), hash:path: the same one for the same value [default: least]
+    #[arg(long, value_name = "POLICY")]
+    balance: Option<Policy>,
+
+    /// Maximum number of other upstreams of the route that are tried if no connection to one can be opened, or `off` [default: 2]
+    #[arg(long, value_name = "N")]
+    retry: Option<Retry>,
+}
+
+#[derive(Clone)]
+struct Policy(Balance);
+
+/// Number of further attempts.
+#[derive(Clone, Copy)]
+struct Retry(usize);
+
+impl Balancing {
+    /// Returns an option that is set.
+    pub(super) fn is_set(&self) -> bool {
+        self.balance.is_some() || self.retry.is_some()
+    }
+
+    pub(super) fn pool(&self, endpoints: impl IntoIterator<Item = Endpoint>) -> Pool {
+        let Retry(retries) = self.retry.unwrap_or(Retry(2));
+        let balance = self.balance.as_ref().map_or_else(Balance::default, |policy| policy.0.clone());
+        Pool::new(endpoints).balance(balance).attempts(retries.saturating_add(1))
+    }
+}
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut words = text.splitn(3, ':');
+        let (policy, part, value) = (words.next().unwrap_or_default(), words.next(), words.next());
+        let value = value.filter(|value| !value.is_empty());
+        let balance = match (policy, part, value) {
+            ("least", None, None) => Balance::least_tunnels(),
+            ("p2c", None, None) => Balance::p2c(),
+            ("round-robin", None, None) => Balance::round_robin(),
+            ("random", None, None) => Balance::random(),
+            ("hash", Some("client"), None) => Balance::rendezvous(Key::client_ip()),
+            ("hash", Some("header"), Some(name)) => {
+                let name = name.parse::<HeaderName>().map_err(|error| error.to_string())?;
+                Balance::rendezvous(Key::header(name))
+            }
+            ("hash", Some("cookie"), Some(name)) => Balance::rendezvous(Key::cookie(name)),
+            ("hash", Some("query"), Some(name)) => Balance::rendezvous(Key::query(name)),
+            ("hash", Some("path"), None) => Balance::rendezvous(Key::path()),
+            ("hash", Some("path"), Some(number)) => {
+                let number =
+                    number.parse().map_err(|_| format!("{number:?} is not the number of a segment"))?;
+                Balance::rendezvous(Key::path_segment(number))
+            }
+            _ => {
+                return Err("write least, p2c, round-robin, random, hash:client, hash:header:NAME, \
+                            hash:cookie:NAME, hash:query:NAME, hash:path or hash:path:N"
+                    .to_owned());
+            }
+        };
+        Ok(Self(balance))
+    }
+}
+
+impl FromStr for Retry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(0)),
+            number => number.parse().map(Self).map_err(|_| "write a number, or off".to_owned()),
+        }
+    }
+}

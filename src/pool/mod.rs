@@ -1,0 +1,214 @@
+//! Pools: many upstreams for one layer.
+//!
+//! A pool counts what its endpoints have now: a [`Lease`] is one unit, from the choice of the endpoint until the tunnel, or the body of
+//! the response, has ended. Counts belong to the id of an endpoint ([`member`]) and not to the set, so that they survive its changes.
+//!
+//! | event | value |
+//! | --- | --- |
+//! | a request arrives | a [`Selection`], which knows the endpoints that have failed for it |
+//! | an endpoint is chosen | a [`Lease`], counted under the lock that chose it ([`members`], [`balance`]) |
+//! | no connection to it | the lease is dropped, and another endpoint is chosen |
+//! | the tunnel opens | its task has the lease, and the endpoint's list has the tunnel |
+//! | the tunnel or the body of the response ends | the lease is dropped |
+//! | the endpoint is removed or disabled | its tunnels are drained, also those whose handshakes are in flight |
+
+mod balance;
+mod endpoint;
+mod key;
+mod member;
+mod members;
+mod rendezvous;
+mod selection;
+mod status;
+
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{Arc, PoisonError},
+};
+
+use http::request::Parts;
+
+use crate::{
+    registry::{DrainConfig, DrainSummary},
+    sync::{Mutex, MutexGuard},
+};
+pub use balance::{Balance, Candidate, Choose};
+pub use endpoint::Endpoint;
+pub use key::Key;
+pub(crate) use member::Lease;
+use members::{Choice, Members, Unavailable};
+pub(crate) use selection::{Selected, Selection, Target};
+pub use status::EndpointStatus;
+
+/// A set of upstreams that share the tunnels and requests of any number of layers.
+///
+/// Clones share the endpoints and their counts; a setting changes only the clone it is called on. In the extensions of a request, a pool
+/// overrides that of the layer, as an [`Upstream`](crate::Upstream) does.
+///
+/// ```
+/// use tower_upgrade_proxy::{Pool, UpgradeProxyLayer};
+///
+/// let pool = Pool::new(["http://10.0.0.1:9000".parse()?, "http://10.0.0.2:9000".parse()?]);
+/// let layer = UpgradeProxyLayer::pool(&pool);
+///
+/// pool.set(["http://10.0.0.2:9000".parse()?, "http://10.0.0.3:9000".parse()?]);
+/// # Ok::<(), tower_upgrade_proxy::InvalidUpstream>(())
+/// ```
+///
+/// # Failover
+///
+/// If no connection to an endpoint can be opened, or if it has not processed a request in HTTP/2
+/// ([RFC 9113, 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)), the request is sent to another one, up to
+/// [`attempts`](Self::attempts) times. A request of which a byte may have been sent is not.
+#[derive(Clone)]
+pub struct Pool {
+    settings: Arc<Settings>,
+    members: Arc<Mutex<Members>>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    balance: Balance,
+    attempts: usize,
+    max_load: usize,
+    on_removed: DrainConfig,
+}
+
+impl Pool {
+    /// Creates a pool of these endpoints. It may be empty: requests get a 503 then.
+    pub fn new(endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+        let settings = Settings {
+            balance: Balance::default(),
+            attempts: 3,
+            max_load: usize::MAX,
+            on_removed: DrainConfig::default(),
+        };
+        let pool = Self { settings: Arc::new(settings), members: Arc::default() };
+        pool.set(endpoints);
+        pool
+    }
+
+    /// Sets the policy for the choice of an endpoint. Default [`Balance::least_tunnels`].
+    #[must_use]
+    pub fn balance(self, balance: Balance) -> Self {
+        self.with(|settings| settings.balance = balance)
+    }
+
+    /// Sets the maximum number of endpoints that are tried for one request, at least 1. Default 3.
+    #[must_use]
+    pub fn attempts(self, attempts: usize) -> Self {
+        self.with(|settings| settings.attempts = attempts.max(1))
+    }
+
+    /// Sets the maximum number of tunnels, handshakes and requests of one endpoint together. An endpoint that has them is not chosen; if all
+    /// have, the request gets a 503. Default no limit.
+    #[must_use]
+    pub fn max_tunnels_per_endpoint(self, limit: usize) -> Self {
+        self.with(|settings| settings.max_load = limit)
+    }
+
+    /// Sets how the tunnels of an endpoint end that [`set`](Self::set) removes. Default [`DrainConfig::new`]: within 30 s.
+    #[must_use]
+    pub fn on_removed(self, config: DrainConfig) -> Self {
+        self.with(|settings| settings.on_removed = config)
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Replaces the set of endpoints. Those whose ids are in both sets keep their tunnels, counts and state; the tunnels of the others are
+    /// drained ([`on_removed`](Self::on_removed)), and their requests complete.
+    pub fn set(&self, endpoints: impl IntoIterator<Item = Endpoint>) {
+        // The iterator is the application's, and runs without the lock.
+        let endpoints: Vec<_> = endpoints.into_iter().collect();
+        let removed = self.members().replace(endpoints);
+        for member in removed {
+            drop(member.leave(self.settings.on_removed.clone()));
+        }
+    }
+
+    /// Takes an endpoint out of use, and ends its tunnels. Its requests complete. Returns the number of tunnels by their ends; `None` if
+    /// there is no endpoint with this id.
+    ///
+    /// The endpoint is out of use when the call returns, and each of its tunnels has its shutdown request.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not affect the tunnels.
+    pub fn disable(
+        &self,
+        id: &str,
+        config: DrainConfig,
+    ) -> impl Future<Output = Option<DrainSummary>> + Send + 'static {
+        let member = self.members().get_mut(id).map(|entry| {
+            entry.is_enabled = false;
+            Arc::clone(&entry.member)
+        });
+        let drained = member.map(|member| member.leave(config));
+        async move {
+            match drained {
+                Some(drained) => Some(drained.await),
+                None => None,
+            }
+        }
+    }
+
+    /// Puts an endpoint into use again. Returns false if there is none with this id.
+    #[allow(clippy::must_use_candidate, reason = "an unknown id may be expected")]
+    pub fn enable(&self, id: &str) -> bool {
+        let mut members = self.members();
+        let Some(entry) = members.get_mut(id) else { return false };
+        entry.is_enabled = true;
+        entry.member.stay();
+        true
+    }
+
+    /// Sets the weight of an endpoint, until [`set`](Self::set) changes it. Returns false if there is none with this id.
+    #[allow(clippy::must_use_candidate, reason = "an unknown id may be expected")]
+    pub fn set_weight(&self, id: &str, weight: u16) -> bool {
+        let mut members = self.members();
+        let Some(entry) = members.get_mut(id) else { return false };
+        entry.endpoint.weight = weight;
+        true
+    }
+
+    /// Snapshot of the endpoints, in the order of the set.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointStatus> {
+        self.members().entries.iter().map(EndpointStatus::of).collect()
+    }
+
+    /// Returns the hash of the request's key, if the policy has one.
+    fn key(&self, parts: &Parts, client: Option<IpAddr>) -> Option<u64> {
+        match &self.settings.balance.policy {
+            balance::Policy::Rendezvous(key) => key.hash(parts, client),
+            _ => None,
+        }
+    }
+
+    /// Chooses an endpoint that is not in `tried`.
+    fn lease(&self, key: Option<u64>, request: &Parts, tried: &[Arc<str>]) -> Result<Lease, Unavailable> {
+        let Settings { balance, max_load, .. } = &*self.settings;
+        self.members().choose(&Choice { balance, max_load: *max_load, key, request, tried })
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoints: Vec<_> = self.members().entries.iter().map(|entry| entry.endpoint.clone()).collect();
+        f.debug_struct("Pool")
+            .field("endpoints", &endpoints)
+            .field("balance", &self.settings.balance)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

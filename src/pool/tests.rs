@@ -1,0 +1,233 @@
+use http::{HeaderName, Request};
+
+use super::*;
+
+const NAMES: &str = "abcdefghij";
+
+fn endpoints(number: usize) -> Vec<Endpoint> {
+    NAMES[..number].chars().map(|name| format!("http://{name}").parse().unwrap()).collect()
+}
+
+fn pool(number: usize, balance: Balance) -> Pool {
+    Pool::new(endpoints(number)).balance(balance)
+}
+
+/// A request of a user.
+fn request(user: usize) -> Parts {
+    Request::get("/").header("x-user", user.to_string()).body(()).unwrap().into_parts().0
+}
+
+fn by_user() -> Balance {
+    Balance::rendezvous(Key::header(HeaderName::from_static("x-user")))
+}
+
+fn choose(pool: &Pool, request: &Parts) -> Lease {
+    pool.lease(pool.key(request, None), request, &[]).unwrap()
+}
+
+fn open(pool: &Pool, number: usize) -> Vec<Lease> {
+    (0..number).map(|user| choose(pool, &request(user))).collect()
+}
+
+fn loads(pool: &Pool) -> Vec<usize> {
+    pool.endpoints().iter().map(EndpointStatus::load).collect()
+}
+
+/// The largest load in relation to the mean.
+fn imbalance(pool: &Pool) -> f64 {
+    let loads = loads(pool);
+    let mean = loads.iter().sum::<usize>() as f64 / loads.len() as f64;
+    *loads.iter().max().unwrap() as f64 / mean
+}
+
+/// A number of tunnels that is slow in Miri.
+fn many(number: usize) -> usize {
+    if cfg!(miri) { 100 } else { number }
+}
+
+#[test]
+fn a_hundred_thousand_tunnels_are_even_over_ten_endpoints() {
+    if cfg!(miri) {
+        return;
+    }
+    let table = [
+        (Balance::least_tunnels(), 1.001),
+        (Balance::p2c(), 1.01),
+        (by_user(), 1.05),
+        (Balance::round_robin(), 1.001),
+        (Balance::random(), 1.05),
+        (by_user().bounded(1.01), 1.011),
+    ];
+    for (balance, limit) in table {
+        let pool = pool(10, balance.clone());
+        let leases = open(&pool, 100_000);
+        let imbalance = imbalance(&pool);
+        assert!(imbalance <= limit, "{balance:?}: {imbalance}");
+        drop(leases);
+        assert_eq!(loads(&pool), [0; 10], "{balance:?}");
+    }
+}
+
+#[test]
+fn weights_divide_the_load() {
+    let table = [
+        (Balance::least_tunnels(), 0.001),
+        (Balance::p2c(), 0.01),
+        (Balance::round_robin(), 0.001),
+        (Balance::random(), 0.02),
+        (by_user(), 0.02),
+    ];
+    for (balance, tolerance) in table {
+        let pool = pool(3, balance.clone());
+        for (id, weight) in [("http://a", 1), ("http://b", 2), ("http://c", 4)] {
+            assert!(pool.set_weight(id, weight));
+        }
+        let number = many(70_000);
+        let _leases = open(&pool, number);
+        for (load, share) in loads(&pool).into_iter().zip([1.0, 2.0, 4.0]) {
+            let expected = number as f64 * share / 7.0;
+            let difference = (load as f64 - expected).abs();
+            let noise = if cfg!(miri) { number as f64 } else { 0.0 };
+            assert!(difference <= tolerance * number as f64 + noise, "{balance:?}: {load} of {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_tunnel_counts_until_it_ends() {
+    let pool = pool(3, Balance::least_tunnels());
+    let mut leases = open(&pool, 30);
+    // All tunnels of the first endpoint end.
+    leases.retain(|lease| lease.upstream().to_string() != "http://a");
+    assert_eq!(loads(&pool), [0, 10, 10]);
+    leases.extend(open(&pool, 10));
+    assert_eq!(loads(&pool), [10, 10, 10]);
+}
+
+#[test]
+fn counts_survive_a_change_of_the_set() {
+    let pool = pool(3, Balance::least_tunnels());
+    let mut leases = open(&pool, many(300));
+    let each = many(300) / 3;
+    pool.set(endpoints(4));
+    assert_eq!(loads(&pool)[3], 0);
+    leases.extend(open(&pool, each - 1));
+    // With the noise of a remainder.
+    assert!(
+        loads(&pool)[3] >= each - 3,
+        "all new ones go to the fourth until it is level: {:?}",
+        loads(&pool)
+    );
+    pool.set(endpoints(1));
+    let first = loads(&pool)[0];
+    drop(leases);
+    assert!(first >= each && loads(&pool) == [0]);
+}
+
+#[test]
+fn only_the_keys_of_an_endpoint_that_leaves_move_and_all_come_back() {
+    let pool = pool(5, by_user());
+    let number = many(10_000);
+    let places = || -> Vec<String> {
+        (0..number).map(|user| choose(&pool, &request(user)).upstream().to_string()).collect()
+    };
+    let before = places();
+    pool.set(endpoints(4));
+    let meanwhile = places();
+    pool.set(endpoints(5));
+    assert_eq!(places(), before);
+    let moved: Vec<_> = before.iter().zip(&meanwhile).filter(|(before, after)| before != after).collect();
+    assert!(moved.iter().all(|(before, _)| *before == "http://e"));
+    assert!(cfg!(miri) || moved.len() as f64 <= 1.05 * number as f64 / 5.0, "{}", moved.len());
+}
+
+#[test]
+fn requests_without_the_key_go_where_the_load_is_least() {
+    let pool = pool(2, Balance::rendezvous(Key::cookie("session")));
+    let _leases = open(&pool, 10);
+    assert_eq!(loads(&pool), [5, 5]);
+}
+
+#[test]
+fn bounded_load_moves_a_hot_key_to_the_next_endpoint() {
+    let pool = pool(4, by_user().bounded(1.25));
+    let hot = request(7);
+    let _leases: Vec<_> = (0..100).map(|_| choose(&pool, &hot)).collect();
+    let loads = loads(&pool);
+    assert!(loads.iter().all(|load| *load <= 32), "{loads:?}");
+}
+
+#[test]
+fn endpoints_out_of_use_and_full_ones_are_not_chosen() {
+    let pool = pool(3, Balance::least_tunnels()).max_tunnels_per_endpoint(2);
+    drop(pool.disable("http://a", DrainConfig::new()));
+    pool.set_weight("http://b", 0);
+    let leases = open(&pool, 2);
+    assert_eq!(loads(&pool), [0, 0, 2]);
+    let unavailable = |pool: &Pool| pool.lease(None, &request(0), &[]).unwrap_err();
+    assert_eq!(unavailable(&pool), Unavailable::Full);
+    drop(leases);
+    drop(pool.disable("http://c", DrainConfig::new()));
+    assert_eq!(unavailable(&pool), Unavailable::None);
+    assert!(pool.enable("http://a") && !pool.enable("http://z") && !pool.set_weight("http://z", 1));
+    assert_eq!(choose(&pool, &request(0)).upstream().to_string(), "http://a");
+    assert_eq!(unavailable(&Pool::new([])), Unavailable::None);
+}
+
+#[test]
+fn endpoints_that_have_failed_for_a_request_are_not_chosen_again() {
+    let pool = pool(3, Balance::round_robin());
+    let parts = request(0);
+    let mut selection = Selection::new(Target::Pool(pool.clone()), &parts, None);
+    let mut selected = selection.next(&parts).unwrap();
+    let mut seen = vec![selected.upstream.to_string()];
+    while let Some(next) = selection.retry(selected, &parts) {
+        seen.push(next.upstream.to_string());
+        selected = next;
+        assert_eq!(loads(&pool).iter().sum::<usize>(), 1, "the failed one is released");
+    }
+    seen.sort();
+    assert_eq!(seen, ["http://a", "http://b", "http://c"]);
+    assert_eq!(loads(&pool), [0; 3]);
+}
+
+#[test]
+fn attempts_are_limited_and_one_upstream_has_one() {
+    let parts = request(0);
+    let attempts = |target: Target| {
+        let mut selection = Selection::new(target, &parts, None);
+        let mut selected = Some(selection.next(&parts).unwrap());
+        std::iter::from_fn(|| {
+            let current = selected.take()?;
+            selected = selection.retry(current, &parts);
+            Some(())
+        })
+        .count()
+    };
+    assert_eq!(attempts(Target::Pool(pool(5, Balance::random()))), 3);
+    assert_eq!(attempts(Target::Pool(pool(5, Balance::random()).attempts(0))), 1);
+    assert_eq!(attempts(Target::Pool(pool(1, Balance::random()))), 1);
+    assert_eq!(attempts(Target::One("http://a".parse().unwrap())), 1);
+}
+
+#[test]
+fn the_last_endpoint_of_an_id_counts() {
+    let [a, b] = ["http://a", "http://b"].map(|text| text.parse::<Endpoint>().unwrap().id("one"));
+    let pool = Pool::new([a, b]);
+    assert_eq!(pool.endpoints().len(), 1);
+    assert_eq!(pool.endpoints()[0].upstream().to_string(), "http://b");
+}
+
+#[test]
+fn a_policy_of_the_application_chooses() {
+    struct Last;
+    impl Choose for Last {
+        fn choose(&self, candidates: &[Candidate<'_>], _: &Parts) -> usize {
+            assert!(candidates.iter().all(|candidate| candidate.weight() == 1 && !candidate.id().is_empty()));
+            candidates.len() + candidates[0].load()
+        }
+    }
+    let pool = pool(3, Balance::custom(Last));
+    let _leases = open(&pool, 4);
+    assert_eq!(loads(&pool), [0, 0, 4]);
+}
