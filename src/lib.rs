@@ -143,6 +143,7 @@ mod sync;
 mod time;
 mod trace;
 mod tunnel;
+mod tunnel_resource;
 mod upgrade;
 mod upgrade_required;
 mod upstream;
@@ -180,6 +181,7 @@ pub use tunnel::{
     CloseCode, CloseFrame, ClosePolicy, Framing, Initiator, KeepAlive, RateLimit, Side, Told, Tunnel,
     TunnelConfig, TunnelEnd, TunnelHandle, TunnelState, TunnelSummary,
 };
+pub use tunnel_resource::TunnelResource;
 pub use upgrade_required::UpgradeRequired;
 pub use upstream::{InvalidUpstream, Upstream};
 

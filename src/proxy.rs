@@ -19,6 +19,7 @@ use crate::{
     pool::{Selected, Selection},
     received::Received,
     respond, trace,
+    tunnel_resource::TunnelResource,
     upgrade::PendingTunnel,
 };
 
@@ -65,6 +66,7 @@ async fn attempt(
     config.authorize(&mut parts).await?;
     let selection = Selection::new(config.select(&parts.extensions)?, &parts, received.client);
     let label = parts.extensions.get::<TunnelLabel>().cloned();
+    let resource = parts.extensions.remove::<TunnelResource>();
 
     // Rewrite, connect, send the request, and receive the response head.
     let Answer { selected, expected, exchanged: (mut response, connection) } =
@@ -86,6 +88,10 @@ async fn attempt(
     accept(handshake.mechanism, &handshake.protocol, &mut response);
     // The extension is that of the upstream's connection, which belongs to the tunnel.
     response.extensions_mut().remove::<OnUpgrade>();
+
+    if let Some(resource) = resource {
+        permit.hold(resource);
+    }
 
     // Start the tunnel. It waits until the response is written.
     let info = TunnelInfo::new(received, label, upstream, handshake.protocol.clone());

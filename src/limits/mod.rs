@@ -80,10 +80,10 @@ pub(crate) trait Held: fmt::Debug + Send + Sync {}
 
 impl<T: fmt::Debug + Send + Sync> Held for T {}
 
-/// The parts of a [`Permit`] that count towards limits per client and per upstream, and a value that is released with it.
+/// The parts of a [`Permit`] that count towards limits per client and per upstream, and values that are released with it.
 #[derive(Debug, Default)]
 struct KeyedPermits {
-    _held: Option<Box<dyn Held>>,
+    held: Vec<Box<dyn Held>>,
     _client: Option<KeyedPermit<Option<IpAddr>>>,
     upstream: Option<KeyedPermit<(Scheme, Authority)>>,
 }
@@ -163,7 +163,7 @@ impl Limits {
 impl Permit {
     /// Holds a value until the permit is released.
     pub(crate) fn hold(&mut self, value: impl Held + 'static) {
-        self.keyed.get_or_insert_default()._held = Some(Box::new(value));
+        self.keyed.get_or_insert_default().held.push(Box::new(value));
     }
 }
 

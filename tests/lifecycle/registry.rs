@@ -1,15 +1,19 @@
 //! The list of open tunnels.
 
-use std::time::Duration;
+use std::{future::ready, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, extract::Request, middleware::map_request};
 use test_support::{
-    EchoUpstream, Inner, SWITCHING, ScriptedUpstream, Wire, handshake,
+    EchoUpstream, Inner, SWITCHING, ScriptedUpstream, Wire, bounded, handshake,
     proxy::Worker,
+    serve,
     serve::serve_with_peers,
     websocket::{Client, frame::close_code},
 };
-use tower_upgrade_proxy::{Side, TunnelConfig, TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer};
+use tokio::sync::Semaphore;
+use tower_upgrade_proxy::{
+    Side, TunnelConfig, TunnelResource, TunnelState, TunnelStatus, Tunnels, UpgradeProxyLayer,
+};
 
 use crate::{app, app_that_replaces_101s, open, until};
 
@@ -123,4 +127,29 @@ async fn a_registry_spans_layers_and_runtimes_and_a_stopped_runtime_removes_its_
     assert_eq!(ids(), [before[1]]);
     two.stop();
     assert!(tunnels.is_empty());
+}
+
+#[tokio::test]
+async fn a_resource_of_the_application_lives_as_long_as_the_tunnel() {
+    let upstream = ScriptedUpstream::start().await;
+    let semaphore = Arc::new(Semaphore::new(2));
+    let permits = Arc::clone(&semaphore);
+    let admit = map_request(move |mut request: Request| {
+        let permit = Arc::clone(&permits).try_acquire_owned().unwrap();
+        request.extensions_mut().insert(TunnelResource::new(permit));
+        ready(request)
+    });
+    let layer = UpgradeProxyLayer::new(upstream.upstream());
+    let address = serve(Router::new().fallback_service(layer.into_service()).layer(admit)).await;
+    let (client, server) = open(address, &upstream).await;
+    assert_eq!(semaphore.available_permits(), 1);
+    // A refused upgrade releases it with its response.
+    let mut refused = Wire::connect(address).await;
+    let mut other = upstream.receive(&mut refused, handshake("/")).await;
+    assert_eq!(semaphore.available_permits(), 0);
+    other.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").await;
+    assert_eq!(refused.head().await.status(), 403);
+    assert_eq!(semaphore.available_permits(), 1);
+    drop((client, server));
+    drop(bounded("the end of the tunnel", semaphore.acquire_many(2)).await.unwrap());
 }
