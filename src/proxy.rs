@@ -141,9 +141,15 @@ async fn send(
         let (connector, protocol) = (&config.connector, &handshake.protocol);
         let Failed { error, unsent } =
             match exchange(connector, timeouts, protocol, upstream, request, &upload).await {
-                Ok(exchanged) => return Ok(Answer { selected, expected, exchanged }),
+                Ok(exchanged) => {
+                    selection.succeeded(&selected);
+                    return Ok(Answer { selected, expected, exchanged });
+                }
                 Err(failed) => failed,
             };
+        if error.is_handshake_failure() {
+            selection.failed(&selected);
+        }
         let Some(unsent) = unsent else { return Err(error) };
         let Some(next) = selection.retry(selected, &parts) else { return Err(error) };
         trace::failed_over(&error, &next.upstream);

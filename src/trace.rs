@@ -3,6 +3,7 @@
 
 #[cfg(feature = "tracing")]
 use std::sync::{Once, OnceLock};
+use std::time::Duration;
 
 use crate::{
     error::Error, on_tunnel::TunnelInfo, received::Received, tunnel::TunnelSummary, upstream::Upstream,
@@ -45,6 +46,18 @@ pub(crate) fn refused(error: &Error, request: &Received) {
 pub(crate) fn failed_over(error: &Error, next: &Upstream) {
     #[cfg(feature = "tracing")]
     tracing::debug!(%next, error = %Printable(error), "another endpoint is tried");
+}
+
+/// Reports that an endpoint of a pool is not chosen for this time.
+pub(crate) fn ejected(endpoint: &str, failures: u32, time: Duration) {
+    #[cfg(feature = "tracing")]
+    tracing::warn!(endpoint = &*clip(endpoint), failures, ?time, "endpoint ejected");
+}
+
+/// Reports the first response of an endpoint that was ejected.
+pub(crate) fn readmitted(endpoint: &str) {
+    #[cfg(feature = "tracing")]
+    tracing::info!(endpoint = &*clip(endpoint), "endpoint answers again");
 }
 
 /// Span of a tunnel, from its verified 101 to its end.

@@ -257,6 +257,20 @@ impl Error {
         )
     }
 
+    /// Returns true if no connection to the upstream could be opened, and neither a limit nor the application is to blame.
+    pub(crate) fn is_connection_failure(&self) -> bool {
+        matches!(self.0.kind, Kind::Connect | Kind::ConnectTimeout)
+    }
+
+    /// Returns true if a handshake failed because of the upstream.
+    pub(crate) fn is_handshake_failure(&self) -> bool {
+        let failed = matches!(
+            self.0.kind,
+            Kind::Exchange | Kind::Response(_) | Kind::HandshakeTimeout | Kind::NoHttp2(_)
+        );
+        failed || self.is_connection_failure()
+    }
+
     /// Returns the upstream that the failure concerns; `None` if it concerns the request or the proxy alone.
     #[must_use]
     pub fn upstream(&self) -> Option<&Upstream> {

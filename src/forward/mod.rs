@@ -194,13 +194,20 @@ impl Forward {
             let connecting = self.config.timeouts.connecting(may_retry);
             let sent = header_timeout.limit(self.send(request, upstream, client.as_ref(), connecting)).await;
             let Failed { error, unsent } = match sent {
-                Some(Ok(response)) => return Ok((selected, response)),
+                Some(Ok(response)) => {
+                    selection.succeeded(&selected);
+                    return Ok((selected, response));
+                }
                 Some(Err(failed)) => failed,
                 None if header_timeout.upload.awaits_client() => {
                     return Err(Error::new(Kind::RequestTimeout));
                 }
-                None => return Err(Error::at(Kind::HeaderTimeout, upstream)),
+                None => Error::at(Kind::HeaderTimeout, upstream).into(),
             };
+            // Whether others fail may depend on the request, and therefore on the client.
+            if error.is_connection_failure() {
+                selection.failed(&selected);
+            }
             let Some(unsent) = unsent else { return Err(error) };
             let Some(next) = selection.retry(selected, &parts) else { return Err(error) };
             trace::failed_over(&error, &next.upstream);

@@ -6,7 +6,7 @@ use crate::{
     registry::{DrainConfig, DrainSummary, Tunnels},
     sync::{
         Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     upstream::Upstream,
 };
@@ -17,6 +17,10 @@ pub(super) struct Member {
     pub(super) id: Arc<str>,
     /// Number of leases. It increases under the lock of the set only, so that a choice by it is exact.
     load: AtomicUsize,
+    /// Failures in a row.
+    failures: AtomicU32,
+    /// Ejections in a row.
+    ejections: AtomicU32,
     /// The open tunnels.
     pub(super) tunnels: Tunnels,
     /// The drain of tunnels that open from now on, because the endpoint has been removed or disabled.
@@ -25,8 +29,37 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(id: Arc<str>) -> Arc<Self> {
-        let (load, tunnels) = (AtomicUsize::new(0), Tunnels::new());
-        Arc::new(Self { id, load, tunnels, leaving: Mutex::new(None) })
+        Arc::new(Self {
+            id,
+            load: AtomicUsize::new(0),
+            failures: AtomicU32::new(0),
+            ejections: AtomicU32::new(0),
+            tunnels: Tunnels::new(),
+            leaving: Mutex::new(None),
+        })
+    }
+
+    /// Counts a failure. Returns true if `limit` is reached. The count stays below it by one, so that the next failure reaches it
+    /// again.
+    pub(super) fn fail(&self, limit: u32) -> bool {
+        let is_reached = self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= limit;
+        if is_reached {
+            self.failures.store(limit - 1, Ordering::Relaxed);
+        }
+        is_reached
+    }
+
+    /// Ends a row of failures. Returns true if it was ejected in the row.
+    pub(super) fn succeed(&self) -> bool {
+        if self.failures.load(Ordering::Relaxed) > 0 {
+            self.failures.store(0, Ordering::Relaxed);
+        }
+        self.ejections.load(Ordering::Relaxed) > 0 && self.ejections.swap(0, Ordering::Relaxed) > 0
+    }
+
+    /// Counts an ejection. Returns the number of them in a row.
+    pub(super) fn add_ejection(&self) -> u32 {
+        self.ejections.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(super) fn load(&self) -> usize {

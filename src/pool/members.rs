@@ -1,13 +1,15 @@
 //! [`Members`]: the set of a pool, and the choice of an endpoint from it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::request::Parts;
+use tokio::time::Instant;
 
 use super::{
     balance::Balance,
     endpoint::Endpoint,
     member::{Lease, Member},
+    outlier::Outlier,
 };
 
 /// An endpoint in the set.
@@ -15,8 +17,21 @@ pub(super) struct Entry {
     pub(super) member: Arc<Member>,
     pub(super) endpoint: Endpoint,
     pub(super) is_enabled: bool,
+    /// It is chosen only if there is no other one.
+    pub(super) ejected_until: Option<Instant>,
     /// Credit in the round robin.
     pub(super) current: i64,
+}
+
+impl Entry {
+    /// Returns true if it is in use at all.
+    pub(super) fn is_usable(&self) -> bool {
+        self.is_enabled && self.endpoint.weight > 0
+    }
+
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until.is_some_and(|until| now < until)
+    }
 }
 
 /// The endpoints of a pool, under one lock: a choice and its count are one step, so that a burst is spread exactly.
@@ -50,16 +65,25 @@ impl Members {
     pub(super) fn choose(&mut self, choice: &Choice<'_>) -> Result<Lease, Unavailable> {
         let Self { entries, candidates } = self;
         candidates.clear();
-        let mut is_full = false;
-        for (index, entry) in entries.iter().enumerate() {
-            let is_usable = entry.is_enabled && entry.endpoint.weight > 0;
-            if !is_usable || choice.tried.contains(&entry.member.id) {
-                continue;
+        let now = entries.iter().any(|entry| entry.ejected_until.is_some()).then(Instant::now);
+        let (mut is_full, mut are_ejected) = (false, false);
+        let mut collect = |takes_ejected: bool| {
+            for (index, entry) in entries.iter().enumerate() {
+                if !entry.is_usable() || choice.tried.contains(&entry.member.id) {
+                    continue;
+                }
+                let is_ejected = now.is_some_and(|now| entry.is_ejected(now));
+                are_ejected |= is_ejected;
+                if entry.member.load() >= choice.max_load {
+                    is_full = true;
+                } else if takes_ejected || !is_ejected {
+                    candidates.push(index);
+                }
             }
-            match entry.member.load() < choice.max_load {
-                true => candidates.push(index),
-                false => is_full = true,
-            }
+            candidates.is_empty() && are_ejected
+        };
+        if collect(false) {
+            collect(true);
         }
         if candidates.is_empty() {
             return Err(if is_full { Unavailable::Full } else { Unavailable::None });
@@ -89,11 +113,17 @@ impl Members {
                 Some(entry) => Entry { endpoint, ..entry },
                 None => {
                     let member = Member::new(Arc::clone(&endpoint.id));
-                    Entry { member, endpoint, is_enabled: true, current: 0 }
+                    Entry { member, endpoint, is_enabled: true, ejected_until: None, current: 0 }
                 }
             });
         }
         old.into_values().map(|entry| entry.member).collect()
+    }
+
+    /// Ejects the endpoint with this id. Returns the time.
+    pub(super) fn eject(&mut self, id: &str, outlier: &Outlier) -> Option<Duration> {
+        let index = self.entries.iter().position(|entry| &*entry.member.id == id)?;
+        outlier.eject(&mut self.entries, index)
     }
 
     pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Entry> {

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | a request arrives | a [`Selection`], which knows the endpoints that have failed for it |
 //! | an endpoint is chosen | a [`Lease`], counted under the lock that chose it ([`members`], [`balance`]) |
+//! | it fails several times in a row | it is not chosen for a while ([`outlier`]) |
 //! | no connection to it | the lease is dropped, and another endpoint is chosen |
 //! | the tunnel opens | its task has the lease, and the endpoint's list has the tunnel |
 //! | the tunnel or the body of the response ends | the lease is dropped |
@@ -17,6 +18,7 @@ mod endpoint;
 mod key;
 mod member;
 mod members;
+mod outlier;
 mod rendezvous;
 mod selection;
 mod status;
@@ -32,14 +34,16 @@ use http::request::Parts;
 use crate::{
     registry::{DrainConfig, DrainSummary},
     sync::{Mutex, MutexGuard},
+    trace,
 };
 pub use balance::{Balance, Candidate, Choose};
 pub use endpoint::Endpoint;
 pub use key::Key;
 pub(crate) use member::Lease;
 use members::{Choice, Members, Unavailable};
+pub use outlier::Outlier;
 pub(crate) use selection::{Selected, Selection, Target};
-pub use status::EndpointStatus;
+pub use status::{EndpointState, EndpointStatus};
 
 /// A set of upstreams that share the tunnels and requests of any number of layers.
 ///
@@ -72,6 +76,7 @@ struct Settings {
     balance: Balance,
     attempts: usize,
     max_load: usize,
+    outlier: Option<Outlier>,
     on_removed: DrainConfig,
 }
 
@@ -82,6 +87,7 @@ impl Pool {
             balance: Balance::default(),
             attempts: 3,
             max_load: usize::MAX,
+            outlier: Some(Outlier::new()),
             on_removed: DrainConfig::default(),
         };
         let pool = Self { settings: Arc::new(settings), members: Arc::default() };
@@ -106,6 +112,12 @@ impl Pool {
     #[must_use]
     pub fn max_tunnels_per_endpoint(self, limit: usize) -> Self {
         self.with(|settings| settings.max_load = limit)
+    }
+
+    /// Sets when endpoints that fail are not chosen for a while; `None`: never. Default [`Outlier::new`].
+    #[must_use]
+    pub fn outlier(self, outlier: impl Into<Option<Outlier>>) -> Self {
+        self.with(|settings| settings.outlier = outlier.into())
     }
 
     /// Sets how the tunnels of an endpoint end that [`set`](Self::set) removes. Default [`DrainConfig::new`]: within 30 s.
@@ -179,6 +191,24 @@ impl Pool {
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointStatus> {
         self.members().entries.iter().map(EndpointStatus::of).collect()
+    }
+
+    /// Counts a failure of an endpoint, and ejects it if it has too many.
+    fn failed(&self, lease: &Lease) {
+        let Some(outlier) = &self.settings.outlier else { return };
+        let member = lease.member();
+        if member.fail(outlier.failures)
+            && let Some(time) = self.members().eject(&member.id, outlier)
+        {
+            trace::ejected(&member.id, outlier.failures, time);
+        }
+    }
+
+    /// Ends a row of failures.
+    fn succeeded(&self, lease: &Lease) {
+        if lease.member().succeed() {
+            trace::readmitted(&lease.member().id);
+        }
     }
 
     /// Returns the hash of the request's key, if the policy has one.

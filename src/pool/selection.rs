@@ -65,6 +65,20 @@ impl Selection {
         }
     }
 
+    /// Reports that the upstream has sent the head of a response.
+    pub(crate) fn succeeded(&self, selected: &Selected) {
+        if let (Target::Pool(pool), Some(lease)) = (&self.target, &selected.lease) {
+            pool.succeeded(lease);
+        }
+    }
+
+    /// Reports a failure of the upstream.
+    pub(crate) fn failed(&self, selected: &Selected) {
+        if let (Target::Pool(pool), Some(lease)) = (&self.target, &selected.lease) {
+            pool.failed(lease);
+        }
+    }
+
     /// Returns true if there may be another attempt after the current one.
     pub(crate) fn may_retry(&self) -> bool {
         match &self.target {

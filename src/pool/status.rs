@@ -2,23 +2,42 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{endpoint::Endpoint, member::Member, members::Entry};
 use crate::{registry::TunnelStatus, upstream::Upstream};
+
+/// State of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EndpointState {
+    /// It can be chosen.
+    Ready,
+    /// It has failed, and is chosen only if there is no other one ([`Outlier`](crate::Outlier)).
+    Ejected,
+    /// It is not chosen, after [`Pool::disable`](crate::Pool::disable).
+    Disabled,
+}
 
 /// Snapshot of an endpoint of a [`Pool`](crate::Pool).
 #[derive(Clone, Debug)]
 pub struct EndpointStatus {
     endpoint: Endpoint,
-    is_enabled: bool,
+    state: EndpointState,
     load: usize,
     member: Arc<Member>,
 }
 
 impl EndpointStatus {
     pub(super) fn of(entry: &Entry) -> Self {
+        let state = match entry.is_enabled {
+            false => EndpointState::Disabled,
+            true if entry.is_ejected(Instant::now()) => EndpointState::Ejected,
+            true => EndpointState::Ready,
+        };
         Self {
             endpoint: entry.endpoint.clone(),
-            is_enabled: entry.is_enabled,
+            state,
             load: entry.member.load(),
             member: Arc::clone(&entry.member),
         }
@@ -42,10 +61,10 @@ impl EndpointStatus {
         self.endpoint.weight
     }
 
-    /// Returns false after [`Pool::disable`](crate::Pool::disable).
+    /// The state, at the time of the snapshot.
     #[must_use]
-    pub fn is_enabled(&self) -> bool {
-        self.is_enabled
+    pub fn state(&self) -> EndpointState {
+        self.state
     }
 
     /// Number of open tunnels, handshakes in flight, and ordinary requests until the ends of their responses, at the time of the snapshot.

@@ -231,3 +231,70 @@ fn a_policy_of_the_application_chooses() {
     let _leases = open(&pool, 4);
     assert_eq!(loads(&pool), [0, 0, 4]);
 }
+
+fn states(pool: &Pool) -> String {
+    let letter = |endpoint: &EndpointStatus| match endpoint.state() {
+        EndpointState::Ready => 'r',
+        EndpointState::Ejected => 'e',
+        EndpointState::Disabled => 'd',
+    };
+    pool.endpoints().iter().map(letter).collect()
+}
+
+/// A lease of the endpoint with this name.
+fn lease_of(pool: &Pool, name: &str) -> Lease {
+    let others: Vec<Arc<str>> = pool
+        .endpoints()
+        .iter()
+        .map(|endpoint| endpoint.id().into())
+        .filter(|id: &Arc<str>| &**id != name)
+        .collect();
+    pool.lease(None, &request(0), &others).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_fails_is_ejected_and_for_longer_each_time() {
+    let pool = pool(4, Balance::least_tunnels());
+    let second = std::time::Duration::from_secs(1);
+    let fail = || pool.failed(&lease_of(&pool, "http://a"));
+    (0..4).for_each(|_| fail());
+    pool.succeeded(&lease_of(&pool, "http://a"));
+    (0..4).for_each(|_| fail());
+    assert_eq!(states(&pool), "rrrr", "five in a row");
+    fail();
+    assert_eq!(states(&pool), "errr");
+    let leases = open(&pool, 30);
+    assert_eq!(loads(&pool), [0, 10, 10, 10]);
+    drop(leases);
+    // On probation, one failure is enough.
+    for seconds in [30, 60, 90] {
+        tokio::time::advance(second * (seconds - 1)).await;
+        assert_eq!(states(&pool), "errr", "{seconds}");
+        tokio::time::advance(second).await;
+        assert_eq!(states(&pool), "rrrr", "{seconds}");
+        fail();
+        assert_eq!(states(&pool), "errr", "{seconds}");
+    }
+    tokio::time::advance(second * 120).await;
+    pool.succeeded(&lease_of(&pool, "http://a"));
+    fail();
+    assert_eq!(states(&pool), "rrrr", "a success ends the row");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_most_half_are_ejected_and_ejected_ones_are_better_than_none() {
+    let pool = pool(3, Balance::least_tunnels()).outlier(Outlier::new().failures(1));
+    for name in ["http://a", "http://b", "http://c"] {
+        pool.failed(&lease_of(&pool, name));
+    }
+    assert_eq!(states(&pool), "err");
+    let one = Pool::new(endpoints(1)).outlier(Outlier::new().failures(1));
+    one.failed(&lease_of(&one, "http://a"));
+    assert_eq!(states(&one), "r", "the only one");
+    drop((pool.disable("http://b", DrainConfig::new()), pool.disable("http://c", DrainConfig::new())));
+    assert_eq!(choose(&pool, &request(0)).upstream().to_string(), "http://a");
+    // Without ejection.
+    let never = Pool::new(endpoints(3)).outlier(None);
+    (0..100).for_each(|_| never.failed(&lease_of(&never, "http://a")));
+    assert_eq!(states(&never), "rrr");
+}

@@ -7,7 +7,9 @@ use hyper_util::rt::TokioIo;
 use test_support::{ReservedPort, ScriptedUpstream, Wire, proxy::Reports};
 use tokio::net::TcpStream;
 use tower::service_fn;
-use tower_upgrade_proxy::{Balance, Candidate, Choose, Pool, UpgradeProxyLayer, Upstream};
+use tower_upgrade_proxy::{
+    Balance, Candidate, Choose, EndpointState, EndpointStatus, Outlier, Pool, UpgradeProxyLayer, Upstream,
+};
 
 use crate::{endpoint, refusing, requests, serve_both, status, until_loads_are};
 
@@ -144,4 +146,65 @@ async fn the_hook_sees_one_tunnel_and_the_endpoint_that_got_it() {
         assert_eq!((tunnel.upstream(), summary.is_some()), (&upstream.upstream(), is_end));
     }
     assert!(reports.is_empty());
+}
+
+/// The states of the endpoints.
+fn states(pool: &Pool) -> Vec<EndpointState> {
+    pool.endpoints().iter().map(EndpointStatus::state).collect()
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_connections_is_ejected_and_then_not_tried() {
+    for request in requests() {
+        let (port, upstream) = (ReservedPort::new(), ScriptedUpstream::start().await);
+        let pool = Pool::new([refusing(&port), endpoint(upstream.upstream())]).balance(in_order());
+        let proxy = serve_both(UpgradeProxyLayer::pool(&pool)).await;
+        for _ in 0..5 {
+            assert_eq!(states(&pool), [EndpointState::Ready; 2]);
+            let mut client = Wire::connect(proxy).await;
+            let mut server = upstream.receive(&mut client, &request).await;
+            server.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+            assert_eq!(client.head().await.status(), 204);
+        }
+        assert_eq!(states(&pool), [EndpointState::Ejected, EndpointState::Ready]);
+    }
+}
+
+#[tokio::test]
+async fn ends_of_tunnels_refusals_and_failed_requests_eject_no_endpoint() {
+    let upstreams = [ScriptedUpstream::start().await, ScriptedUpstream::start().await];
+    let endpoints = upstreams.iter().map(|upstream| endpoint(upstream.upstream()));
+    let pool = Pool::new(endpoints).balance(in_order()).outlier(Outlier::new().failures(2));
+    let proxy = serve_both(UpgradeProxyLayer::pool(&pool)).await;
+    for number in 0..20 {
+        let (client, server) = upstreams[0].tunnel(Wire::connect(proxy).await).await;
+        if number % 2 == 0 {
+            server.stream.set_zero_linger().unwrap();
+        }
+        drop((server, client));
+    }
+    for request in requests() {
+        for _ in 0..5 {
+            let mut client = Wire::connect(proxy).await;
+            let mut server = upstreams[0].receive(&mut client, &request).await;
+            server
+                .send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .await;
+            assert_eq!(client.head().await.status(), 503);
+        }
+    }
+    for _ in 0..5 {
+        let mut client = Wire::connect(proxy).await;
+        drop(upstreams[0].receive(&mut client, &requests()[0]).await);
+        assert_eq!(client.head().await.status(), 502);
+    }
+    until_loads_are(&pool, &[0, 0]).await;
+    assert_eq!(states(&pool), [EndpointState::Ready; 2]);
+    // Handshakes without a response do.
+    for _ in 0..2 {
+        let mut client = Wire::connect(proxy).await;
+        drop(upstreams[0].receive(&mut client, &requests()[1]).await);
+        assert_eq!(client.head().await.status(), 502);
+    }
+    assert_eq!(states(&pool), [EndpointState::Ejected, EndpointState::Ready]);
 }

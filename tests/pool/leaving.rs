@@ -6,7 +6,7 @@ use test_support::{
     EchoUpstream, SWITCHING, ScriptedUpstream, Wire, bounded, handshake,
     websocket::{ABNORMAL, Client, going_away},
 };
-use tower_upgrade_proxy::{DrainConfig, EndpointStatus, Pool, UpgradeProxyLayer};
+use tower_upgrade_proxy::{DrainConfig, EndpointState, EndpointStatus, Pool, UpgradeProxyLayer};
 
 use crate::{GET, endpoint, serve_both, until_loads_are};
 
@@ -57,7 +57,8 @@ async fn a_disabled_endpoint_gets_nothing_until_it_is_enabled() {
     until_loads_are(&pool, &[1, 1]).await;
 
     let drained = pool.disable(&id, soon());
-    assert_eq!(pool.endpoints().iter().map(EndpointStatus::is_enabled).collect::<Vec<_>>(), [false, true]);
+    let states: Vec<_> = pool.endpoints().iter().map(EndpointStatus::state).collect();
+    assert_eq!(states, [EndpointState::Disabled, EndpointState::Ready]);
     let closes = async {
         let [one, other] = &mut clients;
         tokio::select! { close = one.closed() => close, close = other.closed() => close }

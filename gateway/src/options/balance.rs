@@ -1,10 +1,10 @@
 //! Options for routes with several upstreams.
 
-use std::str::FromStr;
+use std::{num::NonZeroU32, str::FromStr};
 
 use clap::Args;
 use http::HeaderName;
-use tower_upgrade_proxy::{Balance, Endpoint, Key, Pool};
+use tower_upgrade_proxy::{Balance, Endpoint, Key, Outlier, Pool};
 
 #[derive(Args)]
 pub(crate) struct Balancing {
@@ -17,6 +17,11 @@ pub(crate) struct Balancing {
     /// Maximum number of other upstreams of the route that are tried if no connection to one can be opened, or `off` [default: 2]
     #[arg(long, value_name = "N")]
     retry: Option<Retry>,
+
+    /// Number of failures in a row after which an upstream is not chosen for 30 s, and for longer each time, or `off`. A failure is a
+    /// connection that cannot be opened, or an upgrade without a valid response [default: 5]
+    #[arg(long, value_name = "N")]
+    outlier: Option<Failures>,
 }
 
 #[derive(Clone)]
@@ -26,16 +31,26 @@ struct Policy(Balance);
 #[derive(Clone, Copy)]
 struct Retry(usize);
 
+/// Number of failures; `None`: no ejection.
+#[derive(Clone, Copy)]
+struct Failures(Option<NonZeroU32>);
+
 impl Balancing {
     /// Returns an option that is set.
     pub(super) fn is_set(&self) -> bool {
-        self.balance.is_some() || self.retry.is_some()
+        self.balance.is_some() || self.retry.is_some() || self.outlier.is_some()
     }
 
     pub(super) fn pool(&self, endpoints: impl IntoIterator<Item = Endpoint>) -> Pool {
         let Retry(retries) = self.retry.unwrap_or(Retry(2));
         let balance = self.balance.as_ref().map_or_else(Balance::default, |policy| policy.0.clone());
-        Pool::new(endpoints).balance(balance).attempts(retries.saturating_add(1))
+        let pool = Pool::new(endpoints).balance(balance).attempts(retries.saturating_add(1));
+        match self.outlier {
+            Some(Failures(number)) => {
+                pool.outlier(number.map(|number| Outlier::new().failures(number.get())))
+            }
+            None => pool,
+        }
     }
 }
 
@@ -81,6 +96,20 @@ impl FromStr for Retry {
         match text {
             "off" => Ok(Self(0)),
             number => number.parse().map(Self).map_err(|_| "write a number, or off".to_owned()),
+        }
+    }
+}
+
+impl FromStr for Failures {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self(None)),
+            number => number
+                .parse()
+                .map(|number| Self(Some(number)))
+                .map_err(|_| "write a number from 1, or off".to_owned()),
         }
     }
 }

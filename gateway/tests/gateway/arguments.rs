@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 #[tokio::test]
 async fn bad_arguments_exit_with_code_2_and_a_message() {
     let good = "/=http://127.0.0.1:1";
-    let table: [(&[&str], &str); 33] = [
+    let table: [(&[&str], &str); 35] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
         (&["--route", "/ws/"], "`=` is missing; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
@@ -39,6 +39,8 @@ async fn bad_arguments_exit_with_code_2_and_a_message() {
         (&["--route", good, "--balance", "least"], "need a route with several upstreams"),
         (&["--route", "/=http://a,http://b", "--balance", "ip-hash"], "hash:path or hash:path:N"),
         (&["--route", "/=http://a,http://b", "--retry", "few"], "write a number, or off"),
+        (&["--route", good, "--outlier", "3"], "need a route with several upstreams"),
+        (&["--route", "/=http://a,http://b", "--outlier", "0"], "write a number from 1, or off"),
         (&["--route", good, "--redirect-http", "127.0.0.1:0"], "--tls-cert <FILE>"),
     ];
     for (arguments, message) in table {

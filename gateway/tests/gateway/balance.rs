@@ -89,3 +89,18 @@ async fn another_upstream_is_tried_if_one_refuses_connections() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 200, 502, 502]);
 }
+
+#[tokio::test]
+async fn an_upstream_that_keeps_failing_is_left_out() {
+    let port = ReservedPort::new();
+    let route = format!("/={},{}", port.uri(), upstream::start("a").await);
+    let arguments = ["--route", &route, "--balance", "round-robin", "--retry", "off"];
+    for (outlier, failures) in [("3", 3), ("off", 10)] {
+        let gateway = Gateway::start(&[&arguments[..], &["--outlier", outlier]].concat()).await;
+        let mut failed = 0;
+        for _ in 0..20 {
+            failed += usize::from(get(&mut gateway.wire().await, "/").await.0.status() == 502);
+        }
+        assert_eq!(failed, failures, "--outlier {outlier}");
+    }
+}
