@@ -99,6 +99,19 @@ async fn a_rejected_frame_is_the_end_even_if_the_connection_fails_after_it() {
     }
 }
 
+/// Found by the fuzzer: the scenario allowed no Close without a policy that sends one.
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_is_too_big_gets_a_close_whatever_the_policy() {
+    let header = vec![0x82, 127, 0, 0xe1, 0, 0, 0, 0, 0, 0];
+    for sends_close in [true, false] {
+        let upstream = Script { sends: header.clone(), ..Script::default() };
+        let scenario =
+            Scenario { upstream, websocket: true, limited: true, sends_close, ..Scenario::default() };
+        let summary = scenario.run().await;
+        assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Upstream }), "{summary:?}");
+    }
+}
+
 /// Found by the fuzzer: bytes of a side behind its own Close were written to a side that was released.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_to_a_released_side() {

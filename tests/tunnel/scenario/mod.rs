@@ -70,7 +70,9 @@ impl Scenario {
             (Side::Upstream, &self.upstream, upstream, client, summary.bytes(Side::Upstream)),
         ];
         for (side, script, log, other, counted) in sides {
-            self.check_received(side, &script.sends[..log.read], other, counted as usize);
+            let receiver = if side == Side::Client { Side::Upstream } else { Side::Client };
+            let may_close = self.websocket && (self.sends_close || has_offended(receiver, summary.end()));
+            check_received(side, &script.sends[..log.read], other, counted as usize, may_close);
             // Bytes sent before a failure or the end still arrive if the writer accepts them.
             let withheld = if self.limited && !log.ended { 13 } else { 0 };
             if !other.was_blocked && !self.is_closing(summary.end()) {
@@ -117,27 +119,28 @@ impl Scenario {
             _ => self.websocket,
         }
     }
+}
 
-    /// Checks that a side received the bytes of the other in order, and then at most a Close of the tunnel, or
-    /// the part of it that was accepted. The fuzz target plays scenarios too, without the tests' frame codec.
-    fn check_received(&self, from: Side, sent: &[u8], log: &Log, counted: usize) {
-        let (relayed, injected) =
-            log.received.split_at_checked(counted).expect("counted bytes were received");
-        assert!(sent.starts_with(relayed), "bytes of the {from} were changed");
-        let is_close = match injected {
-            [] => true,
-            [0x88] => log.was_blocked,
-            [0x88, second, payload @ ..] => {
-                let is_masked = *second >= 0x80;
-                let length = usize::from(second & 0x7f) + if is_masked { 4 } else { 0 };
-                let complete = length == payload.len() || log.was_blocked && length > payload.len();
-                is_masked == (from == Side::Client) && complete
-            }
-            _ => false,
-        };
-        assert!(
-            is_close && (injected.is_empty() || self.websocket && self.sends_close),
-            "{injected:x?} was injected"
-        );
-    }
+/// Returns true if the side broke a rule, which it gets a Close for, whatever the policy.
+fn has_offended(side: Side, end: &TunnelEnd) -> bool {
+    matches!(end, TunnelEnd::TooBig { side: offender } if *offender == side)
+}
+
+/// Checks that a side received the bytes of the other in order, and then, if it `may_close`, at most a Close of the tunnel, or the
+/// part of it that was accepted. The fuzz target plays scenarios too, without the tests' frame codec.
+fn check_received(from: Side, sent: &[u8], log: &Log, counted: usize, may_close: bool) {
+    let (relayed, injected) = log.received.split_at_checked(counted).expect("counted bytes were received");
+    assert!(sent.starts_with(relayed), "bytes of the {from} were changed");
+    let is_close = match injected {
+        [] => true,
+        [0x88] => log.was_blocked,
+        [0x88, second, payload @ ..] => {
+            let is_masked = *second >= 0x80;
+            let length = usize::from(second & 0x7f) + if is_masked { 4 } else { 0 };
+            let complete = length == payload.len() || log.was_blocked && length > payload.len();
+            is_masked == (from == Side::Client) && complete
+        }
+        _ => false,
+    };
+    assert!(is_close && (injected.is_empty() || may_close), "{injected:x?} was injected");
 }
