@@ -167,7 +167,10 @@ pub use handshake::{InvalidProtocol, Protocol, Protocols};
 pub use io::send_timeout::{BytesReceived, SendTimeout, SendTimeoutSwitch};
 pub use layer::{UpgradeProxyLayer, proxy_pass};
 pub use on_tunnel::{OnTunnel, TunnelInfo, TunnelLabel};
-pub use pool::{Balance, Candidate, Choose, Endpoint, EndpointState, EndpointStatus, Key, Outlier, Pool};
+pub use pool::{
+    Balance, Candidate, Choose, Endpoint, EndpointState, EndpointStatus, InvalidCookieName, Key, Outlier,
+    Pool, Sticky,
+};
 pub use registry::{Drain, DrainConfig, DrainSummary, Watcher};
 pub use registry::{TunnelStatus, Tunnels};
 pub use rewrite::{

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, header::SET_COOKIE, request::Parts};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
@@ -16,7 +16,7 @@ use crate::{
     limits::Permit,
     metrics::{HandshakeTimer, Outcome},
     on_tunnel::{TunnelInfo, TunnelLabel},
-    pool::{Selected, Selection},
+    pool::{Purpose, Selected, Selection},
     received::Received,
     respond, trace,
     tunnel_resource::TunnelResource,
@@ -64,14 +64,15 @@ async fn attempt(
     let _handshake_permit = config.limits.permit_handshake()?;
     let mut permit = config.limits.permit_tunnel(received.client)?;
     config.authorize(&mut parts).await?;
-    let selection = Selection::new(config.select(&parts.extensions)?, &parts, received.client);
+    let (target, forwarded) = (config.select(&parts.extensions)?, &config.rewrite.forwarded);
+    let selection = Selection::new(target, Purpose::Upgrade, &mut parts, received.client, forwarded);
     let label = parts.extensions.get::<TunnelLabel>().cloned();
     let resource = parts.extensions.remove::<TunnelResource>();
 
     // Rewrite, connect, send the request, and receive the response head.
     let Answer { selected, expected, exchanged: (mut response, connection) } =
         send(config, received, &handshake, parts, body, selection, &mut permit).await?;
-    let Selected { upstream, lease } = selected;
+    let Selected { upstream, lease, set_cookie } = selected;
 
     // Respond.
     config.connector.header_case.apply(response.extensions_mut());
@@ -80,12 +81,15 @@ async fn attempt(
             permit.hold(lease);
         }
         let body = connection.into_body(&config.timeouts.body, handshake.mechanism.version());
-        return Ok(respond::relay(&handshake, &upstream, response, body, config.refusal, permit)?);
+        let mut response = respond::relay(&handshake, &upstream, response, body, config.refusal, permit)?;
+        response.headers_mut().extend(set_cookie.map(|cookie| (SET_COOKIE, cookie)));
+        return Ok(response);
     }
     expected
         .verify(response.version(), response.headers_mut())
         .map_err(|reason| Error::at(Kind::Response(reason), &upstream))?;
     accept(handshake.mechanism, &handshake.protocol, &mut response);
+    response.headers_mut().extend(set_cookie.map(|cookie| (SET_COOKIE, cookie)));
     // The extension is that of the upstream's connection, which belongs to the tunnel.
     response.extensions_mut().remove::<OnUpgrade>();
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version, request::Parts};
+use http::{Request, Response, StatusCode, Version, header::SET_COOKIE, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
@@ -35,7 +35,7 @@ use crate::{
     error::{BoxError, Error, Kind},
     exchange::Failed,
     handshake::detect,
-    pool::{Selected, Selection, Target},
+    pool::{Purpose, Selected, Selection, Target},
     received::Received,
     respond,
     rewrite::{framing, hop_by_hop},
@@ -147,8 +147,9 @@ impl Forward {
         let mut permit = self.config.limits.permit_request()?;
         self.config.authorize(&mut parts).await?;
         header_timeout.upload.record(true);
-        let selection = Selection::new(self.config.select(&parts.extensions)?, &parts, received.client);
-        let (Selected { upstream, lease }, response) =
+        let (target, forwarded) = (self.config.select(&parts.extensions)?, &self.config.rewrite.forwarded);
+        let selection = Selection::new(target, Purpose::Request, &mut parts, received.client, forwarded);
+        let (Selected { upstream, lease, set_cookie }, response) =
             self.send_to_one(received, parts, body, selection, &header_timeout).await?;
         if let Some(lease) = lease {
             permit.hold(lease);
@@ -166,6 +167,7 @@ impl Forward {
         }
         let trailers = hop_by_hop::strip_forwarded_response(parts.status, &mut parts.headers);
         parts.version = Version::HTTP_11;
+        parts.headers.extend(set_cookie.map(|cookie| (SET_COOKIE, cookie)));
         Ok(Response::from_parts(parts, body.filtering(trailers)))
     }
 

@@ -10,6 +10,7 @@ use super::{
     endpoint::Endpoint,
     member::{Lease, Member},
     outlier::Outlier,
+    sticky::Sticky,
 };
 
 /// An endpoint in the set.
@@ -50,6 +51,17 @@ pub(super) struct Choice<'a> {
     pub(super) request: &'a Parts,
     /// Ids of endpoints that have failed for this request.
     pub(super) tried: &'a [Arc<str>],
+    pub(super) sticky: Option<&'a Sticky>,
+    /// Value of the request's cookie.
+    pub(super) wanted: Option<u64>,
+    pub(super) purpose: Purpose,
+}
+
+/// Use of an endpoint. One that is leaving still takes the requests of its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Upgrade,
+    Request,
 }
 
 /// Why no endpoint was chosen.
@@ -60,9 +72,24 @@ pub(super) enum Unavailable {
     None,
 }
 
+/// The endpoint of a cookie.
+enum Wanted<'a> {
+    Chosen(&'a Entry),
+    NotUsable,
+    /// The request has no cookie.
+    Unknown,
+}
+
 impl Members {
     /// Chooses an endpoint, and counts one more unit of its load.
     pub(super) fn choose(&mut self, choice: &Choice<'_>) -> Result<Lease, Unavailable> {
+        if let Some(sticky) = choice.sticky {
+            match self.wanted(choice, sticky) {
+                Wanted::Chosen(entry) => return Ok(Lease::new(&entry.member, &entry.endpoint.upstream)),
+                Wanted::NotUsable if sticky.is_hard => return Err(Unavailable::None),
+                Wanted::NotUsable | Wanted::Unknown => {}
+            }
+        }
         let Self { entries, candidates } = self;
         candidates.clear();
         let now = entries.iter().any(|entry| entry.ejected_until.is_some()).then(Instant::now);
@@ -94,6 +121,21 @@ impl Members {
         let chosen = choice.balance.policy.choose(entries, candidates, choice.key, choice.request);
         let entry = &entries[chosen];
         Ok(Lease::new(&entry.member, &entry.endpoint.upstream))
+    }
+
+    /// Returns the endpoint that the request's cookie names.
+    fn wanted(&self, choice: &Choice<'_>, sticky: &Sticky) -> Wanted<'_> {
+        let Some(wanted) = choice.wanted else { return Wanted::Unknown };
+        let is_wanted = |entry: &&Entry| sticky.value(&entry.member.id) == wanted;
+        // An endpoint that was removed is not known any more: a hard cookie names it all the same.
+        let Some(entry) = self.entries.iter().find(is_wanted) else { return Wanted::NotUsable };
+        let takes = entry.is_usable() || choice.purpose == Purpose::Request;
+        let is_ejected = || entry.ejected_until.is_some() && entry.is_ejected(Instant::now());
+        let is_full = entry.member.load() >= choice.max_load;
+        match takes && !is_full && !is_ejected() && !choice.tried.contains(&entry.member.id) {
+            true => Wanted::Chosen(entry),
+            false => Wanted::NotUsable,
+        }
     }
 
     /// Replaces the set. Endpoints whose ids are in both keep their counts and whether they are enabled. Returns those that are

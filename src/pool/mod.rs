@@ -22,6 +22,7 @@ mod outlier;
 mod rendezvous;
 mod selection;
 mod status;
+mod sticky;
 
 use std::{
     fmt,
@@ -40,10 +41,12 @@ pub use balance::{Balance, Candidate, Choose};
 pub use endpoint::Endpoint;
 pub use key::Key;
 pub(crate) use member::Lease;
+pub(crate) use members::Purpose;
 use members::{Choice, Members, Unavailable};
 pub use outlier::Outlier;
 pub(crate) use selection::{Selected, Selection, Target};
 pub use status::{EndpointState, EndpointStatus};
+pub use sticky::{InvalidCookieName, Sticky};
 
 /// A set of upstreams that share the tunnels and requests of any number of layers.
 ///
@@ -77,7 +80,18 @@ struct Settings {
     attempts: usize,
     max_load: usize,
     outlier: Option<Outlier>,
+    sticky: Option<Sticky>,
     on_removed: DrainConfig,
+}
+
+/// What a request says about its endpoint.
+#[derive(Clone, Copy)]
+struct Hints {
+    /// Hash of the key of the policy.
+    key: Option<u64>,
+    /// Value of the sticky cookie.
+    wanted: Option<u64>,
+    purpose: Purpose,
 }
 
 impl Pool {
@@ -88,6 +102,7 @@ impl Pool {
             attempts: 3,
             max_load: usize::MAX,
             outlier: Some(Outlier::new()),
+            sticky: None,
             on_removed: DrainConfig::default(),
         };
         let pool = Self { settings: Arc::new(settings), members: Arc::default() };
@@ -112,6 +127,12 @@ impl Pool {
     #[must_use]
     pub fn max_tunnels_per_endpoint(self, limit: usize) -> Self {
         self.with(|settings| settings.max_load = limit)
+    }
+
+    /// Sets the cookie by which a client's requests and upgrades go to one endpoint. It takes precedence over the policy. Default none.
+    #[must_use]
+    pub fn sticky(self, sticky: impl Into<Option<Sticky>>) -> Self {
+        self.with(|settings| settings.sticky = sticky.into())
     }
 
     /// Sets when endpoints that fail are not chosen for a while; `None`: never. Default [`Outlier::new`].
@@ -220,9 +241,20 @@ impl Pool {
     }
 
     /// Chooses an endpoint that is not in `tried`.
-    fn lease(&self, key: Option<u64>, request: &Parts, tried: &[Arc<str>]) -> Result<Lease, Unavailable> {
-        let Settings { balance, max_load, .. } = &*self.settings;
-        self.members().choose(&Choice { balance, max_load: *max_load, key, request, tried })
+    fn lease(&self, request: &Parts, tried: &[Arc<str>], hints: Hints) -> Result<Lease, Unavailable> {
+        let Settings { balance, max_load, sticky, .. } = &*self.settings;
+        let Hints { key, wanted, purpose } = hints;
+        let choice = Choice {
+            balance,
+            max_load: *max_load,
+            key,
+            request,
+            tried,
+            sticky: sticky.as_ref(),
+            wanted,
+            purpose,
+        };
+        self.members().choose(&choice)
     }
 
     fn members(&self) -> MutexGuard<'_, Members> {

@@ -2,11 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{Extensions, request::Parts};
+use http::{Extensions, HeaderValue, request::Parts};
 
-use super::{Lease, Pool, Unavailable};
+use super::{Hints, Lease, Pool, Purpose, Unavailable};
 use crate::{
     error::{Error, Kind},
+    rewrite::forwarded::Forwarded,
     upstream::Upstream,
 };
 
@@ -28,7 +29,9 @@ impl Target {
 /// The choice of an upstream for a request, and of another if that one cannot be reached.
 pub(crate) struct Selection {
     target: Target,
-    key: Option<u64>,
+    hints: Hints,
+    /// The client uses https.
+    is_secure: bool,
     /// Ids of the endpoints that could not be reached.
     tried: Vec<Arc<str>>,
 }
@@ -38,15 +41,28 @@ pub(crate) struct Selected {
     pub(crate) upstream: Upstream,
     /// `None` without a pool.
     pub(crate) lease: Option<Lease>,
+    /// Sets the sticky cookie, if the client has not that of this upstream.
+    pub(crate) set_cookie: Option<HeaderValue>,
 }
 
 impl Selection {
-    pub(crate) fn new(target: Target, parts: &Parts, client: Option<IpAddr>) -> Self {
-        let key = match &target {
-            Target::One(_) => None,
-            Target::Pool(pool) => pool.key(parts, client),
-        };
-        Self { target, key, tried: Vec::new() }
+    /// Removes the sticky cookie from the request.
+    pub(crate) fn new(
+        target: Target,
+        purpose: Purpose,
+        parts: &mut Parts,
+        client: Option<IpAddr>,
+        forwarded: &Forwarded,
+    ) -> Self {
+        let (mut hints, mut is_secure) = (Hints { key: None, wanted: None, purpose }, false);
+        if let Target::Pool(pool) = &target {
+            hints.key = pool.key(parts, client);
+            if let Some(sticky) = &pool.settings.sticky {
+                is_secure = forwarded.is_https(parts);
+                hints.wanted = sticky.take(&mut parts.headers);
+            }
+        }
+        Self { target, hints, is_secure, tried: Vec::new() }
     }
 
     /// Returns the upstream for the next attempt.
@@ -56,9 +72,18 @@ impl Selection {
     /// If no endpoint is left.
     pub(crate) fn next(&self, parts: &Parts) -> Result<Selected, Error> {
         match &self.target {
-            Target::One(upstream) => Ok(Selected { upstream: upstream.clone(), lease: None }),
-            Target::Pool(pool) => match pool.lease(self.key, parts, &self.tried) {
-                Ok(lease) => Ok(Selected { upstream: lease.upstream().clone(), lease: Some(lease) }),
+            Target::One(upstream) => {
+                Ok(Selected { upstream: upstream.clone(), lease: None, set_cookie: None })
+            }
+            Target::Pool(pool) => match pool.lease(parts, &self.tried, self.hints) {
+                Ok(lease) => {
+                    let set_cookie = pool.settings.sticky.as_ref().and_then(|sticky| {
+                        let value = sticky.value(&lease.member().id);
+                        let is_new = self.hints.wanted != Some(value);
+                        is_new.then(|| sticky.set_cookie(value, self.is_secure)).flatten()
+                    });
+                    Ok(Selected { upstream: lease.upstream().clone(), lease: Some(lease), set_cookie })
+                }
                 Err(Unavailable::Full) => Err(Error::new(Kind::EndpointLimit)),
                 Err(Unavailable::None) => Err(Error::new(Kind::NoEndpoint)),
             },

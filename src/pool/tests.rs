@@ -1,6 +1,7 @@
 use http::{HeaderName, Request};
 
 use super::*;
+use crate::rewrite::forwarded::Forwarded;
 
 const NAMES: &str = "abcdefghij";
 
@@ -17,12 +18,18 @@ fn request(user: usize) -> Parts {
     Request::get("/").header("x-user", user.to_string()).body(()).unwrap().into_parts().0
 }
 
+const HINTS: Hints = Hints { key: None, wanted: None, purpose: Purpose::Upgrade };
+
+fn selection(target: Target, parts: &mut Parts) -> Selection {
+    Selection::new(target, Purpose::Upgrade, parts, None, &Forwarded::none())
+}
+
 fn by_user() -> Balance {
     Balance::rendezvous(Key::header(HeaderName::from_static("x-user")))
 }
 
 fn choose(pool: &Pool, request: &Parts) -> Lease {
-    pool.lease(pool.key(request, None), request, &[]).unwrap()
+    pool.lease(request, &[], Hints { key: pool.key(request, None), ..HINTS }).unwrap()
 }
 
 fn open(pool: &Pool, number: usize) -> Vec<Lease> {
@@ -164,7 +171,7 @@ fn endpoints_out_of_use_and_full_ones_are_not_chosen() {
     pool.set_weight("http://b", 0);
     let leases = open(&pool, 2);
     assert_eq!(loads(&pool), [0, 0, 2]);
-    let unavailable = |pool: &Pool| pool.lease(None, &request(0), &[]).unwrap_err();
+    let unavailable = |pool: &Pool| pool.lease(&request(0), &[], HINTS).unwrap_err();
     assert_eq!(unavailable(&pool), Unavailable::Full);
     drop(leases);
     drop(pool.disable("http://c", DrainConfig::new()));
@@ -177,8 +184,8 @@ fn endpoints_out_of_use_and_full_ones_are_not_chosen() {
 #[test]
 fn endpoints_that_have_failed_for_a_request_are_not_chosen_again() {
     let pool = pool(3, Balance::round_robin());
-    let parts = request(0);
-    let mut selection = Selection::new(Target::Pool(pool.clone()), &parts, None);
+    let mut parts = request(0);
+    let mut selection = selection(Target::Pool(pool.clone()), &mut parts);
     let mut selected = selection.next(&parts).unwrap();
     let mut seen = vec![selected.upstream.to_string()];
     while let Some(next) = selection.retry(selected, &parts) {
@@ -193,9 +200,9 @@ fn endpoints_that_have_failed_for_a_request_are_not_chosen_again() {
 
 #[test]
 fn attempts_are_limited_and_one_upstream_has_one() {
-    let parts = request(0);
     let attempts = |target: Target| {
-        let mut selection = Selection::new(target, &parts, None);
+        let mut parts = request(0);
+        let mut selection = selection(target, &mut parts);
         let mut selected = Some(selection.next(&parts).unwrap());
         std::iter::from_fn(|| {
             let current = selected.take()?;
@@ -249,7 +256,7 @@ fn lease_of(pool: &Pool, name: &str) -> Lease {
         .map(|endpoint| endpoint.id().into())
         .filter(|id: &Arc<str>| &**id != name)
         .collect();
-    pool.lease(None, &request(0), &others).unwrap()
+    pool.lease(&request(0), &others, HINTS).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -297,4 +304,77 @@ async fn at_most_half_are_ejected_and_ejected_ones_are_better_than_none() {
     let never = Pool::new(endpoints(3)).outlier(None);
     (0..100).for_each(|_| never.failed(&lease_of(&never, "http://a")));
     assert_eq!(states(&never), "rrr");
+}
+
+/// The value of a `Cookie` field for the cookie that the selection sets.
+fn cookie_of(selected: &Selected) -> String {
+    let set = selected.set_cookie.as_ref().unwrap().to_str().unwrap();
+    set.split(';').next().unwrap().to_owned()
+}
+
+fn with_cookie(cookie: &str) -> Parts {
+    Request::get("/").header("cookie", format!("a=1; {cookie}")).body(()).unwrap().into_parts().0
+}
+
+#[test]
+fn a_cookie_leads_to_its_endpoint_while_that_takes_requests() {
+    let pool = pool(3, Balance::least_tunnels()).sticky(Sticky::cookie("up").unwrap());
+    let select = |pool: &Pool, purpose: Purpose, mut parts: Parts| {
+        let target = Target::Pool(pool.clone());
+        let selection = Selection::new(target, purpose, &mut parts, None, &Forwarded::none());
+        assert!(parts.headers.get("cookie").is_none_or(|line| line == "a=1"), "{parts:?}");
+        selection.next(&parts)
+    };
+    let user_request = || request(0);
+    let first = select(&pool, Purpose::Upgrade, user_request()).unwrap();
+    let (cookie, home) = (cookie_of(&first), first.upstream.to_string());
+    // Although another one has less load.
+    for purpose in [Purpose::Upgrade, Purpose::Request] {
+        let again = select(&pool, purpose, with_cookie(&cookie)).unwrap();
+        assert_eq!((again.upstream.to_string(), again.set_cookie), (home.clone(), None));
+    }
+    // A forged one.
+    assert!(select(&pool, Purpose::Upgrade, with_cookie("up=AAAAAAAAAAE")).unwrap().set_cookie.is_some());
+
+    drop(pool.disable(&home, DrainConfig::new()));
+    let request = select(&pool, Purpose::Request, with_cookie(&cookie)).unwrap();
+    assert_eq!((request.upstream.to_string(), request.set_cookie), (home.clone(), None));
+    let moved = select(&pool, Purpose::Upgrade, with_cookie(&cookie)).unwrap();
+    assert!(moved.upstream.to_string() != home && cookie_of(&moved) != cookie);
+    let hard = pool.clone().sticky(Sticky::cookie("up").unwrap().hard());
+    assert!(select(&hard, Purpose::Upgrade, with_cookie(&cookie)).err().unwrap().is_no_endpoint());
+    assert!(select(&hard, Purpose::Upgrade, user_request()).is_ok());
+
+    pool.enable(&home);
+    let full = pool.clone().max_tunnels_per_endpoint(1);
+    assert_ne!(select(&full, Purpose::Request, with_cookie(&cookie)).unwrap().upstream.to_string(), home);
+    pool.set(endpoints(3).into_iter().filter(|endpoint| *endpoint.id != *home));
+    assert_ne!(select(&pool, Purpose::Request, with_cookie(&cookie)).unwrap().upstream.to_string(), home);
+}
+
+#[test]
+fn the_cookie_is_secure_over_https_only() {
+    let pool = pool(1, Balance::default()).sticky(Sticky::cookie("up").unwrap());
+    let peer = crate::rewrite::forwarded::Peer::new(([192, 0, 2, 1], 1).into());
+    let trusting = Forwarded::none().trust(["192.0.2.1/32".parse().unwrap()]);
+    let table = [
+        (None, None, &Forwarded::none(), false),
+        (Some(peer.https()), None, &Forwarded::none(), true),
+        (Some(peer), Some("https"), &Forwarded::none(), false),
+        (Some(peer), Some("https"), &trusting, true),
+        (Some(peer.https()), Some("http"), &trusting, false),
+    ];
+    for (peer, reported, forwarded, is_secure) in table {
+        let mut parts = request(0);
+        parts.extensions.extend({
+            let mut extensions = http::Extensions::new();
+            peer.map(|peer| extensions.insert(peer));
+            extensions
+        });
+        reported.map(|scheme| parts.headers.insert("x-forwarded-proto", scheme.parse().unwrap()));
+        let target = Target::Pool(pool.clone());
+        let selection = Selection::new(target, Purpose::Upgrade, &mut parts, None, forwarded);
+        let cookie = selection.next(&parts).unwrap().set_cookie.unwrap();
+        assert_eq!(cookie.to_str().unwrap().ends_with("; Secure"), is_secure, "{peer:?} {reported:?}");
+    }
 }

@@ -5,6 +5,7 @@ mod failover;
 mod leases;
 mod leaving;
 mod load;
+mod sticky;
 
 use std::net::SocketAddr;
 

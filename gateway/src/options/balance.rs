@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, str::FromStr};
 
 use clap::Args;
 use http::HeaderName;
-use tower_upgrade_proxy::{Balance, Endpoint, Key, Outlier, Pool};
+use tower_upgrade_proxy::{Balance, Endpoint, Key, Outlier, Pool, Sticky};
 
 #[derive(Args)]
 pub(crate) struct Balancing {
@@ -22,6 +22,11 @@ pub(crate) struct Balancing {
     /// connection that cannot be opened, or an upgrade without a valid response [default: 5]
     #[arg(long, value_name = "N")]
     outlier: Option<Failures>,
+
+    /// Name of a cookie that leads a client's requests and upgrades to the same upstream of a route with several. It is set with the first
+    /// response, the 101 too, and removed from what upstreams get
+    #[arg(long, value_name = "COOKIE", value_parser = Sticky::cookie)]
+    sticky: Option<Sticky>,
 }
 
 #[derive(Clone)]
@@ -38,13 +43,16 @@ struct Failures(Option<NonZeroU32>);
 impl Balancing {
     /// Returns an option that is set.
     pub(super) fn is_set(&self) -> bool {
-        self.balance.is_some() || self.retry.is_some() || self.outlier.is_some()
+        self.balance.is_some() || self.retry.is_some() || self.outlier.is_some() || self.sticky.is_some()
     }
 
     pub(super) fn pool(&self, endpoints: impl IntoIterator<Item = Endpoint>) -> Pool {
         let Retry(retries) = self.retry.unwrap_or(Retry(2));
         let balance = self.balance.as_ref().map_or_else(Balance::default, |policy| policy.0.clone());
-        let pool = Pool::new(endpoints).balance(balance).attempts(retries.saturating_add(1));
+        let pool = Pool::new(endpoints)
+            .balance(balance)
+            .attempts(retries.saturating_add(1))
+            .sticky(self.sticky.clone());
         match self.outlier {
             Some(Failures(number)) => {
                 pool.outlier(number.map(|number| Outlier::new().failures(number.get())))

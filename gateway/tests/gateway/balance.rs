@@ -104,3 +104,21 @@ async fn an_upstream_that_keeps_failing_is_left_out() {
         assert_eq!(failed, failures, "--outlier {outlier}");
     }
 }
+
+#[tokio::test]
+async fn a_cookie_leads_to_the_same_upstream() {
+    let route = route("/", &["a", "b", "c"]).await;
+    let arguments = ["--route", &route, "--balance", "round-robin", "--sticky", "up", "--workers", "4"];
+    let gateway = Gateway::start(&arguments).await;
+    let mut wire = gateway.wire().await;
+    let (head, first) = get(&mut wire, "/").await;
+    let set = head.values("set-cookie")[0].to_owned();
+    let cookie = set.split(';').next().unwrap();
+    for _ in 0..9 {
+        let request = format!("GET / HTTP/1.1\r\nHost: client.example\r\nCookie: {cookie}\r\n\r\n");
+        let mut wire = gateway.wire().await;
+        let head = wire.request(request).await;
+        assert!(head.values("set-cookie").is_empty(), "{}", head.text());
+        assert_eq!(wire.body(&head).await, first.as_bytes());
+    }
+}

@@ -84,6 +84,17 @@ impl Forwarded {
         fields.iter().all(|field| *field == ForwardedField::Pass)
     }
 
+    /// Returns true if the client uses https: on its connection, or as a trusted peer reports.
+    pub(crate) fn is_https(&self, parts: &Parts) -> bool {
+        let own = self.own_scheme(Peer::from_extensions(&parts.extensions));
+        if self.scheme.is_some() || !self.trusts_peer(&parts.extensions) {
+            return own == "https";
+        }
+        let reported = parts.headers.get_all(X_FORWARDED_PROTO).iter().next_back();
+        let reported = reported.and_then(|line| parse::scheme(last(line.as_bytes())));
+        reported.or(self.reported_client(parts).scheme).unwrap_or(own) == "https"
+    }
+
     /// Returns the scheme of the client's connection. That of the request's URI is only the client's word.
     fn own_scheme(&self, peer: Option<Peer>) -> &str {
         match &self.scheme {
