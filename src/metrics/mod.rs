@@ -27,6 +27,24 @@ pub(crate) fn repeated() {
     }
 }
 
+/// Counts a request that goes to another endpoint of its pool.
+pub(crate) fn failed_over(pool: &str) {
+    #[cfg(feature = "metrics")]
+    {
+        names::describe_once();
+        ::metrics::counter!(names::FAILED_OVER, "pool" => pool.to_owned()).increment(1);
+    }
+}
+
+/// Counts an ejection of an endpoint.
+pub(crate) fn ejected(pool: &str) {
+    #[cfg(feature = "metrics")]
+    {
+        names::describe_once();
+        ::metrics::counter!(names::EJECTED, "pool" => pool.to_owned()).increment(1);
+    }
+}
+
 /// Counts a request that gets a failure response of the proxy itself.
 pub(crate) fn refused(error: &Error) {
     #[cfg(feature = "metrics")]

@@ -9,6 +9,8 @@ use ::metrics::{Unit, describe_counter, describe_gauge, describe_histogram, with
 
 pub(super) const REFUSED: &str = "tower_upgrade_proxy_refused_total";
 pub(super) const REPEATED: &str = "tower_upgrade_proxy_repeated_total";
+pub(super) const FAILED_OVER: &str = "tower_upgrade_proxy_failed_over_total";
+pub(super) const EJECTED: &str = "tower_upgrade_proxy_ejected_total";
 pub(super) const HANDSHAKE: &str = "tower_upgrade_proxy_handshake_seconds";
 pub(super) const OPENED: &str = "tower_upgrade_proxy_tunnels_opened_total";
 pub(super) const ACTIVE: &str = "tower_upgrade_proxy_tunnels_active";
@@ -36,6 +38,12 @@ fn describe() {
         Unit::Count,
         "Requests sent again because the upstream closed a reused connection"
     );
+    describe_counter!(
+        FAILED_OVER,
+        Unit::Count,
+        "Requests sent to another endpoint of their pool because one could not be reached"
+    );
+    describe_counter!(EJECTED, Unit::Count, "Ejections of endpoints that failed");
     describe_histogram!(
         HANDSHAKE,
         Unit::Seconds,

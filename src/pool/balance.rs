@@ -178,9 +178,9 @@ impl Entry {
 
     /// Compares the loads that both would have with one more, in relation to their weights.
     fn compare_load(&self, other: &Self) -> Ordering {
-        let scaled = |load: usize, weight: u16| (load as u128 + 1) * u128::from(weight);
-        scaled(self.member.load(), other.endpoint.weight)
-            .cmp(&scaled(other.member.load(), self.endpoint.weight))
+        let scaled = |load: usize, weight: u32| (load as u128 + 1) * u128::from(weight);
+        scaled(self.member.load(), other.effective_weight())
+            .cmp(&scaled(other.member.load(), self.effective_weight()))
     }
 }
 
@@ -206,10 +206,10 @@ fn p2c(entries: &[Entry], candidates: &[usize]) -> usize {
 /// Returns a random candidate, by weight, but not `except` if there are others.
 fn weighted(entries: &[Entry], candidates: &[usize], except: Option<usize>) -> usize {
     let others = || candidates.iter().copied().filter(|&index| Some(index) != except);
-    let total: u64 = others().map(|index| u64::from(entries[index].endpoint.weight)).sum();
+    let total: u64 = others().map(|index| u64::from(entries[index].effective_weight())).sum();
     let mut left = fastrand::u64(..total.max(1));
     for index in others() {
-        let weight = u64::from(entries[index].endpoint.weight);
+        let weight = u64::from(entries[index].effective_weight());
         if left < weight {
             return index;
         }
@@ -221,7 +221,7 @@ fn weighted(entries: &[Entry], candidates: &[usize], except: Option<usize>) -> u
 fn round_robin(entries: &mut [Entry], candidates: &[usize]) -> usize {
     let (mut total, mut best) = (0, candidates[0]);
     for &index in candidates {
-        let weight = i64::from(entries[index].endpoint.weight);
+        let weight = i64::from(entries[index].effective_weight());
         entries[index].current += weight;
         total += weight;
         if entries[index].current > entries[best].current {

@@ -20,14 +20,39 @@ pub(super) struct Entry {
     pub(super) is_enabled: bool,
     /// It is chosen only if there is no other one.
     pub(super) ejected_until: Option<Instant>,
+    /// Start of its slow start. `None`: it is over.
+    pub(super) since: Option<Instant>,
     /// Credit in the round robin.
     pub(super) current: i64,
+    /// The part of its weight that it has in a slow start, of [`FULL_SHARE`].
+    share: u16,
 }
+
+/// Share of an endpoint after its slow start, and at the start of it.
+const FULL_SHARE: u16 = 100;
+const FIRST_SHARE: u16 = 10;
 
 impl Entry {
     /// Returns true if it is in use at all.
     pub(super) fn is_usable(&self) -> bool {
         self.is_enabled && self.endpoint.weight > 0
+    }
+
+    /// The weight at the moment, in relation to those of other entries.
+    pub(super) fn effective_weight(&self) -> u32 {
+        u32::from(self.endpoint.weight) * u32::from(self.share)
+    }
+
+    /// Updates the part of the weight in a slow start of this time.
+    fn update_share(&mut self, slow_start: Duration) {
+        let Some(since) = self.since else { return };
+        let elapsed = since.elapsed();
+        if elapsed >= slow_start {
+            (self.since, self.share) = (None, FULL_SHARE);
+        } else {
+            let grown = f64::from(FULL_SHARE - FIRST_SHARE) * elapsed.div_duration_f64(slow_start);
+            self.share = FIRST_SHARE + grown as u16;
+        }
     }
 
     pub(super) fn is_ejected(&self, now: Instant) -> bool {
@@ -47,6 +72,7 @@ pub(super) struct Members {
 pub(super) struct Choice<'a> {
     pub(super) balance: &'a Balance,
     pub(super) max_load: usize,
+    pub(super) slow_start: Duration,
     pub(super) key: Option<u64>,
     pub(super) request: &'a Parts,
     /// Ids of endpoints that have failed for this request.
@@ -118,6 +144,9 @@ impl Members {
         if let Some(factor) = choice.balance.bound {
             bound(entries, candidates, factor);
         }
+        for &index in candidates.iter() {
+            entries[index].update_share(choice.slow_start);
+        }
         let chosen = choice.balance.policy.choose(entries, candidates, choice.key, choice.request);
         let entry = &entries[chosen];
         Ok(Lease::new(&entry.member, &entry.endpoint.upstream))
@@ -139,8 +168,12 @@ impl Members {
     }
 
     /// Replaces the set. Endpoints whose ids are in both keep their counts and whether they are enabled. Returns those that are
-    /// not in the new one.
-    pub(super) fn replace(&mut self, endpoints: impl IntoIterator<Item = Endpoint>) -> Vec<Arc<Member>> {
+    /// not in the new one. New ones are in the set `since` then.
+    pub(super) fn replace(
+        &mut self,
+        endpoints: impl IntoIterator<Item = Endpoint>,
+        since: Option<Instant>,
+    ) -> Vec<Arc<Member>> {
         let old = std::mem::take(&mut self.entries);
         let mut old: HashMap<Arc<str>, Entry> =
             old.into_iter().map(|entry| (Arc::clone(&entry.member.id), entry)).collect();
@@ -155,7 +188,15 @@ impl Members {
                 Some(entry) => Entry { endpoint, ..entry },
                 None => {
                     let member = Member::new(Arc::clone(&endpoint.id));
-                    Entry { member, endpoint, is_enabled: true, ejected_until: None, current: 0 }
+                    Entry {
+                        member,
+                        endpoint,
+                        is_enabled: true,
+                        ejected_until: None,
+                        since,
+                        current: 0,
+                        share: FULL_SHARE,
+                    }
                 }
             });
         }

@@ -28,11 +28,15 @@ use std::{
     fmt,
     net::IpAddr,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use http::request::Parts;
+use tokio::time::Instant;
+use tower::retry::budget::TpsBudget;
 
 use crate::{
+    metrics,
     registry::{DrainConfig, DrainSummary},
     sync::{Mutex, MutexGuard},
     trace,
@@ -47,6 +51,11 @@ pub use outlier::Outlier;
 pub(crate) use selection::{Selected, Selection, Target};
 pub use status::{EndpointState, EndpointStatus};
 pub use sticky::{InvalidCookieName, Sticky};
+
+/// Budget of attempts on other endpoints, which keeps a pool without any live endpoint from being asked three times as often.
+const BUDGET_TIME: Duration = Duration::from_secs(10);
+const RETRIES_PER_SECOND: u32 = 10;
+const RETRIED_SHARE: f32 = 0.2;
 
 /// A set of upstreams that share the tunnels and requests of any number of layers.
 ///
@@ -67,15 +76,19 @@ pub use sticky::{InvalidCookieName, Sticky};
 ///
 /// If no connection to an endpoint can be opened, or if it has not processed a request in HTTP/2
 /// ([RFC 9113, 8.7](https://www.rfc-editor.org/rfc/rfc9113#section-8.7)), the request is sent to another one, up to
-/// [`attempts`](Self::attempts) times. A request of which a byte may have been sent is not.
+/// [`attempts`](Self::attempts) times, as long as there are few such requests: 20 % of all, and ten a second, over ten seconds. A request of
+/// which a byte may have been sent is not.
 #[derive(Clone)]
 pub struct Pool {
     settings: Arc<Settings>,
     members: Arc<Mutex<Members>>,
+    budget: Arc<TpsBudget>,
 }
 
 #[derive(Clone)]
 struct Settings {
+    name: Arc<str>,
+    slow_start: Duration,
     balance: Balance,
     attempts: usize,
     max_load: usize,
@@ -98,6 +111,8 @@ impl Pool {
     /// Creates a pool of these endpoints. It may be empty: requests get a 503 then.
     pub fn new(endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
         let settings = Settings {
+            name: "default".into(),
+            slow_start: Duration::ZERO,
             balance: Balance::default(),
             attempts: 3,
             max_load: usize::MAX,
@@ -105,9 +120,26 @@ impl Pool {
             sticky: None,
             on_removed: DrainConfig::default(),
         };
-        let pool = Self { settings: Arc::new(settings), members: Arc::default() };
-        pool.set(endpoints);
-        pool
+        let mut members = Members::default();
+        members.replace(endpoints, None);
+        let budget = TpsBudget::new(BUDGET_TIME, RETRIES_PER_SECOND, RETRIED_SHARE);
+        let members = Arc::new(Mutex::new(members));
+        Self { settings: Arc::new(settings), members, budget: Arc::new(budget) }
+    }
+
+    /// Sets the name, a label of the metrics. Default `default`.
+    #[must_use]
+    pub fn name(self, name: impl Into<Arc<str>>) -> Self {
+        self.with(|settings| settings.name = name.into())
+    }
+
+    /// Sets the time over which an endpoint that was added, enabled or ejected comes to its full weight. Default zero.
+    ///
+    /// Without it, [`Balance::least_tunnels`] gives it all new tunnels until it has as many as the others, whatever its caches say.
+    /// At first it has a tenth of its weight. [`Balance::rendezvous`] is not affected: its keys would move twice.
+    #[must_use]
+    pub fn slow_start(self, time: Duration) -> Self {
+        self.with(|settings| settings.slow_start = time)
     }
 
     /// Sets the policy for the choice of an endpoint. Default [`Balance::least_tunnels`].
@@ -157,7 +189,7 @@ impl Pool {
     pub fn set(&self, endpoints: impl IntoIterator<Item = Endpoint>) {
         // The iterator is the application's, and runs without the lock.
         let endpoints: Vec<_> = endpoints.into_iter().collect();
-        let removed = self.members().replace(endpoints);
+        let removed = self.members().replace(endpoints, Some(Instant::now()));
         for member in removed {
             drop(member.leave(self.settings.on_removed.clone()));
         }
@@ -195,6 +227,7 @@ impl Pool {
         let mut members = self.members();
         let Some(entry) = members.get_mut(id) else { return false };
         entry.is_enabled = true;
+        entry.since = Some(Instant::now());
         entry.member.stay();
         true
     }
@@ -222,6 +255,7 @@ impl Pool {
             && let Some(time) = self.members().eject(&member.id, outlier)
         {
             trace::ejected(&member.id, outlier.failures, time);
+            metrics::ejected(&self.settings.name);
         }
     }
 
@@ -242,11 +276,12 @@ impl Pool {
 
     /// Chooses an endpoint that is not in `tried`.
     fn lease(&self, request: &Parts, tried: &[Arc<str>], hints: Hints) -> Result<Lease, Unavailable> {
-        let Settings { balance, max_load, sticky, .. } = &*self.settings;
+        let Settings { balance, max_load, sticky, slow_start, .. } = &*self.settings;
         let Hints { key, wanted, purpose } = hints;
         let choice = Choice {
             balance,
             max_load: *max_load,
+            slow_start: *slow_start,
             key,
             request,
             tried,
@@ -272,5 +307,7 @@ impl fmt::Debug for Pool {
     }
 }
 
+#[cfg(all(test, upgrade_proxy_model))]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -80,7 +80,8 @@ impl Outlier {
         }
         let entry = &mut entries[index];
         let time = self.time.saturating_mul(entry.member.add_ejection()).min(self.max_time);
-        entry.ejected_until = Some(deadline(now, time));
+        let until = deadline(now, time);
+        (entry.ejected_until, entry.since) = (Some(until), Some(until));
         Some(time)
     }
 }

@@ -3,10 +3,12 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::{Extensions, HeaderValue, request::Parts};
+use tower::retry::budget::Budget;
 
 use super::{Hints, Lease, Pool, Purpose, Unavailable};
 use crate::{
     error::{Error, Kind},
+    metrics,
     rewrite::forwarded::Forwarded,
     upstream::Upstream,
 };
@@ -56,6 +58,7 @@ impl Selection {
     ) -> Self {
         let (mut hints, mut is_secure) = (Hints { key: None, wanted: None, purpose }, false);
         if let Target::Pool(pool) = &target {
+            pool.budget.deposit();
             hints.key = pool.key(parts, client);
             if let Some(sticky) = &pool.settings.sticky {
                 is_secure = forwarded.is_https(parts);
@@ -116,10 +119,12 @@ impl Selection {
 
     /// Excludes the endpoint of `failed` from the next attempts. Returns the upstream for the next one; `None` if none is left.
     pub(crate) fn retry(&mut self, failed: Selected, parts: &Parts) -> Option<Selected> {
+        let Target::Pool(pool) = &self.target else { return None };
         let id = Arc::clone(&failed.lease.as_ref()?.member().id);
-        if !self.may_retry() {
+        if !self.may_retry() || !pool.budget.withdraw() {
             return None;
         }
+        metrics::failed_over(&pool.settings.name);
         self.tried.push(id);
         drop(failed);
         self.next(parts).ok()

@@ -262,7 +262,7 @@ fn lease_of(pool: &Pool, name: &str) -> Lease {
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_fails_is_ejected_and_for_longer_each_time() {
     let pool = pool(4, Balance::least_tunnels());
-    let second = std::time::Duration::from_secs(1);
+    let second = Duration::from_secs(1);
     let fail = || pool.failed(&lease_of(&pool, "http://a"));
     (0..4).for_each(|_| fail());
     pool.succeeded(&lease_of(&pool, "http://a"));
@@ -377,4 +377,47 @@ fn the_cookie_is_secure_over_https_only() {
         let cookie = selection.next(&parts).unwrap().set_cookie.unwrap();
         assert_eq!(cookie.to_str().unwrap().ends_with("; Secure"), is_secure, "{peer:?} {reported:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_endpoint_comes_to_its_share_over_the_slow_start() {
+    let second = Duration::from_secs(1);
+    for balance in [Balance::round_robin(), Balance::random(), Balance::p2c()] {
+        let pool = pool(1, balance.clone()).slow_start(30 * second);
+        pool.set(endpoints(2));
+        let mut shares = Vec::new();
+        for _ in 0..4 {
+            let leases = open(&pool, many(1_000));
+            shares.push(loads(&pool)[1] * 100 / many(1_000));
+            drop(leases);
+            tokio::time::advance(10 * second).await;
+        }
+        // A weight of 10, 40, 70 and 100 beside 100. With two choices, the load levels it.
+        let expected = [9, 28, 41, 50];
+        let is_near = shares.iter().zip(expected).all(|(share, expected)| share.abs_diff(expected) <= 5);
+        assert!(cfg!(miri) || is_near, "{balance:?}: {shares:?}");
+    }
+    // With least tunnels the new one has a tenth of the load of the others at first.
+    let pool = pool(2, Balance::least_tunnels()).slow_start(30 * second);
+    let mut leases = open(&pool, 200);
+    pool.set(endpoints(3));
+    leases.extend(open(&pool, 30));
+    assert!((9..=11).contains(&loads(&pool)[2]), "{:?}", loads(&pool));
+    tokio::time::advance(30 * second).await;
+    leases.extend(open(&pool, 90));
+    assert!((99..=101).contains(&loads(&pool)[2]), "all new ones: {:?}", loads(&pool));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_on_other_endpoints_have_a_budget() {
+    let pool = pool(2, Balance::round_robin()).outlier(None);
+    let mut retried = 0;
+    for _ in 0..1_000 {
+        let mut parts = request(0);
+        let mut selection = selection(Target::Pool(pool.clone()), &mut parts);
+        let selected = selection.next(&parts).unwrap();
+        retried += usize::from(selection.retry(selected, &parts).is_some());
+    }
+    // Ten a second over ten seconds, and 20 %.
+    assert!((290..=310).contains(&retried), "{retried}");
 }

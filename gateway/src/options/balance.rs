@@ -1,6 +1,6 @@
 //! Options for routes with several upstreams.
 
-use std::{num::NonZeroU32, str::FromStr};
+use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
 use clap::Args;
 use http::HeaderName;
@@ -27,6 +27,10 @@ pub(crate) struct Balancing {
     /// response, the 101 too, and removed from what upstreams get
     #[arg(long, value_name = "COOKIE", value_parser = Sticky::cookie)]
     sticky: Option<Sticky>,
+
+    /// Time over which an upstream that was left out comes back to its full share of new tunnels and requests [default: 0s]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    slow_start: Option<Duration>,
 }
 
 #[derive(Clone)]
@@ -43,7 +47,11 @@ struct Failures(Option<NonZeroU32>);
 impl Balancing {
     /// Returns an option that is set.
     pub(super) fn is_set(&self) -> bool {
-        self.balance.is_some() || self.retry.is_some() || self.outlier.is_some() || self.sticky.is_some()
+        self.slow_start.is_some()
+            || self.balance.is_some()
+            || self.retry.is_some()
+            || self.outlier.is_some()
+            || self.sticky.is_some()
     }
 
     pub(super) fn pool(&self, endpoints: impl IntoIterator<Item = Endpoint>) -> Pool {
@@ -52,7 +60,8 @@ impl Balancing {
         let pool = Pool::new(endpoints)
             .balance(balance)
             .attempts(retries.saturating_add(1))
-            .sticky(self.sticky.clone());
+            .sticky(self.sticky.clone())
+            .slow_start(self.slow_start.unwrap_or_default());
         match self.outlier {
             Some(Failures(number)) => {
                 pool.outlier(number.map(|number| Outlier::new().failures(number.get())))
