@@ -5,6 +5,7 @@
 //! in `fuzz/seeds`. Ordinary builds do not contain this module.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a property fails by panicking")]
 
+pub mod cookie;
 pub mod detect;
 pub mod forwarded;
 pub mod frames;

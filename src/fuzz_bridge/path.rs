@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{rewrite::path::PathRewrite, upstream::Upstream};
 
-/// Input: a line `keep`, `original`, `strip PREFIX` or `replace PREFIX WITH`; a line with the upstream; a
+/// Input: a line `keep`, `within PREFIX`, `original`, `strip PREFIX` or `replace PREFIX WITH`; a line with the upstream; a
 /// line with the request target; and optionally a line with the target before axum's `nest`.
 pub fn check(input: &[u8]) {
     let (line, text) = first_line(input);
@@ -66,6 +66,22 @@ pub fn check(input: &[u8]) {
                     let escapes = nested && may_escape(parts.uri.path());
                     assert!(escapes || may_be_rejected(&seen, seen.path(), !upstream.base_path().is_empty()));
                 }
+            }
+        }
+        "within" => {
+            let kept = PathRewrite::keep_within(prefix).apply(&parts, &upstream);
+            let below = parts.uri.path().strip_prefix(prefix).filter(|_| prefix != "/");
+            if kept.is_ok()
+                && let Some(below) = below
+            {
+                let (whole, segment) = (prefix.ends_with('/'), below.split_once('/'));
+                let rest = if whole { below } else { segment.map_or("", |(_, rest)| rest) };
+                assert!(!escapes_on_a_server(rest), "{} leaves {prefix}", parts.uri);
+            }
+            // Any other path is kept, or rejected for another reason.
+            if below.is_none_or(|below| !may_escape(below) && !below.contains("..") && !below.contains('%')) {
+                let same = PathRewrite::keep().apply(&parts, &upstream);
+                assert_eq!(kept.ok(), same.ok(), "{}", parts.uri);
             }
         }
         _ => check_policy(&parts, &PathRewrite::keep(), &upstream, None, nested),

@@ -70,7 +70,7 @@ impl Sticky {
     }
 
     /// Removes the cookie from the fields of a request. Returns its first valid value.
-    pub(super) fn take(&self, headers: &mut HeaderMap) -> Option<u64> {
+    pub(crate) fn take(&self, headers: &mut HeaderMap) -> Option<u64> {
         let is_ours = |pair: &[u8]| self.text(pair).is_some();
         if !headers.get_all(COOKIE).iter().flat_map(pairs).any(is_ours) {
             return None;

@@ -6,6 +6,7 @@
 
 mod echo_page;
 mod origins;
+mod sticky;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
     trials.push(trial(visit("other_site"), missing.clone(), other_site));
     let other_site = || browser::bounded_visit(origins::http2());
     trials.push(trial(visit("other_site_http2"), missing.clone(), other_site));
+    let on_a_101 = || browser::bounded_visit(sticky::on_a_101());
+    trials.push(trial(visit("sticky_cookie_on_a_101"), missing.clone(), on_a_101));
     trials.push(trial(visit("http1"), missing, || browser::bounded_visit(echo_page::http1())));
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -157,6 +157,8 @@ pub(super) fn route() -> impl Strategy<Value = Vec<u8>> {
         &[
             "keep",
             "original",
+            "within /ws/",
+            "within /ws",
             "strip /ws",
             "strip ws/",
             "strip",
@@ -247,4 +249,27 @@ pub(super) fn forwarded_head() -> impl Strategy<Value = Vec<u8>> {
         1 => line("via", value(&["1.0 a", "2 b, 1.1 c"])),
     ];
     (first, lines(line, 6)).prop_map(joined)
+}
+
+/// Lines of cookies.
+pub(super) fn cookies() -> impl Strategy<Value = Vec<u8>> {
+    let known = &[
+        "up=AAAAAAAAAAE",
+        "up=-_-_-_-_-_8",
+        "up = AAAAAAAAAAE",
+        "up=AAAAAAAAAAF",
+        "up=AAAAAAAAAAEA",
+        "up=",
+        "up",
+        "Up=AAAAAAAAAAE",
+        "upp=1",
+        "a=1",
+        "a=up=AAAAAAAAAAE",
+        "",
+        " ",
+    ];
+    let separator = select(&[";", "; ", " ;", ";;", "\n"][..]);
+    let cookie = (value(known), separator)
+        .prop_map(|(cookie, separator)| [&cookie[..], separator.as_bytes()].concat());
+    vec(cookie, 0..8).prop_map(|cookies| cookies.concat())
 }

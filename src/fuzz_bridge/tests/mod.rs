@@ -5,8 +5,8 @@ mod strategies;
 
 use proptest::prelude::*;
 
-use super::{detect, forwarded, hop_by_hop, path, verify};
-use inputs::{forwarded_head, head, request, response, route};
+use super::{cookie, detect, forwarded, hop_by_hop, path, verify};
+use inputs::{cookies, forwarded_head, head, request, response, route};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
@@ -29,6 +29,11 @@ proptest! {
     #[test]
     fn no_path_escapes_its_upstream_or_base_path(route in route()) {
         path::check(&route);
+    }
+
+    #[test]
+    fn the_sticky_cookie_is_removed_and_all_others_stay(cookies in cookies()) {
+        cookie::check(&cookies);
     }
 
     #[test]
