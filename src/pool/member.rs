@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use crate::{
-    registry::{DrainConfig, DrainSummary, Tunnels},
+    registry::{DrainConfig, Tunnels},
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -66,13 +66,12 @@ impl Member {
         self.load.load(Ordering::Acquire)
     }
 
-    /// Ends the tunnels, open and future ones.
-    pub(super) fn leave(&self, config: DrainConfig) -> impl Future<Output = DrainSummary> + Send + use<> {
+    /// Drains tunnels that open from now on. Call it under the lock of the set.
+    pub(super) fn leave(&self, config: &DrainConfig) {
         *self.leaving() = Some(config.clone());
-        self.tunnels.drain_all(config)
     }
 
-    /// Keeps tunnels that open from now on.
+    /// Keeps tunnels that open from now on. Call it under the lock of the set.
     pub(super) fn stay(&self) {
         *self.leaving() = None;
     }

@@ -1,6 +1,10 @@
 //! [`Members`]: the set of a pool, and the choice of an endpoint from it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use http::request::Parts;
 use tokio::time::Instant;
@@ -12,6 +16,7 @@ use super::{
     outlier::Outlier,
     sticky::Sticky,
 };
+use crate::registry::DrainConfig;
 
 /// An endpoint in the set.
 pub(super) struct Entry {
@@ -66,6 +71,8 @@ pub(super) struct Members {
     pub(super) entries: Vec<Entry>,
     /// Indices of the entries that can be chosen. Kept for its memory.
     candidates: Vec<usize>,
+    /// Endpoints that were removed, while tunnels or requests refer to them. One that comes back has its counts.
+    removed: HashMap<Arc<str>, Weak<Member>>,
 }
 
 /// Limits and exceptions of a choice.
@@ -116,7 +123,7 @@ impl Members {
                 Wanted::NotUsable | Wanted::Unknown => {}
             }
         }
-        let Self { entries, candidates } = self;
+        let Self { entries, candidates, .. } = self;
         candidates.clear();
         let now = entries.iter().any(|entry| entry.ejected_until.is_some()).then(Instant::now);
         let (mut is_full, mut are_ejected) = (false, false);
@@ -173,6 +180,7 @@ impl Members {
         &mut self,
         endpoints: impl IntoIterator<Item = Endpoint>,
         since: Option<Instant>,
+        on_removed: &DrainConfig,
     ) -> Vec<Arc<Member>> {
         let old = std::mem::take(&mut self.entries);
         let mut old: HashMap<Arc<str>, Entry> =
@@ -187,7 +195,13 @@ impl Members {
             self.entries.push(match old.remove(&endpoint.id) {
                 Some(entry) => Entry { endpoint, ..entry },
                 None => {
-                    let member = Member::new(Arc::clone(&endpoint.id));
+                    let member = match self.removed.remove(&endpoint.id).and_then(|member| member.upgrade()) {
+                        Some(member) => {
+                            member.stay();
+                            member
+                        }
+                        None => Member::new(Arc::clone(&endpoint.id)),
+                    };
                     Entry {
                         member,
                         endpoint,
@@ -200,13 +214,23 @@ impl Members {
                 }
             });
         }
-        old.into_values().map(|entry| entry.member).collect()
+        let removed: Vec<_> = old.into_values().map(|entry| entry.member).collect();
+        // Under the lock, so that one that comes back meanwhile stays.
+        removed.iter().for_each(|member| member.leave(on_removed));
+        self.removed.retain(|_, member| member.strong_count() > 0);
+        self.removed.extend(removed.iter().map(|member| (Arc::clone(&member.id), Arc::downgrade(member))));
+        removed
     }
 
     /// Ejects the endpoint with this id. Returns the time.
     pub(super) fn eject(&mut self, id: &str, outlier: &Outlier) -> Option<Duration> {
         let index = self.entries.iter().position(|entry| &*entry.member.id == id)?;
         outlier.eject(&mut self.entries, index)
+    }
+
+    #[cfg(test)]
+    pub(super) fn removed_len(&self) -> usize {
+        self.removed.len()
     }
 
     pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Entry> {

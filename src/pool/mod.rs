@@ -121,7 +121,7 @@ impl Pool {
             on_removed: DrainConfig::default(),
         };
         let mut members = Members::default();
-        members.replace(endpoints, None);
+        members.replace(endpoints, None, &settings.on_removed);
         let budget = TpsBudget::new(BUDGET_TIME, RETRIES_PER_SECOND, RETRIED_SHARE);
         let members = Arc::new(Mutex::new(members));
         Self { settings: Arc::new(settings), members, budget: Arc::new(budget) }
@@ -189,9 +189,10 @@ impl Pool {
     pub fn set(&self, endpoints: impl IntoIterator<Item = Endpoint>) {
         // The iterator is the application's, and runs without the lock.
         let endpoints: Vec<_> = endpoints.into_iter().collect();
-        let removed = self.members().replace(endpoints, Some(Instant::now()));
+        let on_removed = &self.settings.on_removed;
+        let removed = self.members().replace(endpoints, Some(Instant::now()), on_removed);
         for member in removed {
-            drop(member.leave(self.settings.on_removed.clone()));
+            drop(member.tunnels.drain_all(on_removed.clone()));
         }
     }
 
@@ -210,9 +211,10 @@ impl Pool {
     ) -> impl Future<Output = Option<DrainSummary>> + Send + 'static {
         let member = self.members().get_mut(id).map(|entry| {
             entry.is_enabled = false;
+            entry.member.leave(&config);
             Arc::clone(&entry.member)
         });
-        let drained = member.map(|member| member.leave(config));
+        let drained = member.map(|member| member.tunnels.drain_all(config));
         async move {
             match drained {
                 Some(drained) => Some(drained.await),

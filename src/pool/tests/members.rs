@@ -111,3 +111,22 @@ async fn at_most_half_are_ejected_and_ejected_ones_are_better_than_none() {
     (0..100).for_each(|_| never.failed(&lease_of(&never, "http://a")));
     assert_eq!(states(&never), "rrr");
 }
+
+#[test]
+fn an_endpoint_that_comes_back_has_its_counts_while_anything_refers_to_it() {
+    let pool = pool(2, Balance::least_tunnels());
+    let mut leases = open(&pool, 20);
+    pool.set(endpoints(1));
+    assert_eq!(loads(&pool), [10]);
+    pool.set(endpoints(2));
+    assert_eq!(loads(&pool), [10, 10]);
+    pool.set(endpoints(1));
+    leases.retain(|lease| lease.upstream().to_string() == "http://a");
+    pool.set(endpoints(2));
+    assert_eq!(loads(&pool), [10, 0]);
+    for _ in 0..1_000 {
+        pool.set(endpoints(1));
+        pool.set(endpoints(2));
+    }
+    assert!(pool.members().removed_len() <= 1);
+}
