@@ -169,7 +169,7 @@ pub use layer::{UpgradeProxyLayer, proxy_pass};
 pub use on_tunnel::{OnTunnel, TunnelInfo, TunnelLabel};
 pub use pool::{
     Balance, Candidate, Choose, Endpoint, EndpointState, EndpointStatus, InvalidCookieName, Key, Outlier,
-    Pool, Sticky,
+    Pool, Retry, Sticky,
 };
 pub use registry::{Drain, DrainConfig, DrainSummary, Watcher};
 pub use registry::{TunnelStatus, Tunnels};

@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::{
     authorize::Failure,
-    body::{Outgoing, ProxyBody, Upload},
+    body::{self, Outgoing, ProxyBody, Upload},
     config::Config,
     error::{Error, Kind},
     exchange::{ExchangeTimeouts, Exchanged, Failed, exchange},
@@ -154,7 +154,8 @@ async fn send(
         if error.is_handshake_failure() {
             selection.failed(&selected);
         }
-        let Some(unsent) = unsent else { return Err(error) };
+        let repeated = || (!handshake.body && selection.repeats(&error)).then(body::empty);
+        let Some(unsent) = unsent.or_else(repeated) else { return Err(error) };
         let Some(next) = selection.retry(selected, &parts) else { return Err(error) };
         trace::failed_over(&error, &next.upstream);
         (selected, body) = (next, unsent);

@@ -257,6 +257,16 @@ impl Error {
         )
     }
 
+    /// Returns true if the connection ended before the head of a response, and the client is not to blame.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        let is_answer = |cause: &(dyn StdError + 'static)| {
+            cause.downcast_ref().is_some_and(hyper::Error::is_parse)
+                || cause.downcast_ref().is_some_and(|error: &h2::Error| !error.is_io())
+        };
+        let mut causes = std::iter::successors(self.source(), |cause| (*cause).source());
+        self.0.kind == Kind::Exchange && !causes.any(is_answer)
+    }
+
     /// Returns true if no connection to the upstream could be opened, and neither a limit nor the application is to blame.
     pub(crate) fn is_connection_failure(&self) -> bool {
         matches!(self.0.kind, Kind::Connect | Kind::ConnectTimeout)

@@ -192,6 +192,7 @@ impl Forward {
                 mem::replace(&mut parts, Request::new(()).into_parts().0)
             };
             let request = encode(&self.config.rewrite, head, body, upstream)?;
+            let is_repeatable = send::is_repeatable(&request);
             received.forwarded_to(request.uri());
             let connecting = self.config.timeouts.connecting(may_retry);
             let sent = header_timeout.limit(self.send(request, upstream, client.as_ref(), connecting)).await;
@@ -210,7 +211,8 @@ impl Forward {
             if error.is_connection_failure() {
                 selection.failed(&selected);
             }
-            let Some(unsent) = unsent else { return Err(error) };
+            let repeated = || (is_repeatable && selection.repeats(&error)).then(body::empty);
+            let Some(unsent) = unsent.or_else(repeated) else { return Err(error) };
             let Some(next) = selection.retry(selected, &parts) else { return Err(error) };
             trace::failed_over(&error, &next.upstream);
             (selected, body) = (next, unsent);

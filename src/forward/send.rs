@@ -116,7 +116,7 @@ impl Forward {
 }
 
 /// Returns true if the request may be sent again after it may have been processed.
-fn is_repeatable(request: &Request<Outgoing>) -> bool {
+pub(super) fn is_repeatable(request: &Request<Outgoing>) -> bool {
     const IDEMPOTENT: [Method; 6] =
         [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE];
     matches!(request.body(), Either::Left(_)) && IDEMPOTENT.contains(request.method())

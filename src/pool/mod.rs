@@ -87,6 +87,7 @@ pub struct Pool {
 
 #[derive(Clone)]
 struct Settings {
+    retry: Retry,
     name: Arc<str>,
     slow_start: Duration,
     balance: Balance,
@@ -95,6 +96,19 @@ struct Settings {
     outlier: Option<Outlier>,
     sticky: Option<Sticky>,
     on_removed: DrainConfig,
+}
+
+/// Which requests of a [`Pool`] are sent to another endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Retry {
+    /// Those that the first endpoint has not got: there is no connection to it, or it has not processed the request in HTTP/2.
+    #[default]
+    Unsent,
+    /// Also those without a body whose connection ended before the head of a response: upgrades, and requests with an idempotent
+    /// method ([RFC 9110, 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)). The first endpoint may have processed
+    /// them. nginx does the same by default. Not after a timeout, and not after a response of any status.
+    Unanswered,
 }
 
 /// What a request says about its endpoint.
@@ -111,6 +125,7 @@ impl Pool {
     /// Creates a pool of these endpoints. It may be empty: requests get a 503 then.
     pub fn new(endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
         let settings = Settings {
+            retry: Retry::default(),
             name: "default".into(),
             slow_start: Duration::ZERO,
             balance: Balance::default(),
@@ -152,6 +167,12 @@ impl Pool {
     #[must_use]
     pub fn attempts(self, attempts: usize) -> Self {
         self.with(|settings| settings.attempts = attempts.max(1))
+    }
+
+    /// Sets which requests are sent to another endpoint. Default [`Retry::Unsent`].
+    #[must_use]
+    pub fn retry(self, retry: Retry) -> Self {
+        self.with(|settings| settings.retry = retry)
     }
 
     /// Sets the maximum number of tunnels, handshakes and requests of one endpoint together. An endpoint that has them is not chosen; if all

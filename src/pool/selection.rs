@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use http::{Extensions, HeaderValue, request::Parts};
 use tower::retry::budget::Budget;
 
-use super::{Hints, Lease, Pool, Purpose, Unavailable};
+use super::{Hints, Lease, Pool, Purpose, Retry, Unavailable};
 use crate::{
     error::{Error, Kind},
     metrics,
@@ -115,6 +115,12 @@ impl Selection {
                 self.tried.len() + 1 < pool.settings.attempts && pool.members().entries.len() > 1
             }
         }
+    }
+
+    /// Returns true if a request without a body may be sent again after this error.
+    pub(crate) fn repeats(&self, error: &Error) -> bool {
+        let Target::Pool(pool) = &self.target else { return false };
+        pool.settings.retry == Retry::Unanswered && error.is_unanswered()
     }
 
     /// Excludes the endpoint of `failed` from the next attempts. Returns the upstream for the next one; `None` if none is left.

@@ -8,7 +8,8 @@ use test_support::{ReservedPort, ScriptedUpstream, Wire, proxy::Reports};
 use tokio::net::TcpStream;
 use tower::service_fn;
 use tower_upgrade_proxy::{
-    Balance, Candidate, Choose, EndpointState, EndpointStatus, Outlier, Pool, UpgradeProxyLayer, Upstream,
+    Balance, Candidate, Choose, EndpointState, EndpointStatus, Outlier, Pool, Retry, UpgradeProxyLayer,
+    Upstream,
 };
 
 use crate::{endpoint, refusing, requests, serve_both, status, until_loads_are};
@@ -207,4 +208,43 @@ async fn ends_of_tunnels_refusals_and_failed_requests_eject_no_endpoint() {
         assert_eq!(client.head().await.status(), 502);
     }
     assert_eq!(states(&pool), [EndpointState::Ejected, EndpointState::Ready]);
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_tried_again_if_that_is_allowed() {
+    let upstreams = [ScriptedUpstream::start().await, ScriptedUpstream::start().await];
+    let endpoints = upstreams.iter().map(|upstream| endpoint(upstream.upstream()));
+    let pool = Pool::new(endpoints).balance(in_order()).outlier(None).retry(Retry::Unanswered);
+    let proxy = serve_both(UpgradeProxyLayer::pool(&pool)).await;
+    for request in requests() {
+        // The connection ends, or is reset, without a byte or in the head of the response.
+        for (response, is_reset) in [("", false), ("", true), ("HTTP/1.1 200", false)] {
+            let mut client = Wire::connect(proxy).await;
+            let mut server = upstreams[0].receive(&mut client, &request).await;
+            server.send(response).await;
+            if is_reset {
+                server.stream.set_zero_linger().unwrap();
+            }
+            drop(server);
+            let mut server = upstreams[1].accept().await;
+            server.head().await;
+            server.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+            assert_eq!(client.head().await.status(), 204);
+        }
+        // An invalid answer is an answer.
+        let mut client = Wire::connect(proxy).await;
+        let mut server = upstreams[0].receive(&mut client, &request).await;
+        server.send("no HTTP\r\n\r\n").await;
+        assert_eq!(client.head().await.status(), 502);
+        upstreams[1].expect_untouched().await;
+    }
+    // Neither idempotent, nor without a body.
+    for request in
+        ["POST / HTTP/1.1\r\nHost: a\r\n\r\n", "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"]
+    {
+        let mut client = Wire::connect(proxy).await;
+        drop(upstreams[0].receive(&mut client, request).await);
+        assert_eq!(client.head().await.status(), 502);
+        upstreams[1].expect_untouched().await;
+    }
 }

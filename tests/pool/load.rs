@@ -4,11 +4,12 @@ use std::{
     net::SocketAddr,
     sync::mpsc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use test_support::{EchoUpstream, websocket::Client};
-use tokio::{sync::oneshot, task::JoinSet};
-use tower_upgrade_proxy::{DrainConfig, Endpoint, EndpointStatus, Pool, UpgradeProxyLayer};
+use tokio::{sync::oneshot, task::JoinSet, time::interval};
+use tower_upgrade_proxy::{DrainConfig, Endpoint, EndpointStatus, Pool, Retry, UpgradeProxyLayer};
 
 use crate::{endpoint, serve_both, until_loads_are};
 
@@ -84,4 +85,30 @@ async fn a_burst_is_spread_exactly() {
     assert_eq!(pool.endpoints().iter().map(EndpointStatus::load).collect::<Vec<_>>(), [50; 3]);
     drop(clients);
     until_loads_are(&pool, &[0; 3]).await;
+}
+
+/// 200 handshakes a second, and a change after each second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_handshake_is_lost_while_endpoints_are_killed_added_and_disabled() {
+    let (first, second, third) = (Mortal::start(), Mortal::start(), Mortal::start());
+    let fourth = EchoUpstream::start().await;
+    let all = [first.endpoint.clone(), second.endpoint.clone(), third.endpoint.clone()];
+    let pool = Pool::new(all.clone()).retry(Retry::Unanswered);
+    let proxy = serve_both(UpgradeProxyLayer::pool(&pool)).await;
+    let (mut clients, mut ticks) = (JoinSet::new(), interval(Duration::from_millis(5)));
+    let mut first = Some(first);
+    for number in 0..800 {
+        ticks.tick().await;
+        // A panic is a failed handshake.
+        clients.spawn(async move { drop(Client::http1(proxy, "/").await) });
+        match number {
+            200 => drop(first.take().map(|first| first.kill.send(()))),
+            400 => pool.set(all.iter().cloned().chain([endpoint(fourth.upstream())])),
+            600 => drop(pool.disable(pool.endpoints()[1].id(), DrainConfig::new())),
+            _ => {}
+        }
+    }
+    assert_eq!(clients.join_all().await.len(), 800);
+    until_loads_are(&pool, &[0; 4]).await;
+    drop((second, third));
 }

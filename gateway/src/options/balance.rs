@@ -2,9 +2,9 @@
 
 use std::{num::NonZeroU32, str::FromStr, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use http::HeaderName;
-use tower_upgrade_proxy::{Balance, Endpoint, Key, Outlier, Pool, Sticky};
+use tower_upgrade_proxy::{Balance, Endpoint, Key, Outlier, Pool, Retry, Sticky};
 
 #[derive(Args)]
 pub(crate) struct Balancing {
@@ -16,7 +16,13 @@ pub(crate) struct Balancing {
 
     /// Maximum number of other upstreams of the route that are tried if no connection to one can be opened, or `off` [default: 2]
     #[arg(long, value_name = "N")]
-    retry: Option<Retry>,
+    retry: Option<Retries>,
+
+    /// Requests that are tried on another upstream. unsent: those for which no connection could be opened. unanswered: also upgrades and
+    /// idempotent requests without a body whose connection ended before a response (nginx's default), which may then be processed twice
+    /// [default: unsent]
+    #[arg(long, value_enum, value_name = "REQUESTS")]
+    retry_on: Option<RetryOn>,
 
     /// Number of failures in a row after which an upstream is not chosen for 30 s, and for longer each time, or `off`. A failure is a
     /// connection that cannot be opened, or an upgrade without a valid response [default: 5]
@@ -38,7 +44,13 @@ struct Policy(Balance);
 
 /// Number of further attempts.
 #[derive(Clone, Copy)]
-struct Retry(usize);
+struct Retries(usize);
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RetryOn {
+    Unsent,
+    Unanswered,
+}
 
 /// Number of failures; `None`: no ejection.
 #[derive(Clone, Copy)]
@@ -47,7 +59,8 @@ struct Failures(Option<NonZeroU32>);
 impl Balancing {
     /// Returns an option that is set.
     pub(super) fn is_set(&self) -> bool {
-        self.slow_start.is_some()
+        self.retry_on.is_some()
+            || self.slow_start.is_some()
             || self.balance.is_some()
             || self.retry.is_some()
             || self.outlier.is_some()
@@ -55,13 +68,17 @@ impl Balancing {
     }
 
     pub(super) fn pool(&self, endpoints: impl IntoIterator<Item = Endpoint>) -> Pool {
-        let Retry(retries) = self.retry.unwrap_or(Retry(2));
+        let Retries(retries) = self.retry.unwrap_or(Retries(2));
         let balance = self.balance.as_ref().map_or_else(Balance::default, |policy| policy.0.clone());
         let pool = Pool::new(endpoints)
             .balance(balance)
             .attempts(retries.saturating_add(1))
             .sticky(self.sticky.clone())
             .slow_start(self.slow_start.unwrap_or_default());
+        let pool = match self.retry_on {
+            Some(RetryOn::Unanswered) => pool.retry(Retry::Unanswered),
+            Some(RetryOn::Unsent) | None => pool,
+        };
         match self.outlier {
             Some(Failures(number)) => {
                 pool.outlier(number.map(|number| Outlier::new().failures(number.get())))
@@ -106,7 +123,7 @@ impl FromStr for Policy {
     }
 }
 
-impl FromStr for Retry {
+impl FromStr for Retries {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

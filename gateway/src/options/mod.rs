@@ -277,7 +277,7 @@ impl Options {
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         if self.balancing.is_set() && self.routes.iter().all(|route| route.upstreams.len() == 1) {
-            let message = "--balance, --retry, --outlier, --sticky and --slow-start need a route with several upstreams";
+            let message = "--balance, --retry, --retry-on, --outlier, --sticky and --slow-start need a route with several upstreams";
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         for (index, route) in self.routes.iter().enumerate() {

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 #[tokio::test]
 async fn bad_arguments_exit_with_code_2_and_a_message() {
     let good = "/=http://127.0.0.1:1";
-    let table: [(&[&str], &str); 38] = [
+    let table: [(&[&str], &str); 39] = [
         (&[], "--route <PREFIX=UPSTREAM>"),
         (&["--route", "/ws/"], "`=` is missing; write PREFIX=UPSTREAM"),
         (&["--route", "ws/=http://a"], r#"the prefix "ws/" is not the start of a path"#),
@@ -44,6 +44,7 @@ async fn bad_arguments_exit_with_code_2_and_a_message() {
         (&["--route", good, "--sticky", "up"], "need a route with several upstreams"),
         (&["--route", "/=http://a,http://b", "--sticky", "a b"], "it is not a token"),
         (&["--route", good, "--slow-start", "30s"], "need a route with several upstreams"),
+        (&["--route", good, "--retry-on", "unanswered"], "need a route with several upstreams"),
         (&["--route", good, "--redirect-http", "127.0.0.1:0"], "--tls-cert <FILE>"),
     ];
     for (arguments, message) in table {
