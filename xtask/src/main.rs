@@ -58,6 +58,7 @@ const FAST: &[&str] = &[
     "idle_memory",
     "lifecycle",
     "pipes",
+    "pool",
     "tls",
     "tunnel",
     "versions",
