@@ -71,7 +71,7 @@ async fn attempt(
 
     // Rewrite, connect, send the request, and receive the response head.
     let Answer { selected, expected, exchanged: (mut response, connection) } =
-        send(config, received, &handshake, parts, body, selection, &mut permit).await?;
+        send(config, received, &handshake, &mut parts, body, selection, &mut permit).await?;
     let Selected { upstream, lease, set_cookie } = selected;
 
     // Respond.
@@ -120,22 +120,22 @@ async fn send(
     config: &Config,
     received: &mut Received,
     handshake: &Handshake,
-    mut parts: Parts,
+    parts: &mut Parts,
     (mut body, upload): (Outgoing, Upload),
     mut selection: Selection,
     permit: &mut Permit,
 ) -> Result<Answer, Error> {
-    let mut selected = selection.next(&parts)?;
+    let mut selected = selection.next(parts)?;
     loop {
         let may_retry = selection.may_retry();
         let upstream = &selected.upstream;
         if let Err(error) = config.limits.permit_upstream(permit, upstream) {
-            selected = selection.retry(selected, &parts).ok_or(error)?;
+            selected = selection.retry(selected, parts).ok_or(error)?;
             continue;
         }
         // Only another attempt needs the head again.
         let head =
-            if may_retry { parts.clone() } else { mem::replace(&mut parts, Request::new(()).into_parts().0) };
+            if may_retry { parts.clone() } else { mem::replace(parts, Request::new(()).into_parts().0) };
         let (request, expected) = encode(&config.rewrite, handshake, head, body, upstream)?;
         received.forwarded_to(request.uri());
         let timeouts = ExchangeTimeouts {
@@ -156,7 +156,7 @@ async fn send(
         }
         let repeated = || (!handshake.body && selection.repeats(&error)).then(body::empty);
         let Some(unsent) = unsent.or_else(repeated) else { return Err(error) };
-        let Some(next) = selection.retry(selected, &parts) else { return Err(error) };
+        let Some(next) = selection.retry(selected, parts) else { return Err(error) };
         trace::failed_over(&error, &next.upstream);
         (selected, body) = (next, unsent);
     }

@@ -150,7 +150,7 @@ impl Forward {
         let (target, forwarded) = (self.config.select(&parts.extensions)?, &self.config.rewrite.forwarded);
         let selection = Selection::new(target, Purpose::Request, &mut parts, received.client, forwarded);
         let (Selected { upstream, lease, set_cookie }, response) =
-            self.send_to_one(received, parts, body, selection, &header_timeout).await?;
+            self.send_to_one(received, &mut parts, body, selection, &header_timeout).await?;
         if let Some(lease) = lease {
             permit.hold(lease);
         }
@@ -175,22 +175,19 @@ impl Forward {
     async fn send_to_one(
         &self,
         received: &mut Received,
-        mut parts: Parts,
+        parts: &mut Parts,
         mut body: Outgoing,
         mut selection: Selection,
         header_timeout: &HeaderTimeout,
     ) -> Result<(Selected, Response<Source>), Error> {
-        let client = self.client_connection(&parts);
-        let mut selected = selection.next(&parts)?;
+        let client = self.client_connection(parts);
+        let mut selected = selection.next(parts)?;
         loop {
             let may_retry = selection.may_retry();
             let upstream = &selected.upstream;
             // Only another attempt needs the head again.
-            let head = if may_retry {
-                parts.clone()
-            } else {
-                mem::replace(&mut parts, Request::new(()).into_parts().0)
-            };
+            let head =
+                if may_retry { parts.clone() } else { mem::replace(parts, Request::new(()).into_parts().0) };
             let request = encode(&self.config.rewrite, head, body, upstream)?;
             let is_repeatable = send::is_repeatable(&request);
             received.forwarded_to(request.uri());
@@ -213,7 +210,7 @@ impl Forward {
             }
             let repeated = || (is_repeatable && selection.repeats(&error)).then(body::empty);
             let Some(unsent) = unsent.or_else(repeated) else { return Err(error) };
-            let Some(next) = selection.retry(selected, &parts) else { return Err(error) };
+            let Some(next) = selection.retry(selected, parts) else { return Err(error) };
             trace::failed_over(&error, &next.upstream);
             (selected, body) = (next, unsent);
         }
