@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU32,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     balance::Balance,
     endpoint::Endpoint,
+    inflow::Inflow,
     member::{Lease, Member},
     outlier::Outlier,
     sticky::Sticky,
@@ -25,6 +27,7 @@ pub(super) struct Entry {
     pub(super) is_enabled: bool,
     /// It is chosen only if there is no other one.
     pub(super) ejected_until: Option<Instant>,
+    pub(super) inflow: Inflow,
     /// Start of its slow start. `None`: it is over.
     pub(super) since: Option<Instant>,
     /// Credit in the round robin.
@@ -80,6 +83,8 @@ pub(super) struct Choice<'a> {
     pub(super) balance: &'a Balance,
     pub(super) max_load: usize,
     pub(super) slow_start: Duration,
+    /// Maximum number of upgrades of an endpoint in a second.
+    pub(super) max_opens: Option<NonZeroU32>,
     pub(super) key: Option<u64>,
     pub(super) request: &'a Parts,
     /// Ids of endpoints that have failed for this request.
@@ -148,6 +153,13 @@ impl Members {
         if candidates.is_empty() {
             return Err(if is_full { Unavailable::Full } else { Unavailable::None });
         }
+        let max_opens = choice.max_opens.filter(|_| choice.purpose == Purpose::Upgrade);
+        let max_opens = max_opens.map(|rate| (Instant::now(), rate));
+        if let Some((now, rate)) = max_opens
+            && candidates.iter().any(|&index| entries[index].inflow.allows(now, rate))
+        {
+            candidates.retain(|&index| entries[index].inflow.allows(now, rate));
+        }
         if let Some(factor) = choice.balance.bound {
             bound(entries, candidates, factor);
         }
@@ -155,7 +167,10 @@ impl Members {
             entries[index].update_share(choice.slow_start);
         }
         let chosen = choice.balance.policy.choose(entries, candidates, choice.key, choice.request);
-        let entry = &entries[chosen];
+        let entry = &mut entries[chosen];
+        if let Some((now, rate)) = max_opens {
+            entry.inflow.add(now, rate);
+        }
         Ok(Lease::new(&entry.member, &entry.endpoint.upstream))
     }
 
@@ -207,6 +222,7 @@ impl Members {
                         endpoint,
                         is_enabled: true,
                         ejected_until: None,
+                        inflow: Inflow::default(),
                         since,
                         current: 0,
                         share: FULL_SHARE,

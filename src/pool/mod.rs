@@ -15,6 +15,7 @@
 
 mod balance;
 mod endpoint;
+mod inflow;
 mod key;
 mod member;
 mod members;
@@ -27,6 +28,7 @@ mod sticky;
 use std::{
     fmt,
     net::IpAddr,
+    num::NonZeroU32,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -90,6 +92,7 @@ struct Settings {
     retry: Retry,
     name: Arc<str>,
     slow_start: Duration,
+    max_opens: Option<NonZeroU32>,
     balance: Balance,
     attempts: usize,
     max_load: usize,
@@ -128,6 +131,7 @@ impl Pool {
             retry: Retry::default(),
             name: "default".into(),
             slow_start: Duration::ZERO,
+            max_opens: None,
             balance: Balance::default(),
             attempts: 3,
             max_load: usize::MAX,
@@ -155,6 +159,15 @@ impl Pool {
     #[must_use]
     pub fn slow_start(self, time: Duration) -> Self {
         self.with(|settings| settings.slow_start = time)
+    }
+
+    /// Sets the maximum number of upgrades that an endpoint gets in a second, with bursts of as many; `None`: no limit. Others get the
+    /// rest, and if all have their number, the limit is ignored. The upgrades of a sticky cookie are not limited. Default none.
+    ///
+    /// It protects an endpoint that is new, and those that are left when one has failed and all its clients come back at once.
+    #[must_use]
+    pub fn max_opens_per_second(self, limit: impl Into<Option<NonZeroU32>>) -> Self {
+        self.with(|settings| settings.max_opens = limit.into())
     }
 
     /// Sets the policy for the choice of an endpoint. Default [`Balance::least_tunnels`].
@@ -299,12 +312,13 @@ impl Pool {
 
     /// Chooses an endpoint that is not in `tried`.
     fn lease(&self, request: &Parts, tried: &[Arc<str>], hints: Hints) -> Result<Lease, Unavailable> {
-        let Settings { balance, max_load, sticky, slow_start, .. } = &*self.settings;
+        let Settings { balance, max_load, sticky, slow_start, max_opens, .. } = &*self.settings;
         let Hints { key, wanted, purpose } = hints;
         let choice = Choice {
             balance,
             max_load: *max_load,
             slow_start: *slow_start,
+            max_opens: *max_opens,
             key,
             request,
             tried,

@@ -134,3 +134,55 @@ async fn a_new_endpoint_comes_to_its_share_over_the_slow_start() {
     leases.extend(open(&pool, 90));
     assert!((99..=101).contains(&loads(&pool)[2]), "all new ones: {:?}", loads(&pool));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_endpoint_gets_no_more_tunnels_in_a_second_than_the_limit() {
+    let limit = NonZeroU32::new(10).unwrap();
+    let pool = pool(2, Balance::least_tunnels()).max_opens_per_second(limit);
+    let mut leases = Vec::new();
+    for _ in 0..10 {
+        leases.extend(open(&pool, 20));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(loads(&pool), [100, 100]);
+    pool.set(endpoints(3));
+    for second in 1..=5 {
+        leases.extend(open(&pool, 20));
+        assert_eq!(loads(&pool)[2], 10 * second, "{:?}", loads(&pool));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    // More than all are allowed: the limit is ignored, and the load decides.
+    leases.extend(open(&pool, 150));
+    assert_eq!(loads(&pool).iter().sum::<usize>(), 450);
+    assert!(loads(&pool)[2] > 140, "{:?}", loads(&pool));
+}
+
+/// Tunnels that live for ten minutes in the mean, each replaced by another one.
+#[test]
+fn an_endpoint_that_was_restarted_has_its_share_again_after_five_minutes() {
+    if cfg!(miri) {
+        return;
+    }
+    let (pool, mut random) = (pool(10, Balance::least_tunnels()), fastrand::Rng::with_seed(7));
+    let (mut leases, parts) = (open(&pool, 10_000), request(0));
+    drop(pool.disable("http://a", DrainConfig::new()));
+    for lease in &mut leases {
+        if lease.upstream().to_string() == "http://a" {
+            *lease = choose(&pool, &parts);
+        }
+    }
+    assert_eq!(loads(&pool)[0], 0);
+    pool.enable("http://a");
+    for second in 1..=300 {
+        for lease in &mut leases {
+            if random.u32(..600) == 0 {
+                *lease = choose(&pool, &parts);
+            }
+        }
+        match second {
+            60 => assert!(loads(&pool)[0] >= 750, "{:?}", loads(&pool)),
+            300 => assert!(loads(&pool)[0] >= 990, "{:?}", loads(&pool)),
+            _ => {}
+        }
+    }
+}
