@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::{Method, Response, StatusCode};
 use tokio::runtime::{Handle, RuntimeMetrics};
-use tower_upgrade_proxy::{Pool, Tunnels};
+use tower_upgrade_proxy::{EndpointState, EndpointStatus, Pool, Tunnels};
 
 use crate::{
     Body,
@@ -80,25 +80,30 @@ impl Status {
         plain(StatusCode::OK, &text)
     }
 
-    /// Adds the loads of routes with several upstreams.
+    /// Adds the gauges of routes with several upstreams.
     fn endpoints(&self, text: &mut String) {
         if self.pools.is_empty() {
             return;
         }
-        text.push_str(
-            "# HELP gateway_endpoint_load Open tunnels, handshakes and requests of an upstream on a route with several.\n\
-             # TYPE gateway_endpoint_load gauge\n",
-        );
-        for (route, pool) in self.pools.iter() {
-            for endpoint in pool.endpoints() {
-                let (id, load) = (endpoint.id(), endpoint.load());
-                text.push_str(&format!(
-                    "gateway_endpoint_load{{route=\"{}\",endpoint=\"{}\"}} {load}\n",
-                    escaped(route),
-                    escaped(id)
-                ));
+        let mut gauge = |name: &str, help: &str, value: fn(&EndpointStatus) -> usize| {
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n"));
+            for (route, pool) in self.pools.iter() {
+                for endpoint in pool.endpoints() {
+                    let (route, id, value) = (escaped(route), escaped(endpoint.id()), value(&endpoint));
+                    text.push_str(&format!("{name}{{route=\"{route}\",endpoint=\"{id}\"}} {value}\n"));
+                }
             }
-        }
+        };
+        gauge(
+            "gateway_endpoint_load",
+            "Open tunnels, handshakes and requests of an upstream on a route with several.",
+            EndpointStatus::load,
+        );
+        gauge(
+            "gateway_endpoint_ready",
+            "1 if such an upstream is in use, 0 if it is left out because it has failed.",
+            |endpoint| usize::from(endpoint.state() == EndpointState::Ready),
+        );
     }
 }
 

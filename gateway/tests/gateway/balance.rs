@@ -42,6 +42,8 @@ async fn workers_share_the_counts_of_open_tunnels() {
         get(&mut gateway.wire().await, "/").await;
     }
     let (_, report) = get(&mut Wire::connect(status).await, "/").await;
+    let ready = report.lines().filter(|line| line.starts_with("gateway_endpoint_ready{route=\"/\","));
+    assert_eq!(ready.filter(|line| line.ends_with("\"} 1")).count(), 3, "{report}");
     let loads = report.lines().filter(|line| line.starts_with("gateway_endpoint_load{route=\"/\","));
     assert_eq!(loads.filter(|line| line.ends_with("\"} 4")).count(), 3, "{report}");
 }
@@ -96,12 +98,19 @@ async fn an_upstream_that_keeps_failing_is_left_out() {
     let route = format!("/={},{}", port.uri(), upstream::start("a").await);
     let arguments = ["--route", &route, "--balance", "round-robin", "--retry", "off"];
     for (outlier, failures) in [("3", 3), ("off", 10)] {
-        let gateway = Gateway::start(&[&arguments[..], &["--outlier", outlier]].concat()).await;
+        let mut command = crate::command();
+        command.args(arguments).args(["--outlier", outlier, "--status", "127.0.0.1:0"]);
+        let mut gateway = Gateway::spawn(command).await;
+        let status = gateway.program.line_after("status on http://").await.parse().unwrap();
         let mut failed = 0;
         for _ in 0..20 {
             failed += usize::from(get(&mut gateway.wire().await, "/").await.0.status() == 502);
         }
         assert_eq!(failed, failures, "--outlier {outlier}");
+        let (_, report) = get(&mut Wire::connect(status).await, "/").await;
+        let ready = report.lines().filter(|line| line.starts_with("gateway_endpoint_ready{"));
+        let is_left_out = ready.filter(|line| line.ends_with("\"} 0")).count() == 1;
+        assert_eq!(is_left_out, outlier != "off", "{report}");
     }
 }
 
