@@ -6,7 +6,7 @@ use test_support::{
     EchoUpstream, SWITCHING, ScriptedUpstream, Wire, bounded, handshake,
     websocket::{ABNORMAL, Client, going_away},
 };
-use tower_upgrade_proxy::{DrainConfig, EndpointState, EndpointStatus, Pool, UpgradeProxyLayer};
+use tower_upgrade_proxy::{DrainConfig, Endpoint, EndpointState, EndpointStatus, Pool, UpgradeProxyLayer};
 
 use crate::{GET, endpoint, serve_both, until_loads_are};
 
@@ -101,4 +101,23 @@ async fn requests_of_a_removed_endpoint_complete() {
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let head = client.head().await;
     assert_eq!((head.status(), client.body(&head).await), (200, b"ok".to_vec()));
+}
+
+#[tokio::test]
+async fn unchanged_sets_touch_no_tunnel() {
+    let upstream = EchoUpstream::start().await;
+    let others =
+        (0..99).map(|number| format!("http://192.0.2.1:{}", 1000 + number).parse::<Endpoint>().unwrap());
+    let mut all: Vec<_> = others.collect();
+    all.push(endpoint(upstream.upstream()));
+    let pool = Pool::new(all[99..].iter().cloned());
+    let proxy = serve_both(UpgradeProxyLayer::pool(&pool)).await;
+    let mut client = Client::http1(proxy, "/").await;
+    pool.set(all.clone());
+    for _ in 0..1_000 {
+        pool.set(all.clone());
+    }
+    client.echo("still open").await;
+    let loads: Vec<_> = pool.endpoints().iter().map(EndpointStatus::load).collect();
+    assert_eq!((loads.len(), loads[99]), (100, 1));
 }
