@@ -3,7 +3,7 @@
 use proptest::{collection::vec, prelude::*};
 use test_support::websocket::frame::{BINARY, FIN, PING, PONG, frame_with};
 use tokio::runtime::Builder;
-use tower_upgrade_proxy::{Side, TunnelEnd};
+use tower_upgrade_proxy::{Side, Told, TunnelEnd};
 
 use crate::scenario::{Scenario, Script};
 
@@ -97,6 +97,22 @@ async fn a_rejected_frame_is_the_end_even_if_the_connection_fails_after_it() {
         let summary = scenario.run().await;
         assert!(matches!(summary.end(), TunnelEnd::TooBig { side: Side::Upstream }), "{summary:?}");
     }
+}
+
+/// Found by the fuzzer: the scenario expected the client's answer to the Close of the tunnel at the upstream, which has gone.
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_close_of_the_tunnel_is_not_passed_on() {
+    let text = [0x81, 0x85, 1, 2, 3, 4, 0, 0, 0, 0, 0];
+    let close = [0x88, 0x82, 0, 0, 0, 0, 3, 0xe8];
+    // The text, a pause, and then the answer.
+    let client =
+        Script { sends: [&text[..], &close].concat(), reads: vec![52 + 11, 40], ..Script::default() };
+    // It ends at once, and its writes are pending first.
+    let upstream = Script { writes: vec![0; 4], ..Script::default() };
+    let scenario = Scenario { client, upstream, websocket: true, sends_close: true, ..Scenario::default() };
+    let summary = scenario.run().await;
+    assert_eq!(summary.told(Side::Client), Some(Told::Close(1011)), "{summary:?}");
+    assert_eq!(summary.bytes(Side::Client), text.len() as u64);
 }
 
 /// Found by the fuzzer: the scenario allowed no Close without a policy that sends one.
