@@ -61,9 +61,10 @@ pub(crate) fn redirect<B>(request: &Request<B>, port: u16) -> Response<Body> {
 }
 
 /// Requested host, from the target, or from the `Host` field if it has exactly one line.
-fn host<B>(request: &Request<B>) -> Option<Authority> {
+pub(crate) fn host<B>(request: &Request<B>) -> Option<Authority> {
     let mut lines = request.headers().get_all(HOST).iter();
     let host = match (request.uri().authority(), lines.next(), lines.next()) {
+        (_, _, Some(_)) => None,
         (Some(authority), ..) => Some(authority.clone()),
         (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
         _ => None,

@@ -42,7 +42,7 @@ use std::{
     thread,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header::CONTENT_TYPE};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use mimalloc::MiMalloc;
@@ -195,20 +195,41 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let path = request.uri().path();
-    if let Some(location) = slash::location(&request, locations.iter().map(|(prefix, _)| prefix.as_str())) {
-        let redirect = service_fn(move |_: Request<DiscardOnDrop>| ready(Ok(slash::redirect(&location))));
-        return DiscardUnreadBodyLayer::new().layer(redirect).oneshot(request).await;
-    }
-    let matching = locations.iter().filter(|(prefix, _)| path.starts_with(prefix));
-    match matching.max_by_key(|(prefix, _)| prefix.len()) {
-        Some((_, location)) => Ok(location.clone().oneshot(request).await?.map(Either::Left)),
-        None => DiscardUnreadBodyLayer::new().layer(service_fn(no_route)).oneshot(request).await,
-    }
+    let own = match slash::location(&request, locations.iter().map(|(prefix, _)| prefix.as_str())) {
+        Some(location) => Own::Redirect(location),
+        None => {
+            let matching = locations.iter().filter(|(prefix, _)| path.starts_with(prefix));
+            match matching.max_by_key(|(prefix, _)| prefix.len()) {
+                Some((_, location)) => return Ok(location.clone().oneshot(request).await?.map(Either::Left)),
+                None => Own::NoRoute,
+            }
+        }
+    };
+    // In HTTP/1.0 it is optional.
+    let is_valid = request.version() < Version::HTTP_11 || https::host(&request).is_some();
+    let own = if is_valid { own } else { Own::BadHost };
+    let respond = service_fn(move |request| ready(Ok(own.response(&request))));
+    DiscardUnreadBodyLayer::new().layer(respond).oneshot(request).await
 }
 
-async fn no_route(request: Request<DiscardOnDrop>) -> Result<Response<Body>, Infallible> {
-    log::no_route(&request);
-    Ok(plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n"))
+/// A response of the gateway itself.
+enum Own {
+    Redirect(HeaderValue),
+    NoRoute,
+    BadHost,
+}
+
+impl Own {
+    fn response(&self, request: &Request<DiscardOnDrop>) -> Response<Body> {
+        match self {
+            Self::Redirect(location) => slash::redirect(location),
+            Self::NoRoute => {
+                log::no_route(request);
+                plain(StatusCode::NOT_FOUND, "404 Not Found: no route for this path\n")
+            }
+            Self::BadHost => plain(StatusCode::BAD_REQUEST, "400 Bad Request: no valid Host\n"),
+        }
+    }
 }
 
 fn plain(status: StatusCode, text: &str) -> Response<Body> {

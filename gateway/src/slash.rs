@@ -8,13 +8,13 @@ use http::{
 use crate::{Body, plain};
 
 /// Returns where a GET or HEAD for `/x` is redirected: to `/x/` with its query, if there is a route for `/x/` and none for
-/// `/x`. Upgrades are not redirected, because browsers don't follow redirects of WebSockets.
+/// `/x`. WebSockets are not redirected, because browsers don't follow redirects of them.
 pub(crate) fn location<'a, B>(
     request: &Request<B>,
     prefixes: impl Iterator<Item = &'a str>,
 ) -> Option<HeaderValue> {
     let path = request.uri().path();
-    if ![Method::GET, Method::HEAD].contains(request.method()) || request.headers().contains_key(UPGRADE) {
+    if ![Method::GET, Method::HEAD].contains(request.method()) || is_websocket(request) {
         return None;
     }
     let mut lacks_slash = false;
@@ -32,6 +32,11 @@ pub(crate) fn location<'a, B>(
         None => format!("{path}/"),
     };
     HeaderValue::try_from(location).ok()
+}
+
+fn is_websocket<B>(request: &Request<B>) -> bool {
+    let lines = request.headers().get_all(UPGRADE).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
 /// Permanent redirect to this location, which is relative like a path.
@@ -74,5 +79,8 @@ mod tests {
         }
         let upgrade = Request::builder().uri("/ws").header(UPGRADE, "websocket").body(()).unwrap();
         assert_eq!(location(&upgrade, prefixes.into_iter()), None);
+        // curl and others offer it with each request.
+        let offer = Request::builder().uri("/ws").header(UPGRADE, "h2c").body(()).unwrap();
+        assert!(location(&offer, prefixes.into_iter()).is_some());
     }
 }

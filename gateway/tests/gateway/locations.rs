@@ -194,3 +194,27 @@ async fn a_path_that_lacks_only_the_slash_of_a_prefix_is_redirected_like_in_ngin
     let head = wire.request("POST /ws HTTP/1.1\r\nHost: client.example\r\nContent-Length: 0\r\n\r\n").await;
     assert_eq!(head.status(), 200);
 }
+
+#[tokio::test]
+async fn the_gateways_own_responses_need_a_valid_host() {
+    let route = format!("/x/={}", upstream::start("x").await);
+    let gateway = Gateway::start(&["--route", &route]).await;
+    for path in ["/x", "/nope"] {
+        let expected = if path == "/x" { 301 } else { 404 };
+        for (hosts, status) in [
+            ("Host: a\r\n", expected),
+            ("Host: a:99\r\n", expected),
+            ("", 400),
+            ("Host: a\r\nHost: a\r\n", 400),
+            ("Host: h/evil\r\n", 400),
+            ("Host: h@evil\r\n", 400),
+            ("Host: a b\r\n", 400),
+            ("Host: h:99999\r\n", 400),
+        ] {
+            let request = format!("GET {path} HTTP/1.1\r\n{hosts}\r\n");
+            assert_eq!(gateway.wire().await.request(request).await.status(), status, "{path} {hosts:?}");
+        }
+        let old = format!("GET {path} HTTP/1.0\r\n\r\n");
+        assert_eq!(gateway.wire().await.request(old).await.status(), expected);
+    }
+}
