@@ -6,7 +6,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -109,10 +109,10 @@ impl Shutdown {
         }
         let (start, grace) = (Instant::now(), times.tunnels);
         tracing::info!(tunnels = drain.active(), ?grace, "draining");
-        let drained = drain.shutdown(grace);
+        let (drained, aborted) = (drain.shutdown(grace), AtomicUsize::new(0));
         tokio::select! {
-            () = end(drained, closed, start.checked_add(grace)) => {}
-            () = end_requests(times.requests.min(grace), &connections, &requests_over) => {}
+            () = end(drained, closed, start.checked_add(grace), &aborted) => {}
+            () = end_requests(times.requests.min(grace), &connections, &requests_over, &aborted) => {}
             () = report(&drain, &connections) => {}
         }
     }
@@ -123,21 +123,29 @@ async fn end(
     drained: impl Future<Output = DrainSummary>,
     mut closed: mpsc::Receiver<()>,
     deadline: Option<Instant>,
+    aborted: &AtomicUsize,
 ) {
     let drained = drained.await;
     tracing::info!(%drained, "tunnels ended");
     let flushed = Instant::now() + FLUSH_TIME;
     let deadline = deadline.map_or(flushed, |deadline| deadline.max(flushed));
     let in_time = time::timeout_at(deadline, closed.recv()).await.is_ok();
-    tracing::info!(in_time = in_time && drained.is_clean(), "stopped");
+    let is_clean = drained.is_clean() && aborted.load(Ordering::Relaxed) == 0;
+    tracing::info!(in_time = in_time && is_clean, "stopped");
 }
 
-/// Ends the ordinary requests after their grace period. Never ready.
-async fn end_requests(grace: Duration, connections: &Connections, requests_over: &watch::Sender<bool>) {
+/// Ends the ordinary requests after their grace period, and counts those that are aborted. Never ready.
+async fn end_requests(
+    grace: Duration,
+    connections: &Connections,
+    requests_over: &watch::Sender<bool>,
+    aborted: &AtomicUsize,
+) {
     time::sleep(grace).await;
-    let aborted = connections.open().iter().map(|connection| connection.len()).sum::<usize>();
-    if aborted > 0 {
-        tracing::info!(aborted, "the grace period of requests is over");
+    let number = connections.open().iter().map(|connection| connection.len()).sum::<usize>();
+    if number > 0 {
+        tracing::info!(aborted = number, "the grace period of requests is over");
+        aborted.store(number, Ordering::Relaxed);
     }
     requests_over.send_replace(true);
     pending::<()>().await;

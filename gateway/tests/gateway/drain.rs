@@ -293,6 +293,9 @@ async fn requests_have_a_grace_period_of_their_own_and_the_log_names_what_holds_
     let line = gateway.program.wait_for_log("requests=0").await;
     assert!(line.contains("tunnels=1"), "{line}");
     drop(tunnel);
+    // Requests were aborted, although the tunnel has ended in time.
+    let line = gateway.program.wait_for_log("stopped").await;
+    assert!(line.contains("in_time=false"), "{line}");
     assert_eq!(gateway.program.exit_code().await, Some(0));
 }
 
