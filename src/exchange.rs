@@ -2,11 +2,11 @@
 
 use std::{error::Error as _, time::Duration};
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, request::Parts};
 use tokio::time::timeout;
 
 use crate::{
-    body::{Outgoing, Upload},
+    body::{self, Outgoing, Upload},
     connect::{
         ATTEMPTS, ConnectTimeouts, Connector, Http2Attempt, Http2Request, Purpose, ResponseConnection,
         Unprocessed, h1,
@@ -14,6 +14,8 @@ use crate::{
     error::{Error, Kind},
     handshake::encode,
     io::transport::Transport,
+    pool::{Selected, Selection},
+    trace,
     upstream::Upstream,
 };
 
@@ -30,6 +32,29 @@ pub(crate) struct Failed {
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self { error, unsent: None }
+    }
+}
+
+impl Failed {
+    /// Returns the endpoint for another attempt, and the body for it: that of the request, if it was not sent, or none if the
+    /// request can be repeated and has none.
+    ///
+    /// # Errors
+    ///
+    /// This one, if it ends the request.
+    pub(crate) fn next_attempt(
+        self,
+        selection: &mut Selection,
+        selected: Selected,
+        is_repeatable: bool,
+        parts: &Parts,
+    ) -> Result<(Selected, Outgoing), Error> {
+        let Self { error, unsent } = self;
+        let repeated = || (is_repeatable && selection.repeats(&error)).then(body::empty);
+        let Some(body) = unsent.or_else(repeated) else { return Err(error) };
+        let Some(next) = selection.retry(selected, parts) else { return Err(error) };
+        trace::failed_over(&error, &next.upstream);
+        Ok((next, body))
     }
 }
 
@@ -124,7 +149,8 @@ async fn exchange_http1(
             Ok(transport) => transport,
             Err(cause) => {
                 let error = Error::from_connect(upstream, cause);
-                return Err(Failed { error, unsent: Some(request.into_body()) });
+                let unsent = error.is_unreached().then(|| request.into_body());
+                return Err(Failed { error, unsent });
             }
         },
     };

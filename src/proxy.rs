@@ -1,24 +1,24 @@
 //! The stages of an upgrade request, in order.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
-use http::{Request, Response, header::SET_COOKIE, request::Parts};
+use http::{Response, header::SET_COOKIE, request::Parts};
 use http_body_util::Full;
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
     authorize::Failure,
-    body::{self, Outgoing, ProxyBody, Upload},
+    body::{Outgoing, ProxyBody, Upload},
     config::Config,
     error::{Error, Kind},
-    exchange::{ExchangeTimeouts, Exchanged, Failed, exchange},
+    exchange::{ExchangeTimeouts, Exchanged, exchange},
     handshake::{Handshake, accept::accept, encode::encode, verify::ExpectedResponse},
     limits::Permit,
     metrics::{HandshakeTimer, Outcome},
     on_tunnel::{TunnelInfo, TunnelLabel},
     pool::{Purpose, Selected, Selection},
     received::Received,
-    respond, trace,
+    respond,
     tunnel_resource::TunnelResource,
     upgrade::PendingTunnel,
 };
@@ -127,37 +127,29 @@ async fn send(
 ) -> Result<Answer, Error> {
     let mut selected = selection.next(parts)?;
     loop {
-        let may_retry = selection.may_retry();
         let upstream = &selected.upstream;
         if let Err(error) = config.limits.permit_upstream(permit, upstream) {
             selected = selection.retry(selected, parts).ok_or(error)?;
             continue;
         }
-        // Only another attempt needs the head again.
-        let head =
-            if may_retry { parts.clone() } else { mem::replace(parts, Request::new(()).into_parts().0) };
+        let head = selection.head(parts);
         let (request, expected) = encode(&config.rewrite, handshake, head, body, upstream)?;
         received.forwarded_to(request.uri());
         let timeouts = ExchangeTimeouts {
-            connecting: config.timeouts.connecting(may_retry),
+            connecting: config.timeouts.connecting(selection.may_retry()),
             handshake: config.timeouts.handshake,
         };
         let (connector, protocol) = (&config.connector, &handshake.protocol);
-        let Failed { error, unsent } =
-            match exchange(connector, timeouts, protocol, upstream, request, &upload).await {
-                Ok(exchanged) => {
-                    selection.succeeded(&selected);
-                    return Ok(Answer { selected, expected, exchanged });
-                }
-                Err(failed) => failed,
-            };
-        if error.is_handshake_failure() {
+        let failed = match exchange(connector, timeouts, protocol, upstream, request, &upload).await {
+            Ok(exchanged) => {
+                selection.succeeded(&selected);
+                return Ok(Answer { selected, expected, exchanged });
+            }
+            Err(failed) => failed,
+        };
+        if failed.error.is_handshake_failure() {
             selection.failed(&selected);
         }
-        let repeated = || (!handshake.body && selection.repeats(&error)).then(body::empty);
-        let Some(unsent) = unsent.or_else(repeated) else { return Err(error) };
-        let Some(next) = selection.retry(selected, parts) else { return Err(error) };
-        trace::failed_over(&error, &next.upstream);
-        (selected, body) = (next, unsent);
+        (selected, body) = failed.next_attempt(&mut selection, selected, !handshake.body, parts)?;
     }
 }

@@ -251,10 +251,7 @@ impl Error {
     /// Returns true if the upstream has not got the request, because there is no connection to it, so that another one can get
     /// it. Not so without descriptors, which no other connection gets either.
     pub(crate) fn is_unreached(&self) -> bool {
-        matches!(
-            self.0.kind,
-            Kind::Connect | Kind::ConnectTimeout | Kind::NoStreamFree | Kind::PortLimit | Kind::UpstreamLimit
-        )
+        matches!(self.0.kind, Kind::Connect | Kind::ConnectTimeout | Kind::NoStreamFree | Kind::PortLimit)
     }
 
     /// Returns true if the connection ended before the head of a response, and the client is not to blame.

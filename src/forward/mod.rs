@@ -9,7 +9,7 @@ mod send;
 
 use std::{
     convert::Infallible,
-    fmt, mem,
+    fmt,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -39,7 +39,6 @@ use crate::{
     received::Received,
     respond,
     rewrite::{framing, hop_by_hop},
-    trace,
     upstream::Upstream,
 };
 use encode::{check, encode};
@@ -183,17 +182,14 @@ impl Forward {
         let client = self.client_connection(parts);
         let mut selected = selection.next(parts)?;
         loop {
-            let may_retry = selection.may_retry();
             let upstream = &selected.upstream;
-            // Only another attempt needs the head again.
-            let head =
-                if may_retry { parts.clone() } else { mem::replace(parts, Request::new(()).into_parts().0) };
+            let head = selection.head(parts);
             let request = encode(&self.config.rewrite, head, body, upstream)?;
             let is_repeatable = send::is_repeatable(&request);
             received.forwarded_to(request.uri());
-            let connecting = self.config.timeouts.connecting(may_retry);
+            let connecting = self.config.timeouts.connecting(selection.may_retry());
             let sent = header_timeout.limit(self.send(request, upstream, client.as_ref(), connecting)).await;
-            let Failed { error, unsent } = match sent {
+            let failed = match sent {
                 Some(Ok(response)) => {
                     selection.succeeded(&selected);
                     return Ok((selected, response));
@@ -202,17 +198,13 @@ impl Forward {
                 None if header_timeout.upload.awaits_client() => {
                     return Err(Error::new(Kind::RequestTimeout));
                 }
-                None => Error::at(Kind::HeaderTimeout, upstream).into(),
+                None => Failed::from(Error::at(Kind::HeaderTimeout, upstream)),
             };
             // Whether others fail may depend on the request, and therefore on the client.
-            if error.is_connection_failure() {
+            if failed.error.is_connection_failure() {
                 selection.failed(&selected);
             }
-            let repeated = || (is_repeatable && selection.repeats(&error)).then(body::empty);
-            let Some(unsent) = unsent.or_else(repeated) else { return Err(error) };
-            let Some(next) = selection.retry(selected, parts) else { return Err(error) };
-            trace::failed_over(&error, &next.upstream);
-            (selected, body) = (next, unsent);
+            (selected, body) = failed.next_attempt(&mut selection, selected, is_repeatable, parts)?;
         }
     }
 

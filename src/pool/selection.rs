@@ -1,8 +1,8 @@
 //! [`Selection`]: the endpoints of one request, one after the other.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{mem, net::IpAddr, sync::Arc};
 
-use http::{Extensions, HeaderValue, request::Parts};
+use http::{Extensions, HeaderValue, Request, request::Parts};
 use tower::retry::budget::Budget;
 
 use super::{Hints, Lease, Pool, Purpose, Retry, Unavailable};
@@ -36,6 +36,8 @@ pub(crate) struct Selection {
     is_secure: bool,
     /// Ids of the endpoints that could not be reached.
     tried: Vec<Arc<str>>,
+    /// The head of the request was given away.
+    is_last: bool,
 }
 
 /// The upstream of an attempt.
@@ -65,7 +67,7 @@ impl Selection {
                 hints.wanted = sticky.take(&mut parts.headers);
             }
         }
-        Self { target, hints, is_secure, tried: Vec::new() }
+        Self { target, hints, is_secure, tried: Vec::new(), is_last: false }
     }
 
     /// Returns the upstream for the next attempt.
@@ -107,10 +109,20 @@ impl Selection {
         }
     }
 
+    /// Returns the head for the next attempt. `parts` keep it only if another one may follow.
+    pub(crate) fn head(&mut self, parts: &mut Parts) -> Parts {
+        self.is_last = !self.may_retry();
+        match self.is_last {
+            true => mem::replace(parts, Request::new(()).into_parts().0),
+            false => parts.clone(),
+        }
+    }
+
     /// Returns true if there may be another attempt after the current one.
     pub(crate) fn may_retry(&self) -> bool {
         match &self.target {
             Target::One(_) => false,
+            Target::Pool(_) if self.is_last => false,
             Target::Pool(pool) => {
                 self.tried.len() + 1 < pool.settings.attempts && pool.members().entries.len() > 1
             }

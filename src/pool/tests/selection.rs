@@ -122,3 +122,20 @@ async fn attempts_on_other_endpoints_have_a_budget() {
     // Ten a second over ten seconds, and 20 %.
     assert!((290..=310).contains(&retried), "{retried}");
 }
+
+#[test]
+fn the_attempt_that_takes_the_head_is_the_last_even_if_the_set_grows_meanwhile() {
+    let pool = pool(1, Balance::default());
+    let mut parts = request(7);
+    let mut selection = select(Target::Pool(pool.clone()), &mut parts);
+    let selected = selection.next(&parts).unwrap();
+    assert!(selection.head(&mut parts).headers.contains_key("x-user") && parts.headers.is_empty());
+    pool.set(endpoints(3));
+    assert!(selection.retry(selected, &parts).is_none());
+    // With several, the head stays.
+    let mut parts = request(7);
+    let mut selection = select(Target::Pool(pool), &mut parts);
+    let selected = selection.next(&parts).unwrap();
+    assert_eq!(selection.head(&mut parts).headers, parts.headers);
+    assert!(selection.retry(selected, &parts).is_some());
+}
