@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::{
-    HeaderName, HeaderValue, Version,
+    HeaderMap, HeaderName, HeaderValue, Version,
     header::{FORWARDED, VIA},
     request::Parts,
 };
@@ -38,8 +38,7 @@ impl Forwarded {
 
         let own_scheme = self.own_scheme(peer);
         let headers = &mut parts.headers;
-        let reported_scheme = headers.get_all(X_FORWARDED_PROTO).iter().next_back();
-        let reported_scheme = reported_scheme.and_then(|line| parse::scheme(last(line.as_bytes())));
+        let reported_scheme = reported_scheme(headers);
         // Behind a trusted peer that sends only one of the two lists, the other one starts with the client.
         let behind = client.address.filter(|client| Some(*client) != address);
 
@@ -90,9 +89,7 @@ impl Forwarded {
         if self.scheme.is_some() || !self.trusts_peer(&parts.extensions) {
             return own == "https";
         }
-        let reported = parts.headers.get_all(X_FORWARDED_PROTO).iter().next_back();
-        let reported = reported.and_then(|line| parse::scheme(last(line.as_bytes())));
-        reported.or(self.reported_client(parts).scheme).unwrap_or(own) == "https"
+        reported_scheme(&parts.headers).or(self.reported_client(parts).scheme).unwrap_or(own) == "https"
     }
 
     /// Returns the scheme of the client's connection. That of the request's URI is only the client's word.
@@ -123,6 +120,12 @@ impl Forwarded {
 }
 
 /// Returns an element of `Forwarded` for a hop before the peer.
+/// Returns the last scheme in `X-Forwarded-Proto`.
+fn reported_scheme(headers: &HeaderMap) -> Option<&'static str> {
+    let line = headers.get_all(X_FORWARDED_PROTO).iter().next_back()?;
+    parse::scheme(last(line.as_bytes()))
+}
+
 fn element(ip: IpAddr, scheme: Option<&str>) -> String {
     let proto = scheme.map(|scheme| format!(";proto={scheme}")).unwrap_or_default();
     format!("for={}{proto}", node::for_value(ip))
