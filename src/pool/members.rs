@@ -52,9 +52,9 @@ impl Entry {
     }
 
     /// Updates the part of the weight in a slow start of this time.
-    fn update_share(&mut self, slow_start: Duration) {
+    fn update_share(&mut self, now: Instant, slow_start: Duration) {
         let Some(since) = self.since else { return };
-        let elapsed = since.elapsed();
+        let elapsed = now.saturating_duration_since(since);
         if elapsed >= slow_start {
             (self.since, self.share) = (None, FULL_SHARE);
         } else {
@@ -121,8 +121,9 @@ enum Wanted<'a> {
 impl Members {
     /// Chooses an endpoint, and counts one more unit of its load.
     pub(super) fn choose(&mut self, choice: &Choice<'_>) -> Result<Lease, Unavailable> {
+        let now = Instant::now();
         if let Some(sticky) = choice.sticky {
-            match self.wanted(choice, sticky) {
+            match self.wanted(choice, sticky, now) {
                 Wanted::Chosen(entry) => return Ok(Lease::new(&entry.member, &entry.endpoint.upstream)),
                 Wanted::NotUsable if sticky.is_hard => return Err(Unavailable::None),
                 Wanted::NotUsable | Wanted::Unknown => {}
@@ -130,14 +131,13 @@ impl Members {
         }
         let Self { entries, candidates, .. } = self;
         candidates.clear();
-        let now = entries.iter().any(|entry| entry.ejected_until.is_some()).then(Instant::now);
         let (mut is_full, mut are_ejected) = (false, false);
         let mut collect = |takes_ejected: bool| {
             for (index, entry) in entries.iter().enumerate() {
                 if !entry.is_usable() || choice.tried.contains(&entry.member.id) {
                     continue;
                 }
-                let is_ejected = now.is_some_and(|now| entry.is_ejected(now));
+                let is_ejected = entry.is_ejected(now);
                 are_ejected |= is_ejected;
                 if entry.member.load() >= choice.max_load {
                     is_full = true;
@@ -154,8 +154,7 @@ impl Members {
             return Err(if is_full { Unavailable::Full } else { Unavailable::None });
         }
         let max_opens = choice.max_opens.filter(|_| choice.purpose == Purpose::Upgrade);
-        let max_opens = max_opens.map(|rate| (Instant::now(), rate));
-        if let Some((now, rate)) = max_opens
+        if let Some(rate) = max_opens
             && candidates.iter().any(|&index| entries[index].inflow.allows(now, rate))
         {
             candidates.retain(|&index| entries[index].inflow.allows(now, rate));
@@ -164,26 +163,25 @@ impl Members {
             bound(entries, candidates, factor);
         }
         for &index in candidates.iter() {
-            entries[index].update_share(choice.slow_start);
+            entries[index].update_share(now, choice.slow_start);
         }
         let chosen = choice.balance.policy.choose(entries, candidates, choice.key, choice.request);
         let entry = &mut entries[chosen];
-        if let Some((now, rate)) = max_opens {
+        if let Some(rate) = max_opens {
             entry.inflow.add(now, rate);
         }
         Ok(Lease::new(&entry.member, &entry.endpoint.upstream))
     }
 
     /// Returns the endpoint that the request's cookie names.
-    fn wanted(&self, choice: &Choice<'_>, sticky: &Sticky) -> Wanted<'_> {
+    fn wanted(&self, choice: &Choice<'_>, sticky: &Sticky, now: Instant) -> Wanted<'_> {
         let Some(wanted) = choice.wanted else { return Wanted::Unknown };
         let is_wanted = |entry: &&Entry| sticky.value(&entry.member.id) == wanted;
         // An endpoint that was removed is not known any more: a hard cookie names it all the same.
         let Some(entry) = self.entries.iter().find(is_wanted) else { return Wanted::NotUsable };
         let takes = entry.is_usable() || choice.purpose == Purpose::Request;
-        let is_ejected = || entry.ejected_until.is_some() && entry.is_ejected(Instant::now());
         let is_full = entry.member.load() >= choice.max_load;
-        match takes && !is_full && !is_ejected() && !choice.tried.contains(&entry.member.id) {
+        match takes && !is_full && !entry.is_ejected(now) && !choice.tried.contains(&entry.member.id) {
             true => Wanted::Chosen(entry),
             false => Wanted::NotUsable,
         }
