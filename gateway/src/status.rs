@@ -85,13 +85,16 @@ impl Status {
         if self.pools.is_empty() {
             return;
         }
+        let endpoints: Vec<_> = self
+            .pools
+            .iter()
+            .flat_map(|(route, pool)| pool.endpoints().into_iter().map(move |endpoint| (route, endpoint)))
+            .collect();
         let mut gauge = |name: &str, help: &str, value: fn(&EndpointStatus) -> usize| {
             text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n"));
-            for (route, pool) in self.pools.iter() {
-                for endpoint in pool.endpoints() {
-                    let (route, id, value) = (escaped(route), escaped(endpoint.id()), value(&endpoint));
-                    text.push_str(&format!("{name}{{route=\"{route}\",endpoint=\"{id}\"}} {value}\n"));
-                }
+            for (route, endpoint) in &endpoints {
+                let (route, id, value) = (escaped(route), escaped(endpoint.id()), value(endpoint));
+                text.push_str(&format!("{name}{{route=\"{route}\",endpoint=\"{id}\"}} {value}\n"));
             }
         };
         gauge(
