@@ -60,14 +60,13 @@ pub(crate) fn redirect<B>(request: &Request<B>, port: u16) -> Response<Body> {
     }
 }
 
-/// Requested host, from the target, or from the `Host` field if it has exactly one line.
+/// Requested host, from the target, or else from `Host`, which has at most one line.
 pub(crate) fn host<B>(request: &Request<B>) -> Option<Authority> {
     let mut lines = request.headers().get_all(HOST).iter();
-    let host = match (request.uri().authority(), lines.next(), lines.next()) {
-        (_, _, Some(_)) => None,
-        (Some(authority), ..) => Some(authority.clone()),
-        (None, Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
-        _ => None,
+    let (line, None) = (lines.next(), lines.next()) else { return None };
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.clone()),
+        None => Authority::try_from(line?.as_bytes()).ok(),
     };
     host.filter(is_valid)
 }
