@@ -5,6 +5,7 @@ use std::{fmt, hash::Hasher, net::IpAddr, sync::Arc};
 use http::{HeaderName, header::COOKIE, request::Parts};
 use siphasher::sip::SipHasher13;
 
+use super::cookie::pairs;
 use crate::received::original_uri;
 
 /// The part of a request by which [`Balance::rendezvous`](crate::Balance::rendezvous) chooses: requests with the same key go to
@@ -87,11 +88,10 @@ impl Key {
     }
 }
 
-/// Returns the value of the first cookie of this name ([RFC 6265, 4.2](https://www.rfc-editor.org/rfc/rfc6265#section-4.2)).
-fn cookie<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
-    let lines = parts.headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+/// Returns the value of the first cookie of this name. Lines that are not visible ASCII are skipped.
+fn cookie<'a>(parts: &'a Parts, name: &str) -> Option<&'a [u8]> {
+    let lines = parts.headers.get_all(COOKIE).into_iter().filter(|line| line.to_str().is_ok());
+    lines.flat_map(pairs).find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 fn hash_of(bytes: impl AsRef<[u8]>) -> u64 {

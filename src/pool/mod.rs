@@ -14,6 +14,7 @@
 //! | the endpoint is removed or disabled | its tunnels are drained, also those whose handshakes are in flight |
 
 mod balance;
+mod cookie;
 mod endpoint;
 mod inflow;
 mod key;
@@ -21,6 +22,7 @@ mod member;
 mod members;
 mod outlier;
 mod rendezvous;
+mod retry;
 mod selection;
 mod status;
 mod sticky;
@@ -50,14 +52,10 @@ pub(crate) use member::Lease;
 pub(crate) use members::Purpose;
 use members::{Choice, Members, Unavailable};
 pub use outlier::Outlier;
+pub use retry::Retry;
 pub(crate) use selection::{Selected, Selection, Target};
 pub use status::{EndpointState, EndpointStatus};
 pub use sticky::{InvalidCookieName, Sticky};
-
-/// Budget of attempts on other endpoints, which keeps a pool without any live endpoint from being asked three times as often.
-const BUDGET_TIME: Duration = Duration::from_secs(10);
-const RETRIES_PER_SECOND: u32 = 10;
-const RETRIED_SHARE: f32 = 0.2;
 
 /// A set of upstreams that share the tunnels and requests of any number of layers.
 ///
@@ -101,19 +99,6 @@ struct Settings {
     on_removed: DrainConfig,
 }
 
-/// Which requests of a [`Pool`] are sent to another endpoint.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Retry {
-    /// Those that the first endpoint has not got: there is no connection to it, or it has not processed the request in HTTP/2.
-    #[default]
-    Unsent,
-    /// Also those without a body whose connection ended before the head of a response: upgrades, and requests with an idempotent
-    /// method ([RFC 9110, 9.2.2](https://www.rfc-editor.org/rfc/rfc9110#section-9.2.2)). The first endpoint may have processed
-    /// them. nginx does the same by default. Not after a timeout, and not after a response of any status.
-    Unanswered,
-}
-
 /// What a request says about its endpoint.
 #[derive(Clone, Copy)]
 struct Hints {
@@ -141,9 +126,8 @@ impl Pool {
         };
         let mut members = Members::default();
         members.replace(endpoints, None, &settings.on_removed);
-        let budget = TpsBudget::new(BUDGET_TIME, RETRIES_PER_SECOND, RETRIED_SHARE);
         let members = Arc::new(Mutex::new(members));
-        Self { settings: Arc::new(settings), members, budget: Arc::new(budget) }
+        Self { settings: Arc::new(settings), members, budget: Arc::new(retry::budget()) }
     }
 
     /// Sets the name, a label of the metrics. Default `default`.

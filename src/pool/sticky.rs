@@ -6,6 +6,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use siphasher::sip::SipHasher13;
 
+use super::cookie::pairs;
+
 /// Stickiness without shared state: a cookie that names the endpoint of a client.
 ///
 /// The cookie is set with the first response, be it the 101 of an upgrade, and again when the endpoint changes. It is removed from the
@@ -107,11 +109,6 @@ impl Sticky {
     fn text<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
         pair.strip_prefix(self.name.as_bytes())?.trim_ascii_start().strip_prefix(b"=")
     }
-}
-
-/// Returns the pairs of a line ([RFC 6265, 4.2.1](https://www.rfc-editor.org/rfc/rfc6265#section-4.2.1)).
-fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
 }
 
 fn parse(text: &[u8]) -> Option<u64> {
