@@ -10,8 +10,8 @@
 //! probe (a thread): live tunnels   ──▶                       ──▶ upstream of the probe (a process)
 //! ```
 //!
-//! Each [scenario] starts fresh processes. One of them is the [application] with the layer, in the place of the gateway. The crowd consists of raw sockets, so that the load costs less than
-//! the gateway; the probe measures the round-trip times of a few tunnels that have nothing to do with the crowd.
+//! Each [scenario] starts fresh processes. In one of them the [application] with the layer takes the place of the gateway. The crowd
+//! consists of raw sockets, so that the load costs less than the gateway; the probe measures the round-trip times of a few tunnels that have nothing to do with the crowd.
 //! `docs/scale.md` has the figures.
 #![cfg(target_os = "linux")]
 
